@@ -1,0 +1,203 @@
+//! Every change, as the request that makes it.
+
+use std::collections::HashMap;
+
+use bollard::models::{ContainerCreateBody, HostConfig as DockerHostConfig};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
+    RemoveImageOptionsBuilder, StartContainerOptions, TagImageOptionsBuilder,
+};
+use wharf_model::{
+    Bind, Command, CreateOptions, Created, Digest, ErrorKind, HostConfig, ImageName, Outcome,
+};
+
+use super::transport::empty;
+use super::{Docker, container_segment, error, image_segment};
+use crate::{Error, Result};
+
+impl Docker {
+    /// Makes a change, and answers when it is made.
+    pub(super) async fn run_command(&self, command: Command) -> Result<Outcome> {
+        match command {
+            Command::Create(options) => self.create(*options).await,
+            Command::Start { container } => {
+                let container = container_segment(&container)?;
+                let options = None::<StartContainerOptions>;
+                outcome(self.client.start_container(&container, options).await)
+            }
+            Command::Stop { container, timeout } => self.end(&container, "stop", timeout).await,
+            Command::Restart { container, timeout } => {
+                self.end(&container, "restart", timeout).await
+            }
+            Command::Kill { container, signal } => {
+                let container = container_segment(&container)?;
+                let signal = signal.unwrap_or_else(|| "SIGKILL".to_owned());
+                let options = KillContainerOptionsBuilder::default().signal(&signal).build();
+                outcome(self.client.kill_container(&container, Some(options)).await)
+            }
+            Command::Pause { container } => {
+                outcome(self.client.pause_container(&container_segment(&container)?).await)
+            }
+            Command::Unpause { container } => {
+                outcome(self.client.unpause_container(&container_segment(&container)?).await)
+            }
+            Command::Remove { container, options } => {
+                let container = container_segment(&container)?;
+                let options = RemoveContainerOptionsBuilder::default()
+                    .force(options.force)
+                    .v(options.volumes)
+                    .build();
+                outcome(self.client.remove_container(&container, Some(options)).await)
+            }
+            Command::Tag { image, name } => {
+                let options = TagImageOptionsBuilder::default()
+                    .repo(&name.familiar_repository())
+                    .tag(name.tag())
+                    .build();
+                outcome(self.client.tag_image(&image_segment(&image)?, Some(options)).await)
+            }
+            Command::RemoveImage { image, force } => self.remove_image(&image, force).await,
+            _ => Err(Error::new(
+                ErrorKind::Unsupported,
+                "a Docker engine can't do this through wharf yet",
+            )),
+        }
+    }
+
+    async fn create(&self, options: CreateOptions) -> Result<Outcome> {
+        let mut query = CreateContainerOptionsBuilder::default();
+        if let Some(name) = &options.name {
+            query = query.name(name);
+        }
+        let answer = self.client.create_container(Some(query.build()), body(options)).await?;
+        // The engine makes up a name when none was given.
+        let document = self.inspect(&answer.id).await?;
+        Ok(Outcome::Created(Created {
+            id: answer.id.parse().map_err(|cause| error::malformed("create", cause))?,
+            name: document.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+            warnings: answer.warnings,
+        }))
+    }
+
+    /// Stops or restarts. The grace period goes out as it was given, since bollard's own type holds
+    /// no "for ever" for engines that know it.
+    async fn end(&self, container: &str, verb: &str, timeout: Option<i64>) -> Result<Outcome> {
+        let path = format!("/containers/{}/{verb}", container_segment(container)?);
+        let seconds = timeout.map(|seconds| seconds.to_string());
+        let query: Vec<(&str, &str)> = seconds.iter().map(|text| ("t", text.as_str())).collect();
+        let reply = self.transport.post(&path, &query, empty(), "application/json").await;
+        match reply {
+            Ok(_) => Ok(Outcome::Done),
+            Err(error) if error.kind == ErrorKind::NotModified => Ok(Outcome::NotModified),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn remove_image(&self, image: &str, force: bool) -> Result<Outcome> {
+        let options = RemoveImageOptionsBuilder::default().force(force).build();
+        let items = self.client.remove_image(&image_segment(image)?, Some(options), None).await?;
+        let (mut untagged, mut deleted): (Vec<ImageName>, Vec<Digest>) = (Vec::new(), Vec::new());
+        for item in items {
+            // A `repository@digest` goes with its tag and is no name of its own.
+            untagged.extend(item.untagged.and_then(|name| name.parse().ok()));
+            deleted.extend(item.deleted.and_then(|id| id.parse().ok()));
+        }
+        Ok(Outcome::ImageRemoved { untagged, deleted })
+    }
+}
+
+fn outcome(answer: std::result::Result<(), bollard::errors::Error>) -> Result<Outcome> {
+    match answer.map_err(Error::from) {
+        Ok(()) => Ok(Outcome::Done),
+        Err(error) if error.kind == ErrorKind::NotModified => Ok(Outcome::NotModified),
+        Err(error) => Err(error),
+    }
+}
+
+fn body(options: CreateOptions) -> ContainerCreateBody {
+    let filled = |list: Vec<String>| (!list.is_empty()).then_some(list);
+    ContainerCreateBody {
+        image: Some(options.image),
+        hostname: options.hostname,
+        user: options.user,
+        // The end of the first caller's input is the end of the container's.
+        stdin_once: Some(options.open_stdin),
+        attach_stdin: Some(options.open_stdin),
+        open_stdin: Some(options.open_stdin),
+        tty: Some(options.tty),
+        env: filled(options.env),
+        cmd: filled(options.command),
+        working_dir: options.working_dir,
+        // One empty string is docker's way to write "no entrypoint".
+        entrypoint: options
+            .entrypoint
+            .map(|list| if list.is_empty() { vec![String::new()] } else { list }),
+        labels: (!options.labels.is_empty()).then(|| options.labels.into_iter().collect()),
+        stop_signal: options.stop_signal,
+        stop_timeout: options.stop_timeout.map(i64::from),
+        host_config: Some(host_config(options.host)),
+        ..Default::default()
+    }
+}
+
+fn host_config(host: HostConfig) -> DockerHostConfig {
+    let number = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
+    let bind = |bind: Bind| {
+        let mode = if bind.read_only { ":ro" } else { "" };
+        format!("{}:{}{mode}", bind.source, bind.target)
+    };
+    DockerHostConfig {
+        auto_remove: Some(host.auto_remove),
+        binds: Some(host.binds.into_iter().map(bind).collect()),
+        tmpfs: Some(host.tmpfs.into_iter().collect::<HashMap<_, _>>()),
+        readonly_rootfs: Some(host.readonly_rootfs),
+        network_mode: Some(host.network_mode.as_str().to_owned()),
+        memory: number(host.resources.memory),
+        nano_cpus: number(host.resources.nano_cpus),
+        pids_limit: number(host.resources.pids_limit),
+        cap_add: Some(host.cap_add),
+        cap_drop: Some(host.cap_drop),
+        privileged: Some(host.privileged),
+        security_opt: host.no_new_privileges.then(|| vec!["no-new-privileges".to_owned()]),
+        init: host.init.then_some(true),
+        ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_model::Resources;
+
+    use super::*;
+
+    #[test]
+    fn options_become_docker_s_document() {
+        let options = CreateOptions {
+            image: "busybox".to_owned(),
+            command: vec!["true".to_owned()],
+            entrypoint: Some(Vec::new()),
+            open_stdin: true,
+            stop_timeout: Some(3),
+            host: HostConfig {
+                binds: vec![Bind {
+                    source: "/a".to_owned(),
+                    target: "/b".to_owned(),
+                    read_only: true,
+                }],
+                resources: Resources { memory: Some(1 << 20), ..Default::default() },
+                no_new_privileges: true,
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let document = serde_json::to_value(body(options)).unwrap();
+        assert_eq!(document["Entrypoint"], serde_json::json!([""]));
+        assert_eq!(document["StdinOnce"], true);
+        assert_eq!(document["StopTimeout"], 3);
+        assert_eq!(document["HostConfig"]["Binds"], serde_json::json!(["/a:/b:ro"]));
+        assert_eq!(document["HostConfig"]["Memory"], 1 << 20);
+        assert_eq!(document["HostConfig"]["NetworkMode"], "bridge");
+        assert_eq!(document["HostConfig"]["SecurityOpt"], serde_json::json!(["no-new-privileges"]));
+        assert_eq!(document["HostConfig"].get("NanoCpus"), None);
+    }
+}

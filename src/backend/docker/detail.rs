@@ -1,0 +1,157 @@
+//! Docker's inspect document as a [`ContainerDetail`]. What the model has no word for stays in the
+//! raw document, which the Inspect tab shows.
+
+use bollard::models;
+use chrono::{DateTime, Utc};
+use wharf_model::{
+    Bind, ContainerConfig, ContainerDetail, ContainerState, Health, HealthStatus, HostConfig,
+    NetworkMode, ProbeResult, Resources,
+};
+
+use super::{error, list};
+use crate::Result;
+
+/// Returns what the document says of the container.
+pub(super) fn container(document: models::ContainerInspectResponse) -> Result<ContainerDetail> {
+    let unreadable = |cause| error::malformed("container document", cause);
+    let host = document.host_config.unwrap_or_default();
+    let network_mode = host.network_mode.clone().unwrap_or_default();
+    let mut endpoints: Vec<_> = document
+        .network_settings
+        .and_then(|settings| settings.networks)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|(name, settings)| list::endpoint(name, settings))
+        .collect();
+    endpoints.sort_by(|a, b| a.network.cmp(&b.network));
+    let driver = document.graph_driver.map(|driver| driver.data).unwrap_or_default();
+    let folder = |key: &str| driver.get(key).cloned().unwrap_or_default();
+    let lower = folder("LowerDir");
+    let config = document.config.unwrap_or_default();
+    Ok(ContainerDetail {
+        id: document.id.unwrap_or_default().parse().map_err(unreadable)?,
+        name: document.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+        created: document
+            .created
+            .as_deref()
+            .and_then(list::instant)
+            .unwrap_or(DateTime::<Utc>::UNIX_EPOCH),
+        image_id: document.image.unwrap_or_default().parse().map_err(unreadable)?,
+        config: settings(config),
+        host_config: host_config(host, &network_mode),
+        state: state(document.state.unwrap_or_default(), document.restart_count),
+        endpoints,
+        mounts: document.mounts.unwrap_or_default().into_iter().filter_map(list::mount).collect(),
+        log_path: document.log_path.unwrap_or_default(),
+        lower_dirs: lower.split(':').filter(|dir| !dir.is_empty()).map(str::to_owned).collect(),
+        upper_dir: folder("UpperDir"),
+        work_dir: folder("WorkDir"),
+        resolv_conf_path: document.resolv_conf_path.unwrap_or_default(),
+        hostname_path: document.hostname_path.unwrap_or_default(),
+        hosts_path: document.hosts_path.unwrap_or_default(),
+    })
+}
+
+fn settings(config: models::ContainerConfig) -> ContainerConfig {
+    ContainerConfig {
+        hostname: config.hostname.unwrap_or_default(),
+        user: config.user.unwrap_or_default(),
+        tty: config.tty.unwrap_or_default(),
+        open_stdin: config.open_stdin.unwrap_or_default(),
+        env: config.env.unwrap_or_default(),
+        cmd: config.cmd.unwrap_or_default(),
+        image: config.image.unwrap_or_default(),
+        working_dir: config.working_dir.unwrap_or_default(),
+        entrypoint: config.entrypoint.unwrap_or_default(),
+        labels: config.labels.unwrap_or_default().into_iter().collect(),
+        // Docker leaves it out when it is the default.
+        stop_signal: config
+            .stop_signal
+            .filter(|signal| !signal.is_empty())
+            .unwrap_or_else(|| "SIGTERM".to_owned()),
+        stop_timeout: config.stop_timeout.and_then(|seconds| u32::try_from(seconds).ok()),
+    }
+}
+
+fn host_config(host: models::HostConfig, network_mode: &str) -> HostConfig {
+    let security = host.security_opt.unwrap_or_default();
+    let capabilities = |list: Option<Vec<String>>| {
+        let plain = |name: String| name.strip_prefix("CAP_").map(str::to_owned).unwrap_or(name);
+        list.unwrap_or_default().into_iter().map(plain).collect()
+    };
+    let limit = |value: Option<i64>| {
+        value.filter(|value| *value > 0).and_then(|value| u64::try_from(value).ok())
+    };
+    HostConfig {
+        auto_remove: host.auto_remove.unwrap_or_default(),
+        binds: host.binds.unwrap_or_default().iter().filter_map(|text| bind(text)).collect(),
+        tmpfs: host.tmpfs.unwrap_or_default().into_iter().collect(),
+        readonly_rootfs: host.readonly_rootfs.unwrap_or_default(),
+        network_mode: match network_mode {
+            "none" => NetworkMode::None,
+            "host" => NetworkMode::Host,
+            // Networks of the user's are bridges too; the endpoints name them.
+            _ => NetworkMode::Bridge,
+        },
+        resources: Resources {
+            memory: limit(host.memory),
+            nano_cpus: limit(host.nano_cpus),
+            pids_limit: limit(host.pids_limit),
+        },
+        cap_add: capabilities(host.cap_add),
+        cap_drop: capabilities(host.cap_drop),
+        privileged: host.privileged.unwrap_or_default(),
+        no_new_privileges: security.iter().any(|option| {
+            matches!(option.as_str(), "no-new-privileges" | "no-new-privileges:true")
+        }),
+        init: host.init.unwrap_or_default(),
+    }
+}
+
+/// Returns the host path bound by `source:target[:options]`; named volumes are mounts, not binds.
+fn bind(text: &str) -> Option<Bind> {
+    let mut parts = text.split(':');
+    let source = parts.next().filter(|source| source.starts_with('/'))?;
+    let target = parts.next()?;
+    let read_only = parts.next().is_some_and(|options| options.split(',').any(|o| o == "ro"));
+    Some(Bind { source: source.to_owned(), target: target.to_owned(), read_only })
+}
+
+fn state(state: models::ContainerState, restart_count: Option<i64>) -> ContainerState {
+    ContainerState {
+        status: list::status(&state.status.map(|status| status.to_string()).unwrap_or_default()),
+        pid: state.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0),
+        exit_code: state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or_default(),
+        oom_killed: state.oom_killed.unwrap_or_default(),
+        error: state.error.unwrap_or_default(),
+        started_at: state.started_at.as_deref().and_then(list::instant),
+        finished_at: state.finished_at.as_deref().and_then(list::instant),
+        restart_count: restart_count.and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
+        health: state.health.and_then(health),
+    }
+}
+
+fn health(health: models::Health) -> Option<Health> {
+    let status = match health.status?.to_string().as_str() {
+        "starting" => HealthStatus::Starting,
+        "healthy" => HealthStatus::Healthy,
+        "unhealthy" => HealthStatus::Unhealthy,
+        _ => return None,
+    };
+    let probe = |result: models::HealthcheckResult| {
+        Some(ProbeResult {
+            start: list::instant(&result.start?)?,
+            end: list::instant(&result.end?)?,
+            exit_code: result.exit_code.and_then(|code| i32::try_from(code).ok())?,
+            output: result.output.unwrap_or_default(),
+        })
+    };
+    Some(Health {
+        status,
+        failing_streak: health
+            .failing_streak
+            .and_then(|streak| u32::try_from(streak).ok())
+            .unwrap_or_default(),
+        log: health.log.unwrap_or_default().into_iter().filter_map(probe).collect(),
+    })
+}

@@ -1,0 +1,228 @@
+//! Images: lists, details, history, and taking them in.
+
+use std::collections::HashMap;
+
+use bollard::models;
+use bollard::query_parameters::ListImagesOptions;
+use chrono::DateTime;
+use futures_util::TryStreamExt;
+use serde::Deserialize;
+use wharf_model::{
+    Digest, ErrorKind, HistoryEntry, ImageConfig, ImageDetail, ImageName, ImageSummary, LayerInfo,
+};
+
+use super::transport::upload;
+use super::{Docker, error, image_segment, list};
+use crate::{Backend as _, Error, Reader, Result};
+
+/// A line of progress while an archive is taken in.
+#[derive(Debug, Deserialize)]
+struct Progress {
+    #[serde(default)]
+    stream: Option<String>,
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    error: Option<String>,
+}
+
+impl Docker {
+    /// Returns the images with names, and the dangling ones.
+    pub(super) async fn list_images(&self) -> Result<Vec<ImageSummary>> {
+        let rows = self.client.list_images(None::<ListImagesOptions>).await?;
+        let mut users: HashMap<Digest, usize> = HashMap::new();
+        // The engine counts them only for `system df`.
+        for container in self.list_containers(true).await? {
+            if let Some(image) = container.image_id {
+                *users.entry(image).or_default() += 1;
+            }
+        }
+        let summary = |row: models::ImageSummary| {
+            let id: Digest =
+                row.id.parse().map_err(|cause| error::malformed("image list", cause))?;
+            Ok(ImageSummary {
+                tags: names(&row.repo_tags),
+                repo_digests: digests(row.repo_digests),
+                created: DateTime::from_timestamp(row.created, 0).filter(|t| t.timestamp() > 0),
+                size: u64::try_from(row.size).unwrap_or_default(),
+                containers: users.get(&id).copied().unwrap_or_default(),
+                labels: row.labels.into_iter().collect(),
+                id,
+            })
+        };
+        rows.into_iter().map(summary).collect()
+    }
+
+    /// Returns what the engine knows of one image, its layers' sizes taken from its history.
+    pub(super) async fn image_detail(&self, image: &str) -> Result<ImageDetail> {
+        let document = self.inspect_image(image).await?;
+        let config = document
+            .get("Config")
+            .filter(|config| !config.is_null())
+            .map(|config| serde_json::from_value::<ImageConfig>(config.clone()))
+            .transpose()
+            .map_err(|cause| error::malformed("image document", cause))?
+            .unwrap_or_default();
+        let document: models::ImageInspect = serde_json::from_value(document)
+            .map_err(|cause| error::malformed("image document", cause))?;
+        let id: Digest = document
+            .id
+            .unwrap_or_default()
+            .parse()
+            .map_err(|cause| error::malformed("image document", cause))?;
+        let history = self.image_history(id.as_str()).await?;
+        let containers = self.list_containers(true).await?;
+        let diff_ids = document.root_fs.and_then(|root| root.layers).unwrap_or_default();
+        Ok(ImageDetail {
+            summary: ImageSummary {
+                tags: names(&document.repo_tags.unwrap_or_default()),
+                repo_digests: digests(document.repo_digests.unwrap_or_default()),
+                created: document.created.as_deref().and_then(list::instant),
+                size: document.size.and_then(|s| u64::try_from(s).ok()).unwrap_or_default(),
+                containers: containers.iter().filter(|c| c.image_id.as_ref() == Some(&id)).count(),
+                labels: config.labels.clone(),
+                id,
+            },
+            architecture: document.architecture.unwrap_or_default(),
+            os: document.os.unwrap_or_default(),
+            author: document.author.unwrap_or_default(),
+            comment: document.comment.unwrap_or_default(),
+            config,
+            layers: layers(&diff_ids, &history)?,
+        })
+    }
+
+    /// Returns an image's steps, newest first.
+    pub(super) async fn image_history(&self, image: &str) -> Result<Vec<HistoryEntry>> {
+        let steps = self.client.image_history(&image_segment(image)?).await?;
+        let entry = |step: models::ImageHistoryResponseItem| HistoryEntry {
+            // `<missing>` for the steps of an image that was built elsewhere.
+            id: step.id.parse().ok(),
+            created: DateTime::from_timestamp(step.created, 0).filter(|t| t.timestamp() > 0),
+            created_by: step.created_by,
+            comment: step.comment,
+            size: u64::try_from(step.size).unwrap_or_default(),
+            empty_layer: step.size <= 0,
+            tags: names(&step.tags),
+        };
+        Ok(steps.into_iter().map(entry).collect())
+    }
+
+    /// Hands an archive to the engine; returns its `Loaded image…` lines.
+    pub(super) async fn load_archive(&self, archive: Reader) -> Result<Vec<String>> {
+        let body = upload(archive);
+        let reply = self
+            .transport
+            .post("/images/load", &[("quiet", "1")], body, "application/x-tar")
+            .await?;
+        let mut lines = reply.into_lines::<Progress>("load");
+        let mut loaded = Vec::new();
+        while let Some(progress) = lines.try_next().await? {
+            failure(&progress)?;
+            let text = progress.stream.unwrap_or_default();
+            loaded
+                .extend(text.lines().filter(|line| line.starts_with("Loaded")).map(str::to_owned));
+        }
+        Ok(loaded)
+    }
+
+    /// Hands a root filesystem to the engine; returns the new image's id.
+    pub(super) async fn import_archive(
+        &self,
+        archive: Reader,
+        name: Option<ImageName>,
+    ) -> Result<Digest> {
+        let (repository, tag) = name
+            .as_ref()
+            .map(|name| (name.familiar_repository(), name.tag().to_owned()))
+            .unwrap_or_default();
+        let query = [("fromSrc", "-"), ("repo", repository.as_str()), ("tag", tag.as_str())];
+        let reply = self
+            .transport
+            .post("/images/create", &query, upload(archive), "application/x-tar")
+            .await?;
+        let mut lines = reply.into_lines::<Progress>("import");
+        let mut id = None;
+        while let Some(progress) = lines.try_next().await? {
+            failure(&progress)?;
+            if let Some(digest) = progress.status.and_then(|status| status.trim().parse().ok()) {
+                id = Some(digest);
+            }
+        }
+        id.ok_or_else(|| error::malformed("import", "it names no image"))
+    }
+}
+
+/// Returns the error that a progress line tells.
+fn failure(progress: &Progress) -> Result<()> {
+    match &progress.error {
+        Some(message) => Err(Error::new(ErrorKind::Invalid, message.trim_end())),
+        None => Ok(()),
+    }
+}
+
+/// Returns the names among docker's, which writes `<none>:<none>` for no name.
+fn names(texts: &[String]) -> Vec<ImageName> {
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+fn digests(texts: Vec<String>) -> Vec<String> {
+    texts.into_iter().filter(|text| !text.starts_with("<none>@")).collect()
+}
+
+/// Returns the layers, lowest first. The history tells the sizes if as many of its steps have
+/// content as there are layers.
+fn layers(diff_ids: &[String], history: &[HistoryEntry]) -> Result<Vec<LayerInfo>> {
+    let mut sizes: Vec<u64> =
+        history.iter().rev().filter(|step| !step.empty_layer).map(|step| step.size).collect();
+    if sizes.len() != diff_ids.len() {
+        sizes = vec![0; diff_ids.len()];
+    }
+    let mut parent: Option<Digest> = None;
+    let mut layers = Vec::with_capacity(diff_ids.len());
+    for (text, size) in diff_ids.iter().zip(sizes) {
+        let diff_id: Digest =
+            text.parse().map_err(|cause| error::malformed("image document", cause))?;
+        let chain_id = chain_id(parent.as_ref(), &diff_id);
+        parent = Some(chain_id.clone());
+        layers.push(LayerInfo { diff_id, chain_id, size, path: None });
+    }
+    Ok(layers)
+}
+
+/// Returns the digest over a layer and all below it, as the OCI image specification defines it
+/// (config.md, "Layer ChainID").
+fn chain_id(parent: Option<&Digest>, diff_id: &Digest) -> Digest {
+    let Some(parent) = parent else {
+        return diff_id.clone();
+    };
+    let text = format!("{parent} {diff_id}");
+    let hash = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(hash.as_ref());
+    Digest::from_bytes(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docker_s_words_for_no_name_are_no_names() {
+        assert!(names(&["<none>:<none>".to_owned()]).is_empty());
+        assert!(digests(vec!["<none>@<none>".to_owned()]).is_empty());
+        assert_eq!(names(&["busybox:latest".to_owned()])[0].to_string(), "busybox:latest");
+    }
+
+    #[test]
+    fn chain_ids_follow_the_specification() {
+        // `printf 'sha256:01… sha256:02…' | sha256sum` with 32 bytes each.
+        let first = Digest::from_bytes(&[1; 32]);
+        let second = Digest::from_bytes(&[2; 32]);
+        assert_eq!(chain_id(None, &first), first);
+        let chained = chain_id(Some(&first), &second);
+        assert_eq!(chained.as_str(), CHAINED);
+    }
+
+    const CHAINED: &str = "sha256:ad00036de6f26a309d173ace61d4a45573a1658ab0ff36e3858c3dbee3c5ded8";
+}

@@ -1,0 +1,201 @@
+//! Any Docker Engine API socket as a [`Backend`]: dockerd, or podman's service.
+//!
+//! A method asks through bollard or, where bollard would lose something, through the same
+//! [`transport`] directly; its answer is translated into the model's types in the module named
+//! after the thing. Nothing is remembered between calls: the engine is the only truth. Every request
+//! has a connection of its own, so an engine that was restarted is found again by the next call.
+
+mod command;
+mod detail;
+mod error;
+mod events;
+mod exec;
+mod image;
+mod list;
+mod logs;
+mod samples;
+mod session;
+mod stats;
+mod system;
+mod transport;
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::BollardRequest;
+use futures_util::stream::BoxStream;
+use wharf_model::{
+    Command, ContainerDetail, ContainerSummary, Digest, EngineInfo, ErrorKind, Event, ExecSpec,
+    HistoryEntry, ImageDetail, ImageName, ImageSummary, LogOptions, LogRecord, Outcome, TermSize,
+    TopTable, VersionInfo,
+};
+
+use crate::{AttachOptions, Backend, Error, LogSource, Reader, Result, SampleBatch, Session};
+use transport::{Transport, image_path, segment};
+
+/// A Docker engine behind a unix socket.
+#[derive(Clone, Debug)]
+pub struct Docker {
+    transport: Transport,
+    client: bollard::Docker,
+}
+
+/// Seconds that bollard lets a request take: practically for ever, since a `stop` may take as long
+/// as its grace period. The transport limits questions itself.
+const NO_TIMEOUT: u64 = 365 * 24 * 3600;
+
+impl Docker {
+    /// Connects to `unix:///path/to/docker.sock`.
+    ///
+    /// # Errors
+    /// When the address has another form, or nobody answers at it; the message says what to do.
+    pub fn connect(host: &str) -> Result<Self> {
+        let Some(path) = host.strip_prefix("unix://") else {
+            let scheme = host.split_once("://").map_or(host, |(scheme, _)| scheme);
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "host {host:?}: {scheme:?} addresses aren't supported, only \
+                     unix:///path/to/docker.sock"
+                ),
+            ));
+        };
+        if path.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("host {host:?} names no socket: write unix:///path/to/docker.sock"),
+            ));
+        }
+        let transport = Transport::new(Path::new(path));
+        transport.check()?;
+        let sender = transport.clone();
+        let client = bollard::Docker::connect_with_custom_transport(
+            move |request: BollardRequest| {
+                let sender = sender.clone();
+                async move { sender.send_for_bollard(request).await }
+            },
+            Some("http://docker"),
+            NO_TIMEOUT,
+            bollard::API_DEFAULT_VERSION,
+        )?;
+        Ok(Self { transport, client })
+    }
+}
+
+/// Returns a container's name or id as a path segment.
+fn container_segment(container: &str) -> Result<String> {
+    // URLs give these a meaning of their own, escaped or not.
+    if matches!(container, "" | "." | "..") {
+        return Err(Error::new(ErrorKind::NotFound, format!("No such container: {container}")));
+    }
+    Ok(segment(container))
+}
+
+/// Returns an image's name or id as a path.
+fn image_segment(image: &str) -> Result<String> {
+    if image.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(Error::new(ErrorKind::Invalid, "invalid reference format"));
+    }
+    Ok(image_path(image))
+}
+
+#[async_trait]
+impl Backend for Docker {
+    fn name(&self) -> &str {
+        "docker"
+    }
+
+    async fn info(&self) -> Result<EngineInfo> {
+        self.engine_info().await
+    }
+
+    async fn version(&self) -> Result<VersionInfo> {
+        self.engine_version().await
+    }
+
+    async fn containers(&self, all: bool) -> Result<Vec<ContainerSummary>> {
+        self.list_containers(all).await
+    }
+
+    async fn container(&self, container: &str) -> Result<ContainerDetail> {
+        detail::container(self.inspect(container).await?)
+    }
+
+    async fn inspect_container(&self, container: &str) -> Result<serde_json::Value> {
+        let path = format!("/containers/{}/json", container_segment(container)?);
+        self.transport.get(&path, &[]).await?.json().await
+    }
+
+    async fn top(&self, container: &str, ps_args: &[String]) -> Result<TopTable> {
+        self.top_table(container, ps_args).await
+    }
+
+    async fn images(&self) -> Result<Vec<ImageSummary>> {
+        self.list_images().await
+    }
+
+    async fn image(&self, image: &str) -> Result<ImageDetail> {
+        self.image_detail(image).await
+    }
+
+    async fn inspect_image(&self, image: &str) -> Result<serde_json::Value> {
+        let path = format!("/images/{}/json", image_segment(image)?);
+        self.transport.get(&path, &[]).await?.json().await
+    }
+
+    async fn history(&self, image: &str) -> Result<Vec<HistoryEntry>> {
+        self.image_history(image).await
+    }
+
+    async fn execute(&self, command: Command) -> Result<Outcome> {
+        self.run_command(command).await
+    }
+
+    async fn wait(&self, container: &str) -> Result<i32> {
+        self.waiter(container, "not-running").await?.await
+    }
+
+    async fn attach(&self, container: &str, options: AttachOptions) -> Result<Session> {
+        self.attach_session(container, options).await
+    }
+
+    async fn exec(
+        &self,
+        container: &str,
+        spec: ExecSpec,
+        size: Option<TermSize>,
+    ) -> Result<Session> {
+        self.exec_session(container, spec, size).await
+    }
+
+    async fn logs(
+        &self,
+        container: &str,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogRecord>>> {
+        self.log_stream(container, &options).await
+    }
+
+    async fn log_source(&self, container: &str) -> Result<LogSource> {
+        // The engine's files belong to the engine: they may be on another host, or compressed.
+        self.inspect(container).await?;
+        Ok(LogSource::Stream)
+    }
+
+    async fn samples(&self, interval: Duration) -> Result<BoxStream<'static, Result<SampleBatch>>> {
+        self.sample_stream(interval).await
+    }
+
+    async fn events(&self) -> Result<BoxStream<'static, Result<Event>>> {
+        self.event_stream(&[]).await
+    }
+
+    async fn load(&self, archive: Reader) -> Result<Vec<String>> {
+        self.load_archive(archive).await
+    }
+
+    async fn import(&self, archive: Reader, name: Option<ImageName>) -> Result<Digest> {
+        self.import_archive(archive, name).await
+    }
+}

@@ -1,0 +1,331 @@
+//! HTTP over the engine's unix socket, one connection a request as docker's own client does.
+//!
+//! Bollard builds most requests and reads most answers; it is given this transport, so that all of
+//! them leave by one door. What bollard can't carry goes through here directly: documents byte for
+//! byte, streams that must be known to be open before the caller goes on, and connections that turn
+//! into the streams of a process.
+
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, BodyStream, Empty, Full, StreamBody};
+use hyper::body::{Body, Frame, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::io::AsyncRead;
+use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
+use tokio_util::codec::{FramedRead, LinesCodec};
+use tokio_util::io::StreamReader;
+use wharf_model::ErrorKind;
+
+use super::error;
+use crate::{Error, Reader, Result};
+
+/// How long a question may stay without the beginning of an answer. Changes (a `stop` with a long
+/// grace period) have no limit.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A line of JSON longer than this is not an event or a sample.
+const LONGEST_LINE: usize = 4 << 20;
+
+/// The body of a request of ours.
+pub(super) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
+
+/// The way to one engine.
+#[derive(Clone, Debug)]
+pub(super) struct Transport {
+    socket: Arc<Path>,
+}
+
+/// Ends a connection's task when the last user of its answer is gone.
+struct Connection(Option<JoinHandle<()>>);
+
+impl Connection {
+    /// Lets the connection end by itself.
+    fn detach(mut self) {
+        self.0.take();
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// The answer to a request, its head read.
+pub(super) struct Reply {
+    response: Response<Incoming>,
+    connection: Connection,
+}
+
+impl Transport {
+    /// Returns the way through this socket.
+    pub(super) fn new(socket: &Path) -> Self {
+        Self { socket: socket.into() }
+    }
+
+    /// Returns an error if nobody listens.
+    pub(super) fn check(&self) -> Result<()> {
+        std::os::unix::net::UnixStream::connect(&self.socket)
+            .map(drop)
+            .map_err(|cause| error::unreachable(&self.socket, &cause))
+    }
+
+    /// Sends one request on a connection of its own and returns the head of the answer.
+    async fn exchange<B>(&self, mut request: Request<B>) -> Result<(Response<Incoming>, Connection)>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let operation = format!("{} {}", request.method(), request.uri().path());
+        // The client of hyper wants only the path, and HTTP/1.1 wants a host.
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        *request.uri_mut() = path.parse().map_err(|cause| {
+            Error::new(ErrorKind::Invalid, format!("{operation}: not a request path: {cause}"))
+        })?;
+        request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
+
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .map_err(|cause| error::unreachable(&self.socket, &cause))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|cause| error::broken(&operation, cause))?;
+        let connection = Connection(Some(tokio::spawn(async move {
+            // A failure of the connection shows as one of the answer.
+            let _ = connection.with_upgrades().await;
+        })));
+        let question = request.method() == Method::GET;
+        let answer = sender.send_request(request);
+        let response = if question {
+            tokio::time::timeout(QUESTION_TIMEOUT, answer).await.map_err(|_| {
+                Error::new(
+                    ErrorKind::Unavailable,
+                    format!("{operation}: the Docker engine took too long to answer"),
+                )
+            })?
+        } else {
+            answer.await
+        };
+        Ok((response.map_err(|cause| error::broken(&operation, cause))?, connection))
+    }
+
+    /// Sends a request of bollard's. An answer of 304 becomes an error, since bollard takes it for
+    /// a success and then nobody could tell.
+    pub(super) async fn send_for_bollard(
+        &self,
+        request: bollard::BollardRequest,
+    ) -> std::result::Result<Response<Incoming>, bollard::errors::Error> {
+        let (response, connection) = self.exchange(request).await.map_err(error::into_bollard)?;
+        // Bollard reads whole answers only, so the connection ends by itself.
+        connection.detach();
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return Err(bollard::errors::Error::DockerResponseServerError {
+                status_code: StatusCode::NOT_MODIFIED.as_u16(),
+                message: String::new(),
+            });
+        }
+        Ok(response)
+    }
+
+    /// Sends a request and returns the answer if its status is a success.
+    async fn send(&self, request: Request<RequestBody>) -> Result<Reply> {
+        let (response, connection) = self.exchange(request).await?;
+        let reply = Reply { response, connection };
+        let status = reply.response.status();
+        if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(reply);
+        }
+        let body = reply.bytes().await?;
+        let text = String::from_utf8_lossy(&body);
+        let message = serde_json::from_slice::<serde_json::Value>(&body)
+            .ok()
+            .and_then(|value| value.get("message")?.as_str().map(str::to_owned))
+            .unwrap_or_else(|| text.into_owned());
+        Err(error::from_status(status, &message))
+    }
+
+    /// Asks for a document or a stream.
+    pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply> {
+        self.send(self.request(Method::GET, path, query, empty(), "application/json")?).await
+    }
+
+    /// Posts a body, perhaps a long one.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        body: RequestBody,
+        content_type: &'static str,
+    ) -> Result<Reply> {
+        self.send(self.request(Method::POST, path, query, body, content_type)?).await
+    }
+
+    /// Posts a request after whose answer the connection is a process's streams. Returns it with
+    /// the bytes that came along with the answer's head.
+    pub(super) async fn hijack(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<(UnixStream, Bytes)> {
+        let mut request =
+            self.request(Method::POST, path, query, full(body), "application/json")?;
+        let headers = request.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("tcp"));
+        let reply = self.send(request).await?;
+        let connection = reply.connection;
+        let upgraded =
+            hyper::upgrade::on(reply.response).await.map_err(|cause| error::broken(path, cause))?;
+        connection.detach();
+        match upgraded.downcast::<TokioIo<UnixStream>>() {
+            Ok(parts) => Ok((parts.io.into_inner(), parts.read_buf)),
+            Err(_) => Err(error::malformed(path, "the connection is of another kind")),
+        }
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: RequestBody,
+        content_type: &'static str,
+    ) -> Result<Request<RequestBody>> {
+        let mut uri = path.to_owned();
+        if !query.is_empty() {
+            uri.push('?');
+            uri.push_str(
+                &form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish(),
+            );
+        }
+        Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(CONTENT_TYPE, content_type)
+            .body(body)
+            .map_err(|cause| Error::new(ErrorKind::Invalid, format!("{path}: {cause}")))
+    }
+}
+
+impl Reply {
+    /// Returns the whole body.
+    pub(super) async fn bytes(self) -> Result<Bytes> {
+        let path = "the engine's answer";
+        let body = self.response.into_body().collect().await;
+        Ok(body.map_err(|cause| error::broken(path, cause))?.to_bytes())
+    }
+
+    /// Returns the body read as one JSON document.
+    pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T> {
+        let bytes = self.bytes().await?;
+        serde_json::from_slice(&bytes).map_err(|cause| error::malformed("JSON document", cause))
+    }
+
+    /// Returns the body as a stream of bytes; dropping it closes the connection.
+    pub(super) fn into_reader(self) -> Pin<Box<dyn AsyncRead + Send>> {
+        let connection = self.connection;
+        let frames = BodyStream::new(self.response.into_body());
+        let chunks = TryStreamExt::map_err(frames, io::Error::other).try_filter_map(move |frame| {
+            // Held so that it ends with the stream.
+            let _ = &connection;
+            std::future::ready(Ok(frame.into_data().ok()))
+        });
+        Box::pin(StreamReader::new(Box::pin(chunks)))
+    }
+
+    /// Returns the body as one value a line.
+    pub(super) fn into_lines<T>(self, operation: &'static str) -> BoxStream<'static, Result<T>>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        FramedRead::new(self.into_reader(), LinesCodec::new_with_max_length(LONGEST_LINE))
+            .map_err(move |cause| error::broken(operation, cause))
+            .try_filter(|line| std::future::ready(!line.trim().is_empty()))
+            .and_then(move |line| {
+                std::future::ready(
+                    serde_json::from_str(&line).map_err(|cause| error::malformed(operation, cause)),
+                )
+            })
+            .boxed()
+    }
+}
+
+/// Returns the body of a request that has none.
+pub(super) fn empty() -> RequestBody {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// Returns a body that is at hand.
+pub(super) fn full(bytes: Vec<u8>) -> RequestBody {
+    Full::from(bytes).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// Returns a body that is read from a blocking reader on a thread of its own, as fast as the engine
+/// takes it.
+pub(super) fn upload(mut reader: Reader) -> RequestBody {
+    const CHUNK: usize = 256 << 10;
+    let (sender, receiver) = tokio::sync::mpsc::channel::<io::Result<Bytes>>(4);
+    tokio::task::spawn_blocking(move || {
+        loop {
+            let mut chunk = vec![0; CHUNK];
+            let (item, last) = match reader.read(&mut chunk) {
+                Ok(0) => return,
+                Ok(length) => {
+                    chunk.truncate(length);
+                    (Ok(Bytes::from(chunk)), false)
+                }
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => continue,
+                Err(cause) => (Err(cause), true),
+            };
+            // The engine may have given up reading; its answer says why.
+            if sender.blocking_send(item).is_err() || last {
+                return;
+            }
+        }
+    });
+    let frames = futures_util::stream::unfold(receiver, |mut receiver| async move {
+        let item = receiver.recv().await?;
+        Some((item.map(Frame::data), receiver))
+    });
+    BodyExt::boxed_unsync(StreamBody::new(frames.boxed()))
+}
+
+/// Returns one path segment with every byte escaped that could end it.
+pub(super) fn segment(text: &str) -> String {
+    escape(text, b"")
+}
+
+/// Returns an image's name as a path: its slashes, colons and at-signs stay.
+pub(super) fn image_path(text: &str) -> String {
+    escape(text, b"/:@")
+}
+
+fn escape(text: &str, also_kept: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut path = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || also_kept.contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            // Writing to a string can't fail.
+            let _ = write!(path, "%{byte:02X}");
+        }
+    }
+    path
+}

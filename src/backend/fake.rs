@@ -1,0 +1,479 @@
+//! A backend without an engine: containers, samples and logs that are the same on every run, for
+//! screens in tests and for previews.
+//!
+//! [`Fake::demo`] holds one container of every kind; [`Fake::many`] holds as many as wanted.
+//! Commands change the containers as an engine would, are recorded for tests
+//! ([`Fake::commands`]), and can be made slow ([`Fake::set_delay`]) or to fail
+//! ([`Fake::fail_next`]).
+
+mod data;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use tokio::sync::broadcast;
+use wharf_model::{
+    Command, ContainerDetail, ContainerId, ContainerSummary, Digest, EngineInfo, ErrorKind, Event,
+    EventKind, ExecSpec, HistoryEntry, ImageDetail, ImageName, ImageSummary, LogOptions, LogRecord,
+    Outcome, Status, TermSize, TopTable, VersionInfo,
+};
+
+use crate::{AttachOptions, Backend, Error, LogSource, Reader, Result, SampleBatch, Session};
+
+pub use data::{EPOCH, container, epoch, image, sample, time};
+
+/// A backend that makes everything up, always in the same way.
+#[derive(Clone)]
+pub struct Fake {
+    state: Arc<Mutex<State>>,
+    events: broadcast::Sender<Event>,
+}
+
+#[derive(Default)]
+struct State {
+    containers: Vec<ContainerSummary>,
+    images: Vec<ImageSummary>,
+    commands: Vec<Command>,
+    failures: VecDeque<Error>,
+    delay: Option<Duration>,
+    unreachable: Option<Error>,
+    logs: Vec<(ContainerId, Vec<LogRecord>)>,
+    source: Option<LogSource>,
+    tick: u64,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Fake {
+    /// Returns an engine without containers or images.
+    pub fn new() -> Self {
+        Self { state: Arc::default(), events: broadcast::channel(256).0 }
+    }
+
+    /// Returns an engine with a container of every kind and a few images.
+    pub fn demo() -> Self {
+        let fake = Self::new();
+        {
+            let mut state = fake.lock();
+            state.containers = data::containers();
+            state.images = data::images();
+            state.logs =
+                state.containers.iter().map(|c| (c.id.clone(), data::log(&c.name))).collect();
+        }
+        fake
+    }
+
+    /// Returns an engine with this many running containers.
+    pub fn many(count: u8) -> Self {
+        let fake = Self::new();
+        let containers = (0..count).map(|n| {
+            container(n, &format!("worker-{n:03}"), "registry.example/worker:2.4", Status::Running)
+        });
+        fake.lock().containers = containers.collect();
+        fake
+    }
+
+    /// Adds or replaces a container.
+    pub fn put(&self, container: ContainerSummary) {
+        let mut state = self.lock();
+        state.containers.retain(|c| c.id != container.id);
+        state.containers.push(container);
+    }
+
+    /// Sets a container's log.
+    pub fn set_log(&self, id: &ContainerId, records: Vec<LogRecord>) {
+        let mut state = self.lock();
+        state.logs.retain(|(i, _)| i != id);
+        state.logs.push((id.clone(), records));
+    }
+
+    /// Sets what [`Backend::log_source`] answers.
+    pub fn set_log_source(&self, source: LogSource) {
+        self.lock().source = Some(source);
+    }
+
+    /// Makes the next command fail with this error; several are used in order.
+    pub fn fail_next(&self, error: Error) {
+        self.lock().failures.push_back(error);
+    }
+
+    /// Makes every command take this long.
+    pub fn set_delay(&self, delay: Duration) {
+        self.lock().delay = Some(delay);
+    }
+
+    /// Makes every question fail with this error until it is set to none.
+    pub fn set_unreachable(&self, error: Option<Error>) {
+        self.lock().unreachable = error;
+    }
+
+    /// Returns the commands given so far, oldest first.
+    pub fn commands(&self) -> Vec<Command> {
+        self.lock().commands.clone()
+    }
+
+    /// Returns the batch of samples of a tick, one second of fake time each.
+    pub fn batch(&self, tick: u64) -> SampleBatch {
+        let state = self.lock();
+        SampleBatch {
+            host: Some(data::host(tick)),
+            containers: state
+                .containers
+                .iter()
+                .enumerate()
+                .filter(|(_, c)| c.status.is_alive())
+                .map(|(n, c)| (c.id.clone(), sample(n, c, tick)))
+                .collect(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reach(&self) -> Result<MutexGuard<'_, State>> {
+        let state = self.lock();
+        match &state.unreachable {
+            Some(error) => Err(error.clone()),
+            None => Ok(state),
+        }
+    }
+
+    fn find(&self, container: &str) -> Result<ContainerSummary> {
+        let state = self.reach()?;
+        let found = state
+            .containers
+            .iter()
+            .find(|c| c.name == container || c.id.as_str().starts_with(container));
+        found.cloned().ok_or_else(|| no_such("container", container))
+    }
+
+    fn find_image(&self, image: &str) -> Result<ImageSummary> {
+        let state = self.reach()?;
+        let found = state.images.iter().find(|i| {
+            i.tags.iter().any(|t| t.to_string() == image || t.canonical() == image)
+                || i.id.as_str() == image
+                || i.id.hex().starts_with(image)
+        });
+        found.cloned().ok_or_else(|| no_such("image", image))
+    }
+
+    fn tell(&self, kind: EventKind, action: &str, id: &str) {
+        let event = Event {
+            time: epoch(),
+            kind,
+            action: action.to_owned(),
+            id: id.to_owned(),
+            attributes: std::collections::BTreeMap::new(),
+        };
+        // Nobody has to listen.
+        let _ = self.events.send(event);
+    }
+
+    /// Brings a container into a state, if it is in one of `from`.
+    fn turn(&self, container: &str, from: &[Status], to: Status, word: &str) -> Result<Outcome> {
+        let id = self.find(container)?.id;
+        let mut state = self.lock();
+        let Some(c) = state.containers.iter_mut().find(|c| c.id == id) else {
+            return Err(no_such("container", container));
+        };
+        if !from.contains(&c.status) {
+            let text = format!("cannot {word} container {container}: it is {}", c.status.as_str());
+            return Err(Error::new(ErrorKind::Conflict, text));
+        }
+        data::set_status(c, to);
+        drop(state);
+        self.tell(EventKind::Container, word, id.as_str());
+        Ok(Outcome::Done)
+    }
+
+    fn remove(&self, container: &str, force: bool) -> Result<Outcome> {
+        let found = self.find(container)?;
+        if found.status.is_alive() && !force {
+            let text = format!(
+                "cannot remove container \"/{}\": container is running: stop the container \
+                 before removing or force remove",
+                found.name
+            );
+            return Err(Error::new(ErrorKind::Conflict, text));
+        }
+        self.lock().containers.retain(|c| c.id != found.id);
+        self.tell(EventKind::Container, "destroy", found.id.as_str());
+        Ok(Outcome::Done)
+    }
+
+    fn remove_image(&self, image: &str, force: bool) -> Result<Outcome> {
+        let found = self.find_image(image)?;
+        if found.containers > 0 && found.tags.len() < 2 && !force {
+            let text = format!(
+                "conflict: unable to remove repository reference \"{image}\" (must force) - \
+                 container is using its referenced image {}",
+                found.id.short()
+            );
+            return Err(Error::new(ErrorKind::Conflict, text));
+        }
+        let mut state = self.lock();
+        let mut untagged = Vec::new();
+        let mut deleted = Vec::new();
+        for i in state.images.iter_mut().filter(|i| i.id == found.id) {
+            untagged.extend(i.tags.iter().filter(|t| t.to_string() == image).cloned());
+            i.tags.retain(|t| t.to_string() != image);
+            if i.tags.is_empty() {
+                deleted.push(i.id.clone());
+            }
+        }
+        state.images.retain(|i| !deleted.contains(&i.id));
+        drop(state);
+        self.tell(EventKind::Image, "untag", found.id.as_str());
+        Ok(Outcome::ImageRemoved { untagged, deleted })
+    }
+
+    fn apply(&self, command: Command) -> Result<Outcome> {
+        use Status::{Created, Dead, Exited, Paused, Restarting, Running};
+        let alive = [Running, Paused, Restarting];
+        match command {
+            Command::Start { container } => {
+                self.turn(&container, &[Created, Exited, Dead], Running, "start")
+            }
+            Command::Stop { container, .. } => self.turn(&container, &alive, Exited, "stop"),
+            Command::Restart { container, .. } => {
+                let any = [Created, Running, Paused, Restarting, Exited];
+                self.turn(&container, &any, Running, "restart")
+            }
+            Command::Kill { container, signal } => {
+                let deadly = signal.as_deref().is_none_or(|s| matches!(s, "KILL" | "SIGKILL"));
+                let to = if deadly { Exited } else { Running };
+                self.turn(&container, &alive, to, "kill")
+            }
+            Command::Pause { container } => self.turn(&container, &[Running], Paused, "pause"),
+            Command::Unpause { container } => self.turn(&container, &[Paused], Running, "unpause"),
+            Command::Remove { container, options } => self.remove(&container, options.force),
+            Command::Tag { image, name } => {
+                let id = self.find_image(&image)?.id;
+                for i in self.lock().images.iter_mut().filter(|i| i.id == id) {
+                    i.tags.push(name.clone());
+                }
+                self.tell(EventKind::Image, "tag", id.as_str());
+                Ok(Outcome::Done)
+            }
+            Command::RemoveImage { image, force } => self.remove_image(&image, force),
+            _ => Err(unsupported("create")),
+        }
+    }
+}
+
+fn no_such(what: &str, name: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("No such {what}: {name}"))
+}
+
+fn unsupported(what: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("{what}: the fake engine can't do this"))
+}
+
+#[async_trait]
+impl Backend for Fake {
+    fn name(&self) -> &str {
+        "fake"
+    }
+
+    async fn info(&self) -> Result<EngineInfo> {
+        let state = self.reach()?;
+        Ok(data::info(&state.containers, state.images.len()))
+    }
+
+    async fn version(&self) -> Result<VersionInfo> {
+        Ok(VersionInfo { version: "0.0.0".to_owned(), ..VersionInfo::default() })
+    }
+
+    async fn containers(&self, all: bool) -> Result<Vec<ContainerSummary>> {
+        let state = self.reach()?;
+        let list = state.containers.iter();
+        Ok(list.filter(|c| all || c.status.is_alive()).cloned().collect())
+    }
+
+    async fn container(&self, container: &str) -> Result<ContainerDetail> {
+        Ok(data::detail(&self.find(container)?))
+    }
+
+    async fn inspect_container(&self, container: &str) -> Result<serde_json::Value> {
+        Ok(data::document(&self.find(container)?))
+    }
+
+    async fn top(&self, container: &str, _ps_args: &[String]) -> Result<TopTable> {
+        let found = self.find(container)?;
+        if !found.status.is_alive() {
+            let text = format!("container {} is not running", found.id.as_str());
+            return Err(Error::new(ErrorKind::Conflict, text));
+        }
+        Ok(data::top(&found))
+    }
+
+    async fn images(&self) -> Result<Vec<ImageSummary>> {
+        Ok(self.reach()?.images.clone())
+    }
+
+    async fn image(&self, image: &str) -> Result<ImageDetail> {
+        Ok(data::image_detail(self.find_image(image)?))
+    }
+
+    async fn inspect_image(&self, image: &str) -> Result<serde_json::Value> {
+        let detail = data::image_detail(self.find_image(image)?);
+        serde_json::to_value(detail)
+            .map_err(|e| Error::new(ErrorKind::Internal, format!("inspect {image}: {e}")))
+    }
+
+    async fn history(&self, image: &str) -> Result<Vec<HistoryEntry>> {
+        Ok(data::history(&self.find_image(image)?))
+    }
+
+    async fn execute(&self, command: Command) -> Result<Outcome> {
+        let (delay, failure) = {
+            let mut state = self.lock();
+            state.commands.push(command.clone());
+            (state.delay, state.failures.pop_front())
+        };
+        if let Some(delay) = delay {
+            tokio::time::sleep(delay).await;
+        }
+        match failure {
+            Some(error) => Err(error),
+            None => self.apply(command),
+        }
+    }
+
+    async fn wait(&self, container: &str) -> Result<i32> {
+        let mut events = self.events.subscribe();
+        loop {
+            let found = self.find(container)?;
+            if !found.status.is_alive() {
+                return Ok(found.exit_code.unwrap_or(0));
+            }
+            if events.recv().await.is_err() {
+                return Err(unsupported("wait"));
+            }
+        }
+    }
+
+    async fn attach(&self, _container: &str, _options: AttachOptions) -> Result<Session> {
+        Err(unsupported("attach"))
+    }
+
+    async fn exec(
+        &self,
+        _container: &str,
+        _spec: ExecSpec,
+        _size: Option<TermSize>,
+    ) -> Result<Session> {
+        Err(unsupported("exec"))
+    }
+
+    async fn logs(
+        &self,
+        container: &str,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogRecord>>> {
+        let found = self.find(container)?;
+        let mut records = {
+            let state = self.lock();
+            state.logs.iter().find(|(id, _)| *id == found.id).map(|(_, r)| r.clone())
+        }
+        .unwrap_or_default();
+        let keep = |r: &LogRecord| {
+            options.since.is_none_or(|t| r.time >= t) && options.until.is_none_or(|t| r.time < t)
+        };
+        records.retain(keep);
+        let tail = options.tail.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
+        records.drain(..records.len().saturating_sub(tail));
+        let number = records.len();
+        let old = stream::iter(records.into_iter().map(Ok));
+        if !options.follow || !found.status.is_alive() {
+            return Ok(old.boxed());
+        }
+        let new = stream::unfold(number, move |number| {
+            let name = found.name.clone();
+            async move {
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                Some((Ok(data::live_record(&name, number)), number + 1))
+            }
+        });
+        Ok(old.chain(new).boxed())
+    }
+
+    async fn log_source(&self, _container: &str) -> Result<LogSource> {
+        Ok(self.reach()?.source.clone().unwrap_or(LogSource::Stream))
+    }
+
+    async fn samples(&self, interval: Duration) -> Result<BoxStream<'static, Result<SampleBatch>>> {
+        drop(self.reach()?);
+        let timer = tokio::time::interval(interval);
+        let fake = self.clone();
+        let batches = stream::unfold((fake, timer), |(fake, mut timer)| async move {
+            timer.tick().await;
+            let tick = {
+                let mut state = fake.lock();
+                state.tick += 1;
+                state.tick
+            };
+            let batch = fake.batch(tick);
+            Some((Ok(batch), (fake, timer)))
+        });
+        Ok(batches.boxed())
+    }
+
+    async fn events(&self) -> Result<BoxStream<'static, Result<Event>>> {
+        drop(self.reach()?);
+        let receiver = self.events.subscribe();
+        let events = stream::unfold(receiver, |mut receiver| async move {
+            loop {
+                match receiver.recv().await {
+                    Ok(event) => return Some((Ok(event), receiver)),
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                }
+            }
+        });
+        Ok(events.boxed())
+    }
+
+    async fn load(&self, _archive: Reader) -> Result<Vec<String>> {
+        Err(unsupported("load"))
+    }
+
+    async fn import(&self, _archive: Reader, _name: Option<ImageName>) -> Result<Digest> {
+        Err(unsupported("import"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn commands_are_recorded_change_the_list_and_fail_on_request() {
+        let fake = Fake::demo();
+        let stop = Command::Stop { container: "web-1".to_owned(), timeout: None };
+        let mut events = fake.events().await.unwrap();
+        assert_eq!(fake.execute(stop.clone()).await, Ok(Outcome::Done));
+        assert_eq!(events.next().await.unwrap().unwrap().action, "stop");
+        assert_eq!(fake.find("web-1").unwrap().status, Status::Exited);
+        assert_eq!(fake.execute(stop.clone()).await.unwrap_err().kind, ErrorKind::Conflict);
+        fake.fail_next(Error::new(ErrorKind::Denied, "no"));
+        assert_eq!(fake.execute(stop).await.unwrap_err().message, "no");
+        assert_eq!(fake.commands().len(), 3);
+    }
+
+    #[test]
+    fn samples_are_the_same_on_every_run() {
+        let (one, two) = (Fake::demo().batch(7), Fake::demo().batch(7));
+        assert_eq!(one.containers, two.containers);
+        assert!(!one.containers.is_empty());
+    }
+}

@@ -1,0 +1,134 @@
+//! One way to see and steer an engine, whichever it is.
+//!
+//! [`Backend`] is all that the dashboard and the command line know of an engine. Its adapters are
+//! `native` (the embedded engine), `docker` (any Docker Engine API socket) and `fake` (for screens
+//! in tests). Questions are methods; every change is a [`Command`] given to [`Backend::execute`].
+
+pub mod docker;
+mod error;
+pub mod fake;
+pub mod native;
+mod session;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use wharf_model::{
+    Command, ContainerDetail, ContainerId, ContainerSummary, EngineInfo, Event, ExecSpec,
+    HistoryEntry, HostSample, ImageDetail, ImageSummary, LogOptions, LogRecord, Outcome, Sample,
+    TermSize, TopTable, VersionInfo,
+};
+
+pub use error::{Error, Result};
+pub use session::{AttachOptions, OutputChunk, Session};
+
+/// The samples of one tick.
+#[derive(Clone, Debug, Default)]
+pub struct SampleBatch {
+    /// The host, where the backend can see it.
+    pub host: Option<HostSample>,
+    /// Every running container. One that is missing has stopped.
+    pub containers: Vec<(ContainerId, Sample)>,
+}
+
+/// Where a container's log can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogSource {
+    /// json-file records on this host, rotated files (`.1`, `.2`, …) beside the newest.
+    Files(PathBuf),
+    /// Only through [`Backend::logs`].
+    Stream,
+}
+
+/// A tar stream to be read from, for `load` and `import`.
+pub type Reader = Box<dyn std::io::Read + Send>;
+
+/// An engine, embedded or remote. `container` and `image` arguments take what users type: a name,
+/// an id, or the beginning of an id.
+///
+/// Errors carry a kind and a sentence in docker's words; what a backend can't do at all is
+/// [`wharf_model::ErrorKind::Unsupported`].
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// Returns a short word for this engine as lists show it: `wharf`, `docker`, `fake`.
+    fn name(&self) -> &str;
+
+    /// Returns facts about the engine and its host.
+    async fn info(&self) -> Result<EngineInfo>;
+
+    /// Returns the engine's version.
+    async fn version(&self) -> Result<VersionInfo>;
+
+    /// Returns the running containers, or `all` of them, newest first.
+    async fn containers(&self, all: bool) -> Result<Vec<ContainerSummary>>;
+
+    /// Returns what the engine knows of one container.
+    async fn container(&self, container: &str) -> Result<ContainerDetail>;
+
+    /// Returns docker's inspect document of a container.
+    async fn inspect_container(&self, container: &str) -> Result<serde_json::Value>;
+
+    /// Returns the processes of a running container; `ps_args` as for `ps`, `-ef` when empty.
+    async fn top(&self, container: &str, ps_args: &[String]) -> Result<TopTable>;
+
+    /// Returns the images, newest first.
+    async fn images(&self) -> Result<Vec<ImageSummary>>;
+
+    /// Returns what the engine knows of one image.
+    async fn image(&self, image: &str) -> Result<ImageDetail>;
+
+    /// Returns docker's inspect document of an image.
+    async fn inspect_image(&self, image: &str) -> Result<serde_json::Value>;
+
+    /// Returns an image's steps, newest first.
+    async fn history(&self, image: &str) -> Result<Vec<HistoryEntry>>;
+
+    /// Makes a change, and answers when it is made.
+    async fn execute(&self, command: Command) -> Result<Outcome>;
+
+    /// Waits until a container isn't running (at once if it isn't) and returns its exit code.
+    async fn wait(&self, container: &str) -> Result<i32>;
+
+    /// Connects to a container's streams. With [`AttachOptions::start`] the container is started
+    /// once the streams are connected, so that no output is missed.
+    async fn attach(&self, container: &str, options: AttachOptions) -> Result<Session>;
+
+    /// Runs a further program in a running container. With [`ExecSpec::detach`] the session ends at
+    /// once.
+    async fn exec(
+        &self,
+        container: &str,
+        spec: ExecSpec,
+        size: Option<TermSize>,
+    ) -> Result<Session>;
+
+    /// Returns the wanted log records, oldest first. Dropping the stream ends the work.
+    async fn logs(
+        &self,
+        container: &str,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogRecord>>>;
+
+    /// Returns where a container's log can be read fastest.
+    async fn log_source(&self, container: &str) -> Result<LogSource>;
+
+    /// Returns a batch of samples of all running containers now and then every `interval`. A slow
+    /// reader gets the newest, never a queue. Dropping the stream ends the work.
+    async fn samples(&self, interval: Duration) -> Result<BoxStream<'static, Result<SampleBatch>>>;
+
+    /// Returns what happens from now on. Dropping the stream ends the work.
+    async fn events(&self) -> Result<BoxStream<'static, Result<Event>>>;
+
+    /// Takes in the images of a docker-archive or OCI archive, compressed or not; returns what
+    /// docker prints for each (`Loaded image: NAME` or `Loaded image ID: sha256:…`).
+    async fn load(&self, archive: Reader) -> Result<Vec<String>>;
+
+    /// Makes an image of a root filesystem tar, compressed or not; returns its id.
+    async fn import(
+        &self,
+        archive: Reader,
+        name: Option<wharf_model::ImageName>,
+    ) -> Result<wharf_model::Digest>;
+}

@@ -1,0 +1,261 @@
+//! The embedded engine as a [`Backend`].
+//!
+//! The engine's calls block for microseconds to milliseconds, so each runs on the runtime's blocking
+//! threads; streams stay with the runtime and wait on descriptors.
+
+mod logs;
+mod samples;
+mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::{BoxStream, StreamExt};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+use wharf_engine::image::Images;
+use wharf_engine::{Attach, Engine, Paths};
+use wharf_model::{
+    Command, ContainerDetail, ContainerSummary, Digest, EngineInfo, ErrorKind, Event, ExecSpec,
+    HistoryEntry, ImageDetail, ImageName, ImageSummary, LogOptions, LogRecord, Outcome, TermSize,
+    TopTable, VersionInfo,
+};
+
+use crate::{AttachOptions, Backend, Error, LogSource, Reader, Result, SampleBatch, Session};
+
+/// The embedded engine.
+#[derive(Clone)]
+pub struct Native {
+    engine: Arc<Engine>,
+}
+
+impl From<wharf_engine::Error> for Error {
+    fn from(error: wharf_engine::Error) -> Self {
+        Self::new(error.kind(), error.to_string())
+    }
+}
+
+impl Native {
+    /// Opens the engine below these folders.
+    ///
+    /// # Errors
+    /// When the caller isn't root, or the folders can't be used.
+    pub fn open(paths: Paths) -> Result<Self> {
+        Ok(Self { engine: Arc::new(Engine::open(paths)?) })
+    }
+
+    /// Runs `work` where it may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Engine) -> wharf_engine::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let engine = Arc::clone(&self.engine);
+        match tokio::task::spawn_blocking(move || work(&engine)).await {
+            Ok(result) => Ok(result?),
+            Err(cause) => Err(Error::new(ErrorKind::Internal, format!("engine: {cause}"))),
+        }
+    }
+
+    async fn with_images<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Images<'_>) -> wharf_engine::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.blocking(move |engine| engine.with_images(work)).await
+    }
+}
+
+fn execute(engine: &Engine, command: Command) -> wharf_engine::Result<Outcome> {
+    let done = |()| Outcome::Done;
+    let outcome = match command {
+        Command::Create(options) => engine.create(&options).map(Outcome::Created),
+        Command::Start { container } => engine.start(&container, None).map(|_| Outcome::Done),
+        Command::Stop { container, timeout } => engine.stop(&container, timeout).map(done),
+        Command::Restart { container, timeout } => engine.restart(&container, timeout).map(done),
+        Command::Kill { container, signal } => engine.kill(&container, signal.as_deref()).map(done),
+        Command::Pause { container } => engine.pause(&container).map(done),
+        Command::Unpause { container } => engine.unpause(&container).map(done),
+        Command::Remove { container, options } => engine.remove(&container, options).map(done),
+        Command::Tag { image, name } => {
+            engine.with_images(|images| images.tag(&image, &name)).map(done)
+        }
+        Command::RemoveImage { image, force } => {
+            engine.remove_image(&image, force).map(|removed| Outcome::ImageRemoved {
+                untagged: removed.untagged,
+                deleted: removed.deleted,
+            })
+        }
+        other => Err(wharf_engine::Error::new(
+            ErrorKind::Unsupported,
+            format!("the embedded engine doesn't know {other:?}"),
+        )),
+    };
+    match outcome {
+        Err(error) if error.kind() == ErrorKind::NotModified => Ok(Outcome::NotModified),
+        outcome => outcome,
+    }
+}
+
+#[async_trait]
+impl Backend for Native {
+    fn name(&self) -> &str {
+        "wharf"
+    }
+
+    async fn info(&self) -> Result<EngineInfo> {
+        self.blocking(Engine::info).await
+    }
+
+    async fn version(&self) -> Result<VersionInfo> {
+        Ok(self.engine.version())
+    }
+
+    async fn containers(&self, all: bool) -> Result<Vec<ContainerSummary>> {
+        self.blocking(move |engine| engine.containers(all)).await
+    }
+
+    async fn container(&self, container: &str) -> Result<ContainerDetail> {
+        let container = container.to_owned();
+        self.blocking(move |engine| engine.container(&container)).await
+    }
+
+    async fn inspect_container(&self, container: &str) -> Result<serde_json::Value> {
+        Ok(wharf_inspect::document(&self.container(container).await?))
+    }
+
+    async fn top(&self, container: &str, ps_args: &[String]) -> Result<TopTable> {
+        let (container, arguments) = (container.to_owned(), ps_args.to_owned());
+        self.blocking(move |engine| engine.top(&container, &arguments)).await
+    }
+
+    async fn images(&self) -> Result<Vec<ImageSummary>> {
+        self.with_images(|images| images.list()).await
+    }
+
+    async fn image(&self, image: &str) -> Result<ImageDetail> {
+        let image = image.to_owned();
+        self.with_images(move |images| images.detail(&image)).await
+    }
+
+    async fn inspect_image(&self, image: &str) -> Result<serde_json::Value> {
+        Ok(wharf_inspect::image_document(&self.image(image).await?))
+    }
+
+    async fn history(&self, image: &str) -> Result<Vec<HistoryEntry>> {
+        let image = image.to_owned();
+        self.with_images(move |images| images.history(&image)).await
+    }
+
+    async fn execute(&self, command: Command) -> Result<Outcome> {
+        self.blocking(move |engine| execute(engine, command)).await
+    }
+
+    async fn wait(&self, container: &str) -> Result<i32> {
+        session::wait(self, container.to_owned()).await
+    }
+
+    async fn attach(&self, container: &str, options: AttachOptions) -> Result<Session> {
+        let reference = container.to_owned();
+        let AttachOptions { start, stdin, output, size } = options;
+        let attach = Attach { stdin, output, size };
+        let channel = self
+            .blocking(move |engine| match start {
+                false => engine.attach(&reference, attach).map(Some),
+                true => engine.start(&reference, Some(attach)),
+            })
+            .await?;
+        let channel = channel
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "attach: no connection was made"))?;
+        session::attached(self.clone(), container.to_owned(), channel, stdin)
+    }
+
+    async fn exec(
+        &self,
+        container: &str,
+        spec: ExecSpec,
+        size: Option<TermSize>,
+    ) -> Result<Session> {
+        let container = container.to_owned();
+        let detached = spec.detach;
+        let executed = self.blocking(move |engine| engine.exec(&container, &spec, size)).await?;
+        session::executed(executed, detached)
+    }
+
+    async fn logs(
+        &self,
+        container: &str,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogRecord>>> {
+        logs::stream(self, container, options).await
+    }
+
+    async fn log_source(&self, container: &str) -> Result<LogSource> {
+        Ok(LogSource::Files(self.container(container).await?.log_path.into()))
+    }
+
+    async fn samples(&self, interval: Duration) -> Result<BoxStream<'static, Result<SampleBatch>>> {
+        samples::stream(Arc::clone(&self.engine), interval)
+    }
+
+    async fn events(&self) -> Result<BoxStream<'static, Result<Event>>> {
+        let mut watch = self.blocking(Engine::watch).await?;
+        let descriptor = std::os::fd::AsFd::as_fd(&watch)
+            .try_clone_to_owned()
+            .and_then(watched)
+            .map_err(|cause| Error::new(ErrorKind::Internal, format!("watch events: {cause}")))?;
+        let (sender, receiver) = mpsc::channel(64);
+        tokio::spawn(async move {
+            loop {
+                let ready = tokio::select! {
+                    ready = descriptor.readable() => ready,
+                    () = sender.closed() => return,
+                };
+                let Ok(mut ready) = ready else { return };
+                ready.clear_ready();
+                match watch.take() {
+                    Ok(events) => {
+                        for event in events {
+                            if sender.send(Ok(event)).await.is_err() {
+                                return;
+                            }
+                        }
+                    }
+                    Err(error) => {
+                        let _ = sender.send(Err(error.into())).await;
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(receiver_stream(receiver))
+    }
+
+    async fn load(&self, archive: Reader) -> Result<Vec<String>> {
+        self.with_images(move |images| {
+            let loaded = images.load(archive)?;
+            Ok(loaded.iter().flat_map(wharf_engine::image::Loaded::lines).collect())
+        })
+        .await
+    }
+
+    async fn import(&self, archive: Reader, name: Option<ImageName>) -> Result<Digest> {
+        self.with_images(move |images| images.import(archive, name)).await
+    }
+}
+
+/// Puts a descriptor into the runtime's care.
+#[expect(
+    deprecated,
+    reason = "its successor is an unsafe function; what is given here owns its descriptor"
+)]
+fn watched<T: std::os::fd::AsRawFd>(descriptor: T) -> std::io::Result<AsyncFd<T>> {
+    AsyncFd::new(descriptor)
+}
+
+/// Returns what comes through a channel as a stream.
+fn receiver_stream<T: Send + 'static>(receiver: mpsc::Receiver<T>) -> BoxStream<'static, T> {
+    futures_util::stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|value| (value, receiver))
+    })
+    .boxed()
+}

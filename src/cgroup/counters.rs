@@ -1,0 +1,260 @@
+//! The counters of one container, read through files that stay open: one `pread` each, into one
+//! buffer on the stack, parsed in place.
+//!
+//! Where both exist (hybrid hosts) CPU time comes from the version 2 group, which has all of it in
+//! one file, the rest from version 1.
+
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+use wharf_model::{
+    BlockCounters, CpuCounters, MemoryCounters, PidCounters, Pressure, PressureLine,
+};
+
+use crate::error::{Error, Result};
+use crate::group::{Group, Member};
+use crate::layout::{Controller, Layout};
+use crate::{io, parse};
+
+/// What the kernel counted for one group; what it doesn't count is `None`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RawCounters {
+    /// CPU time.
+    pub cpu: Option<CpuCounters>,
+    /// Memory.
+    pub memory: Option<MemoryCounters>,
+    /// Block devices.
+    pub block: Option<BlockCounters>,
+    /// Tasks.
+    pub pids: Option<PidCounters>,
+    /// Pressure.
+    pub pressure: Pressure,
+}
+
+/// The open counter files of one group: up to fifteen descriptors, so that a program that watches
+/// many should raise its limit on open files.
+#[derive(Debug)]
+pub struct Counters {
+    name: String,
+    cpu: Option<CpuFiles>,
+    throttling: Option<OwnedFd>,
+    memory: Option<MemoryFiles>,
+    block: Option<BlockFiles>,
+    pids: Option<(OwnedFd, Option<OwnedFd>)>,
+    pressure: [Option<OwnedFd>; 3],
+}
+
+#[derive(Debug)]
+enum CpuFiles {
+    /// `cpu.stat`.
+    Unified(OwnedFd),
+    /// `cpuacct.usage` and `cpuacct.stat`.
+    Legacy(OwnedFd, Option<OwnedFd>),
+}
+
+#[derive(Debug)]
+struct MemoryFiles {
+    usage: OwnedFd,
+    stat: Option<OwnedFd>,
+    /// Version 2; in version 1 the limit is in `memory.stat`.
+    max: Option<OwnedFd>,
+    /// `memory.oom_control` or `memory.events`.
+    kills: Option<OwnedFd>,
+}
+
+#[derive(Debug)]
+enum BlockFiles {
+    /// `io.stat`.
+    Unified(OwnedFd),
+    /// Bytes and operations.
+    Legacy(OwnedFd, Option<OwnedFd>),
+}
+
+impl Counters {
+    /// Opens the counters of the group `name` (`wharf/<id>`).
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when no hierarchy has the group.
+    pub fn open(layout: &Layout, name: &str) -> Result<Self> {
+        let group = Group::open(layout, name)?;
+        let unified = group.unified();
+        let open =
+            |member: Option<&Member>, file: &str| io::open_read(&member?.path.join(file)).ok();
+        let is_unified = |member: Option<&Member>| member.is_some_and(|m| m.hierarchy.unified);
+        let cpu = group.member(Controller::Cpu);
+        let memory = group.member(Controller::Memory);
+        let block = group.member(Controller::Io);
+        let pids = group.member(Controller::Pids);
+        let v2_memory = is_unified(memory);
+        Ok(Self {
+            cpu: open(unified, "cpu.stat").map(CpuFiles::Unified).or_else(|| {
+                let member = group.member(Controller::Cpuacct);
+                let usage = open(member, "cpuacct.usage")?;
+                Some(CpuFiles::Legacy(usage, open(member, "cpuacct.stat")))
+            }),
+            throttling: open(cpu.filter(|member| !member.hierarchy.unified), "cpu.stat"),
+            memory: open(
+                memory,
+                if v2_memory { "memory.current" } else { "memory.usage_in_bytes" },
+            )
+            .map(|usage| MemoryFiles {
+                usage,
+                stat: open(memory, "memory.stat"),
+                max: open(memory.filter(|_| v2_memory), "memory.max"),
+                kills: open(memory, if v2_memory { "memory.events" } else { "memory.oom_control" }),
+            }),
+            block: if is_unified(block) {
+                open(block, "io.stat").map(BlockFiles::Unified)
+            } else {
+                open(block, "blkio.throttle.io_service_bytes_recursive").map(|bytes| {
+                    let operations = open(block, "blkio.throttle.io_serviced_recursive");
+                    BlockFiles::Legacy(bytes, operations)
+                })
+            },
+            pids: open(pids, "pids.current").map(|current| (current, open(pids, "pids.max"))),
+            pressure: ["cpu.pressure", "memory.pressure", "io.pressure"]
+                .map(|file| open(unified, file)),
+            name: name.to_owned(),
+        })
+    }
+
+    /// Returns the counters as they are now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the group has been removed.
+    pub fn read(&mut self) -> Result<RawCounters> {
+        let mut reader = Reader { buffer: [0; io::BUFFER], gone: false };
+        let counters = RawCounters {
+            cpu: self.read_cpu(&mut reader),
+            memory: self.memory.as_ref().and_then(|files| files.read(&mut reader)),
+            block: self.block.as_ref().and_then(|files| files.read(&mut reader)),
+            pids: self.pids.as_ref().and_then(|(current, max)| {
+                Some(PidCounters {
+                    current: parse::number(reader.read(current)?)?,
+                    limit: max.as_ref().and_then(|file| parse::limit(reader.read(file)?)),
+                })
+            }),
+            pressure: Pressure {
+                cpu: self.read_pressure(0, &mut reader),
+                memory: self.read_pressure(1, &mut reader),
+                io: self.read_pressure(2, &mut reader),
+            },
+        };
+        if reader.gone { Err(Error::NotFound(self.name.clone())) } else { Ok(counters) }
+    }
+
+    fn read_cpu(&self, reader: &mut Reader) -> Option<CpuCounters> {
+        let mut cpu = CpuCounters::default();
+        match self.cpu.as_ref()? {
+            CpuFiles::Unified(stat) => read_cpu_stat(reader.read(stat)?, &mut cpu)?,
+            CpuFiles::Legacy(usage, stat) => {
+                cpu.usage_ns = parse::number(reader.read(usage)?)?;
+                if let Some(text) = stat.as_ref().and_then(|file| reader.read(file)) {
+                    // The kernel reports these in hundredths of a second (USER_HZ).
+                    let ns = |ticks: u64| ticks.saturating_mul(10_000_000);
+                    cpu.user_ns = parse::keyed(text, b"user").map(ns);
+                    cpu.system_ns = parse::keyed(text, b"system").map(ns);
+                }
+            }
+        }
+        if let Some(text) = self.throttling.as_ref().and_then(|file| reader.read(file)) {
+            cpu.periods = parse::keyed(text, b"nr_periods");
+            cpu.throttled_periods = parse::keyed(text, b"nr_throttled");
+            cpu.throttled_ns = parse::keyed(text, b"throttled_time");
+        }
+        Some(cpu)
+    }
+
+    fn read_pressure(&self, which: usize, reader: &mut Reader) -> Option<PressureLine> {
+        parse::pressure(reader.read(self.pressure.get(which)?.as_ref()?)?)
+    }
+}
+
+/// One buffer for all files of one reading.
+struct Reader {
+    buffer: [u8; io::BUFFER],
+    gone: bool,
+}
+
+impl Reader {
+    /// Returns the file's content; none when it can't be read just now.
+    fn read(&mut self, file: &OwnedFd) -> Option<&[u8]> {
+        match io::reread(file, &mut self.buffer) {
+            Ok(text) => Some(text),
+            Err(cause) => {
+                self.gone |= cause == Errno::NODEV;
+                None
+            }
+        }
+    }
+}
+
+/// Reads a version 2 `cpu.stat`; the lines on throttling are there when the controller is.
+fn read_cpu_stat(text: &[u8], cpu: &mut CpuCounters) -> Option<()> {
+    let ns = |us: u64| us.saturating_mul(1000);
+    let mut usage = None;
+    for (key, value) in parse::pairs(text) {
+        match key {
+            b"usage_usec" => usage = Some(ns(value)),
+            b"user_usec" => cpu.user_ns = Some(ns(value)),
+            b"system_usec" => cpu.system_ns = Some(ns(value)),
+            b"nr_periods" => cpu.periods = Some(value),
+            b"nr_throttled" => cpu.throttled_periods = Some(value),
+            b"throttled_usec" => cpu.throttled_ns = Some(ns(value)),
+            _ => {}
+        }
+    }
+    cpu.usage_ns = usage?;
+    Some(())
+}
+
+/// Reads `memory.stat` of either version: version 1 has `total_` before what includes the groups
+/// below.
+fn read_memory_stat(text: &[u8], memory: &mut MemoryCounters) {
+    for (key, value) in parse::pairs(text) {
+        match key {
+            b"inactive_file" | b"total_inactive_file" => memory.inactive_file = Some(value),
+            b"anon" | b"total_rss" => memory.anon = Some(value),
+            b"file" | b"total_cache" => memory.file = Some(value),
+            b"kernel" => memory.kernel = Some(value),
+            b"hierarchical_memory_limit" => memory.limit = Some(parse::limit_of(value)),
+            _ => {}
+        }
+    }
+}
+
+impl MemoryFiles {
+    fn read(&self, reader: &mut Reader) -> Option<MemoryCounters> {
+        let usage = parse::number(reader.read(&self.usage)?)?;
+        let mut memory = MemoryCounters { usage, ..MemoryCounters::default() };
+        if let Some(text) = self.stat.as_ref().and_then(|file| reader.read(file)) {
+            read_memory_stat(text, &mut memory);
+        }
+        if let Some(text) = self.max.as_ref().and_then(|file| reader.read(file)) {
+            memory.limit = parse::limit(text);
+        }
+        if let Some(text) = self.kills.as_ref().and_then(|file| reader.read(file)) {
+            memory.oom_kills = parse::keyed(text, b"oom_kill");
+        }
+        Some(memory)
+    }
+}
+
+impl BlockFiles {
+    fn read(&self, reader: &mut Reader) -> Option<BlockCounters> {
+        match self {
+            Self::Unified(stat) => Some(parse::io_stat(reader.read(stat)?)),
+            Self::Legacy(bytes, operations) => {
+                let (read_bytes, write_bytes) = parse::blkio(reader.read(bytes)?);
+                let operations =
+                    operations.as_ref().and_then(|file| Some(parse::blkio(reader.read(file)?)));
+                Some(BlockCounters {
+                    read_bytes,
+                    write_bytes,
+                    read_ops: operations.map(|(reads, _)| reads),
+                    write_ops: operations.map(|(_, writes)| writes),
+                })
+            }
+        }
+    }
+}

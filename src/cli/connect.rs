@@ -1,0 +1,195 @@
+//! Which engine the command line talks to, and how it is reached. The only file that knows the
+//! adapters and the dashboard by name.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::bail;
+
+use wharf_backend::Backend;
+use wharf_backend::docker::Docker;
+use wharf_backend::native::Native;
+use wharf_engine::Paths;
+
+use crate::call::Failure;
+
+/// Where the embedded engine keeps what lasts.
+const DEFAULT_ROOT: &str = "/var/lib/wharf";
+/// Where it keeps what doesn't outlive a reboot.
+const DEFAULT_RUN: &str = "/run/wharf";
+
+/// An engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The embedded one, with its folders.
+    Native(Paths),
+    /// A Docker Engine API socket: `unix:///path`.
+    Docker(String),
+}
+
+impl Target {
+    /// Returns the engine that flags and environment name: `--host`, then `--root`, then
+    /// `WHARF_HOST`, `DOCKER_HOST` and `WHARF_ROOT`. What is said on the command line counts more
+    /// than what is in the environment.
+    ///
+    /// # Errors
+    /// When the host isn't a unix socket.
+    pub(crate) fn choose(
+        host: Option<&str>,
+        root: Option<&str>,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Failure> {
+        let variable = |name| environment(name).filter(|value| !value.is_empty());
+        if let Some(host) = host {
+            return Self::host(host);
+        }
+        if let Some(root) = root {
+            return Ok(Self::native(Some(root.to_owned())));
+        }
+        match variable("WHARF_HOST").or_else(|| variable("DOCKER_HOST")) {
+            Some(host) => Self::host(&host),
+            None => Ok(Self::native(variable("WHARF_ROOT"))),
+        }
+    }
+
+    /// Returns the embedded engine with everything below `root`, or in its usual places.
+    pub(crate) fn native(root: Option<String>) -> Self {
+        Self::Native(match root {
+            None => Paths::new(DEFAULT_ROOT, DEFAULT_RUN),
+            Some(root) => {
+                // Absolute, since supervisors outlive this working directory.
+                let root = std::path::absolute(&root).unwrap_or_else(|_| PathBuf::from(root));
+                let run = root.join("run");
+                Paths::new(root, run)
+            }
+        })
+    }
+
+    fn host(host: &str) -> Result<Self, Failure> {
+        match host.split_once("://") {
+            Some(("unix", path)) if path.starts_with('/') => Ok(Self::Docker(host.to_owned())),
+            None if host.starts_with('/') => Ok(Self::Docker(format!("unix://{host}"))),
+            Some((scheme @ ("tcp" | "ssh" | "npipe" | "fd" | "http" | "https"), _)) => {
+                Err(Failure::new(
+                    1,
+                    format!(
+                        "host {host:?}: {scheme} is not supported yet by this version of wharf: \
+                         give unix:///path/to/docker.sock"
+                    ),
+                ))
+            }
+            _ => Err(Failure::new(
+                1,
+                format!("unable to parse docker host `{host}`: give unix:///path/to/docker.sock"),
+            )),
+        }
+    }
+
+    /// Returns whether the engine is the embedded one.
+    pub(crate) fn is_native(&self) -> bool {
+        matches!(self, Self::Native(_))
+    }
+}
+
+/// Returns a connection to the engine.
+///
+/// # Errors
+/// When it can't be reached.
+pub(crate) async fn backend(target: &Target) -> anyhow::Result<Arc<dyn Backend>> {
+    #[cfg(test)]
+    if let Some(backend) = crate::tests::given() {
+        return Ok(backend);
+    }
+    match target {
+        Target::Native(paths) => Ok(Arc::new(Native::open(paths.clone())?)),
+        Target::Docker(host) => Ok(Arc::new(Docker::connect(host)?)),
+    }
+}
+
+/// Opens the embedded engine itself, for what no backend offers.
+///
+/// # Errors
+/// When the target is another engine, or the embedded one can't be opened.
+pub(crate) fn engine(target: &Target) -> anyhow::Result<wharf_engine::Engine> {
+    match target {
+        Target::Native(paths) => Ok(wharf_engine::Engine::open(paths.clone())?),
+        Target::Docker(host) => {
+            bail!("this is for wharf's own engine, and can't be done at {host}")
+        }
+    }
+}
+
+/// Lets the embedded engine give back what only running containers need, and says what failed.
+pub(crate) fn rest(target: &Target) -> bool {
+    match engine(target).and_then(|engine| Ok(engine.rest()?)) {
+        Ok(()) => true,
+        Err(error) => {
+            crate::report(&error.to_string());
+            false
+        }
+    }
+}
+
+/// Why the dashboard was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// The user closed it.
+    Closed,
+    /// The terminal is gone, or a signal ended it: nobody can be asked anything.
+    Terminated,
+}
+
+/// Shows the dashboard until the user leaves it. `environment` says what the terminal can show.
+///
+/// # Errors
+/// When the terminal fails.
+pub(crate) async fn dashboard(
+    backend: Arc<dyn Backend>,
+    read_only: bool,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> anyhow::Result<Left> {
+    let look = wharf_ui::Look::from_env(environment);
+    let options = wharf_ui::Options { read_only, look, ..wharf_ui::Options::default() };
+    Ok(match wharf_ui::run(backend, options).await? {
+        wharf_ui::Exit::Quit => Left::Closed,
+        wharf_ui::Exit::Terminated => Left::Terminated,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_counts_more_than_environment() {
+        let environment = |name: &str| match name {
+            "WHARF_HOST" => Some("unix:///w.sock".to_owned()),
+            "DOCKER_HOST" => Some("unix:///d.sock".to_owned()),
+            "WHARF_ROOT" => Some("/r".to_owned()),
+            _ => None,
+        };
+        let none = |_: &str| None;
+        let choose = |host, root, environment: &dyn Fn(&str) -> Option<String>| {
+            Target::choose(host, root, environment).unwrap()
+        };
+        assert_eq!(
+            choose(Some("unix:///x"), Some("/y"), &environment),
+            Target::Docker("unix:///x".into())
+        );
+        assert_eq!(
+            choose(None, Some("/y"), &environment),
+            Target::Native(Paths::new("/y", "/y/run"))
+        );
+        assert_eq!(choose(None, None, &environment), Target::Docker("unix:///w.sock".into()));
+        let docker = |name: &str| if name == "WHARF_HOST" { None } else { environment(name) };
+        assert_eq!(choose(None, None, &docker), Target::Docker("unix:///d.sock".into()));
+        let root = |name: &str| (name == "WHARF_ROOT").then(|| "/r".to_owned());
+        assert_eq!(choose(None, None, &root), Target::Native(Paths::new("/r", "/r/run")));
+        assert_eq!(
+            choose(None, None, &none),
+            Target::Native(Paths::new("/var/lib/wharf", "/run/wharf"))
+        );
+        assert!(Target::choose(Some("tcp://1.2.3.4:2375"), None, &none).is_err());
+        assert!(Target::choose(Some("foo"), None, &none).is_err());
+    }
+}

@@ -1,0 +1,11 @@
+//! Pure functions from the model's types to the text that verbs print, laid out as docker does.
+
+pub(crate) mod history;
+pub(crate) mod images;
+pub(crate) mod info;
+pub(crate) mod ps;
+pub(crate) mod stats;
+pub(crate) mod table;
+pub(crate) mod text;
+pub(crate) mod top;
+pub(crate) mod version;

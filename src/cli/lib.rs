@@ -1,0 +1,196 @@
+//! The command line: docker's verbs, flags, output and exit codes over any
+//! [`wharf_backend::Backend`].
+//!
+//! [`main`] takes the words of the command line, finds the verb in the tables of `verbs`, reads its
+//! flags by `args`, and calls it. A verb asks or commands the backend that `connect` opens, and
+//! prints what the pure functions of `format` make of the answers; `run`, `start -a`, `attach` and
+//! `exec` hand the terminal to a `session`. Errors are reported here, once.
+
+mod args;
+mod call;
+mod connect;
+mod format;
+mod help;
+mod session;
+#[cfg(test)]
+mod tests;
+mod verbs;
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+
+use args::{Flag, Missing, UsageError};
+use call::{Call, ENGINE_FAILED, Failure};
+use connect::Target;
+use verbs::Found;
+
+/// The version of this program.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Flags before the verb.
+const GLOBAL: &[&[Flag]] = &[&[
+    Flag::value("host", "string", "Docker Engine API socket to talk to instead: unix:///path")
+        .short('H'),
+    Flag::value("root", "path", "Where wharf keeps its data (or WHARF_ROOT)"),
+    Flag::switch("version", "Print the version and quit").short('v'),
+]];
+
+/// Docker's flags before the verb that don't work yet.
+const GLOBAL_MISSING: &[Missing] = &[
+    ("config", None),
+    ("context", Some('c')),
+    ("debug", Some('D')),
+    ("log-level", Some('l')),
+    ("tls", None),
+    ("tlscacert", None),
+    ("tlscert", None),
+    ("tlskey", None),
+    ("tlsverify", None),
+];
+
+/// Does what the command line asks for and returns the exit code. `args` begins with the program's
+/// own name.
+pub fn main(args: Vec<OsString>) -> i32 {
+    let mut words = Vec::with_capacity(args.len());
+    for arg in args.into_iter().skip(1) {
+        match arg.into_string() {
+            Ok(word) => words.push(word),
+            Err(arg) => {
+                report(&format!("argument {arg:?} is not UTF-8"));
+                return ENGINE_FAILED;
+            }
+        }
+    }
+    let environment = |name: &str| std::env::var(name).ok();
+    match dispatch(&words, &environment) {
+        Ok(code) => code,
+        Err(failure) => {
+            if !failure.message().is_empty() {
+                report(failure.message());
+            }
+            failure.code()
+        }
+    }
+}
+
+/// Tells the user what went wrong.
+pub(crate) fn report(message: &str) {
+    use std::io::Write;
+    #[cfg(test)]
+    if tests::captured(&format!("2> {message}\n")) {
+        return;
+    }
+    // Nobody is left to hear of it if standard error is closed.
+    let _ = writeln!(std::io::stderr(), "wharf: {message}");
+}
+
+/// Tells the user something that isn't a failure.
+pub(crate) fn notice(message: &str) {
+    use std::io::Write;
+    #[cfg(test)]
+    if tests::captured(&format!("2> {message}\n")) {
+        return;
+    }
+    let _ = writeln!(std::io::stderr(), "{message}");
+}
+
+fn dispatch(
+    words: &[String],
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<i32, Failure> {
+    let (globals, used) = args::parse_globals(GLOBAL, GLOBAL_MISSING, words).map_err(|error| {
+        let (UsageError::Flag(message) | UsageError::Arguments(message)) = error;
+        Failure::new(
+            ENGINE_FAILED,
+            format!(
+                "{message}\n\nUsage:  wharf [OPTIONS] COMMAND\n\nRun 'wharf --help' for more \
+                 information"
+            ),
+        )
+    })?;
+    if globals.on("version") {
+        return printed(&format!("wharf version {VERSION}\n"));
+    }
+    let rest = &words[used..];
+    if globals.help {
+        return printed(&help::overview(GLOBAL));
+    }
+    let target = || Target::choose(globals.last("host"), globals.last("root"), environment);
+    if rest.is_empty() {
+        let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+        if !terminal {
+            return printed(&help::overview(GLOBAL));
+        }
+        return invoke(&verbs::ui::VERB, "ui", target()?, &[]);
+    }
+    match verbs::find(rest) {
+        Found::Verb { verb, path, used } => {
+            let rest = &rest[used..];
+            invoke(verb, &path, target()?, rest)
+        }
+        Found::Group(group) => printed(&help::group(group)),
+        Found::Help(words) => match verbs::find(words) {
+            Found::Verb { verb, path, .. } => printed(&help::verb(verb, &path)),
+            Found::Group(group) => printed(&help::group(group)),
+            Found::Missing(path) => Err(missing(&path)),
+            _ => printed(&help::overview(GLOBAL)),
+        },
+        Found::Missing(path) => Err(missing(&path)),
+        Found::Unknown(path) => Err(Failure::new(
+            1,
+            format!("unknown command: wharf {path}\n\nRun 'wharf --help' for more information"),
+        )),
+    }
+}
+
+fn missing(path: &str) -> Failure {
+    Failure::new(1, format!("'wharf {path}' is not supported yet by this version of wharf"))
+}
+
+fn invoke(
+    verb: &'static args::Verb,
+    path: &str,
+    target: Target,
+    words: &[String],
+) -> Result<i32, Failure> {
+    let usage = |code: i32, message: &str| {
+        Failure::new(
+            code,
+            format!(
+                "{message}\n\nUsage:  wharf {path}{}{}\n\nRun 'wharf {path} --help' for more \
+                 information",
+                if verb.usage.is_empty() { "" } else { " " },
+                verb.usage
+            ),
+        )
+    };
+    let parsed = args::parse(verb, words).map_err(|error| match error {
+        UsageError::Flag(message) => usage(ENGINE_FAILED, &message),
+        UsageError::Arguments(message) => usage(1, &message),
+    })?;
+    if parsed.help {
+        return printed(&help::verb(verb, path));
+    }
+    let call = Call { path: path.to_owned(), target, parsed };
+    (verb.run)(&call).map_err(|error| {
+        if call::is_broken_pipe(&error) {
+            // What a program ends with whose reader has gone: 128 and SIGPIPE.
+            return Failure::silent(141);
+        }
+        match error.downcast::<Failure>() {
+            Ok(failure) if failure.is_usage() => Failure::new(
+                failure.code(),
+                format!("{}\n\nSee 'wharf {} --help'.", failure.message(), call.path),
+            ),
+            Ok(failure) => failure,
+            Err(error) => Failure::new(1, format!("{error:#}")),
+        }
+    })
+}
+
+fn printed(text: &str) -> Result<i32, Failure> {
+    match call::print(text) {
+        Ok(()) => Ok(0),
+        Err(_) => Err(Failure::silent(141)),
+    }
+}

@@ -1,0 +1,107 @@
+//! `create`: make a container without starting it; and what `run` shares with it.
+
+use std::path::{Path, PathBuf};
+
+use wharf_backend::Backend;
+use wharf_model::{Command, CreateOptions, Created, ErrorKind, ImageName, Outcome};
+
+use crate::args::create::{Surroundings, options};
+use crate::args::create_flags::{FLAGS, MISSING};
+use crate::args::{Arity, Group, Verb};
+use crate::call::{Call, ENGINE_FAILED, Failure, print_line};
+
+pub(crate) static VERB: Verb = Verb {
+    name: "create",
+    paths: &["container create"],
+    usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    about: "Create a new container",
+    group: Group::Run,
+    arity: Arity::AtLeast(1),
+    interspersed: false,
+    flags: &[FLAGS],
+    missing: MISSING,
+    run,
+};
+
+fn run(call: &Call) -> anyhow::Result<i32> {
+    let options = wanted(call)?;
+    call.over_engine(async |backend| {
+        // `create` ends with 1 where `run` ends with 125.
+        let created = create(&**backend, call, options).await.map_err(|failure| {
+            Failure::new(if failure.is_usage() { ENGINE_FAILED } else { 1 }, failure.message())
+        })?;
+        print_line(created.id.as_str())?;
+        Ok(0)
+    })
+}
+
+/// Returns what the flags of `run` or `create` ask for.
+pub(super) fn wanted(call: &Call) -> Result<CreateOptions, Failure> {
+    let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    let cpus = call.target.is_native().then(available_cpus).flatten();
+    let surroundings =
+        Surroundings { environment: &|name| std::env::var(name).ok(), folder: &folder, cpus };
+    options(&call.parsed, &surroundings)
+}
+
+/// Returns how many CPUs this process may use, which is what docker counts.
+fn available_cpus() -> Option<usize> {
+    let cpus = rustix::thread::sched_getaffinity(None).ok()?;
+    usize::try_from(cpus.count()).ok()
+}
+
+/// Makes the container, writes its id to `--cidfile`, and prints the engine's warnings.
+pub(super) async fn create(
+    backend: &dyn Backend,
+    call: &Call,
+    options: CreateOptions,
+) -> Result<Created, Failure> {
+    let id_file = call.parsed.last("cidfile").filter(|path| !path.is_empty()).map(Path::new);
+    if let Some(path) = id_file
+        && path.exists()
+    {
+        return Err(Failure::new(
+            ENGINE_FAILED,
+            format!(
+                "container ID file found, make sure the other container isn't running or delete {}",
+                path.display()
+            ),
+        ));
+    }
+    let image = options.image.clone();
+    let created = match backend.execute(Command::Create(Box::new(options))).await {
+        Ok(Outcome::Created(created)) => created,
+        Ok(_) => return Err(Failure::new(ENGINE_FAILED, "the engine made no container")),
+        Err(error) if error.kind == ErrorKind::NotFound => {
+            return Err(no_image(&image, call.parsed.last("pull"), &error.message));
+        }
+        Err(error) => return Err(Failure::new(ENGINE_FAILED, error.message)),
+    };
+    for warning in &created.warnings {
+        crate::notice(&format!("WARNING: {warning}"));
+    }
+    if let Some(path) = id_file {
+        std::fs::write(path, created.id.as_str()).map_err(|error| {
+            Failure::new(
+                ENGINE_FAILED,
+                format!("failed to write the container ID to {}: {error}", path.display()),
+            )
+        })?;
+    }
+    Ok(created)
+}
+
+/// Returns the error for an image that isn't there.
+fn no_image(image: &str, pull: Option<&str>, message: &str) -> Failure {
+    if pull == Some("never") {
+        return Failure::new(ENGINE_FAILED, message);
+    }
+    let name =
+        image.parse::<ImageName>().map_or_else(|_| image.to_owned(), |name| name.to_string());
+    crate::notice(&format!("Unable to find image '{name}' locally"));
+    Failure::new(
+        ENGINE_FAILED,
+        "pulling images is not supported yet by this version of wharf: bring it in with 'wharf \
+         load' or 'wharf import', or use the built-in image wharf/demo",
+    )
+}

@@ -1,0 +1,57 @@
+//! `import`: an image from a root filesystem tar.
+
+use std::fs::File;
+use std::io;
+
+use wharf_backend::Reader;
+use wharf_model::ImageName;
+
+use crate::args::{Arity, Group, Verb};
+use crate::call::{Call, Failure, print_line};
+
+pub(crate) static VERB: Verb = Verb {
+    name: "import",
+    paths: &["image import"],
+    usage: "FILE|- [REPOSITORY[:TAG]]",
+    about: "Make an image of a root filesystem tar",
+    group: Group::Images,
+    arity: Arity::Between(1, 2),
+    interspersed: true,
+    flags: &[],
+    missing: &[("change", Some('c')), ("message", Some('m')), ("platform", None)],
+    run,
+};
+
+fn run(call: &Call) -> anyhow::Result<i32> {
+    let source = call.parsed.argument(0).unwrap_or_default();
+    if source.starts_with("http://") || source.starts_with("https://") {
+        return Err(Failure::new(
+            1,
+            format!(
+                "importing from the URL {source} is not supported yet by this version of wharf: \
+                 download it and pipe it into 'wharf import -'"
+            ),
+        )
+        .into());
+    }
+    let name = call
+        .parsed
+        .argument(1)
+        .map(str::parse::<ImageName>)
+        .transpose()
+        .map_err(|error| Failure::new(1, error.to_string()))?;
+    let archive: Reader = if source == "-" { Box::new(io::stdin()) } else { open(source)? };
+    call.over_engine(async |backend| {
+        let id = backend.import(archive, name).await?;
+        print_line(id.as_str())?;
+        Ok(0)
+    })
+}
+
+/// Opens an archive.
+pub(super) fn open(path: &str) -> Result<Reader, Failure> {
+    match File::open(path) {
+        Ok(file) => Ok(Box::new(file)),
+        Err(error) => Err(Failure::new(1, format!("open {path}: {error}"))),
+    }
+}

@@ -1,0 +1,41 @@
+//! `load`: images from an archive.
+
+use std::io::{self, IsTerminal};
+
+use wharf_backend::Reader;
+
+use super::import::open;
+use crate::args::{Arity, Flag, Group, Verb};
+use crate::call::{Call, Failure, print_line};
+
+pub(crate) static VERB: Verb = Verb {
+    name: "load",
+    paths: &["image load"],
+    usage: "[OPTIONS]",
+    about: "Load images from an archive of docker or OCI form",
+    group: Group::Images,
+    arity: Arity::None,
+    interspersed: true,
+    flags: &[&[
+        Flag::value("input", "string", "Read this file instead of standard input").short('i'),
+        Flag::switch("quiet", "Show no progress").short('q'),
+    ]],
+    missing: &[("platform", None)],
+    run,
+};
+
+fn run(call: &Call) -> anyhow::Result<i32> {
+    let archive: Reader = match call.parsed.last("input") {
+        Some(path) if !path.is_empty() => open(path)?,
+        _ if io::stdin().is_terminal() => {
+            return Err(Failure::new(1, "requested load from stdin, but stdin is empty").into());
+        }
+        _ => Box::new(io::stdin()),
+    };
+    call.over_engine(async |backend| {
+        for line in backend.load(archive).await? {
+            print_line(&line)?;
+        }
+        Ok(0)
+    })
+}

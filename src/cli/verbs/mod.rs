@@ -1,0 +1,239 @@
+//! The verbs, one a file, and how words find them.
+
+mod attach;
+pub(crate) mod create;
+mod demo;
+mod exec;
+mod history;
+mod images;
+mod import;
+mod info;
+mod inspect;
+mod kill;
+mod load;
+mod logs;
+mod pause;
+mod ps;
+mod reset;
+mod rm;
+mod rmi;
+pub(crate) mod run;
+mod start;
+mod stats;
+mod stop;
+mod tag;
+mod top;
+pub(crate) mod ui;
+mod version;
+mod wait;
+
+use crate::args::Verb;
+
+/// All verbs, in the order the help lists them.
+static VERBS: &[&Verb] = &[
+    &ui::VERB,
+    &demo::VERB,
+    &run::VERB,
+    &create::VERB,
+    &exec::VERB,
+    &attach::VERB,
+    &start::VERB,
+    &stop::STOP,
+    &stop::RESTART,
+    &kill::VERB,
+    &pause::PAUSE,
+    &pause::UNPAUSE,
+    &wait::VERB,
+    &rm::VERB,
+    &ps::VERB,
+    &logs::VERB,
+    &stats::VERB,
+    &top::VERB,
+    &inspect::VERB,
+    &images::VERB,
+    &history::VERB,
+    &import::VERB,
+    &load::VERB,
+    &tag::VERB,
+    &rmi::VERB,
+    &info::VERB,
+    &version::VERB,
+];
+
+/// Verbs that are found in a group only, since at the top their names mean more.
+static GROUPED: &[&Verb] = &[&inspect::CONTAINER, &inspect::IMAGE, &reset::VERB];
+
+/// A group of docker's.
+pub(crate) struct Section {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// One line about it.
+    pub(crate) about: &'static str,
+}
+
+/// The groups that have verbs.
+pub(crate) static SECTIONS: [Section; 3] = [
+    Section { name: "container", about: "Manage containers" },
+    Section { name: "image", about: "Manage images" },
+    Section { name: "system", about: "Manage wharf" },
+];
+
+/// Docker's commands that don't work yet; a group's name stands for all of it.
+const MISSING: &[&str] = &[
+    "build",
+    "builder",
+    "buildx",
+    "checkpoint",
+    "commit",
+    "compose",
+    "config",
+    "container commit",
+    "container cp",
+    "container diff",
+    "container export",
+    "container port",
+    "container prune",
+    "container rename",
+    "container update",
+    "context",
+    "cp",
+    "diff",
+    "events",
+    "export",
+    "image build",
+    "image prune",
+    "image pull",
+    "image push",
+    "image save",
+    "login",
+    "logout",
+    "manifest",
+    "network",
+    "node",
+    "plugin",
+    "port",
+    "pull",
+    "push",
+    "rename",
+    "save",
+    "search",
+    "secret",
+    "service",
+    "stack",
+    "swarm",
+    "system df",
+    "system events",
+    "system prune",
+    "trust",
+    "update",
+    "volume",
+];
+
+/// What words mean.
+pub(crate) enum Found<'a> {
+    /// A verb, as it was called, and how many words that took.
+    Verb {
+        /// Its entry.
+        verb: &'static Verb,
+        /// As it was called.
+        path: String,
+        /// Words before its flags.
+        used: usize,
+    },
+    /// A group without a verb.
+    Group(&'static Section),
+    /// `help` and what it is wanted for.
+    Help(&'a [String]),
+    /// A command of docker's that doesn't work yet.
+    Missing(String),
+    /// Nothing known.
+    Unknown(String),
+}
+
+/// Returns the verbs at the top.
+pub(crate) fn top_level() -> impl Iterator<Item = &'static Verb> {
+    VERBS.iter().copied()
+}
+
+/// Returns all verbs.
+pub(crate) fn all() -> impl Iterator<Item = &'static Verb> {
+    VERBS.iter().chain(GROUPED.iter()).copied()
+}
+
+/// Returns the verb that words begin with.
+pub(crate) fn find(words: &[String]) -> Found<'_> {
+    let Some(first) = words.first() else { return Found::Help(&[]) };
+    if first == "help" {
+        return Found::Help(&words[1..]);
+    }
+    if let Some(verb) = VERBS.iter().find(|verb| verb.name == first) {
+        return Found::Verb { verb, path: first.clone(), used: 1 };
+    }
+    let section = SECTIONS.iter().find(|section| section.name == first);
+    if let Some(section) = section {
+        let Some(second) = words.get(1).filter(|word| !word.starts_with('-')) else {
+            return Found::Group(section);
+        };
+        let path = format!("{first} {second}");
+        return match all().find(|verb| verb.paths.contains(&path.as_str())) {
+            Some(verb) => Found::Verb { verb, path, used: 2 },
+            None if MISSING.contains(&path.as_str()) => Found::Missing(path),
+            None => Found::Unknown(path),
+        };
+    }
+    if MISSING.contains(&first.as_str()) {
+        return Found::Missing(first.clone());
+    }
+    Found::Unknown(first.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path_of(line: &str) -> Option<(&'static str, usize)> {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        match find(&words) {
+            Found::Verb { verb, used, .. } => Some((verb.name, used)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn verbs_and_groups_are_found() {
+        assert_eq!(path_of("ps -a"), Some(("ps", 1)));
+        assert_eq!(path_of("container ls -a"), Some(("ps", 2)));
+        assert_eq!(path_of("container ps"), Some(("ps", 2)));
+        assert_eq!(path_of("image rm x"), Some(("rmi", 2)));
+        assert_eq!(path_of("container inspect x"), Some(("container inspect", 2)));
+        assert_eq!(path_of("system info"), Some(("info", 2)));
+        assert_eq!(path_of("foo"), None);
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert!(matches!(find(&words("pull x")), Found::Missing(_)));
+        assert!(matches!(find(&words("container cp")), Found::Missing(_)));
+        assert!(matches!(find(&words("container foo")), Found::Unknown(_)));
+        assert!(matches!(find(&words("container --help")), Found::Group(_)));
+    }
+
+    #[test]
+    fn tables_hold_no_name_twice() {
+        for verb in all() {
+            let mut names: Vec<&str> = verb.all_flags().map(|flag| flag.long).collect();
+            names.extend(verb.all_flags().flat_map(|flag| flag.aliases));
+            names.extend(verb.missing.iter().map(|(long, _)| long));
+            let mut letters: Vec<char> = verb.all_flags().filter_map(|flag| flag.short).collect();
+            letters.extend(verb.missing.iter().filter_map(|(_, letter)| *letter));
+            let (count, letter_count) = (names.len(), letters.len());
+            names.sort_unstable();
+            names.dedup();
+            letters.sort_unstable();
+            letters.dedup();
+            assert_eq!((names.len(), letters.len()), (count, letter_count), "{}", verb.name);
+        }
+        let mut paths: Vec<&str> = all().flat_map(|verb| verb.paths).copied().collect();
+        let count = paths.len();
+        paths.sort_unstable();
+        paths.dedup();
+        assert_eq!(paths.len(), count);
+    }
+}

@@ -1,0 +1,39 @@
+//! `rmi`: remove images.
+
+use wharf_model::{Command, Outcome};
+
+use crate::args::{Arity, Flag, Group, Verb};
+use crate::call::{Call, each_in_turn};
+
+pub(crate) static VERB: Verb = Verb {
+    name: "rmi",
+    paths: &["image rm", "image remove"],
+    usage: "[OPTIONS] IMAGE [IMAGE...]",
+    about: "Remove one or more images",
+    group: Group::Images,
+    arity: Arity::AtLeast(1),
+    interspersed: true,
+    flags: &[&[Flag::switch("force", "Even if stopped containers use it").short('f')]],
+    missing: &[("no-prune", None), ("platform", None)],
+    run,
+};
+
+fn run(call: &Call) -> anyhow::Result<i32> {
+    let force = call.parsed.on("force");
+    call.over_engine(async |backend| {
+        each_in_turn(&call.parsed.arguments, async |image| {
+            let mut lines = Vec::new();
+            let command = Command::RemoveImage { image: image.to_owned(), force };
+            if let Outcome::ImageRemoved { untagged, deleted } = backend.execute(command).await? {
+                for name in untagged {
+                    lines.push(format!("Untagged: {name}"));
+                }
+                for digest in deleted {
+                    lines.push(format!("Deleted: {digest}"));
+                }
+            }
+            Ok(lines.join("\n"))
+        })
+        .await
+    })
+}

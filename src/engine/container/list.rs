@@ -1,0 +1,171 @@
+//! Lists, details, and the sentence that says how a container is.
+
+use chrono::Utc;
+use wharf_inspect::human::status_text;
+use wharf_model::{ContainerDetail, ContainerId, ContainerSummary, MountInfo, MountKind};
+
+use crate::Result;
+use crate::engine::Engine;
+use crate::image::Images;
+use crate::state::{Record, Store};
+use crate::supervisor::cgroup_name;
+
+/// A running container, as the sampler needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its first process.
+    pub pid: i32,
+    /// When it was started, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// Its cgroup's name, below each hierarchy.
+    pub cgroup: String,
+}
+
+impl Engine {
+    /// Returns the containers, newest first; only those that run unless `all`.
+    ///
+    /// # Errors
+    /// When the database refuses, or what a killed supervisor left can't be cleaned up.
+    pub fn containers(&self, all: bool) -> Result<Vec<ContainerSummary>> {
+        self.with_store(|store| {
+            let records = self.true_records(store)?;
+            let shown = records.iter().filter(|r| all || r.observed.state.status.is_alive());
+            Ok(shown.map(summary).collect())
+        })
+    }
+
+    /// Returns the containers that run.
+    ///
+    /// # Errors
+    /// As for [`Engine::containers`].
+    pub fn running(&self) -> Result<Vec<Running>> {
+        self.with_store(|store| {
+            let records = self.true_records(store)?;
+            Ok(records
+                .into_iter()
+                .filter(|record| record.observed.state.status.is_alive())
+                .filter_map(|record| {
+                    let state = &record.observed.state;
+                    Some(Running {
+                        pid: state.pid?,
+                        started_ms: state.started_at?.timestamp_millis(),
+                        cgroup: cgroup_name(&record.id),
+                        id: record.id,
+                    })
+                })
+                .collect())
+        })
+    }
+
+    fn true_records(&self, store: &mut Store) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        for record in store.containers()? {
+            let id = record.id.clone();
+            match self.refreshed(store, record) {
+                Ok(record) => records.push(record),
+                // Removed while the list was made, or at its end because it was run with `--rm`.
+                Err(error) if error.kind() == wharf_model::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+            if records.last().is_some_and(|r| r.id == id && r.spec.host.auto_remove)
+                && store.container(id.as_str()).is_err()
+            {
+                records.pop();
+            }
+        }
+        let alive: Vec<&ContainerId> = records
+            .iter()
+            .filter(|record| record.observed.state.status.is_alive())
+            .map(|record| &record.id)
+            .collect();
+        self.sweep(store, &alive)?;
+        Ok(records)
+    }
+
+    /// Returns all that is known of a container.
+    ///
+    /// # Errors
+    /// When there is no such container.
+    pub fn container(&self, reference: &str) -> Result<ContainerDetail> {
+        self.with_store(|store| {
+            let record = store.container(reference)?;
+            let record = self.refreshed(store, record)?;
+            let lower_dirs = Images::new(store, self.paths()).lower_dirs(&record.image)?;
+            let folder = self.paths().container(&record.id);
+            let text = |path: std::path::PathBuf| path.display().to_string();
+            Ok(ContainerDetail {
+                mounts: mounts(&record),
+                log_path: text(self.paths().log(&record.id)),
+                lower_dirs: lower_dirs.into_iter().map(text).collect(),
+                upper_dir: text(folder.join("upper")),
+                work_dir: text(folder.join("work")),
+                resolv_conf_path: text(folder.join("resolv.conf")),
+                hostname_path: text(folder.join("hostname")),
+                hosts_path: text(folder.join("hosts")),
+                endpoints: record.observed.endpoint.into_iter().collect(),
+                id: record.id,
+                name: record.name,
+                created: record.created,
+                image_id: record.image,
+                config: record.spec.config,
+                host_config: record.spec.host,
+                state: record.observed.state,
+            })
+        })
+    }
+}
+
+fn mounts(record: &Record) -> Vec<MountInfo> {
+    let host = &record.spec.host;
+    let binds = host.binds.iter().map(|bind| MountInfo {
+        kind: MountKind::Bind,
+        name: None,
+        source: bind.source.clone(),
+        destination: bind.target.clone(),
+        writable: !bind.read_only,
+    });
+    let tmpfs = host.tmpfs.iter().map(|(target, options)| MountInfo {
+        kind: MountKind::Tmpfs,
+        name: None,
+        source: String::new(),
+        destination: target.clone(),
+        writable: !options.split(',').any(|option| option == "ro"),
+    });
+    binds.chain(tmpfs).collect()
+}
+
+fn summary(record: &Record) -> ContainerSummary {
+    let state = &record.observed.state;
+    let config = &record.spec.config;
+    // Docker's words: arguments with spaces in single quotes.
+    let quoted = |word: &String| match word.contains(' ') {
+        true => format!("'{word}'"),
+        false => word.clone(),
+    };
+    let mut words = config.entrypoint.iter().chain(&config.cmd);
+    let program = words.next().cloned().unwrap_or_default();
+    let command: Vec<String> = std::iter::once(program).chain(words.map(quoted)).collect();
+    let health = state.health.as_ref().map(|health| health.status);
+    ContainerSummary {
+        id: record.id.clone(),
+        name: record.name.clone(),
+        image: config.image.clone(),
+        image_id: Some(record.image.clone()),
+        command: command.join(" "),
+        created: record.created,
+        status: state.status,
+        status_text: status_text(state, Utc::now()),
+        exit_code: (!state.status.is_alive() && state.finished_at.is_some())
+            .then_some(state.exit_code),
+        started_at: state.started_at,
+        health,
+        restart_count: Some(state.restart_count),
+        labels: config.labels.clone(),
+        ports: Vec::new(),
+        endpoints: record.observed.endpoint.iter().cloned().collect(),
+        networks: vec![record.spec.host.network_mode.as_str().to_owned()],
+        mounts: mounts(record),
+    }
+}

@@ -1,0 +1,10 @@
+//! The verbs of a container's life, one file each.
+
+pub(crate) mod create;
+pub(crate) mod exec;
+pub(crate) mod list;
+pub(crate) mod remove;
+pub(crate) mod signal;
+pub(crate) mod start;
+pub(crate) mod stop;
+pub(crate) mod top;

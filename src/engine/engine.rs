@@ -1,0 +1,120 @@
+//! The engine as its callers hold it.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use wharf_model::ErrorKind;
+
+use crate::image::{Images, Removed};
+use crate::lock::{self, Lock};
+use crate::state::{Record, Store};
+use crate::{Error, Paths, Result};
+
+/// An engine on this host. Shared between threads; each call is complete in itself.
+pub struct Engine {
+    paths: Paths,
+    /// Open databases that nobody uses now.
+    idle: Mutex<Vec<Store>>,
+}
+
+impl Engine {
+    /// Opens the engine below these folders, making them when they are missing.
+    ///
+    /// # Errors
+    /// When the caller isn't root, or the folders can't be used.
+    pub fn open(paths: Paths) -> Result<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return Err(Error::new(
+                ErrorKind::Denied,
+                "the embedded engine needs root: run wharf with sudo, or name a running engine \
+                 with --host",
+            ));
+        }
+        let engine = Self { paths, idle: Mutex::new(Vec::new()) };
+        if !engine.paths.database().exists() {
+            engine.make_folders()?;
+        }
+        engine.with_store(|_| Ok(()))?;
+        Ok(engine)
+    }
+
+    fn make_folders(&self) -> Result<()> {
+        let root = self.paths.root();
+        let make = |path: &Path, mode: u32| {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(mode)
+                .create(path)
+                .map_err(|cause| Error::failed(format_args!("make {}", path.display()), cause))
+        };
+        make(root, 0o711)?;
+        // Set-user-id programs of images must not be within reach of the host's users.
+        for name in ["containers", "layers", "blobs/sha256", "tmp"] {
+            make(&root.join(name), 0o700)?;
+        }
+        make(self.paths.run(), 0o700)
+    }
+
+    /// Returns where the engine keeps what it has.
+    pub fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    /// Runs `work` with an open database, which is kept for the next caller.
+    pub(crate) fn with_store<T>(&self, work: impl FnOnce(&mut Store) -> Result<T>) -> Result<T> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut store = match idle {
+            Some(store) => store,
+            None => Store::open(&self.paths.database())?,
+        };
+        let result = work(&mut store);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(store);
+        result
+    }
+
+    /// Closes the databases that nobody uses now.
+    pub(crate) fn close(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Runs `work` with the images.
+    ///
+    /// # Errors
+    /// What `work` returns, or a database that can't be opened.
+    pub fn with_images<T>(&self, work: impl FnOnce(&mut Images<'_>) -> Result<T>) -> Result<T> {
+        self.with_store(|store| work(&mut Images::new(store, &self.paths)))
+    }
+
+    /// Removes an image's name, and the image with its last one: see [`Images::remove`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn remove_image(&self, reference: &str, force: bool) -> Result<Removed> {
+        // A container whose supervisor was killed doesn't run, whatever its row still says.
+        self.running()?;
+        self.with_images(|images| images.remove(reference, force))
+    }
+
+    /// Finds a container, takes the lock that serialises its verbs, and returns its true record.
+    pub(crate) fn locked(&self, store: &mut Store, reference: &str) -> Result<(Lock, Record)> {
+        let record = store.container(reference)?;
+        let folder = self.paths.container_run(&record.id);
+        let lock = Lock::acquire(&folder, lock::VERBS)
+            .map_err(|cause| Error::failed(format_args!("lock {}", folder.display()), cause))?;
+        // What was read before the lock may be history.
+        let record = self.reread(store, &record, lock::VERBS)?;
+        let record = self.refreshed(store, record)?;
+        Ok((lock, record))
+    }
+
+    /// Reads a container's row again under the lock that was taken since. When it has gone
+    /// meanwhile, the lock's file may be a new one, which nobody else would remove.
+    pub(crate) fn reread(&self, store: &Store, record: &Record, lock: &str) -> Result<Record> {
+        store.container(record.id.as_str()).inspect_err(|error| {
+            if error.kind() == ErrorKind::NotFound {
+                lock::forget(&self.paths().container_run(&record.id), lock);
+            }
+        })
+    }
+}

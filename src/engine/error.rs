@@ -1,0 +1,54 @@
+//! The engine's error: the kind, the operation with its object, and the cause.
+
+use wharf_model::ErrorKind;
+
+/// A failed operation of the engine.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    #[source]
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// Returns an error of this kind with this sentence.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), cause: None }
+    }
+
+    /// Returns an internal error: the operation with its object, then the cause.
+    pub fn failed(
+        operation: impl std::fmt::Display,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        let cause = cause.into();
+        Self {
+            kind: ErrorKind::Internal,
+            message: format!("{operation}: {cause}"),
+            cause: Some(cause),
+        }
+    }
+
+    /// Returns the same error with another kind.
+    #[must_use]
+    pub fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Returns what kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(cause: rusqlite::Error) -> Self {
+        Self::failed("state database", cause)
+    }
+}
+
+/// The result of every engine operation.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,98 @@
+//! `import`: an image of one layer out of a root filesystem's tar.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use chrono::{DateTime, Utc};
+use wharf_model::{Digest, ImageConfig, ImageName};
+
+use super::archive::{explain, invalid};
+use super::compression::decompress;
+use super::document::{ConfigDocument, HistoryDocument, RootFs};
+use super::hash::{self, HashReader};
+use super::publish::{NewImage, Published, Unpacked, publish};
+use super::staging::Staging;
+use super::unpack::unpack;
+use super::{Images, oci};
+use crate::{Error, Result};
+
+/// What is said of an image of one layer.
+pub(super) struct About {
+    pub(super) config: ImageConfig,
+    pub(super) created: Option<DateTime<Utc>>,
+    pub(super) created_by: String,
+    pub(super) comment: String,
+}
+
+impl Images<'_> {
+    /// Makes an image of a root filesystem's tar, plain, gzip or zstd, and returns its id.
+    ///
+    /// # Errors
+    /// When the tar is damaged or empty, or the disk is full; then nothing of it stays.
+    pub fn import(&mut self, archive: impl Read, name: Option<ImageName>) -> Result<Digest> {
+        let about = About {
+            config: ImageConfig::default(),
+            created: Some(Utc::now()),
+            created_by: String::new(),
+            comment: "Imported from -".to_owned(),
+        };
+        let archive = decompress(archive).map_err(failed)?;
+        self.make(archive, about, name.into_iter().collect(), "import")
+    }
+
+    /// Makes an image of an uncompressed tar.
+    pub(super) fn make(
+        &mut self,
+        tar: impl Read,
+        about: About,
+        tags: Vec<ImageName>,
+        action: &'static str,
+    ) -> Result<Digest> {
+        // Not this work's business if it fails: what is in the way is in the way of others too.
+        let _ = self.sweep();
+        let staging = Staging::new(self.paths)?;
+        let path = staging.folder("layer")?;
+        let mut tar = HashReader::new(tar);
+        let size = unpack(&mut tar, &path, &[]).map_err(failed)?;
+        let (diff_id, length) = tar.finish().map_err(failed)?;
+        if length == 0 {
+            return Err(invalid("read the root filesystem: it is empty"));
+        }
+        let document = ConfigDocument {
+            created: about.created,
+            architecture: oci::architecture().to_owned(),
+            os: "linux".to_owned(),
+            config: Some(about.config),
+            rootfs: RootFs { kind: "layers".to_owned(), diff_ids: Some(vec![diff_id.clone()]) },
+            history: Some(vec![HistoryDocument {
+                created: about.created,
+                created_by: about.created_by,
+                comment: about.comment,
+                empty_layer: false,
+            }]),
+            ..ConfigDocument::default()
+        };
+        let config = serde_json::to_vec(&document)
+            .map_err(|e| Error::failed("write the image's configuration", e))?;
+        let image = NewImage {
+            id: hash::digest(&config),
+            config,
+            created: about.created.map(|at| at.timestamp_millis()),
+            manifest: None,
+            diff_ids: vec![diff_id.clone()],
+            tags,
+            action,
+        };
+        let id = image.id.clone();
+        // The lowest layer's chain ID is its diff ID.
+        let unpacked = BTreeMap::from([(diff_id, Unpacked { path, size })]);
+        match publish(self.store, self.paths, &staging, &[image], &unpacked)? {
+            Published::Done(_) => Ok(id),
+            Published::Missing => Err(Error::failed("import", "the layer is missing")),
+        }
+    }
+}
+
+fn failed(error: std::io::Error) -> Error {
+    Error::failed("read the root filesystem", explain(error))
+}

@@ -1,0 +1,213 @@
+//! `images`, `history` and what `inspect` needs; and `tag`.
+
+use std::collections::BTreeMap;
+
+use chrono::DateTime;
+use wharf_model::{
+    Digest, ErrorKind, HistoryEntry, ImageDetail, ImageName, ImageSummary, LayerInfo,
+};
+
+use super::archive::parse;
+use super::document::ConfigDocument;
+use super::resolve::stored_digest;
+use super::{Images, events, publish};
+use crate::{Error, Result};
+
+/// A row of the image table with what belongs to it.
+struct Row {
+    id: String,
+    created: Option<i64>,
+    manifest: Option<String>,
+    config: Vec<u8>,
+    size: u64,
+    containers: usize,
+}
+
+const ROWS: &str = "
+SELECT id, created, manifest, config,
+       (SELECT coalesce(sum(size), 0) FROM image_layer JOIN layer ON layer = chain_id
+        WHERE image = image.id),
+       (SELECT count(*) FROM container WHERE container.image = image.id)
+FROM image WHERE removed = 0";
+
+impl Images<'_> {
+    /// Returns all images, newest first.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn list(&self) -> Result<Vec<ImageSummary>> {
+        let mut tags = self.all_tags()?;
+        let mut statement =
+            self.store.connection().prepare(&format!("{ROWS} ORDER BY created DESC, id"))?;
+        let rows: Vec<Row> = statement.query_map([], read_row)?.collect::<rusqlite::Result<_>>()?;
+        rows.into_iter()
+            .map(|row| {
+                let id = stored_digest(&row.id)?;
+                let tags = tags.remove(&id).unwrap_or_default();
+                Ok(summary(id, tags, &row)?.0)
+            })
+            .collect()
+    }
+
+    /// Returns what is known of one image.
+    ///
+    /// # Errors
+    /// When there is none such.
+    pub fn detail(&self, reference: &str) -> Result<ImageDetail> {
+        let id = self.find(reference)?.id;
+        let sql = format!("{ROWS} AND id = ?");
+        let row = self.store.connection().query_row(&sql, [id.as_str()], read_row)?;
+        let (summary, document) = summary(id.clone(), self.tags(&id)?, &row)?;
+        Ok(ImageDetail {
+            summary,
+            layers: self.layers(&id)?,
+            architecture: document.architecture,
+            os: document.os,
+            author: document.author,
+            comment: document.comment,
+            config: document.config.unwrap_or_default(),
+        })
+    }
+
+    /// Returns the steps that made an image, newest first.
+    ///
+    /// # Errors
+    /// When there is none such.
+    pub fn history(&self, reference: &str) -> Result<Vec<HistoryEntry>> {
+        let id = self.find(reference)?.id;
+        let document = self.document(&id)?;
+        let mut layers = self.layers(&id)?.into_iter();
+        let mut steps: Vec<HistoryEntry> = Vec::new();
+        for step in document.history.unwrap_or_default() {
+            let layer = if step.empty_layer { None } else { layers.next() };
+            steps.push(HistoryEntry {
+                id: None,
+                created: step.created,
+                created_by: step.created_by,
+                comment: step.comment,
+                size: layer.map_or(0, |l| l.size),
+                empty_layer: step.empty_layer,
+                tags: Vec::new(),
+            });
+        }
+        // Not every builder writes a history of all its layers.
+        steps.extend(layers.map(|layer| HistoryEntry {
+            id: None,
+            created: None,
+            created_by: String::new(),
+            comment: String::new(),
+            size: layer.size,
+            empty_layer: false,
+            tags: Vec::new(),
+        }));
+        steps.reverse();
+        if let Some(newest) = steps.first_mut() {
+            newest.tags = self.tags(&id)?;
+            newest.id = Some(id);
+        }
+        Ok(steps)
+    }
+
+    /// Gives an image one more name. An image that had the name keeps its others.
+    ///
+    /// # Errors
+    /// When there is no such image, or the name would be taken for a digest.
+    pub fn tag(&mut self, reference: &str, name: &ImageName) -> Result<()> {
+        if name.familiar_repository() == "sha256" {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "refusing to create an ambiguous tag using digest algorithm as name",
+            ));
+        }
+        let id = self.find(reference)?.id;
+        self.store.transaction(|tx| {
+            publish::set_tag(tx, name, &id)?;
+            events::record(tx, "tag", &id, Some(&name.to_string()))
+        })
+    }
+
+    /// Returns the names of an image.
+    pub(super) fn tags(&self, id: &Digest) -> Result<Vec<ImageName>> {
+        let mut statement = self
+            .store
+            .connection()
+            .prepare("SELECT name FROM tag WHERE image = ? ORDER BY name")?;
+        let names: Vec<String> = statement
+            .query_map([id.as_str()], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        names.iter().map(|name| stored_name(name)).collect()
+    }
+
+    fn all_tags(&self) -> Result<BTreeMap<Digest, Vec<ImageName>>> {
+        let mut statement =
+            self.store.connection().prepare("SELECT image, name FROM tag ORDER BY name")?;
+        let rows: Vec<(String, String)> = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut tags: BTreeMap<Digest, Vec<ImageName>> = BTreeMap::new();
+        for (image, name) in rows {
+            tags.entry(stored_digest(&image)?).or_default().push(stored_name(&name)?);
+        }
+        Ok(tags)
+    }
+
+    fn layers(&self, id: &Digest) -> Result<Vec<LayerInfo>> {
+        let mut statement = self.store.connection().prepare(
+            "SELECT chain_id, diff_id, size FROM image_layer JOIN layer ON layer = chain_id
+             WHERE image = ? ORDER BY position",
+        )?;
+        let rows: Vec<(String, String, u64)> = statement
+            .query_map([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?, count(row.get(2)?))))?
+            .collect::<rusqlite::Result<_>>()?;
+        rows.into_iter()
+            .map(|(chain_id, diff_id, size)| {
+                let chain_id = stored_digest(&chain_id)?;
+                let path = Some(self.paths.layer(&chain_id).to_string_lossy().into_owned());
+                Ok(LayerInfo { diff_id: stored_digest(&diff_id)?, chain_id, size, path })
+            })
+            .collect()
+    }
+}
+
+fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    Ok(Row {
+        id: row.get(0)?,
+        created: row.get(1)?,
+        manifest: row.get(2)?,
+        config: row.get(3)?,
+        size: count(row.get(4)?),
+        containers: usize::try_from(row.get::<_, i64>(5)?).unwrap_or_default(),
+    })
+}
+
+/// Returns a number of the database that is never negative.
+fn count(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or_default()
+}
+
+fn summary(id: Digest, tags: Vec<ImageName>, row: &Row) -> Result<(ImageSummary, ConfigDocument)> {
+    let document: ConfigDocument = parse(&row.config, &format!("configuration {id}"))?;
+    let mut repo_digests: Vec<String> = row
+        .manifest
+        .iter()
+        .flat_map(|digest| {
+            tags.iter().map(move |tag| format!("{}@{digest}", tag.familiar_repository()))
+        })
+        .collect();
+    repo_digests.dedup();
+    let summary = ImageSummary {
+        id,
+        tags,
+        repo_digests,
+        created: row.created.and_then(DateTime::from_timestamp_millis),
+        size: row.size,
+        containers: row.containers,
+        labels: document.config.as_ref().map(|c| c.labels.clone()).unwrap_or_default(),
+    };
+    Ok((summary, document))
+}
+
+/// Returns a name as the database has it.
+pub(super) fn stored_name(text: &str) -> Result<ImageName> {
+    text.parse().map_err(|e: wharf_model::ParseError| Error::failed("state database", e))
+}

@@ -1,0 +1,48 @@
+//! Images and their layers.
+//!
+//! Archives come in through [`Images::load`] (images) and [`Images::import`] (a root filesystem):
+//! they are spooled and unpacked in a staging folder, checked against every digest they name, and
+//! published in one transaction. Layers are shared: each is unpacked once, named by its chain ID,
+//! and stays while an image has it. An image that was removed while stopped containers use it
+//! stays hidden until the last of them is gone ([`Images::collect`]).
+
+mod archive;
+mod builtin;
+mod compression;
+mod document;
+mod events;
+mod hash;
+mod import;
+mod list;
+mod load;
+mod oci;
+mod publish;
+mod remove;
+mod resolve;
+mod staging;
+mod tar_stream;
+mod unpack;
+
+#[cfg(test)]
+mod tests;
+
+pub use builtin::{DEMO_IMAGE, DEMO_PROGRAMS};
+pub use load::Loaded;
+pub use remove::Removed;
+pub use resolve::Image;
+
+use crate::Paths;
+use crate::state::Store;
+
+/// The images of an engine. Cheap to make: it only borrows.
+pub struct Images<'a> {
+    store: &'a mut Store,
+    paths: &'a Paths,
+}
+
+impl<'a> Images<'a> {
+    /// Returns the images that this database and these folders hold.
+    pub fn new(store: &'a mut Store, paths: &'a Paths) -> Self {
+        Self { store, paths }
+    }
+}

@@ -1,0 +1,194 @@
+//! OCI image layouts (image specification, "Image Layout") within an archive: which images they
+//! hold, for this platform.
+
+use std::collections::BTreeMap;
+
+use wharf_model::{Digest, ImageName};
+
+use super::archive::{Archive, invalid};
+use super::document::{Descriptor, Manifest};
+use super::load::Candidate;
+use crate::Result;
+
+/// Indexes within indexes are followed this far.
+const MAX_DEPTH: usize = 4;
+
+/// Returns the images of `index.json`: one for each name, and one for each descriptor without.
+pub(super) fn images(archive: &Archive) -> Result<Vec<Candidate>> {
+    let index: Manifest = archive.member("index.json")?.json("index.json")?;
+    let mut named: Vec<(Option<ImageName>, Vec<Descriptor>)> = Vec::new();
+    for descriptor in index.manifests.unwrap_or_default() {
+        if is_attestation(&descriptor) {
+            continue;
+        }
+        let name = name(&descriptor);
+        match named.iter_mut().find(|(n, _)| name.is_some() && *n == name) {
+            Some((_, group)) => group.push(descriptor),
+            None => named.push((name, vec![descriptor])),
+        }
+    }
+    if named.is_empty() {
+        return Err(invalid("index.json: no image is in it"));
+    }
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for (name, group) in named {
+        let candidate = candidate(archive, name, &group)?;
+        // One image may have several names.
+        match candidates.iter_mut().find(|c| c.config == candidate.config) {
+            Some(same) => same.tags.extend(candidate.tags),
+            None => candidates.push(candidate),
+        }
+    }
+    Ok(candidates)
+}
+
+/// Returns which manifest each configuration has, as far as there is an `index.json`.
+pub(super) fn manifests_by_config(archive: &Archive) -> BTreeMap<Digest, Digest> {
+    if archive.find("index.json").is_none() {
+        return BTreeMap::new();
+    }
+    // A docker-archive that has one stands without it.
+    images(archive)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|c| Some((super::hash::digest(&c.config), c.manifest?)))
+        .collect()
+}
+
+fn candidate(
+    archive: &Archive,
+    name: Option<ImageName>,
+    group: &[Descriptor],
+) -> Result<Candidate> {
+    let mut descriptor = choose(group)?.clone();
+    for _ in 0..MAX_DEPTH {
+        let what = "manifest";
+        let member = archive.blob(&descriptor.digest, what)?;
+        if member.size != descriptor.size {
+            return Err(invalid(format!(
+                "manifest {}: size mismatch: {} bytes, not {}",
+                descriptor.digest, member.size, descriptor.size
+            )));
+        }
+        let manifest: Manifest = member.json(&format!("manifest {}", descriptor.digest))?;
+        if let Some(inner) = manifest.manifests {
+            let inner: Vec<_> = inner.into_iter().filter(|d| !is_attestation(d)).collect();
+            descriptor = choose(&inner)?.clone();
+            continue;
+        }
+        let Some(config) = manifest.config else {
+            return Err(invalid(format!(
+                "manifest {}: it has no configuration",
+                descriptor.digest
+            )));
+        };
+        let layers = manifest.layers.unwrap_or_default();
+        return Ok(Candidate {
+            config: archive.blob(&config.digest, "configuration")?.bytes("configuration")?,
+            manifest: Some(member.digest.clone()),
+            tags: name.into_iter().collect(),
+            layers: layers
+                .iter()
+                .map(|layer| archive.blob(&layer.digest, "layer").cloned())
+                .collect::<Result<_>>()?,
+        });
+    }
+    Err(invalid("index.json: too many indexes within indexes"))
+}
+
+/// Returns the manifest for this host, or the only one there is.
+fn choose(descriptors: &[Descriptor]) -> Result<&Descriptor> {
+    let wanted = architecture();
+    let fits = |d: &&Descriptor| {
+        d.platform.as_ref().is_some_and(|p| p.os == "linux" && p.architecture == wanted)
+    };
+    let found =
+        descriptors.iter().find(fits).or_else(|| descriptors.iter().find(|d| d.platform.is_none()));
+    match (found, descriptors) {
+        (Some(found), _) | (None, [found]) => Ok(found),
+        _ => {
+            let there: Vec<String> = descriptors
+                .iter()
+                .filter_map(|d| d.platform.as_ref())
+                .map(|p| format!("{}/{}", p.os, p.architecture))
+                .collect();
+            Err(invalid(format!(
+                "no image for linux/{wanted} in the archive (there is: {})",
+                there.join(", ")
+            )))
+        }
+    }
+}
+
+/// Returns this host's architecture in Go's words, as images have it.
+pub(super) fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// Build tools put what they know of a build beside the image, for no platform.
+fn is_attestation(descriptor: &Descriptor) -> bool {
+    descriptor.platform.as_ref().is_some_and(|p| p.os == "unknown")
+        || descriptor.annotations.as_ref().is_some_and(|a| {
+            a.get("vnd.docker.reference.type").map(String::as_str) == Some("attestation-manifest")
+        })
+}
+
+/// Returns the name that the annotations give. The specification's own may be a whole name or only
+/// a tag; a word that looks like a tag is not taken for a name.
+fn name(descriptor: &Descriptor) -> Option<ImageName> {
+    let annotations = descriptor.annotations.as_ref()?;
+    if let Some(name) = annotations.get("io.containerd.image.name") {
+        return name.parse().ok();
+    }
+    let name = annotations.get("org.opencontainers.image.ref.name")?;
+    let digits = name.strip_prefix('v').unwrap_or(name);
+    let is_tag = name == "latest" || digits.starts_with(|c: char| c.is_ascii_digit());
+    if is_tag && !name.contains(['/', ':']) { None } else { name.parse().ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn descriptor(json: &str) -> Descriptor {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn names_come_from_annotations() {
+        for (annotations, wanted) in [
+            (r#"{"org.opencontainers.image.ref.name":"latest"}"#, None),
+            (r#"{"org.opencontainers.image.ref.name":"1.36"}"#, None),
+            (r#"{"org.opencontainers.image.ref.name":"busybox"}"#, Some("busybox:latest")),
+            (r#"{"org.opencontainers.image.ref.name":"a/b:1"}"#, Some("a/b:1")),
+            (
+                r#"{"org.opencontainers.image.ref.name":"1",
+                    "io.containerd.image.name":"docker.io/library/x:1"}"#,
+                Some("x:1"),
+            ),
+        ] {
+            let d =
+                descriptor(&format!(r#"{{"digest":"d","size":1,"annotations":{annotations}}}"#));
+            assert_eq!(name(&d).map(|n| n.to_string()).as_deref(), wanted, "{annotations}");
+        }
+    }
+
+    #[test]
+    fn the_manifest_of_this_platform_is_chosen() {
+        let of = |arch: &str| {
+            descriptor(&format!(
+                r#"{{"digest":"{arch}","size":1,
+                    "platform":{{"os":"linux","architecture":"{arch}"}}}}"#
+            ))
+        };
+        let both = [of("riscv64"), of(architecture())];
+        assert_eq!(choose(&both).unwrap().digest, architecture());
+        assert_eq!(choose(&both[..1]).unwrap().digest, "riscv64");
+        let error = choose(&[of("riscv64"), of("s390x")]).unwrap_err().to_string();
+        assert!(error.contains("there is: linux/riscv64, linux/s390x"), "{error}");
+    }
+}

@@ -1,0 +1,161 @@
+//! From what users type to one image.
+
+use std::path::PathBuf;
+
+use rusqlite::OptionalExtension;
+use wharf_model::{Digest, ErrorKind, ImageConfig, ImageName};
+
+use super::Images;
+use super::archive::parse;
+use super::document::ConfigDocument;
+use crate::{Error, Result};
+
+/// An image as containers are made from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The digest of its configuration.
+    pub id: Digest,
+    /// What it says about its containers.
+    pub config: ImageConfig,
+    /// Its unpacked layers, topmost first, as overlayfs wants them.
+    pub lower_dirs: Vec<PathBuf>,
+}
+
+/// What a reference turned out to be.
+pub(super) struct Found {
+    pub(super) id: Digest,
+    /// The name, when it was a name.
+    pub(super) name: Option<ImageName>,
+}
+
+impl Images<'_> {
+    /// Returns the image that a name, `name@digest`, id, or the beginning of an id stands for.
+    ///
+    /// # Errors
+    /// When there is none (docker's sentence), or the beginning fits several.
+    pub fn resolve(&self, reference: &str) -> Result<Image> {
+        let id = self.find(reference)?.id;
+        let config = self.document(&id)?.config.unwrap_or_default();
+        let mut lower_dirs = self.layer_ids(&id)?;
+        lower_dirs.reverse();
+        Ok(Image {
+            id,
+            config,
+            lower_dirs: lower_dirs.iter().map(|layer| self.paths.layer(layer)).collect(),
+        })
+    }
+
+    /// Returns the layers of an image that a container was made from, topmost first, whether or not
+    /// the image was removed meanwhile.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn lower_dirs(&self, id: &Digest) -> Result<Vec<PathBuf>> {
+        Ok(self.layer_ids(id)?.iter().rev().map(|layer| self.paths.layer(layer)).collect())
+    }
+
+    /// Returns the image's id and, if it was named, its name. A name goes before an id.
+    pub(super) fn find(&self, reference: &str) -> Result<Found> {
+        if let Some((name, digest)) = reference.split_once('@') {
+            return self.find_digest(reference, name, digest);
+        }
+        let name = reference.parse::<ImageName>();
+        if let Ok(name) = &name
+            && let Some(id) = self.tagged(name)?
+        {
+            return Ok(Found { id, name: Some(name.clone()) });
+        }
+        if let Some(id) = self.find_prefix(reference)? {
+            return Ok(Found { id, name: None });
+        }
+        match name {
+            Ok(name) => Err(not_found(&name.to_string())),
+            // An id with its algorithm is no name, and neither is a whole id.
+            Err(_) if reference.starts_with("sha256:") => Err(not_found(reference)),
+            Err(e) => Err(Error::new(ErrorKind::Invalid, e.to_string())),
+        }
+    }
+
+    fn find_digest(&self, reference: &str, name: &str, digest: &str) -> Result<Found> {
+        let invalid = |e: wharf_model::ParseError| Error::new(ErrorKind::Invalid, e.to_string());
+        let name: ImageName = name.parse().map_err(invalid)?;
+        let digest: Digest = digest.parse().map_err(invalid)?;
+        let repository = format!("{}/{}:", name.domain(), name.path());
+        let id: Option<String> = self
+            .store
+            .connection()
+            .query_row(
+                "SELECT image.id FROM image JOIN tag ON tag.image = image.id
+                 WHERE (manifest = ?1 OR id = ?1)
+                 AND substr(tag.name, 1, length(?2)) = ?2 AND removed = 0",
+                [digest.as_str(), repository.as_str()],
+                |row| row.get(0),
+            )
+            .optional()?;
+        let id = id.ok_or_else(|| not_found(reference))?;
+        Ok(Found { id: stored_digest(&id)?, name: None })
+    }
+
+    /// Returns the image that has this name.
+    pub(super) fn tagged(&self, name: &ImageName) -> Result<Option<Digest>> {
+        let id: Option<String> = self
+            .store
+            .connection()
+            .query_row("SELECT image FROM tag WHERE name = ?", [name.canonical()], |row| row.get(0))
+            .optional()?;
+        id.as_deref().map(stored_digest).transpose()
+    }
+
+    fn find_prefix(&self, reference: &str) -> Result<Option<Digest>> {
+        let digits = reference.strip_prefix("sha256:").unwrap_or(reference);
+        let is_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        if digits.is_empty() || digits.len() > 64 || !digits.bytes().all(is_hex) {
+            return Ok(None);
+        }
+        let mut statement = self.store.connection().prepare(
+            // A range, so that the primary key's index serves; g follows the last digit.
+            "SELECT id FROM image WHERE id >= ?1 AND id < ?1 || 'g' AND removed = 0 LIMIT 2",
+        )?;
+        let ids: Vec<String> = statement
+            .query_map([format!("sha256:{digits}")], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        match ids.as_slice() {
+            [] => Ok(None),
+            [id] => stored_digest(id).map(Some),
+            _ => Err(Error::new(
+                ErrorKind::Conflict,
+                format!("image id prefix {reference} is ambiguous: give more digits"),
+            )),
+        }
+    }
+
+    /// Returns the parsed configuration of an image.
+    pub(super) fn document(&self, id: &Digest) -> Result<ConfigDocument> {
+        let sql = "SELECT config FROM image WHERE id = ?";
+        let config: Option<Vec<u8>> =
+            self.store.connection().query_row(sql, [id.as_str()], |row| row.get(0)).optional()?;
+        parse(&config.ok_or_else(|| not_found(id.as_str()))?, &format!("configuration {id}"))
+    }
+
+    /// Returns the chain IDs of an image's layers, lowest first.
+    pub(super) fn layer_ids(&self, id: &Digest) -> Result<Vec<Digest>> {
+        let mut statement = self
+            .store
+            .connection()
+            .prepare("SELECT layer FROM image_layer WHERE image = ? ORDER BY position")?;
+        let ids: Vec<String> = statement
+            .query_map([id.as_str()], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        ids.iter().map(|id| stored_digest(id)).collect()
+    }
+}
+
+/// Returns docker's error for an image that isn't there.
+pub(super) fn not_found(what: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("No such image: {what}"))
+}
+
+/// Returns a digest as the database has it.
+pub(super) fn stored_digest(text: &str) -> Result<Digest> {
+    text.parse().map_err(|e: wharf_model::ParseError| Error::failed("state database", e))
+}

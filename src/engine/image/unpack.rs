@@ -1,0 +1,484 @@
+//! Writes the entries of a layer's tar below one folder, and nowhere else.
+//!
+//! Every path is resolved by the kernel with the folder as its root (`openat2` with
+//! `RESOLVE_IN_ROOT`), so neither `..`, nor an absolute path, nor a symbolic link made by an
+//! earlier entry leads out. The last component is never followed. Whiteouts become what overlayfs
+//! understands: a character device 0:0, or `trusted.overlay.opaque` on the folder (OCI image layer
+//! specification, "Whiteouts"; kernel documentation, overlayfs).
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid,
+    XattrFlags, makedev,
+};
+use rustix::io::Errno;
+
+use super::tar_stream::{Entry, EntryKind, TarStream, show};
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const WHITEOUT: &[u8] = b".wh.";
+const OPAQUE: &[u8] = b".wh..wh..opq";
+const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
+
+/// A path without `.`, `..` and empty components; the root has none.
+type Components = Vec<Vec<u8>>;
+
+/// Unpacks a tar below `root`, which exists and is empty, and returns the bytes of all its regular
+/// files. `lowers` are the layers below, topmost first: a folder that the archive leaves out takes
+/// its owner and mode from there.
+///
+/// # Errors
+/// When the archive is damaged or wants something outside its root, or something can't be written;
+/// names the entry. What was written until then stays.
+pub(super) fn unpack(reader: impl Read, root: &Path, lowers: &[PathBuf]) -> io::Result<u64> {
+    let mut stream = TarStream::new(reader);
+    let mut unpacker = Unpacker::new(root, lowers)?;
+    while let Some(entry) = stream.next_entry()? {
+        unpacker
+            .entry(&entry, &mut stream)
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", show(&entry.path))))?;
+    }
+    unpacker.finish()
+}
+
+struct Unpacker<'a> {
+    root: OwnedFd,
+    lowers: &'a [PathBuf],
+    /// The folder of the last entry: the next is most often there too.
+    recent: Option<(Components, OwnedFd)>,
+    /// Times of folders, set when nothing is written into them any more.
+    times: BTreeMap<Components, (i64, u32)>,
+    size: u64,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Unpacker<'a> {
+    fn new(root: &Path, lowers: &'a [PathBuf]) -> io::Result<Self> {
+        let root = rustix::fs::open(root, DIRECTORY, Mode::empty())?;
+        let this = Self {
+            root,
+            lowers,
+            recent: None,
+            times: BTreeMap::new(),
+            size: 0,
+            buffer: vec![0; 1 << 17],
+        };
+        let root = this.root.try_clone()?;
+        this.imply(&root, &[])?;
+        Ok(this)
+    }
+
+    fn entry(&mut self, entry: &Entry, data: &mut impl Read) -> io::Result<()> {
+        let mut path = clean(&entry.path)?;
+        let Some(name) = path.pop() else {
+            return self.root_entry(entry);
+        };
+        let folder = path;
+        let parent = self.folder(&folder)?;
+        if name == OPAQUE {
+            set_opaque(&parent)?;
+        } else if let Some(hidden) = name.strip_prefix(WHITEOUT) {
+            // Other names of this form are aufs's own bookkeeping.
+            if !hidden.starts_with(WHITEOUT) {
+                whiteout(&parent, hidden)?;
+            }
+        } else {
+            match entry.kind {
+                EntryKind::Directory => {
+                    let made = self.directory(&parent, &folder, &name, entry)?;
+                    let path = child(&folder, &name);
+                    self.times.insert(path.clone(), entry.mtime);
+                    self.recent = Some((path, made));
+                    return Ok(());
+                }
+                EntryKind::File => self.file(&parent, &folder, &name, entry, data)?,
+                EntryKind::HardLink => self.hard_link(&parent, &folder, &name, entry)?,
+                _ => self.special(&parent, &folder, &name, entry)?,
+            }
+        }
+        self.recent = Some((folder, parent));
+        Ok(())
+    }
+
+    fn root_entry(&mut self, entry: &Entry) -> io::Result<()> {
+        if entry.kind != EntryKind::Directory {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the root is not a folder"));
+        }
+        let root = self.root.try_clone()?;
+        set_metadata(&root, entry, false)?;
+        self.times.insert(Vec::new(), entry.mtime);
+        Ok(())
+    }
+
+    /// Returns a folder, made with those above it if it isn't there.
+    fn folder(&mut self, path: &[Vec<u8>]) -> io::Result<OwnedFd> {
+        match self.recent.take() {
+            Some((recent, fd)) if recent == path => return Ok(fd),
+            _ => {}
+        }
+        match open_in(&self.root, path) {
+            Err(Errno::NOENT | Errno::NOTDIR) => {}
+            other => return Ok(other?),
+        }
+        let mut above = self.root.try_clone()?;
+        for (depth, name) in path.iter().enumerate() {
+            let here = &path[..=depth];
+            above = match open_in(&self.root, here) {
+                Ok(fd) => fd,
+                Err(Errno::NOENT) => self.implied_folder(&above, here, name)?,
+                Err(Errno::NOTDIR) if is_whiteout(&above, name)? => {
+                    rustix::fs::unlinkat(&above, name.as_slice(), AtFlags::empty())?;
+                    let made = self.implied_folder(&above, here, name)?;
+                    set_opaque(&made)?;
+                    made
+                }
+                Err(e) => return Err(e.into()),
+            };
+        }
+        Ok(above)
+    }
+
+    fn implied_folder(
+        &self,
+        above: &OwnedFd,
+        path: &[Vec<u8>],
+        name: &[u8],
+    ) -> io::Result<OwnedFd> {
+        rustix::fs::mkdirat(above, name, Mode::RWXU)?;
+        let made = rustix::fs::openat(above, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
+        self.imply(&made, path)?;
+        Ok(made)
+    }
+
+    /// Gives a folder that the archive leaves out the owner and mode it has in the layers below.
+    fn imply(&self, fd: &OwnedFd, path: &[Vec<u8>]) -> io::Result<()> {
+        let mut found: Option<Stat> = None;
+        for lower in self.lowers {
+            let lower = rustix::fs::open(lower, DIRECTORY, Mode::empty())?;
+            match open_in(&lower, path) {
+                Ok(same) => found = Some(rustix::fs::fstat(&same)?),
+                Err(Errno::NOENT) => continue,
+                Err(_) => {}
+            }
+            break;
+        }
+        let (uid, gid, mode) =
+            found.map_or((0, 0, 0o755), |s| (s.st_uid, s.st_gid, s.st_mode & 0o7777));
+        rustix::fs::fchown(fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+        rustix::fs::fchmod(fd, Mode::from_raw_mode(mode))?;
+        Ok(())
+    }
+
+    fn directory(
+        &mut self,
+        parent: &OwnedFd,
+        folder: &[Vec<u8>],
+        name: &[u8],
+        entry: &Entry,
+    ) -> io::Result<OwnedFd> {
+        let mut hides = false;
+        if let Err(e) = rustix::fs::mkdirat(parent, name, Mode::RWXU) {
+            let stat = existing(parent, name, e)?;
+            if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+                hides = is_whiteout_stat(&stat);
+                self.remove(parent, folder, name, &stat)?;
+                rustix::fs::mkdirat(parent, name, Mode::RWXU)?;
+            }
+        }
+        let made = rustix::fs::openat(parent, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
+        if hides {
+            set_opaque(&made)?;
+        }
+        set_metadata(&made, entry, false)?;
+        Ok(made)
+    }
+
+    fn file(
+        &mut self,
+        parent: &OwnedFd,
+        folder: &[Vec<u8>],
+        name: &[u8],
+        entry: &Entry,
+        data: &mut impl Read,
+    ) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let made = self.replacing(parent, folder, name, || {
+            rustix::fs::openat(parent, name, flags | OFlags::NOFOLLOW, Mode::RUSR | Mode::WUSR)
+        })?;
+        let mut file = File::from(made);
+        match &entry.sparse {
+            None => self.copy(data, &mut file, entry.size)?,
+            Some(segments) => {
+                for segment in segments {
+                    file.seek(SeekFrom::Start(segment.offset))?;
+                    self.copy(data, &mut file, segment.length)?;
+                }
+                file.set_len(entry.size)?;
+            }
+        }
+        self.size = self.size.saturating_add(entry.size);
+        let fd = OwnedFd::from(file);
+        set_metadata(&fd, entry, true)?;
+        Ok(())
+    }
+
+    fn copy(&mut self, data: &mut impl Read, file: &mut File, mut left: u64) -> io::Result<()> {
+        while left > 0 {
+            let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
+            let n = match data.read(&mut self.buffer[..wanted]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e),
+            };
+            file.write_all(&self.buffer[..n])?;
+            left -= n as u64;
+        }
+        Ok(())
+    }
+
+    fn hard_link(
+        &mut self,
+        parent: &OwnedFd,
+        folder: &[Vec<u8>],
+        name: &[u8],
+        entry: &Entry,
+    ) -> io::Result<()> {
+        let mut target = clean(&entry.link)?;
+        let missing = |e: Errno| {
+            let what = format!("hard link to {}: {}", show(&entry.link), io::Error::from(e));
+            io::Error::new(io::Error::from(e).kind(), what)
+        };
+        let target_name = target.pop().ok_or_else(|| missing(Errno::ISDIR))?;
+        let target_folder = open_in(&self.root, &target).map_err(missing)?;
+        let stat =
+            |dir: &OwnedFd, name: &[u8]| rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
+        let of = stat(&target_folder, &target_name).map_err(missing)?;
+        if let Ok(there) = stat(parent, name)
+            && (there.st_dev, there.st_ino) == (of.st_dev, of.st_ino)
+        {
+            return Ok(());
+        }
+        let flags = AtFlags::empty();
+        self.replacing(parent, folder, name, || {
+            rustix::fs::linkat(&target_folder, target_name.as_slice(), parent, name, flags)
+        })
+    }
+
+    fn special(
+        &mut self,
+        parent: &OwnedFd,
+        folder: &[Vec<u8>],
+        name: &[u8],
+        entry: &Entry,
+    ) -> io::Result<()> {
+        let mode = Mode::from_raw_mode(entry.mode);
+        let kind = match entry.kind {
+            EntryKind::Symlink => FileType::Symlink,
+            EntryKind::CharDevice => FileType::CharacterDevice,
+            EntryKind::BlockDevice => FileType::BlockDevice,
+            _ => FileType::Fifo,
+        };
+        let device = makedev(entry.device.0, entry.device.1);
+        self.replacing(parent, folder, name, || match kind {
+            FileType::Symlink => rustix::fs::symlinkat(entry.link.as_slice(), parent, name),
+            _ => rustix::fs::mknodat(parent, name, kind, mode, device),
+        })?;
+        let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+        rustix::fs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        if kind != FileType::Symlink {
+            // Only this process writes here, so the name still is what was just made.
+            rustix::fs::chmodat(parent, name, mode, AtFlags::empty())?;
+        }
+        for (key, value) in entry.xattrs.iter().filter(|(key, _)| may_set(key)) {
+            let path = path_of(parent, name);
+            let set = rustix::fs::lsetxattr(path, key.as_slice(), value, XattrFlags::empty());
+            tolerate(set, key, true)?;
+        }
+        let times = timestamps(entry.mtime);
+        rustix::fs::utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(())
+    }
+
+    /// Makes something, after removing what has the name if need be: the last entry wins.
+    fn replacing<T>(
+        &mut self,
+        parent: &OwnedFd,
+        folder: &[Vec<u8>],
+        name: &[u8],
+        make: impl Fn() -> rustix::io::Result<T>,
+    ) -> io::Result<T> {
+        match make() {
+            Err(Errno::EXIST) => {
+                let stat = existing(parent, name, Errno::EXIST)?;
+                self.remove(parent, folder, name, &stat)?;
+                Ok(make()?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    fn remove(
+        &mut self,
+        parent: &OwnedFd,
+        folder: &[Vec<u8>],
+        name: &[u8],
+        stat: &Stat,
+    ) -> io::Result<()> {
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            let path = child(folder, name);
+            self.times.retain(|p, _| !p.starts_with(&path));
+            std::fs::remove_dir_all(path_of(parent, name))
+        } else {
+            Ok(rustix::fs::unlinkat(parent, name, AtFlags::empty())?)
+        }
+    }
+
+    fn finish(self) -> io::Result<u64> {
+        for (path, time) in &self.times {
+            match open_in(&self.root, path) {
+                Ok(fd) => rustix::fs::futimens(&fd, &timestamps(*time))?,
+                // Something else took its place.
+                Err(Errno::NOENT | Errno::NOTDIR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(self.size)
+    }
+}
+
+/// Splits a path of an archive. `..` is undone by name, as docker does, not by what links lead to.
+///
+/// # Errors
+/// When it leads above the root.
+fn clean(path: &[u8]) -> io::Result<Components> {
+    let mut components = Vec::new();
+    for part in path.split(|b| *b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." if components.is_empty() => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("{} leads out of the root filesystem", show(path)),
+                ));
+            }
+            b".." => {
+                components.pop();
+            }
+            _ => components.push(part.to_vec()),
+        }
+    }
+    Ok(components)
+}
+
+fn child(folder: &[Vec<u8>], name: &[u8]) -> Components {
+    let mut path = folder.to_vec();
+    path.push(name.to_vec());
+    path
+}
+
+/// Opens a folder by its path below `root`; links are followed, with `root` as their root.
+fn open_in(root: &OwnedFd, path: &[Vec<u8>]) -> rustix::io::Result<OwnedFd> {
+    let joined = if path.is_empty() { b".".to_vec() } else { path.join(&b'/') };
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        // EAGAIN: something on the host was renamed meanwhile, and the kernel can't be sure.
+        match rustix::fs::openat2(root, joined.as_slice(), DIRECTORY, Mode::empty(), resolve) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Returns the path of an entry of an open folder, for calls that take no folder.
+fn path_of(parent: &OwnedFd, name: &[u8]) -> PathBuf {
+    Path::new(&format!("/proc/self/fd/{}", parent.as_raw_fd()))
+        .join(std::ffi::OsStr::from_bytes(name))
+}
+
+fn existing(parent: &OwnedFd, name: &[u8], error: Errno) -> io::Result<Stat> {
+    if error != Errno::EXIST {
+        return Err(error.into());
+    }
+    Ok(rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+fn is_whiteout_stat(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
+}
+
+fn is_whiteout(parent: &OwnedFd, name: &[u8]) -> io::Result<bool> {
+    Ok(is_whiteout_stat(&rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?))
+}
+
+/// Hides a name of the layers below. What this layer itself has of that name stays.
+fn whiteout(parent: &OwnedFd, name: &[u8]) -> io::Result<()> {
+    if matches!(name, b"" | b"." | b"..") {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "bad whiteout"));
+    }
+    let mode = Mode::empty();
+    match rustix::fs::mknodat(parent, name, FileType::CharacterDevice, mode, makedev(0, 0)) {
+        Err(Errno::EXIST) => {
+            let flags = DIRECTORY | OFlags::NOFOLLOW;
+            match rustix::fs::openat(parent, name, flags, Mode::empty()) {
+                Ok(folder) => set_opaque(&folder),
+                // A file hides what is below by itself.
+                Err(Errno::NOTDIR | Errno::LOOP) => Ok(()),
+                Err(e) => Err(e.into()),
+            }
+        }
+        other => Ok(other?),
+    }
+}
+
+fn set_opaque(folder: &OwnedFd) -> io::Result<()> {
+    Ok(rustix::fs::fsetxattr(folder, OPAQUE_XATTR, b"y", XattrFlags::empty())?)
+}
+
+/// Owner before mode and capabilities, which a change of owner clears; times last.
+fn set_metadata(fd: &OwnedFd, entry: &Entry, times: bool) -> io::Result<()> {
+    rustix::fs::fchown(fd, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))?;
+    rustix::fs::fchmod(fd, Mode::from_raw_mode(entry.mode))?;
+    for (key, value) in entry.xattrs.iter().filter(|(key, _)| may_set(key)) {
+        let set = rustix::fs::fsetxattr(fd, key.as_slice(), value, XattrFlags::empty());
+        tolerate(set, key, false)?;
+    }
+    if times {
+        rustix::fs::futimens(fd, &timestamps(entry.mtime))?;
+    }
+    Ok(())
+}
+
+/// Returns whether an archive may set this attribute: overlayfs's own are not an image's to set, a
+/// redirect could show another part of the layers below.
+fn may_set(key: &[u8]) -> bool {
+    !key.starts_with(b"trusted.overlay.") && !key.starts_with(b"user.overlay.")
+}
+
+/// Lets pass what a filesystem without that kind of attribute answers.
+fn tolerate(set: rustix::io::Result<()>, key: &[u8], special: bool) -> io::Result<()> {
+    match set {
+        Err(Errno::OPNOTSUPP) => Ok(()),
+        Err(Errno::PERM) if special && key.starts_with(b"user.") => Ok(()),
+        Err(e) => {
+            let e = io::Error::from(e);
+            Err(io::Error::new(e.kind(), format!("attribute {}: {e}", show(key))))
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+fn timestamps((seconds, nanos): (i64, u32)) -> Timestamps {
+    let time = Timespec { tv_sec: seconds, tv_nsec: nanos.into() };
+    Timestamps { last_access: time, last_modification: time }
+}
+
+#[cfg(test)]
+#[path = "unpack_tests.rs"]
+mod tests;

@@ -1,0 +1,170 @@
+//! What happens between `clone` and the user's program, in the container's first process.
+//!
+//! The supervisor makes a [`Plan`] while it still has the host's view, clones itself into new
+//! namespaces, and the copy calls [`run`]. Mounts need nothing from the supervisor and begin at
+//! once; the supervisor meanwhile makes the network interface, and says so over the [`Channel`]. The channel closes by itself when the user's program
+//! is executed; until then the copy reports any failure over it.
+
+pub(crate) mod mounts;
+pub(crate) mod pid1;
+pub(crate) mod program;
+pub(crate) mod rootfs;
+pub(crate) mod terminal;
+mod user;
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use wharf_cgroup::{Gate, Layout};
+use wharf_model::{Bind, NetworkMode, TermSize};
+
+use crate::channel::Channel;
+use crate::network::Endpoint;
+use crate::{Error, Result};
+use program::Program;
+
+/// Everything a container is made from.
+pub(crate) struct Plan {
+    pub(crate) hostname: String,
+    /// The image's layers, topmost first.
+    pub(crate) lower_dirs: Vec<PathBuf>,
+    pub(crate) upper_dir: PathBuf,
+    pub(crate) work_dir: PathBuf,
+    pub(crate) merged_dir: PathBuf,
+    /// The engine's own files: source on the host, target inside.
+    pub(crate) files: Vec<(PathBuf, &'static str)>,
+    pub(crate) binds: Vec<Bind>,
+    pub(crate) tmpfs: BTreeMap<String, String>,
+    pub(crate) read_only: bool,
+    pub(crate) privileged: bool,
+    pub(crate) network: NetworkMode,
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) terminal: Option<Option<TermSize>>,
+    pub(crate) program: Program,
+}
+
+/// The child's ends of the container's streams, where it has no terminal.
+pub(crate) struct Streams {
+    pub(crate) stdin: OwnedFd,
+    pub(crate) stdout: OwnedFd,
+    pub(crate) stderr: OwnedFd,
+}
+
+impl Streams {
+    /// Makes them the standard streams.
+    pub(crate) fn install(&self) -> Result<()> {
+        let install = || -> rustix::io::Result<()> {
+            rustix::stdio::dup2_stdin(&self.stdin)?;
+            rustix::stdio::dup2_stdout(&self.stdout)?;
+            rustix::stdio::dup2_stderr(&self.stderr)
+        };
+        install().map_err(|cause| Error::failed("set up the standard streams", cause))
+    }
+}
+
+/// Waits for the supervisor's next word; its end is the end of the start.
+fn proceed(channel: &Channel) -> Result<()> {
+    match channel.receive(1) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(Error::failed("start", "the supervisor has ended")),
+        Err(cause) => Err(Error::failed("start", cause)),
+    }
+}
+
+/// Becomes the container's program. Returns only on failure, which it has reported.
+pub(crate) fn run(
+    plan: &Plan,
+    layout: &Layout,
+    gate: &Gate,
+    streams: Option<&Streams>,
+    channel: &Channel,
+) -> i32 {
+    let error = match prepare(plan, layout, gate, streams, channel) {
+        Ok(()) => program::become_program(&plan.program),
+        Err(error) => error,
+    };
+    // When nobody hears it, nobody waits for it.
+    let _ = channel.send_failure(&error);
+    1
+}
+
+fn prepare(
+    plan: &Plan,
+    layout: &Layout,
+    gate: &Gate,
+    streams: Option<&Streams>,
+    channel: &Channel,
+) -> Result<()> {
+    // When the supervisor has ended before this, `proceed` finds the channel closed.
+    program::tie()?;
+    fresh_signals()?;
+    gate.enter().map_err(|cause| Error::failed("join the container's cgroup", cause))?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    rustix::process::setsid().map_err(|cause| Error::failed("setsid", cause))?;
+    let root = mounts::overlay(plan)?;
+    mounts::kernel_filesystems(&root, plan)?;
+    mounts::user_mounts(&root, plan)?;
+    // In its cgroups, which become the root of its cgroup namespace.
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
+        .map_err(|cause| Error::failed("make a cgroup namespace", cause))?;
+    mounts::cgroups(&root, plan, layout)?;
+    mounts::network_settings(&root, &plan.network)?;
+    if !plan.privileged {
+        mounts::protect(&root)?;
+    }
+    root.make_folder(Path::new(&plan.program.working_dir), 0o755).map_err(|cause| {
+        Error::failed(
+            format_args!("make the working directory {}", plan.program.working_dir),
+            cause,
+        )
+    })?;
+    nix::unistd::sethostname(&plan.hostname).map_err(|cause| {
+        Error::failed(format_args!("set the host name {}", plan.hostname), cause)
+    })?;
+    if let Some(size) = plan.terminal {
+        terminal::attach(&root, size, channel)?;
+    }
+    // Now with its network interface.
+    proceed(channel)?;
+    match (&plan.network, &plan.endpoint) {
+        (NetworkMode::Host, _) => {}
+        (_, Some(endpoint)) => endpoint.configure_inside()?,
+        (_, None) => crate::network::loopback_up()?,
+    }
+    mounts::pivot(&root, plan.read_only)?;
+    drop(root);
+    if let Some(streams) = streams {
+        streams.install()?;
+    }
+    let_go(channel, &plan.program)
+}
+
+/// Closes what the copy of the supervisor has open, before anything is looked up by a path that the
+/// image or the container controls: a working directory or a program in `/proc/self/fd` would
+/// otherwise lead to folders of the host (CVE-2024-21626).
+pub(crate) fn let_go(channel: &Channel, program: &Program) -> Result<()> {
+    let init = program.init.as_deref().map(AsFd::as_fd);
+    let keep: Vec<_> = std::iter::once(channel.as_fd()).chain(init).collect();
+    wharf_sys::descriptors::close_all_but(&keep)
+        .map_err(|cause| Error::failed("close descriptors", cause))
+}
+
+/// Gives this process, and the programs it starts, as many open files as the host's limit allows, at
+/// most docker's 1,048,576, whatever the process that asked for the start had set for itself.
+pub(crate) fn limit_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    const MOST: u64 = 1 << 20;
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let most = Some(maximum.map_or(MOST, |hard| hard.min(MOST)));
+    // The limit that stays is one that the host set.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: most, maximum });
+}
+
+/// Gives the program the signal settings of a fresh process.
+pub(crate) fn fresh_signals() -> Result<()> {
+    wharf_sys::signals::reset();
+    nix::sys::signal::SigSet::empty()
+        .thread_set_mask()
+        .map_err(|cause| Error::failed("unblock signals", cause))
+}

@@ -1,0 +1,142 @@
+//! Paths inside a root filesystem that an image or a container controls.
+//!
+//! Every path is resolved by `openat2` with `RESOLVE_IN_ROOT`: symbolic links, absolute ones too,
+//! stay inside, and nothing that is put in the way leads out.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+/// A root filesystem.
+pub(crate) struct Root {
+    folder: OwnedFd,
+}
+
+/// Returns a path that leads to what `fd` is open on, for calls that take no descriptor.
+pub(crate) fn by_descriptor(fd: impl AsFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()))
+}
+
+impl Root {
+    /// Opens the root filesystem at `folder`, which the caller controls.
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self { folder: rustix::fs::open(folder, flags, Mode::empty())? })
+    }
+
+    /// Returns the root folder itself.
+    pub(crate) fn folder(&self) -> BorrowedFd<'_> {
+        self.folder.as_fd()
+    }
+
+    /// Opens a path inside.
+    pub(crate) fn path(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let path = if path.as_os_str().is_empty() { Path::new("/") } else { path };
+        // The kernel asks for another try when something was renamed while it resolved.
+        loop {
+            let result = rustix::fs::openat2(
+                &self.folder,
+                path,
+                flags | OFlags::CLOEXEC,
+                Mode::empty(),
+                ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+            );
+            if !matches!(result, Err(Errno::AGAIN | Errno::INTR)) {
+                return result;
+            }
+        }
+    }
+
+    /// Opens a folder inside, making it and its parents when they are missing.
+    pub(crate) fn make_folder(&self, path: &Path, mode: u32) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        match self.path(path, flags) {
+            Err(Errno::NOENT) => {}
+            result => return result,
+        }
+        let (parent, name) = split(path).ok_or(Errno::NOENT)?;
+        let parent = self.make_folder(parent, 0o755)?;
+        match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(mode)) {
+            Ok(()) | Err(Errno::EXIST) => self.path(path, flags),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens a file inside (anything but a folder), making an empty one and its parents when it is
+    /// missing.
+    pub(crate) fn make_file(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
+        match self.path(path, OFlags::PATH) {
+            Err(Errno::NOENT) => {}
+            result => return result,
+        }
+        let (parent, name) = split(path).ok_or(Errno::NOENT)?;
+        let parent = self.make_folder(parent, 0o755)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        match rustix::fs::openat(parent, name, flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o644))
+        {
+            Ok(_) | Err(Errno::EXIST) => self.path(path, OFlags::PATH),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads a small regular file inside; none when it isn't there or isn't one.
+    pub(crate) fn read_small(&self, path: &Path) -> Option<String> {
+        use std::io::Read;
+        // Not blocking, so that a FIFO in its place doesn't hold the start up.
+        let file = File::from(self.path(path, OFlags::RDONLY | OFlags::NONBLOCK).ok()?);
+        if !file.metadata().ok()?.is_file() {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        file.take(1 << 20).read_to_end(&mut bytes).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// Splits the last name off a path; none for the root or a path that ends in `..`.
+fn split(path: &Path) -> Option<(&Path, &OsStr)> {
+    match path.components().next_back()? {
+        Component::Normal(name) => Some((path.parent()?, name)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn nothing_in_the_way_leads_out() {
+        let base = tempfile::tempdir().unwrap();
+        let inside = base.path().join("root");
+        std::fs::create_dir(&inside).unwrap();
+        std::fs::create_dir(base.path().join("outside")).unwrap();
+        symlink("../outside", inside.join("up")).unwrap();
+        symlink("/etc", inside.join("abs")).unwrap();
+        let root = Root::open(&inside).unwrap();
+        assert_eq!(root.make_folder(Path::new("/up/x"), 0o755).unwrap_err(), Errno::NOENT);
+        assert!(!base.path().join("outside/x").exists());
+        // `/etc` inside is missing; what is made is made inside.
+        assert_eq!(root.make_file(Path::new("/abs/wharf-test")).unwrap_err(), Errno::NOENT);
+        assert!(!Path::new("/etc/wharf-test").exists());
+        root.make_folder(Path::new("/etc"), 0o755).unwrap();
+        root.make_file(Path::new("/abs/wharf-test")).unwrap();
+        assert!(inside.join("etc/wharf-test").exists());
+        root.make_folder(Path::new("/../../a/b"), 0o700).unwrap();
+        assert!(inside.join("a/b").exists());
+    }
+
+    #[test]
+    fn a_fifo_is_not_waited_for() {
+        let base = tempfile::tempdir().unwrap();
+        nix::unistd::mkfifo(&base.path().join("passwd"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let root = Root::open(base.path()).unwrap();
+        assert_eq!(root.read_small(Path::new("/passwd")), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! `user[:group]` to numbers, by the container's own `/etc/passwd` and `/etc/group`.
+
+use std::path::Path;
+
+use wharf_model::ErrorKind;
+
+use super::rootfs::Root;
+use crate::{Error, Result};
+
+/// Who a program runs as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct User {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// Supplementary groups.
+    pub(crate) groups: Vec<u32>,
+    pub(crate) home: String,
+}
+
+/// Looks up `wanted`, which is empty for root.
+pub(crate) fn resolve(root: &Root, wanted: &str) -> Result<User> {
+    let passwd = root.read_small(Path::new("/etc/passwd")).unwrap_or_default();
+    let group = root.read_small(Path::new("/etc/group")).unwrap_or_default();
+    from_files(&passwd, &group, wanted)
+}
+
+/// Refuses numbers out of docker's range; the greatest of all would mean "unchanged" to the kernel,
+/// and root would stay root.
+fn check(what: &str, number: u32) -> Result<()> {
+    if i32::try_from(number).is_ok() {
+        return Ok(());
+    }
+    let text = format!("{what} number {number} is out of range: 0 to {} are allowed", i32::MAX);
+    Err(Error::new(ErrorKind::Invalid, text))
+}
+
+fn from_files(passwd: &str, group: &str, wanted: &str) -> Result<User> {
+    let (user, wanted_group) = match wanted.split_once(':') {
+        Some((user, group)) => (user, Some(group).filter(|g| !g.is_empty())),
+        None => (wanted, None),
+    };
+    let user = if user.is_empty() { "0" } else { user };
+    let number: Option<u32> = user.parse().ok();
+    // name:password:uid:gid:gecos:home:shell
+    let entry = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| {
+        fields.len() >= 6
+            && (fields[0] == user || number.is_some_and(|n| fields[2].parse() == Ok(n)))
+    });
+    let entry_numbers = entry.as_ref().and_then(|f| Some((f[2].parse().ok()?, f[3].parse().ok()?)));
+    let (uid, gid) = match (entry_numbers, number) {
+        (Some(found), _) => found,
+        (None, Some(uid)) => (uid, 0),
+        (None, None) => {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("unable to find user {user}: no matching entries in passwd file"),
+            ));
+        }
+    };
+    check("user", uid)?;
+    check("group", gid)?;
+    // name:password:gid:members
+    let groups = || group.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let gid_of = |fields: &[&str]| fields.get(2).and_then(|g| g.parse::<u32>().ok());
+    let home = entry.as_ref().map_or("/", |fields| fields[5]);
+    let home = if home.is_empty() { "/" } else { home }.to_owned();
+    if let Some(wanted) = wanted_group {
+        let gid = groups()
+            .find(|fields| fields[0] == wanted)
+            .and_then(|fields| gid_of(&fields))
+            .or_else(|| wanted.parse().ok())
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Invalid,
+                    format!("unable to find group {wanted}: no matching entries in group file"),
+                )
+            })?;
+        check("group", gid)?;
+        return Ok(User { uid, gid, groups: vec![gid], home });
+    }
+    let name = entry.as_ref().map(|fields| fields[0]);
+    let groups = groups()
+        .filter(|fields| {
+            fields.len() >= 4 && name.is_some_and(|n| fields[3].split(',').any(|m| m == n))
+        })
+        .filter_map(|fields| gid_of(&fields))
+        .collect();
+    Ok(User { uid, gid, groups, home })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nbroken\nweb:x:101:102::/srv:/bin/false\n";
+    const GROUP: &str = "root:x:0:\nwheel:x:10:root,web\nlogs:x:104:web\nweb:x:102:\n";
+
+    fn look_up(wanted: &str) -> User {
+        from_files(PASSWD, GROUP, wanted).unwrap()
+    }
+
+    #[test]
+    fn names_and_numbers_are_found_as_docker_does() {
+        let root = look_up("");
+        assert_eq!((root.uid, root.gid, root.home.as_str()), (0, 0, "/root"));
+        let web = User { uid: 101, gid: 102, groups: vec![10, 104], home: "/srv".into() };
+        assert_eq!(look_up("web"), web);
+        assert_eq!(look_up("101"), web);
+        assert_eq!(look_up("web:logs"), User { gid: 104, groups: vec![104], ..web.clone() });
+        assert_eq!(look_up("web:7"), User { gid: 7, groups: vec![7], ..web });
+        assert_eq!(look_up("4242"), User { uid: 4242, gid: 0, groups: vec![], home: "/".into() });
+        for (wanted, named) in [
+            ("nobody", "nobody"),
+            ("web:nogroup", "nogroup"),
+            ("4294967295", "4294967295"),
+            ("web:2147483648", "2147483648"),
+        ] {
+            let error = from_files(PASSWD, GROUP, wanted).unwrap_err();
+            assert!(error.to_string().contains(named), "{error}");
+        }
+    }
+}

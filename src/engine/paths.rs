@@ -1,0 +1,69 @@
+//! Where the engine keeps what it has: the one place that knows the layout on disk.
+
+use std::path::{Path, PathBuf};
+
+use wharf_model::{ContainerId, Digest};
+
+/// The engine's folders. `root` outlives a reboot, `run` need not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    root: PathBuf,
+    run: PathBuf,
+}
+
+impl Paths {
+    /// Returns the layout below these two folders.
+    pub fn new(root: impl Into<PathBuf>, run: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), run: run.into() }
+    }
+
+    /// Returns the folder of everything that lasts.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the folder of sockets and locks.
+    pub fn run(&self) -> &Path {
+        &self.run
+    }
+
+    /// Returns the state database.
+    pub fn database(&self) -> PathBuf {
+        self.root.join("state.db")
+    }
+
+    /// Returns where a blob is kept as it came.
+    pub fn blob(&self, digest: &Digest) -> PathBuf {
+        self.root.join("blobs/sha256").join(digest.hex())
+    }
+
+    /// Returns the folder of unpacked layers, one each, named by the chain ID's digits.
+    pub fn layers(&self) -> PathBuf {
+        self.root.join("layers")
+    }
+
+    /// Returns the folder a layer is unpacked in.
+    pub fn layer(&self, chain_id: &Digest) -> PathBuf {
+        self.layers().join(chain_id.hex())
+    }
+
+    /// Returns where half-made things live until they are renamed into place.
+    pub fn temporary(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// Returns the folder of one container.
+    pub fn container(&self, id: &ContainerId) -> PathBuf {
+        self.root.join("containers").join(id.as_str())
+    }
+
+    /// Returns the log of one container.
+    pub fn log(&self, id: &ContainerId) -> PathBuf {
+        self.container(id).join(format!("{id}-json.log"))
+    }
+
+    /// Returns the folder of one container's sockets, gone after a reboot.
+    pub fn container_run(&self, id: &ContainerId) -> PathBuf {
+        self.run.join("containers").join(id.as_str())
+    }
+}

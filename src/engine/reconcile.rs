@@ -1,0 +1,153 @@
+//! The truth about containers whose supervisor is gone: killed, or ended by a reboot.
+//!
+//! A supervisor holds its container's life lock; a row that says "running" while that lock is free
+//! is wrong. Whoever notices it ends what is left of the container, gives back what it took, and
+//! corrects the row.
+
+use std::path::Path;
+
+use chrono::Utc;
+use wharf_cgroup::{Group, Layout};
+use wharf_model::{ContainerId, ErrorKind, Status};
+
+use crate::engine::Engine;
+use crate::lock::{self, Lock};
+use crate::state::{Observed, Record, Store};
+use crate::supervisor::{boot_id, remove_group};
+use crate::{Error, Paths, Result, folder, network};
+
+/// The file in which a supervisor that couldn't store its last observation leaves it.
+const NOTE: &str = "observed.json";
+
+/// Leaves an observation that the database didn't take.
+pub(crate) fn leave_note(folder: &Path, observed: &Observed) {
+    if let Ok(text) = serde_json::to_vec(observed) {
+        // The last resort has none of its own.
+        let _ = std::fs::write(folder.join(NOTE), text);
+    }
+}
+
+/// Gives back what the journal says that a container without supervisor still has. The caller holds
+/// the container's life lock.
+pub(crate) fn give_back(paths: &Paths, store: &mut Store, owner: &ContainerId) -> Result<()> {
+    for (kind, key) in store.journalled_for(owner)? {
+        match kind.as_str() {
+            "cgroup" => {
+                let failed = |cause| Error::failed("cgroups", cause);
+                let layout = Layout::detect().map_err(failed)?;
+                match Group::open(&layout, &key) {
+                    Ok(group) => remove_group(&group)?,
+                    Err(wharf_cgroup::Error::NotFound(_)) => {}
+                    Err(cause) => return Err(failed(cause)),
+                }
+                store.settle(&kind, &key)?;
+            }
+            // With its lease, which is taken and given back together with it.
+            "link" => network::release(store, owner.as_str())?,
+            "folder" => folder::remove(paths, store, owner)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+impl Engine {
+    /// Returns the record as it truly is, after correcting it if its supervisor is gone.
+    pub(crate) fn refreshed(&self, store: &mut Store, record: Record) -> Result<Record> {
+        let folder = self.paths().container_run(&record.id);
+        let held = |folder: &Path| {
+            lock::is_held(folder, lock::LIFE)
+                .map_err(|cause| Error::failed(format_args!("lock {}", folder.display()), cause))
+        };
+        if !record.observed.state.status.is_alive() || held(&folder)? {
+            return Ok(record);
+        }
+        let locked = Lock::try_acquire(&folder, lock::LIFE)
+            .map_err(|cause| Error::failed(format_args!("lock {}", folder.display()), cause))?;
+        // It may have ended, or been started again, since the row was read.
+        let record = self.reread(store, &record, lock::LIFE)?;
+        match locked {
+            Some(_life) if record.observed.state.status.is_alive() => self.correct(store, record),
+            _ => Ok(record),
+        }
+    }
+
+    fn correct(&self, store: &mut Store, mut record: Record) -> Result<Record> {
+        let folder = self.paths().container_run(&record.id);
+        give_back(self.paths(), store, &record.id)?;
+        let note = std::fs::read(folder.join(NOTE)).ok();
+        match note.and_then(|text| serde_json::from_slice::<Observed>(&text).ok()) {
+            Some(noted) if !noted.state.status.is_alive() => record.observed = noted,
+            _ => {
+                let state = &mut record.observed.state;
+                let rebooted = record.observed.boot != boot_id();
+                state.status = Status::Exited;
+                state.pid = None;
+                state.exit_code = if rebooted { 255 } else { 137 };
+                state.finished_at = Some(Utc::now());
+                state.error = match rebooted {
+                    true => "the host was restarted".to_owned(),
+                    false => "its supervisor ended unexpectedly, and took it along".to_owned(),
+                };
+            }
+        }
+        record.observed.endpoint = None;
+        let attributes = vec![("exitCode", record.observed.state.exit_code.to_string())];
+        if record.spec.host.auto_remove {
+            store.remove_container(&record, &[("die", attributes), ("destroy", Vec::new())])?;
+            folder::remove(self.paths(), store, &record.id)?;
+            crate::image::Images::new(store, self.paths()).collect()?;
+        } else {
+            store.observe(&record, "die", &attributes)?;
+            // The note is now told; one that stays would be told again.
+            let _ = std::fs::remove_file(folder.join(NOTE));
+        }
+        Ok(record)
+    }
+
+    /// Gives back what containers that no longer run, or no longer exist, still have: the traces of
+    /// supervisors that were killed while they cleaned up. `alive` are those that run.
+    pub(crate) fn sweep(&self, store: &mut Store, alive: &[&ContainerId]) -> Result<()> {
+        let mut owners: Vec<String> =
+            store.journalled()?.into_iter().map(|(_, _, owner)| owner).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        for owner in owners {
+            let Ok(id) = owner.parse::<ContainerId>() else { continue };
+            if alive.contains(&&id) {
+                continue;
+            }
+            let folder = self.paths().container_run(&id);
+            // Held by a supervisor that is starting or still cleaning up.
+            if let Ok(Some(_life)) = Lock::try_acquire(&folder, lock::LIFE) {
+                let row = store.container(id.as_str());
+                if row.as_ref().is_ok_and(|r| r.observed.state.status.is_alive()) {
+                    continue;
+                }
+                give_back(self.paths(), store, &id)?;
+                if row.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+                    lock::forget(&folder, lock::LIFE);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the supervisors of removed containers that are still giving back, and gives back
+    /// what is left of others.
+    pub(crate) fn settle_all(&self, store: &mut Store) -> Result<()> {
+        let mut owners: Vec<String> =
+            store.journalled()?.into_iter().map(|(_, _, owner)| owner).collect();
+        owners.extend(network::endpoints(store)?.into_keys().map(String::from));
+        owners.sort_unstable();
+        owners.dedup();
+        for owner in owners {
+            let Ok(id) = owner.parse::<ContainerId>() else { continue };
+            let folder = self.paths().container_run(&id);
+            let _life = Lock::acquire(&folder, lock::LIFE)
+                .map_err(|cause| Error::failed(format_args!("lock {}", folder.display()), cause))?;
+            give_back(self.paths(), store, &id)?;
+        }
+        Ok(())
+    }
+}

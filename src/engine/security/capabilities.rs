@@ -1,0 +1,206 @@
+//! Sets of capabilities: docker's default, what is added and dropped, and giving them to a process.
+
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities,
+};
+use wharf_model::ErrorKind;
+
+use crate::{Error, Result};
+
+/// linux/capability.h, in the order of their numbers.
+const NAMES: [&str; 41] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
+/// A set of capabilities, one bit each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CapSet(u64);
+
+impl CapSet {
+    /// None at all.
+    pub(crate) const NONE: Self = Self(0);
+    /// All that are known here.
+    const ALL: Self = Self((1 << NAMES.len()) - 1);
+    /// Docker's fourteen.
+    pub(crate) const DEFAULT: Self = Self(
+        (1 << 0)
+            | (1 << 1)
+            | (1 << 3)
+            | (1 << 4)
+            | (1 << 5)
+            | (1 << 6)
+            | (1 << 7)
+            | (1 << 8)
+            | (1 << 10)
+            | (1 << 13)
+            | (1 << 18)
+            | (1 << 27)
+            | (1 << 29)
+            | (1 << 31),
+    );
+
+    /// Returns whether the capability of this name (without `CAP_`) is in the set.
+    pub(crate) fn contains_name(self, name: &str) -> bool {
+        NAMES.iter().position(|n| *n == name).is_some_and(|bit| self.0 & (1 << bit) != 0)
+    }
+
+    /// Returns the set with one more.
+    pub(crate) fn with(self, name: &str) -> Result<Self> {
+        Ok(Self(self.0 | parse(name)?.0))
+    }
+
+    fn without(self, name: &str) -> Result<Self> {
+        Ok(Self(self.0 & !parse(name)?.0))
+    }
+}
+
+/// Returns the one capability of this name, or all of them for `ALL`.
+fn parse(name: &str) -> Result<CapSet> {
+    let upper = name.to_ascii_uppercase();
+    let bare = upper.strip_prefix("CAP_").unwrap_or(&upper);
+    if bare == "ALL" {
+        return Ok(CapSet::ALL);
+    }
+    NAMES.iter().position(|n| *n == bare).map(|bit| CapSet(1 << bit)).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Invalid,
+            format!("invalid capability {name:?}: no capability of this name is known"),
+        )
+    })
+}
+
+/// Returns what a container gets: the default, or all when privileged, with `add` and without
+/// `drop`. As in docker, `ALL` in one list leaves the other's single names their say.
+///
+/// # Errors
+/// When a name isn't a capability.
+pub(crate) fn select(privileged: bool, add: &[String], drop: &[String]) -> Result<CapSet> {
+    if privileged {
+        return Ok(CapSet::ALL);
+    }
+    let is_all = |name: &String| name.eq_ignore_ascii_case("all");
+    let mut set = if drop.iter().any(is_all) {
+        CapSet::NONE
+    } else if add.iter().any(is_all) {
+        CapSet::ALL
+    } else {
+        CapSet::DEFAULT
+    };
+    for name in add.iter().filter(|n| !is_all(n)) {
+        set = set.with(name)?;
+    }
+    for name in drop.iter().filter(|n| !is_all(n)) {
+        set = set.without(name)?;
+    }
+    Ok(set)
+}
+
+/// Takes from this process's bounding set all that isn't in `keep`, and returns what is left of
+/// `keep` (the process may never have had some of it).
+///
+/// # Errors
+/// When the kernel refuses.
+pub(crate) fn bound(keep: CapSet) -> std::io::Result<CapSet> {
+    let mut left = CapSet::NONE;
+    for bit in 0..64_u32 {
+        let capability = CapabilitySet::from_bits_retain(1 << bit);
+        // An error means that the kernel's list ends here.
+        match rustix::thread::capability_is_in_bounding_set(capability) {
+            Ok(true) if keep.0 & (1 << bit) != 0 => left.0 |= 1 << bit,
+            Ok(true) => remove_capability_from_bounding_set(capability)?,
+            Ok(false) => {}
+            Err(_) => break,
+        }
+    }
+    Ok(left)
+}
+
+/// Makes `set` this process's effective and permitted capabilities; none is inherited by programs
+/// but through the rules for root and file capabilities.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(crate) fn apply(set: CapSet) -> std::io::Result<()> {
+    // There is no ambient set before Linux 4.3; nothing to clear then.
+    let _ = clear_ambient_capability_set();
+    let set = CapabilitySet::from_bits_retain(set.0);
+    set_capabilities(
+        None,
+        CapabilitySets { effective: set, permitted: set, inheritable: CapabilitySet::empty() },
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(list: &[&str]) -> Vec<String> {
+        list.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_default_is_dockers_fourteen() {
+        let default = select(false, &[], &[]).unwrap();
+        let expected = "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP \
+                        SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE";
+        assert_eq!(default.0.count_ones(), 14);
+        assert!(expected.split_whitespace().all(|n| default.contains_name(n)));
+        // CapEff of a docker container.
+        assert_eq!(default.0, 0xa804_25fb);
+    }
+
+    #[test]
+    fn add_and_drop_work_as_dockers() {
+        let set = select(false, &names(&["cap_net_admin"]), &names(&["MKNOD"])).unwrap();
+        assert!(set.contains_name("NET_ADMIN") && !set.contains_name("MKNOD"));
+        let only = select(false, &names(&["CHOWN"]), &names(&["all"])).unwrap();
+        assert_eq!(only.0, 1);
+        let most = select(false, &names(&["ALL"]), &names(&["SYS_ADMIN"])).unwrap();
+        assert_eq!(most.0.count_ones(), 40);
+        assert_eq!(select(true, &[], &names(&["ALL"])).unwrap(), CapSet::ALL);
+        let error = select(false, &names(&["NOPE"]), &[]).unwrap_err();
+        assert!(error.to_string().contains("NOPE"));
+    }
+}

@@ -1,0 +1,290 @@
+//! The rows of containers, and their events.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeZone, Utc};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+use serde::{Deserialize, Serialize};
+use wharf_model::{
+    ContainerConfig, ContainerId, ContainerState, Digest, EndpointInfo, ErrorKind, Event,
+    EventKind, HostConfig,
+};
+
+use super::Store;
+use crate::{Error, Result};
+
+/// What doesn't change after `create`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Spec {
+    pub(crate) config: ContainerConfig,
+    pub(crate) host: HostConfig,
+}
+
+/// What the supervisor observes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Observed {
+    pub(crate) state: ContainerState,
+    /// The boot in which it was last started: after another one it can't be running.
+    pub(crate) boot: String,
+    /// Its place on a network, while it runs.
+    pub(crate) endpoint: Option<EndpointInfo>,
+}
+
+/// A container's row.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Record {
+    pub(crate) id: ContainerId,
+    pub(crate) name: String,
+    pub(crate) created: DateTime<Utc>,
+    pub(crate) image: Digest,
+    pub(crate) spec: Spec,
+    pub(crate) observed: Observed,
+}
+
+const COLUMNS: &str = "id, name, created, image, spec, state";
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
+    fn read<T, E: std::error::Error + Send + Sync + 'static>(
+        column: usize,
+        value: std::result::Result<T, E>,
+    ) -> rusqlite::Result<T> {
+        value.map_err(|cause| {
+            rusqlite::Error::FromSqlConversionFailure(
+                column,
+                rusqlite::types::Type::Text,
+                Box::new(cause),
+            )
+        })
+    }
+    let text = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+    Ok(Record {
+        id: read(0, text(0)?.parse())?,
+        name: text(1)?.to_owned(),
+        created: Utc.timestamp_millis_opt(row.get(2)?).single().unwrap_or_default(),
+        image: read(3, text(3)?.parse())?,
+        spec: read(4, serde_json::from_str(text(4)?))?,
+        observed: read(5, serde_json::from_str(text(5)?))?,
+    })
+}
+
+fn to_json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|cause| Error::failed("state database", cause))
+}
+
+/// Returns docker's error for a container that isn't there.
+fn no_such_container(reference: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("No such container: {reference}"))
+}
+
+impl Store {
+    /// Returns the container with this name, id, or beginning of an id.
+    pub(crate) fn container(&self, reference: &str) -> Result<Record> {
+        let name = reference.strip_prefix('/').unwrap_or(reference);
+        let exact = format!("SELECT {COLUMNS} FROM container WHERE name = ?1 OR id = ?1");
+        let found =
+            self.connection().prepare_cached(&exact)?.query_row([name], from_row).optional()?;
+        if let Some(record) = found {
+            return Ok(record);
+        }
+        let hexadecimal = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(hexadecimal) {
+            return Err(no_such_container(reference));
+        }
+        let prefix =
+            format!("SELECT {COLUMNS} FROM container WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2");
+        let mut statement = self.connection().prepare_cached(&prefix)?;
+        let mut rows = statement.query_map([name], from_row)?;
+        match (rows.next().transpose()?, rows.next()) {
+            (None, _) => Err(no_such_container(reference)),
+            (Some(record), None) => Ok(record),
+            (Some(_), Some(_)) => Err(Error::new(
+                ErrorKind::Invalid,
+                format!("multiple IDs found with provided prefix: {reference}"),
+            )),
+        }
+    }
+
+    /// Returns all containers, newest first.
+    pub(crate) fn containers(&self) -> Result<Vec<Record>> {
+        let all = format!("SELECT {COLUMNS} FROM container ORDER BY created DESC, id");
+        let mut statement = self.connection().prepare_cached(&all)?;
+        let rows = statement.query_map([], from_row)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Adds a container, unless its name is taken or its image has gone.
+    pub(crate) fn add_container(&mut self, record: &Record) -> Result<()> {
+        let spec = to_json(&record.spec)?;
+        let observed = to_json(&record.observed)?;
+        self.transaction(|transaction| {
+            let taken: Option<String> = transaction
+                .query_row("SELECT id FROM container WHERE name = ?1", [&record.name], |r| r.get(0))
+                .optional()?;
+            if let Some(holder) = taken {
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    format!(
+                        "Conflict. The container name \"/{}\" is already in use by container \
+                         \"{holder}\". You have to remove (or rename) that container to be able to \
+                         reuse that name.",
+                        record.name
+                    ),
+                ));
+            }
+            let image: bool = transaction.query_row(
+                "SELECT EXISTS (SELECT 1 FROM image WHERE id = ?1 AND removed = 0)",
+                [record.image.as_str()],
+                |r| r.get(0),
+            )?;
+            if !image {
+                return Err(Error::new(
+                    ErrorKind::NotFound,
+                    format!("No such image: {}", record.spec.config.image),
+                ));
+            }
+            transaction.execute(
+                "INSERT INTO container (id, name, created, image, spec, state)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![
+                    record.id.as_str(),
+                    record.name,
+                    record.created.timestamp_millis(),
+                    record.image.as_str(),
+                    spec,
+                    observed
+                ],
+            )?;
+            add_event(transaction, &container_event(record, "create", &[]))
+        })
+    }
+
+    /// Stores what was observed, and the event that says so.
+    pub(crate) fn observe(
+        &mut self,
+        record: &Record,
+        action: &str,
+        attributes: &[(&str, String)],
+    ) -> Result<()> {
+        let observed = to_json(&record.observed)?;
+        self.transaction(|transaction| {
+            transaction.execute(
+                "UPDATE container SET state = ?2 WHERE id = ?1",
+                params![record.id.as_str(), observed],
+            )?;
+            add_event(transaction, &container_event(record, action, attributes))
+        })
+    }
+
+    /// Stores an event about a container that changes nothing of its state.
+    pub(crate) fn add_container_event(
+        &mut self,
+        record: &Record,
+        action: &str,
+        attributes: &[(&str, String)],
+    ) -> Result<()> {
+        let event = container_event(record, action, attributes);
+        self.transaction(|transaction| add_event(transaction, &event))
+    }
+
+    /// Removes a container's row; its folder is journalled first, so that it can't be forgotten.
+    pub(crate) fn remove_container(
+        &mut self,
+        record: &Record,
+        events: &[(&str, Vec<(&str, String)>)],
+    ) -> Result<()> {
+        self.transaction(|transaction| {
+            transaction.execute(
+                "INSERT OR IGNORE INTO journal (kind, key, owner) VALUES ('folder', ?1, ?1)",
+                [record.id.as_str()],
+            )?;
+            transaction.execute("DELETE FROM container WHERE id = ?1", [record.id.as_str()])?;
+            for (action, attributes) in events {
+                add_event(transaction, &container_event(record, action, attributes))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Notes that something outside the database is about to be taken for a container.
+    pub(crate) fn journal(&self, kind: &str, key: &str, owner: &ContainerId) -> Result<()> {
+        self.connection().execute(
+            "INSERT OR REPLACE INTO journal (kind, key, owner) VALUES (?1, ?2, ?3)",
+            params![kind, key, owner.as_str()],
+        )?;
+        Ok(())
+    }
+
+    /// Returns what is journalled, as kind, key and owner.
+    pub(crate) fn journalled(&self) -> Result<Vec<(String, String, String)>> {
+        let mut statement =
+            self.connection().prepare_cached("SELECT kind, key, owner FROM journal")?;
+        let rows = statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Returns what is journalled for one container, as kind and key.
+    pub(crate) fn journalled_for(&self, owner: &ContainerId) -> Result<Vec<(String, String)>> {
+        let mut statement = self
+            .connection()
+            .prepare_cached("SELECT kind, key FROM journal WHERE owner = ?1 ORDER BY kind, key")?;
+        let rows = statement.query_map([owner.as_str()], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Forgets what was journalled, once it is given back.
+    pub(crate) fn settle(&self, kind: &str, key: &str) -> Result<()> {
+        self.connection()
+            .execute("DELETE FROM journal WHERE kind = ?1 AND key = ?2", [kind, key])?;
+        Ok(())
+    }
+
+    /// Returns the events after the one numbered `after`, with their numbers.
+    pub(crate) fn events_after(&self, after: i64) -> Result<Vec<(i64, Event)>> {
+        let mut statement = self
+            .connection()
+            .prepare_cached("SELECT seq, event FROM event WHERE seq > ?1 ORDER BY seq")?;
+        let rows = statement
+            .query_map([after], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?
+            .collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
+        // An event that a newer version wrote in another shape is skipped.
+        Ok(rows
+            .into_iter()
+            .filter_map(|(n, e)| Some((n, serde_json::from_str(&e).ok()?)))
+            .collect())
+    }
+
+    /// Returns the number of the newest event, 0 when there is none.
+    pub(crate) fn last_event(&self) -> Result<i64> {
+        Ok(self
+            .connection()
+            .query_row("SELECT coalesce(max(seq), 0) FROM event", [], |r| r.get(0))?)
+    }
+}
+
+/// How many events are kept.
+const EVENTS_KEPT: i64 = 1000;
+
+/// Adds an event within a transaction that makes it true.
+pub(crate) fn add_event(transaction: &Transaction<'_>, event: &Event) -> Result<()> {
+    transaction
+        .prepare_cached("INSERT INTO event (time, event) VALUES (?1, ?2)")?
+        .execute(params![event.time.timestamp_millis(), to_json(event)?])?;
+    transaction
+        .prepare_cached("DELETE FROM event WHERE seq <= ?1")?
+        .execute([transaction.last_insert_rowid() - EVENTS_KEPT])?;
+    Ok(())
+}
+
+fn container_event(record: &Record, action: &str, attributes: &[(&str, String)]) -> Event {
+    let mut all: BTreeMap<String, String> = record.spec.config.labels.clone();
+    all.insert("name".into(), record.name.clone());
+    all.insert("image".into(), record.spec.config.image.clone());
+    all.extend(attributes.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+    Event {
+        time: Utc::now(),
+        kind: EventKind::Container,
+        action: action.to_owned(),
+        id: record.id.to_string(),
+        attributes: all,
+    }
+}

@@ -1,0 +1,71 @@
+//! `state.db`: what all processes of this engine share.
+
+mod containers;
+mod schema;
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+pub(crate) use containers::{Observed, Record, Spec, add_event};
+
+use crate::{Error, Result};
+
+/// An open state database. Cheap to open (well under a millisecond), so each process, and each
+/// thread, has its own.
+pub struct Store {
+    connection: Connection,
+}
+
+impl Store {
+    /// Opens the database, making or migrating it when needed.
+    ///
+    /// # Errors
+    /// When the file can't be opened or was written by a newer version.
+    pub fn open(path: &Path) -> Result<Self> {
+        let named = |cause: Error| {
+            let kind = cause.kind();
+            Error::failed(path.display(), cause).with_kind(kind)
+        };
+        Self::open_file(path).map_err(named)
+    }
+
+    fn open_file(path: &Path) -> Result<Self> {
+        let connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        connection.busy_timeout(Duration::from_secs(10))?;
+        schema::migrate(&connection)?;
+        Ok(Self { connection })
+    }
+
+    /// Returns the connection, for the modules that own tables.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Runs `work` in one transaction that takes the write lock at its start, and commits if it
+    /// succeeds.
+    ///
+    /// # Errors
+    /// What `work` returns, or a failure to begin or commit.
+    pub(crate) fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let transaction =
+            self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let value = work(&transaction)?;
+        transaction.commit()?;
+        Ok(value)
+    }
+
+    /// Returns a number that changes whenever another connection has changed the database.
+    pub(crate) fn data_version(&self) -> Result<i64> {
+        Ok(self.connection.query_row("PRAGMA data_version", [], |row| row.get(0))?)
+    }
+}

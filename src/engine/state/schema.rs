@@ -1,0 +1,123 @@
+//! The tables, and how older ones become these.
+
+use rusqlite::Connection;
+use wharf_model::ErrorKind;
+
+use crate::{Error, Result};
+
+/// Version of the schema below, kept in `user_version`.
+const VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE container (
+    id       TEXT PRIMARY KEY,
+    name     TEXT NOT NULL UNIQUE,
+    created  INTEGER NOT NULL,          -- milliseconds since 1970
+    image    TEXT NOT NULL,             -- image id; a container pins its image
+    spec     TEXT NOT NULL,             -- JSON: what doesn't change after create
+    state    TEXT NOT NULL              -- JSON: what its supervisor observes
+) WITHOUT ROWID;
+CREATE INDEX container_image ON container (image);
+
+CREATE TABLE image (
+    id       TEXT PRIMARY KEY,          -- digest of the configuration blob
+    created  INTEGER,                   -- milliseconds since 1970, as the image says
+    added    INTEGER NOT NULL,          -- when it came here
+    manifest TEXT,                      -- digest of the manifest, where there is one
+    config   BLOB NOT NULL,             -- the configuration, byte for byte
+    removed  INTEGER NOT NULL DEFAULT 0 -- 1: removed, kept only while containers use its layers
+) WITHOUT ROWID;
+
+CREATE TABLE tag (
+    name  TEXT PRIMARY KEY,             -- canonical: domain/path:tag
+    image TEXT NOT NULL REFERENCES image (id)
+) WITHOUT ROWID;
+CREATE INDEX tag_image ON tag (image);
+
+CREATE TABLE layer (
+    chain_id TEXT PRIMARY KEY,
+    diff_id  TEXT NOT NULL,
+    parent   TEXT,                      -- chain ID of the layer below
+    size     INTEGER NOT NULL           -- bytes unpacked
+) WITHOUT ROWID;
+
+CREATE TABLE image_layer (
+    image    TEXT NOT NULL REFERENCES image (id),
+    position INTEGER NOT NULL,          -- 0 is the lowest
+    layer    TEXT NOT NULL REFERENCES layer (chain_id),
+    PRIMARY KEY (image, position)
+) WITHOUT ROWID;
+CREATE INDEX image_layer_layer ON image_layer (layer);
+
+-- Images that are made of this program itself.
+CREATE TABLE builtin (
+    name  TEXT PRIMARY KEY,             -- canonical
+    image TEXT NOT NULL,
+    stamp TEXT NOT NULL                 -- which file it was made of
+) WITHOUT ROWID;
+
+CREATE TABLE network (
+    id      TEXT PRIMARY KEY,
+    name    TEXT NOT NULL UNIQUE,
+    created INTEGER NOT NULL,
+    spec    TEXT NOT NULL               -- JSON: driver, bridge, subnet, gateway
+) WITHOUT ROWID;
+
+CREATE TABLE lease (
+    network   TEXT NOT NULL REFERENCES network (id),
+    address   TEXT NOT NULL,
+    container TEXT NOT NULL,
+    PRIMARY KEY (network, address)
+) WITHOUT ROWID;
+CREATE INDEX lease_container ON lease (container);
+
+-- What is taken outside this database, written before it is taken.
+CREATE TABLE journal (
+    kind  TEXT NOT NULL,                -- cgroup, link, rule, folder
+    key   TEXT NOT NULL,
+    owner TEXT NOT NULL,                -- the container
+    PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE INDEX journal_owner ON journal (owner);
+
+CREATE TABLE event (
+    seq   INTEGER PRIMARY KEY AUTOINCREMENT,
+    time  INTEGER NOT NULL,             -- milliseconds since 1970
+    event TEXT NOT NULL                 -- JSON
+);
+";
+
+/// Brings the database to this version.
+pub(super) fn migrate(connection: &Connection) -> Result<()> {
+    let version = |c: &Connection| c.query_row("PRAGMA user_version", [], |row| row.get(0));
+    let found: i64 = version(connection)?;
+    // Closing the last connection must not stop for a checkpoint: a command has no later one to
+    // leave it to. The log is bounded by the automatic checkpoints instead.
+    connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // Committed changes outlive a crash of any process; only a power cut may lose the last ones,
+    // and the engine's objects are checked against the kernel anyway.
+    connection.execute_batch(
+        "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;
+         PRAGMA wal_autocheckpoint = 250;",
+    )?;
+    if found == VERSION {
+        return Ok(());
+    }
+    if found > VERSION {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "state database has version {found}, newer than this program's {VERSION}: use the newer wharf"
+            ),
+        ));
+    }
+    connection.execute_batch("PRAGMA journal_mode = WAL; BEGIN IMMEDIATE;")?;
+    // Another process may have been first.
+    let found: i64 = version(connection)?;
+    if found == 0 {
+        connection.execute_batch(SCHEMA)?;
+        connection.pragma_update(None, "user_version", VERSION)?;
+    }
+    connection.execute_batch("COMMIT")?;
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! Further programs in a running container.
+//!
+//! Two clones lead there. The first joins the container's cgroups and namespaces; a PID namespace
+//! only takes in what is cloned afterwards, so it clones once more, as its own sibling: the program
+//! is thereby the supervisor's child, to be reaped like the first process. Until the program is
+//! executed the copy reports over a channel that the event loop watches; nothing here waits for what
+//! the container controls.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use nix::sched::{CloneFlags, setns};
+use rustix::process::{DumpableBehavior, PidfdFlags, pidfd_open};
+use wharf_cgroup::{Gate, Group};
+use wharf_model::{ErrorKind, ExecSpec, TermSize};
+use wharf_sys::clone::{Child, Flags, clone};
+
+use super::launch::set;
+use crate::channel::{Channel, Reply};
+use crate::init::program::{Program, become_program, tie};
+use crate::init::rootfs::Root;
+use crate::init::{Streams, fresh_signals, let_go, terminal};
+use crate::security::capabilities;
+use crate::{Error, Result};
+
+/// A program that is being started.
+pub(super) struct Starting {
+    channel: Channel,
+    /// The first clone, which ends as soon as it has made the second.
+    joiner: Child,
+    program: Option<Child>,
+    terminal: Option<OwnedFd>,
+    /// Why it doesn't run. The program may report it before its maker reports the program, which has
+    /// to be known to be reaped; so this waits until both have said all.
+    failure: Option<Error>,
+}
+
+/// How a start went on.
+pub(super) enum Progress {
+    /// It isn't decided yet.
+    Waiting,
+    /// The program runs; with a terminal, here is its master.
+    Running(Child, Option<OwnedFd>),
+    /// It doesn't.
+    Failed(Error),
+}
+
+/// Begins to start what `spec` says beside the container's own `program`.
+pub(super) fn begin(
+    spec: &ExecSpec,
+    size: Option<TermSize>,
+    descriptors: Vec<OwnedFd>,
+    container: &Program,
+    init: &Child,
+    group: &Group,
+) -> Result<Starting> {
+    let failed = |cause: std::io::Error| Error::failed("exec", cause);
+    let program = program(spec, container)?;
+    let streams = streams(spec, descriptors)?;
+    let cgroup = |cause| Error::failed("join the container's cgroup", cause);
+    let gate = group.gate().map_err(cgroup)?;
+    let folder = group.directory_fd().map_err(cgroup)?;
+    let (ours, theirs) = Channel::pair().map_err(failed)?;
+    ours.set_nonblocking().map_err(failed)?;
+    let joiner = clone(Flags::NONE, None, || {
+        let result = join(init, &gate).and_then(|()| {
+            let child = clone(Flags::SIBLING, folder.as_ref().map(AsFd::as_fd), || {
+                let error = match prepare(spec, size, streams.as_ref(), &theirs, &program) {
+                    Ok(()) => become_program(&program),
+                    Err(error) => error,
+                };
+                // As docker has it, whatever keeps a further program from running makes it one that
+                // can't be executed.
+                let error = match error.kind() {
+                    ErrorKind::CommandNotFound => error,
+                    _ => error.with_kind(ErrorKind::CommandNotExecutable),
+                };
+                let _ = theirs.send_failure(&error);
+                1
+            });
+            let child = child.map_err(failed)?;
+            theirs.send_process(child.pid).map_err(failed)
+        });
+        if let Err(error) = &result {
+            // When nobody hears it, nobody waits for it.
+            let _ = theirs.send_failure(error);
+        }
+        i32::from(result.is_err())
+    })
+    .map_err(failed)?;
+    Ok(Starting { channel: ours, joiner, program: None, terminal: None, failure: None })
+}
+
+/// Enters the container's cgroups and namespaces.
+fn join(init: &Child, gate: &Gate) -> Result<()> {
+    tie()?;
+    // Until it executes its program, it has rights that the container's processes don't have, and
+    // they can see it: they must not be able to trace it. The execution ends this.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|cause| Error::failed("forbid to trace", cause))?;
+    gate.enter().map_err(|cause| Error::failed("join the container's cgroup", cause))?;
+    let all = CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWPID
+        | CloneFlags::CLONE_NEWNET
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWCGROUP;
+    setns(&init.pidfd, all).map_err(|cause| Error::failed("join the container's namespaces", cause))
+}
+
+fn prepare(
+    spec: &ExecSpec,
+    size: Option<TermSize>,
+    streams: Option<&Streams>,
+    channel: &Channel,
+    program: &Program,
+) -> Result<()> {
+    tie()?;
+    fresh_signals()?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    rustix::process::setsid().map_err(|cause| Error::failed("setsid", cause))?;
+    match streams {
+        Some(streams) => streams.install()?,
+        None if spec.tty => {
+            let root = Root::open(Path::new("/"))
+                .map_err(|cause| Error::failed("open the container's root", cause))?;
+            drop(terminal::open(&root, size, channel)?);
+        }
+        None => {}
+    }
+    let_go(channel, program)
+}
+
+/// Returns the standard streams: those that came with the request, or nothing when detached.
+fn streams(spec: &ExecSpec, descriptors: Vec<OwnedFd>) -> Result<Option<Streams>> {
+    let mut descriptors = descriptors.into_iter();
+    match (descriptors.next(), descriptors.next(), descriptors.next()) {
+        (Some(stdin), Some(stdout), Some(stderr)) => Ok(Some(Streams { stdin, stdout, stderr })),
+        (None, ..) if spec.tty && !spec.detach => Ok(None),
+        (None, ..) => {
+            let null = || {
+                let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+                rustix::fs::open("/dev/null", flags, rustix::fs::Mode::empty())
+                    .map_err(|cause| Error::failed("open /dev/null", cause))
+            };
+            Ok(Some(Streams { stdin: null()?, stdout: null()?, stderr: null()? }))
+        }
+        _ => Err(Error::new(ErrorKind::Invalid, "exec: three streams are needed, or none")),
+    }
+}
+
+/// Returns the program: the container's settings, with what the request says instead.
+fn program(spec: &ExecSpec, container: &Program) -> Result<Program> {
+    if spec.command.is_empty() {
+        return Err(Error::new(ErrorKind::Invalid, "No exec command specified"));
+    }
+    let mut environment = container.environment.clone();
+    if spec.tty && !environment.iter().any(|entry| entry.starts_with("TERM=")) {
+        environment.push("TERM=xterm".to_owned());
+    }
+    for entry in &spec.env {
+        set(&mut environment, entry);
+    }
+    let capabilities = match spec.privileged {
+        true => capabilities::select(true, &[], &[])?,
+        false => container.capabilities,
+    };
+    Ok(Program {
+        arguments: spec.command.clone(),
+        environment,
+        working_dir: spec.working_dir.clone().unwrap_or_else(|| container.working_dir.clone()),
+        user: spec.user.clone().unwrap_or_else(|| container.user.clone()),
+        capabilities,
+        no_new_privileges: container.no_new_privileges && !spec.privileged,
+        filtered: container.filtered && !spec.privileged,
+        init: None,
+    })
+}
+
+impl Starting {
+    /// Returns what to wait on.
+    pub(super) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Takes in what the new process has reported.
+    pub(super) fn advance(mut self) -> (Option<Self>, Progress) {
+        loop {
+            match self.channel.receive_reply() {
+                Ok(Some((Reply::Process(pid), _))) => {
+                    // A child of this process, and not reaped: the number is its own.
+                    let pidfd = rustix::process::Pid::from_raw(pid)
+                        .ok_or(rustix::io::Errno::SRCH)
+                        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+                    match pidfd {
+                        Ok(pidfd) => self.program = Some(Child { pid, pidfd }),
+                        Err(cause) => {
+                            let error = Error::failed("exec", cause);
+                            return self.end(Progress::Failed(error));
+                        }
+                    }
+                }
+                Ok(Some((Reply::Ok, descriptors))) => {
+                    self.terminal = descriptors.into_iter().next();
+                }
+                Ok(Some((Reply::Failed(error), _))) => {
+                    self.failure.get_or_insert(error);
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    if let Some(error) = self.failure.take() {
+                        return self.end(Progress::Failed(error));
+                    }
+                    let progress = match (self.program.take(), self.terminal.take()) {
+                        (Some(child), terminal) => Progress::Running(child, terminal),
+                        (None, _) => {
+                            Progress::Failed(Error::failed("exec", "the process ended at once"))
+                        }
+                    };
+                    return self.end(progress);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    return (Some(self), Progress::Waiting);
+                }
+                Err(cause) => return self.end(Progress::Failed(Error::failed("exec", cause))),
+            }
+        }
+    }
+
+    fn end(mut self, progress: Progress) -> (Option<Self>, Progress) {
+        if matches!(progress, Progress::Failed(_))
+            && let Some(child) = self.program.take()
+        {
+            // It has reported that it ends.
+            let _ = super::run::reap(&child);
+        }
+        let _ = super::run::reap(&self.joiner);
+        (None, progress)
+    }
+}

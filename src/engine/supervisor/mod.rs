@@ -1,0 +1,88 @@
+//! `__supervise`: the process that stands behind one running container.
+//!
+//! It starts the container, is the parent of its first process, writes its log, answers whoever
+//! connects to its `ctl.sock`, runs further programs in it, and when it has ended records how and
+//! gives back all that was taken. One thread with an event loop; it holds the container's life lock
+//! from before anything is taken until all is given back.
+
+mod clients;
+mod exec;
+mod launch;
+mod run;
+mod streams;
+mod teardown;
+
+pub(crate) use launch::{boot_id, cgroup_name, set};
+pub(crate) use teardown::{forget_parents, remove_group};
+
+use std::os::fd::OwnedFd;
+
+use wharf_sys::clone::{Flags, clone};
+
+use crate::channel::{Channel, Request};
+use crate::{Error, Result};
+
+/// The hidden mode.
+pub(crate) const MODE: &str = "__supervise";
+
+/// Runs a supervisor whose connection to its starter is standard input. Returns the exit code.
+pub(crate) fn main() -> i32 {
+    // What the starter's ancestors left open (a lock, a pipe that somebody reads to its end) is not
+    // the container's to hold.
+    if let Err(error) = wharf_sys::descriptors::close_all_but(&[]) {
+        eprintln!("wharf {MODE}: close descriptors: {error}");
+        return 1;
+    }
+    let channel = match take_channel() {
+        Ok(channel) => channel,
+        Err(error) => {
+            eprintln!("wharf {MODE}: {error}");
+            return 1;
+        }
+    };
+    // A copy goes on, so that whoever asked needn't wait for the supervisor's end to reap it.
+    match clone(Flags::NONE, None, || supervise(channel)) {
+        Ok(_) => 0,
+        Err(error) => {
+            eprintln!("wharf {MODE}: can't start a process: {error}");
+            1
+        }
+    }
+}
+
+fn take_channel() -> Result<Channel> {
+    let failed = |cause: rustix::io::Errno| Error::failed("take the starter's connection", cause);
+    let socket: OwnedFd =
+        rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).map_err(failed)?;
+    // Only the engine starts this mode, with a socket; a person who tries it gets a clear word.
+    rustix::net::sockopt::socket_type(&socket).map_err(failed)?;
+    let null = rustix::fs::open(
+        "/dev/null",
+        rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )
+    .map_err(failed)?;
+    rustix::stdio::dup2_stdin(&null).map_err(failed)?;
+    Ok(Channel::from(socket))
+}
+
+fn supervise(channel: Channel) -> i32 {
+    // Out of the starter's session, and deaf to what is sent to its group.
+    let _ = rustix::process::setsid();
+    let _ = nix::sys::signal::SigSet::all().thread_set_mask();
+    let _ = rustix::thread::set_name(c"wharf");
+    let _ = rustix::process::chdir("/");
+    crate::init::limit_open_files();
+    // Without keys, it goes on with those of the starter's session, as without this call.
+    let _ = wharf_sys::keys::new_session();
+    let Ok(Some((Request::Start(request), verbs))) = channel.receive_request() else { return 1 };
+    match launch::launch(&request) {
+        Ok(container) => run::run(container, channel, request.attach, verbs),
+        Err(error) => {
+            drop(verbs);
+            // When the starter has gone, the container's state still says it.
+            let _ = channel.send_failure(&error);
+            1
+        }
+    }
+}

@@ -1,0 +1,629 @@
+//! The event loop of a running container, and its end.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use chrono::Utc;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
+use rustix::time::Timespec;
+use wharf_logs::{Rotation, Writer};
+use wharf_model::{ErrorKind, LogStream, Status};
+use wharf_sys::clone::Child;
+
+use super::clients::{Client, Role};
+use super::exec::{self, Progress, Starting};
+use super::launch::Container;
+use super::streams::{ContainerStreams, Taken};
+use super::teardown;
+use crate::channel::{AttachRequest, CHUNK, Channel, Input, Request};
+use crate::container::exec::paused_before_exec;
+use crate::container::signal::{self, not_paused};
+use crate::init::terminal;
+use crate::state::Store;
+use crate::{Error, Result, folder};
+
+/// What an event is about; connections and further programs are numbered from `FIRST_NUMBER` on.
+const INIT: u64 = 0;
+const LISTENER: u64 = 1;
+const STDOUT: u64 = 2;
+const STDERR: u64 = 3;
+const STDIN: u64 = 4;
+const OOM: u64 = 5;
+const FIRST_NUMBER: u64 = 16;
+
+/// How long nothing must happen before memory is given back: a program that ends at once, or writes
+/// all the time, never pays for it.
+const QUIET: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// Waits for a child's end and returns its exit code: 128+n when signal n ended it. A stop is no
+/// end, even when a tracer makes it look like one.
+pub(super) fn reap(child: &Child) -> rustix::io::Result<i32> {
+    let status = rustix::io::retry_on_intr(|| {
+        waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED)
+    })?;
+    Ok(status.map_or(255, |status| {
+        let signal = status.terminating_signal().map(|signal| 128 + signal);
+        status.exit_status().or(signal).unwrap_or(255)
+    }))
+}
+
+struct Supervisor {
+    container: Container,
+    epoll: OwnedFd,
+    streams: ContainerStreams,
+    log: Option<Writer>,
+    clients: BTreeMap<u64, Client>,
+    starting: BTreeMap<u64, (Starting, u64)>,
+    /// Further programs, and who wants to know their end.
+    programs: BTreeMap<u64, (Child, u64)>,
+    next_number: u64,
+    oom_seen: u64,
+    exit: Option<i32>,
+    /// Whether output is being read, or waits for a client that is behind.
+    reading: bool,
+    /// Whether there was no descriptor left for a further connection.
+    full: bool,
+}
+
+/// Runs a started container until it has ended and everybody who waits knows.
+///
+/// `verbs` is the lock that the starter holds too; from here on verbs find a container that listens.
+pub(super) fn run(
+    container: Container,
+    starter: Channel,
+    attach: Option<AttachRequest>,
+    verbs: Vec<OwnedFd>,
+) -> i32 {
+    let mut supervisor = match Supervisor::new(container) {
+        Ok(supervisor) => supervisor,
+        Err((container, error)) => {
+            let _ = starter.send_failure(&error);
+            if let Ok(mut store) = Store::open(&container.paths.database()) {
+                teardown::abandon(*container, &mut store);
+            }
+            return 1;
+        }
+    };
+    drop(verbs);
+    let answered = starter.send_ok(&[]);
+    if let (Ok(()), Some(attach)) = (answered, attach) {
+        supervisor.adopt(starter, attach);
+    } else {
+        drop(starter);
+    }
+    supervisor.run();
+    0
+}
+
+impl Supervisor {
+    fn new(container: Container) -> std::result::Result<Self, (Box<Container>, Error)> {
+        let epoll = match epoll::create(CreateFlags::CLOEXEC) {
+            Ok(epoll) => epoll,
+            Err(cause) => {
+                return Err((Box::new(container), Error::failed("make an event queue", cause)));
+            }
+        };
+        let mut container = container;
+        let ends = std::mem::replace(&mut container.ends, super::launch::Ends::Taken);
+        let streams = match ContainerStreams::new(ends) {
+            Ok(streams) => streams,
+            Err(cause) => {
+                return Err((Box::new(container), Error::failed("set up the streams", cause)));
+            }
+        };
+        let log_path = container.paths.log(&container.record.id);
+        let mut supervisor = Self {
+            // A container whose log can't be written runs without one rather than not at all.
+            log: Writer::open(log_path, Rotation::default()).ok(),
+            container,
+            epoll,
+            streams,
+            clients: BTreeMap::new(),
+            starting: BTreeMap::new(),
+            programs: BTreeMap::new(),
+            next_number: FIRST_NUMBER,
+            oom_seen: 0,
+            exit: None,
+            reading: true,
+            full: false,
+        };
+        supervisor.watch_all();
+        Ok(supervisor)
+    }
+
+    fn watch_all(&mut self) {
+        self.watch(self.container.init.pidfd.as_fd(), INIT, EventFlags::IN);
+        if let Some(listener) = &self.container.listener {
+            self.watch(listener.as_fd(), LISTENER, EventFlags::IN);
+        }
+        if let Some(oom) = &self.container.oom {
+            self.watch(oom.fd(), OOM, oom.interest());
+        }
+        for (stream, token) in [(LogStream::Stdout, STDOUT), (LogStream::Stderr, STDERR)] {
+            if let Some(fd) = self.streams.output(stream) {
+                self.watch(fd, token, EventFlags::IN);
+            }
+        }
+    }
+
+    /// Adding fails only for want of memory or watches; then the descriptor is not heard, and the
+    /// container's end, which is watched first, still is.
+    fn watch(&self, fd: BorrowedFd<'_>, token: u64, flags: EventFlags) {
+        let _ = epoll::add(&self.epoll, fd, EventData::new_u64(token), flags);
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number - 1
+    }
+
+    /// Makes the starter's connection the first attached client.
+    fn adopt(&mut self, starter: Channel, attach: AttachRequest) {
+        let AttachRequest { stdin, output, .. } = attach;
+        let role = Role::Attached { stdin, output, starter: true };
+        if let Ok(client) = Client::new(starter, role) {
+            self.add_client(client);
+        }
+    }
+
+    fn add_client(&mut self, client: Client) {
+        let number = self.number();
+        self.watch(client.fd(), number, EventFlags::IN);
+        self.clients.insert(number, client);
+    }
+
+    fn run(&mut self) {
+        let mut events = Vec::with_capacity(16);
+        let mut buffer = vec![0; CHUNK].into_boxed_slice();
+        let mut trimmed = false;
+        loop {
+            if self.exit.is_some() && self.clients.values().all(|client| !client.has_queue()) {
+                return;
+            }
+            events.clear();
+            // Before the end, the first quiet second is used to become small. After it, clients get
+            // all the time they need to take what waits for them: by now nothing but this process
+            // waits with it.
+            let timeout = (self.exit.is_none() && !trimmed).then_some(QUIET);
+            match epoll::wait(
+                &self.epoll,
+                rustix::buffer::spare_capacity(&mut events),
+                timeout.as_ref(),
+            ) {
+                Ok(0) => {
+                    // A matter of size only.
+                    let _ = wharf_sys::memory::trim();
+                    trimmed = true;
+                    continue;
+                }
+                Ok(_) => trimmed = false,
+                Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+            let mut ended = false;
+            for event in &events {
+                match event.data.u64() {
+                    INIT => ended = true,
+                    LISTENER => self.accept(),
+                    STDOUT => self.read(LogStream::Stdout, &mut buffer),
+                    STDERR => self.read(LogStream::Stderr, &mut buffer),
+                    STDIN => self.streams.flush(),
+                    OOM => self.notice_oom(),
+                    number => self.serve(number, event.flags),
+                }
+            }
+            if ended && self.exit.is_none() {
+                self.end(&mut buffer);
+            }
+            self.balance();
+        }
+    }
+
+    /// Watches for what there is to do now: room in a full input, and output only while no client
+    /// is behind.
+    fn balance(&mut self) {
+        if let Some(stdin) = self.streams.input() {
+            let _ = epoll::delete(&self.epoll, stdin);
+            if self.streams.has_pending() {
+                self.watch(stdin, STDIN, EventFlags::OUT);
+            }
+        }
+        let room = self.streams.has_room();
+        for (number, client) in &self.clients {
+            let mut flags = EventFlags::empty();
+            if !client.silent && (room || !client.gives_input()) {
+                flags |= EventFlags::IN;
+            }
+            if client.has_queue() {
+                flags |= EventFlags::OUT;
+            }
+            let _ = epoll::modify(&self.epoll, client.fd(), EventData::new_u64(*number), flags);
+        }
+        let reading = !self.clients.values().any(Client::is_behind);
+        if reading != self.reading {
+            self.reading = reading;
+            let flags = if reading { EventFlags::IN } else { EventFlags::empty() };
+            for (stream, token) in [(LogStream::Stdout, STDOUT), (LogStream::Stderr, STDERR)] {
+                if let Some(fd) = self.streams.output(stream) {
+                    let _ = epoll::modify(&self.epoll, fd, EventData::new_u64(token), flags);
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        let Some(listener) = &self.container.listener else { return };
+        let flags = rustix::net::SocketFlags::CLOEXEC;
+        match rustix::net::accept_with(listener, flags) {
+            Ok(socket) => {
+                if let Ok(client) = Client::new(Channel::from(socket), Role::New) {
+                    self.add_client(client);
+                }
+            }
+            Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                // Who comes has to wait until somebody leaves; asking again at once is no help.
+                let _ = epoll::delete(&self.epoll, listener);
+                self.full = true;
+            }
+            // Who came has left again.
+            Err(_) => {}
+        }
+    }
+
+    /// Passes one piece of output on; returns whether there may be more.
+    fn pass_on(&mut self, stream: LogStream, buffer: &mut [u8]) -> bool {
+        match self.streams.read(stream, buffer) {
+            Taken::Data(length) => {
+                let data = &buffer[..length];
+                if let Some(log) = &mut self.log {
+                    // What a full disk loses is counted by the writer; the container goes on.
+                    let _ = log.write(stream, Utc::now(), data);
+                }
+                self.clients.retain(|_, client| {
+                    !client.wants_output() || client.output(stream, data).is_ok()
+                });
+                true
+            }
+            Taken::NothingNow => false,
+            Taken::Closed => {
+                if let Some(fd) = self.streams.output(stream) {
+                    let _ = epoll::delete(&self.epoll, fd);
+                }
+                self.streams.close_output(stream);
+                if let Some(log) = &mut self.log {
+                    let _ = log.finish(stream, Utc::now());
+                }
+                false
+            }
+        }
+    }
+
+    fn read(&mut self, stream: LogStream, buffer: &mut [u8]) {
+        if self.reading && !self.pass_on(stream, buffer) && self.streams.terminal().is_some() {
+            // A terminal that nobody holds open is always "ready" with an error: wait for the next
+            // change instead of asking again and again.
+            if let Some(fd) = self.streams.output(stream) {
+                let flags = EventFlags::IN | EventFlags::ET;
+                let _ = epoll::modify(&self.epoll, fd, EventData::new_u64(STDOUT), flags);
+            }
+        }
+    }
+
+    fn notice_oom(&mut self) {
+        let kills = self.container.oom.as_ref().and_then(|oom| oom.oom_kills().ok()).unwrap_or(0);
+        if kills > self.oom_seen {
+            self.oom_seen = kills;
+            self.container.record.observed.state.oom_killed = true;
+            self.store_observed("oom", &[]);
+        }
+    }
+
+    /// Stores the state; when even that fails (a full disk), what waits is told all the same, and
+    /// the row is corrected when the container's lock is found free.
+    fn store_observed(&mut self, action: &str, attributes: &[(&str, String)]) {
+        let stored = Store::open(&self.container.paths.database())
+            .and_then(|mut store| store.observe(&self.container.record, action, attributes));
+        if stored.is_err() {
+            let folder = self.container.paths.container_run(&self.container.record.id);
+            crate::reconcile::leave_note(&folder, &self.container.record.observed);
+        }
+    }
+
+    fn serve(&mut self, number: u64, flags: EventFlags) {
+        if self.starting.contains_key(&number) {
+            self.advance(number);
+        } else if self.programs.contains_key(&number) {
+            self.program_ended(number);
+        } else if self.clients.contains_key(&number) {
+            self.serve_client(number, flags);
+        }
+    }
+
+    fn serve_client(&mut self, number: u64, flags: EventFlags) {
+        let Some(client) = self.clients.get_mut(&number) else { return };
+        if flags.contains(EventFlags::OUT) && client.flush().is_err() {
+            self.drop_client(number);
+            return;
+        }
+        if !flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+            return;
+        }
+        if client.role == Role::New {
+            let request = client.channel().receive_request();
+            match request {
+                Ok(Some((request, descriptors))) => self.request(number, request, descriptors),
+                _ => self.drop_client(number),
+            }
+            return;
+        }
+        match client.channel().receive_input() {
+            Ok(Some(input)) if client.gives_input() => match input {
+                Input::Data(data) => self.streams.push(&data),
+                Input::End => self.streams.end_input(),
+                Input::Resize(size) => self.resize(size),
+            },
+            Ok(Some(Input::Resize(size))) if matches!(client.role, Role::Attached { .. }) => {
+                self.resize(size);
+            }
+            Ok(Some(_)) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Ok(None) if !flags.contains(EventFlags::HUP) => {
+                // It will say nothing more, but still listens.
+                client.silent = true;
+            }
+            Ok(None) | Err(_) => self.drop_client(number),
+        }
+    }
+
+    fn resize(&self, size: wharf_model::TermSize) {
+        if let Some(master) = self.streams.terminal() {
+            // A size the kernel doesn't take changes nothing.
+            let _ = terminal::resize(master, size);
+        }
+    }
+
+    /// Accepts connections again, now that something was closed.
+    fn make_room(&mut self) {
+        if self.full
+            && let Some(listener) = &self.container.listener
+        {
+            self.watch(listener.as_fd(), LISTENER, EventFlags::IN);
+            self.full = false;
+        }
+    }
+
+    fn drop_client(&mut self, number: u64) {
+        if let Some(client) = self.clients.remove(&number) {
+            let _ = epoll::delete(&self.epoll, client.fd());
+            let role = client.role;
+            drop(client);
+            self.make_room();
+            // As with docker, the input belongs to the one who started the container with it.
+            if matches!(role, Role::Attached { stdin: true, starter: true, .. }) {
+                self.streams.end_input();
+            }
+        }
+    }
+
+    fn answer(&mut self, number: u64, result: &Result<()>, role: Role) {
+        let Some(client) = self.clients.get_mut(&number) else { return };
+        let sent = match result {
+            Ok(()) => client.channel().send_ok(&[]),
+            Err(error) => client.channel().send_failure(error),
+        };
+        client.role = role;
+        if sent.is_err() || result.is_err() || role == Role::Answered {
+            self.drop_client(number);
+        }
+    }
+
+    fn request(&mut self, number: u64, request: Request, descriptors: Vec<OwnedFd>) {
+        match request {
+            Request::Start(_) => {
+                let error = Error::new(ErrorKind::Invalid, "the container is already started");
+                self.answer(number, &Err(error), Role::Answered);
+            }
+            Request::Attach(AttachRequest { stdin, output, size }) => {
+                if let Some(size) = size {
+                    self.resize(size);
+                }
+                let role = Role::Attached { stdin, output, starter: false };
+                self.answer(number, &Ok(()), role);
+            }
+            Request::Wait => self.answer(number, &Ok(()), Role::Waiting),
+            Request::Keep => {
+                self.container.record.spec.host.auto_remove = false;
+                self.answer(number, &Ok(()), Role::Answered);
+            }
+            Request::Signal(signal) => {
+                let result = self.signal(signal);
+                self.answer(number, &result, Role::Answered);
+            }
+            Request::Pause => {
+                let result = self.pause();
+                self.answer(number, &result, Role::Answered);
+            }
+            Request::Unpause => {
+                let result = self.unpause();
+                self.answer(number, &result, Role::Answered);
+            }
+            Request::Exec(..) if self.is_paused() => {
+                let error = paused_before_exec(&self.container.record);
+                self.answer(number, &Err(error), Role::Answered);
+            }
+            Request::Exec(spec, size) => {
+                let begun = exec::begin(
+                    &spec,
+                    size,
+                    descriptors,
+                    &self.container.program,
+                    &self.container.init,
+                    &self.container.group,
+                );
+                match begun {
+                    Ok(starting) => {
+                        let token = self.number();
+                        self.watch(starting.channel().as_fd(), token, EventFlags::IN);
+                        self.starting.insert(token, (starting, number));
+                        if let Some(client) = self.clients.get_mut(&number) {
+                            client.role = Role::Exec;
+                        }
+                    }
+                    Err(error) => self.answer(number, &Err(error), Role::Answered),
+                }
+            }
+        }
+    }
+
+    fn signal(&mut self, number: i32) -> Result<()> {
+        const KILL: i32 = Signal::KILL.as_raw();
+        const TERM: i32 = Signal::TERM.as_raw();
+        wharf_sys::signals::send(self.container.init.pidfd.as_fd(), number)
+            .map_err(|cause| Error::failed(format_args!("send signal {number}"), cause))?;
+        let stop = signal::parse(&self.container.record.spec.config.stop_signal);
+        let to_end = matches!(number, KILL | TERM) || stop.is_ok_and(|stop| stop == number);
+        if self.is_paused() && to_end {
+            // What is to end must be able to run.
+            self.unpause()?;
+        }
+        Ok(())
+    }
+
+    fn is_paused(&self) -> bool {
+        self.container.record.observed.state.status == Status::Paused
+    }
+
+    fn pause(&mut self) -> Result<()> {
+        let record = &self.container.record;
+        if self.is_paused() {
+            let text = format!("container {} is already paused", record.id);
+            return Err(Error::new(ErrorKind::Conflict, text));
+        }
+        self.container.group.freeze().map_err(|cause| Error::failed("freeze the cgroup", cause))?;
+        self.container.record.observed.state.status = Status::Paused;
+        self.store_observed("pause", &[]);
+        Ok(())
+    }
+
+    fn unpause(&mut self) -> Result<()> {
+        if !self.is_paused() {
+            return Err(not_paused(&self.container.record));
+        }
+        self.container.group.thaw().map_err(|cause| Error::failed("thaw the cgroup", cause))?;
+        self.container.record.observed.state.status = Status::Running;
+        self.store_observed("unpause", &[]);
+        Ok(())
+    }
+
+    /// Goes on with a program that is being started.
+    fn advance(&mut self, token: u64) {
+        let Some((starting, number)) = self.starting.remove(&token) else { return };
+        let _ = epoll::delete(&self.epoll, starting.channel().as_fd());
+        match starting.advance() {
+            (Some(starting), _) => {
+                self.watch(starting.channel().as_fd(), token, EventFlags::IN);
+                self.starting.insert(token, (starting, number));
+            }
+            (None, Progress::Running(child, terminal)) => {
+                self.watch(child.pidfd.as_fd(), token, EventFlags::IN);
+                self.programs.insert(token, (child, number));
+                let descriptors: Vec<_> = terminal.iter().map(AsFd::as_fd).collect();
+                if let Some(client) = self.clients.get(&number)
+                    && client.channel().send_ok(&descriptors).is_err()
+                {
+                    self.drop_client(number);
+                }
+            }
+            (None, Progress::Failed(error)) => self.answer(number, &Err(error), Role::Answered),
+            (None, Progress::Waiting) => {}
+        }
+    }
+
+    fn program_ended(&mut self, token: u64) {
+        let Some((child, number)) = self.programs.remove(&token) else { return };
+        let _ = epoll::delete(&self.epoll, child.pidfd.as_fd());
+        let code = reap(&child).unwrap_or(255);
+        drop(child);
+        self.make_room();
+        if let Some(client) = self.clients.get_mut(&number)
+            && client.exit(code).is_err()
+        {
+            self.drop_client(number);
+        }
+    }
+
+    /// Records the end of the container, gives back what it took, and tells who waits.
+    fn end(&mut self, buffer: &mut [u8]) {
+        let code = reap(&self.container.init).unwrap_or(255);
+        let _ = epoll::delete(&self.epoll, self.container.init.pidfd.as_fd());
+        // With the first process all others of its PID namespace have ended, so that what the pipes
+        // hold now is all there will be.
+        for stream in [LogStream::Stdout, LogStream::Stderr] {
+            while self.pass_on(stream, buffer) {}
+            if let Some(log) = &mut self.log {
+                let _ = log.finish(stream, Utc::now());
+            }
+            if let Some(fd) = self.streams.output(stream) {
+                let _ = epoll::delete(&self.epoll, fd);
+            }
+        }
+        self.log = None;
+        self.notice_end(code);
+        for token in self.programs.keys().copied().collect::<Vec<_>>() {
+            self.program_ended(token);
+        }
+        let number_of = |(number, client): (&u64, &Client)| client.wants_exit().then_some(*number);
+        for number in self.clients.iter().filter_map(number_of).collect::<Vec<_>>() {
+            if self.clients.get_mut(&number).is_some_and(|client| client.exit(code).is_err()) {
+                self.clients.remove(&number);
+            }
+        }
+        self.exit = Some(code);
+        self.give_back();
+    }
+
+    fn notice_end(&mut self, code: i32) {
+        let kills = self.container.oom.as_ref().and_then(|oom| oom.oom_kills().ok()).unwrap_or(0);
+        let observed = &mut self.container.record.observed;
+        observed.state.oom_killed |= kills > 0;
+        observed.state.status = Status::Exited;
+        observed.state.pid = None;
+        observed.state.exit_code = code;
+        observed.state.finished_at = Some(Utc::now());
+        observed.endpoint = None;
+        let exit_code = vec![("exitCode", code.to_string())];
+        if !self.container.record.spec.host.auto_remove {
+            self.store_observed("die", &exit_code);
+            return;
+        }
+        let removed = Store::open(&self.container.paths.database()).and_then(|mut store| {
+            store.remove_container(
+                &self.container.record,
+                &[("die", exit_code.clone()), ("destroy", Vec::new())],
+            )
+        });
+        if removed.is_err() {
+            self.store_observed("die", &exit_code);
+        }
+    }
+
+    /// Gives back cgroup, network and, with `--rm`, the folder. What fails is journalled.
+    fn give_back(&mut self) {
+        if let Some(listener) = self.container.listener.take() {
+            let _ = epoll::delete(&self.epoll, &listener);
+        }
+        let Ok(mut store) = Store::open(&self.container.paths.database()) else { return };
+        let Container { paths, record, group, endpoint, .. } = &mut self.container;
+        let _ = teardown::give_back_group(&store, record, group);
+        if let Some(endpoint) = endpoint.take() {
+            let _ = endpoint.disconnect(&mut store);
+        }
+        if record.spec.host.auto_remove {
+            let _ = folder::remove(paths, &store, &record.id);
+            let _ = crate::image::Images::new(&mut store, paths).collect();
+        }
+        self.container.life = None;
+    }
+}

@@ -1,0 +1,105 @@
+//! `info` and `version`.
+
+use wharf_cgroup::{Controller, Layout};
+use wharf_model::{EngineInfo, Status, VersionInfo};
+
+use crate::Result;
+use crate::engine::Engine;
+use crate::image::Images;
+
+/// The newest Docker Engine API whose documents these are.
+const API_VERSION: &str = "1.48";
+
+/// Docker's word for the architecture this was built for.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+fn kernel() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// Returns the distribution's name (os-release(5)).
+fn distribution() -> String {
+    let text = ["/etc/os-release", "/usr/lib/os-release"]
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok())
+        .unwrap_or_default();
+    text.lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="))
+        .map_or_else(|| "Linux".to_owned(), |name| name.trim_matches('"').to_owned())
+}
+
+impl Engine {
+    /// Returns the engine's version.
+    pub fn version(&self) -> VersionInfo {
+        VersionInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            api_version: API_VERSION.to_owned(),
+            git_commit: option_env!("WHARF_COMMIT").unwrap_or_default().to_owned(),
+            os: "linux".to_owned(),
+            arch: architecture().to_owned(),
+            kernel_version: kernel(),
+        }
+    }
+
+    /// Returns facts about the engine and its host.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn info(&self) -> Result<EngineInfo> {
+        let containers = self.containers(true)?;
+        let count = |status: Status| containers.iter().filter(|c| c.status == status).count();
+        let (running, paused) = (count(Status::Running), count(Status::Paused));
+        let images = self.with_store(|store| Ok(Images::new(store, self.paths()).list()?.len()))?;
+        let layout = Layout::detect().ok();
+        let memory = rustix::system::sysinfo();
+        Ok(EngineInfo {
+            engine: "wharf".to_owned(),
+            server_version: env!("CARGO_PKG_VERSION").to_owned(),
+            name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            containers: containers.len(),
+            running,
+            paused,
+            stopped: containers.len() - running - paused,
+            images,
+            storage_driver: "overlay2".to_owned(),
+            logging_driver: "json-file".to_owned(),
+            cgroup_version: layout.as_ref().map_or("none", Layout::version_word).to_owned(),
+            cgroup_driver: "cgroupfs".to_owned(),
+            kernel_version: kernel(),
+            operating_system: distribution(),
+            architecture: std::env::consts::ARCH.to_owned(),
+            cpus: std::thread::available_parallelism()
+                .map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX)),
+            memory_total: memory.totalram * u64::from(memory.mem_unit),
+            root_dir: self.paths().root().display().to_string(),
+            security_options: vec!["name=seccomp,profile=builtin".to_owned()],
+            warnings: warnings(layout.as_ref()),
+        })
+    }
+}
+
+/// Returns what this host can't do, as sentences.
+fn warnings(layout: Option<&Layout>) -> Vec<String> {
+    let Some(layout) = layout else {
+        return vec!["WARNING: no cgroup hierarchy is mounted".to_owned()];
+    };
+    let wanted = [
+        (Controller::Memory, "memory limit"),
+        (Controller::Cpu, "CPU limit"),
+        (Controller::Pids, "process limit"),
+        (Controller::Io, "block I/O statistics"),
+    ];
+    wanted
+        .iter()
+        .filter(|(controller, _)| !layout.has(*controller))
+        .map(|(controller, what)| {
+            format!("WARNING: No {what} support: no {} controller", controller.as_str())
+        })
+        .collect()
+}

@@ -1,0 +1,72 @@
+//! Following the events that any process of this engine records.
+//!
+//! The database's write-ahead log changes with every commit, so an inotify watch on it wakes the
+//! follower exactly then; nothing polls.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use wharf_model::Event;
+
+use crate::engine::Engine;
+use crate::state::Store;
+use crate::{Error, Result};
+
+/// A follower of the engine's events.
+pub struct EventWatch {
+    store: Store,
+    inotify: OwnedFd,
+    last: i64,
+    version: i64,
+}
+
+impl Engine {
+    /// Returns a follower of what happens from now on.
+    ///
+    /// # Errors
+    /// When the database can't be opened or watched.
+    pub fn watch(&self) -> Result<EventWatch> {
+        let store = Store::open(&self.paths().database())?;
+        let failed = |cause: rustix::io::Errno| Error::failed("watch the state database", cause);
+        let inotify =
+            inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(failed)?;
+        let last = store.last_event()?;
+        let version = store.data_version()?;
+        let mut log = self.paths().database().into_os_string();
+        log.push("-wal");
+        inotify::add_watch(&inotify, &log, WatchFlags::MODIFY).map_err(failed)?;
+        let mut watch = EventWatch { store, inotify, last, version };
+        // What was committed before the watch stood is found by number.
+        watch.version = watch.version.wrapping_sub(1);
+        Ok(watch)
+    }
+}
+
+impl AsFd for EventWatch {
+    /// Readable when there may be news.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+}
+
+impl EventWatch {
+    /// Returns the events since the last call.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn take(&mut self) -> Result<Vec<Event>> {
+        let mut buffer = [0_u8; 4096];
+        // Only that something changed matters, not what the kernel says of it.
+        while rustix::io::read(&self.inotify, &mut buffer).is_ok_and(|length| length > 0) {}
+        let version = self.store.data_version()?;
+        if version == self.version {
+            return Ok(Vec::new());
+        }
+        self.version = version;
+        let events = self.store.events_after(self.last)?;
+        if let Some((number, _)) = events.last() {
+            self.last = *number;
+        }
+        Ok(events.into_iter().map(|(_, event)| event).collect())
+    }
+}

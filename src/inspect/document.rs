@@ -1,0 +1,341 @@
+//! Docker's inspect document of a container.
+//!
+//! Keys, their order, and what is `null`, empty or absent follow the Docker Engine API. What docker
+//! has and this engine can't know (identifiers of its own sandboxes, say) is the empty value that
+//! the API gives where there is none.
+
+use chrono::{DateTime, Datelike, SecondsFormat, Utc};
+use serde_json::{Map, Value, json};
+use wharf_model::{
+    Bind, ContainerConfig, ContainerDetail, ContainerState, EndpointInfo, HostConfig, MountInfo,
+    MountKind, NetworkMode, Status,
+};
+
+/// The size docker gives /dev/shm.
+const SHM_SIZE: u64 = 64 << 20;
+
+/// Returns docker's inspect document of a container: one element of what `docker inspect` prints.
+pub fn document(detail: &ContainerDetail) -> Value {
+    let mut words = detail.config.entrypoint.iter().chain(&detail.config.cmd);
+    let path = words.next().cloned().unwrap_or_default();
+    let args: Vec<&String> = words.collect();
+    json!({
+        "Id": detail.id.as_str(),
+        "Created": time(Some(detail.created)),
+        "Path": path,
+        "Args": args,
+        "State": state(&detail.state),
+        "Image": detail.image_id.as_str(),
+        "ResolvConfPath": detail.resolv_conf_path,
+        "HostnamePath": detail.hostname_path,
+        "HostsPath": detail.hosts_path,
+        "LogPath": detail.log_path,
+        "Name": format!("/{}", detail.name),
+        "RestartCount": detail.state.restart_count,
+        "Driver": "overlay2",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": null,
+        "HostConfig": host_config(&detail.host_config),
+        "GraphDriver": graph_driver(detail),
+        "Mounts": mounts(detail),
+        "Config": config(&detail.config),
+        "NetworkSettings": network_settings(detail),
+    })
+}
+
+/// Docker's "never" is Go's zero time.
+pub(crate) fn time(at: Option<DateTime<Utc>>) -> String {
+    let Some(at) = at.filter(|at| (1..=9999).contains(&at.year())) else {
+        return "0001-01-01T00:00:00Z".to_owned();
+    };
+    let text = at.to_rfc3339_opts(SecondsFormat::Nanos, true);
+    match text.strip_suffix('Z') {
+        Some(digits) => {
+            format!("{}Z", digits.trim_end_matches('0').trim_end_matches('.'))
+        }
+        None => text,
+    }
+}
+
+/// `null` for an empty list, as docker has it where a client sent none.
+pub(crate) fn list(items: &[String]) -> Value {
+    if items.is_empty() { Value::Null } else { json!(items) }
+}
+
+fn state(state: &ContainerState) -> Value {
+    let status = state.status;
+    let alive = status.is_alive() || status == Status::Restarting;
+    let mut value = json!({
+        "Status": status.as_str(),
+        "Running": alive,
+        "Paused": status == Status::Paused,
+        "Restarting": status == Status::Restarting,
+        "OOMKilled": state.oom_killed,
+        "Dead": status == Status::Dead,
+        "Pid": state.pid.unwrap_or(0),
+        "ExitCode": state.exit_code,
+        "Error": state.error,
+        "StartedAt": time(state.started_at),
+        "FinishedAt": time(state.finished_at),
+    });
+    if let Some(health) = &state.health {
+        let log: Vec<Value> = health
+            .log
+            .iter()
+            .map(|probe| {
+                json!({
+                    "Start": time(Some(probe.start)),
+                    "End": time(Some(probe.end)),
+                    "ExitCode": probe.exit_code,
+                    "Output": probe.output,
+                })
+            })
+            .collect();
+        value["Health"] = json!({
+            "Status": health.status.as_str(),
+            "FailingStreak": health.failing_streak,
+            "Log": log,
+        });
+    }
+    value
+}
+
+fn bind(bind: &Bind) -> String {
+    let mode = if bind.read_only { ":ro" } else { "" };
+    format!("{}:{}{mode}", bind.source, bind.target)
+}
+
+fn host_config(host: &HostConfig) -> Value {
+    let binds: Vec<String> = host.binds.iter().map(bind).collect();
+    let security: Vec<String> =
+        host.no_new_privileges.then(|| "no-new-privileges".to_owned()).into_iter().collect();
+    let limits = &host.resources;
+    let memory = limits.memory.unwrap_or(0);
+    let mut value = json!({
+        "Binds": list(&binds),
+        "ContainerIDFile": "",
+        "LogConfig": {"Type": "json-file", "Config": {}},
+        "NetworkMode": match host.network_mode {
+            // The word that docker's command line sends when no network is asked for.
+            NetworkMode::Bridge => "default",
+            _ => host.network_mode.as_str(),
+        },
+        "PortBindings": {},
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "AutoRemove": host.auto_remove,
+        "VolumeDriver": "",
+        "VolumesFrom": null,
+        "CapAdd": list(&host.cap_add),
+        "CapDrop": list(&host.cap_drop),
+        "CgroupnsMode": "private",
+        "Dns": [],
+        "DnsOptions": [],
+        "DnsSearch": [],
+        "ExtraHosts": null,
+        "GroupAdd": null,
+        "IpcMode": "private",
+        "Cgroup": "",
+        "Links": null,
+        "OomScoreAdj": 0,
+        "PidMode": "",
+        "Privileged": host.privileged,
+        "PublishAllPorts": false,
+        "ReadonlyRootfs": host.readonly_rootfs,
+        "SecurityOpt": list(&security),
+        "Tmpfs": host.tmpfs,
+        "UTSMode": "",
+        "UsernsMode": "",
+        "ShmSize": SHM_SIZE,
+        "Runtime": "wharf",
+        "Isolation": "",
+        "CpuShares": 0,
+        "Memory": memory,
+        "NanoCpus": limits.nano_cpus.unwrap_or(0),
+        "CgroupParent": "",
+        "BlkioWeight": 0,
+        "BlkioWeightDevice": [],
+        "BlkioDeviceReadBps": null,
+        "BlkioDeviceWriteBps": null,
+        "BlkioDeviceReadIOps": null,
+        "BlkioDeviceWriteIOps": null,
+        "CpuPeriod": 0,
+        "CpuQuota": 0,
+        "CpuRealtimePeriod": 0,
+        "CpuRealtimeRuntime": 0,
+        "CpusetCpus": "",
+        "CpusetMems": "",
+        "Devices": [],
+        "DeviceCgroupRules": null,
+        "DeviceRequests": null,
+        "MemoryReservation": 0,
+        // Memory and swap together: the same amount of each.
+        "MemorySwap": memory.saturating_mul(2),
+        "MemorySwappiness": null,
+        "OomKillDisable": null,
+        "PidsLimit": limits.pids_limit,
+        "Ulimits": null,
+        "CpuCount": 0,
+        "CpuPercent": 0,
+        "IOMaximumIOps": 0,
+        "IOMaximumBandwidth": 0,
+    });
+    if let Some(map) = value.as_object_mut() {
+        if host.tmpfs.is_empty() {
+            map.shift_remove("Tmpfs");
+        }
+        if host.init {
+            map.insert("Init".to_owned(), true.into());
+        }
+    }
+    value
+}
+
+fn graph_driver(detail: &ContainerDetail) -> Value {
+    let mut data = Map::new();
+    data.insert("LowerDir".into(), detail.lower_dirs.join(":").into());
+    // The overlay is mounted in the container's own mount namespace only.
+    if let Some(pid) = detail.state.pid {
+        data.insert("MergedDir".into(), format!("/proc/{pid}/root").into());
+    }
+    data.insert("UpperDir".into(), detail.upper_dir.as_str().into());
+    data.insert("WorkDir".into(), detail.work_dir.as_str().into());
+    json!({"Data": data, "Name": "overlay2"})
+}
+
+/// As with docker, what `--tmpfs` asks for is in `HostConfig` only.
+fn mounts(detail: &ContainerDetail) -> Vec<Value> {
+    let shown = |m: &&MountInfo| {
+        m.kind != MountKind::Tmpfs || !detail.host_config.tmpfs.contains_key(&m.destination)
+    };
+    detail.mounts.iter().filter(shown).map(mount).collect()
+}
+
+fn mount(mount: &MountInfo) -> Value {
+    let mut value = Map::new();
+    let kind = match mount.kind {
+        MountKind::Bind => "bind",
+        MountKind::Volume => "volume",
+        MountKind::Tmpfs => "tmpfs",
+    };
+    value.insert("Type".into(), kind.into());
+    if let Some(name) = &mount.name {
+        value.insert("Name".into(), name.as_str().into());
+    }
+    value.insert("Source".into(), mount.source.as_str().into());
+    value.insert("Destination".into(), mount.destination.as_str().into());
+    if mount.kind == MountKind::Volume {
+        value.insert("Driver".into(), "local".into());
+    }
+    value.insert("Mode".into(), if mount.writable { "" } else { "ro" }.into());
+    value.insert("RW".into(), mount.writable.into());
+    let propagation = if mount.kind == MountKind::Bind { "rprivate" } else { "" };
+    value.insert("Propagation".into(), propagation.into());
+    value.into()
+}
+
+fn config(config: &ContainerConfig) -> Value {
+    let mut value = json!({
+        "Hostname": config.hostname,
+        "Domainname": "",
+        "User": config.user,
+        "AttachStdin": false,
+        "AttachStdout": false,
+        "AttachStderr": false,
+        "Tty": config.tty,
+        "OpenStdin": config.open_stdin,
+        "StdinOnce": false,
+        "Env": config.env,
+        "Cmd": list(&config.cmd),
+        "Image": config.image,
+        "Volumes": null,
+        "WorkingDir": config.working_dir,
+        "Entrypoint": list(&config.entrypoint),
+        "OnBuild": null,
+        "Labels": config.labels,
+    });
+    if let Some(map) = value.as_object_mut() {
+        if !config.stop_signal.is_empty() {
+            map.insert("StopSignal".to_owned(), config.stop_signal.as_str().into());
+        }
+        if let Some(seconds) = config.stop_timeout {
+            map.insert("StopTimeout".to_owned(), seconds.into());
+        }
+    }
+    value
+}
+
+fn network_settings(detail: &ContainerDetail) -> Value {
+    let mut networks = Map::new();
+    for place in &detail.endpoints {
+        networks.insert(place.network.clone(), endpoint(place));
+    }
+    // Docker lists a network that gives no address, and one that waits for the container, too.
+    let mode = detail.host_config.network_mode.as_str();
+    if networks.is_empty() {
+        networks.insert(mode.to_owned(), no_endpoint());
+    }
+    // The flat fields are those of the default bridge.
+    let flat =
+        detail.endpoints.iter().find(|e| e.network == "bridge").map_or_else(no_endpoint, endpoint);
+    let sandbox = detail.state.pid.map_or_else(String::new, |pid| format!("/proc/{pid}/ns/net"));
+    json!({
+        "Bridge": "",
+        "SandboxID": "",
+        "SandboxKey": sandbox,
+        "Ports": {},
+        "HairpinMode": false,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": null,
+        "SecondaryIPv6Addresses": null,
+        "EndpointID": "",
+        "Gateway": flat["Gateway"],
+        "GlobalIPv6Address": flat["GlobalIPv6Address"],
+        "GlobalIPv6PrefixLen": flat["GlobalIPv6PrefixLen"],
+        "IPAddress": flat["IPAddress"],
+        "IPPrefixLen": flat["IPPrefixLen"],
+        "IPv6Gateway": flat["IPv6Gateway"],
+        "MacAddress": flat["MacAddress"],
+        "Networks": networks,
+    })
+}
+
+fn no_endpoint() -> Value {
+    json!({
+        "IPAMConfig": null,
+        "Links": null,
+        "Aliases": null,
+        "MacAddress": "",
+        "DriverOpts": null,
+        "NetworkID": "",
+        "EndpointID": "",
+        "Gateway": "",
+        "IPAddress": "",
+        "IPPrefixLen": 0,
+        "IPv6Gateway": "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+    })
+}
+
+fn endpoint(place: &EndpointInfo) -> Value {
+    let mut value = no_endpoint();
+    let gateway = place.gateway.map(|g| g.to_string()).unwrap_or_default();
+    let (address, prefix, router) = if place.ip.is_ipv4() {
+        ("IPAddress", "IPPrefixLen", "Gateway")
+    } else {
+        ("GlobalIPv6Address", "GlobalIPv6PrefixLen", "IPv6Gateway")
+    };
+    value[address] = place.ip.to_string().into();
+    value[prefix] = place.prefix.into();
+    value[router] = gateway.into();
+    value["MacAddress"] = place.mac.as_str().into();
+    value
+}
+
+#[cfg(test)]
+#[path = "document_tests.rs"]
+mod tests;

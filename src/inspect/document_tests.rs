@@ -1,0 +1,160 @@
+//! Tests against the shape of `docker inspect`.
+
+use wharf_model::{ContainerId, Digest, Health, HealthStatus, ProbeResult};
+
+use super::*;
+
+fn detail() -> ContainerDetail {
+    ContainerDetail {
+        id: ContainerId::from_bytes([0xab; 32]),
+        name: "web".into(),
+        created: "2026-01-02T03:04:05.123456700Z".parse().unwrap(),
+        image_id: Digest::from_bytes(&[1; 32]),
+        config: ContainerConfig {
+            hostname: "abababababab".into(),
+            entrypoint: vec!["/entry".into()],
+            cmd: vec!["serve".into(), "-v".into()],
+            image: "wharf/demo".into(),
+            stop_signal: "SIGTERM".into(),
+            ..ContainerConfig::default()
+        },
+        host_config: HostConfig::default(),
+        state: ContainerState::default(),
+        endpoints: Vec::new(),
+        mounts: Vec::new(),
+        log_path: "/l".into(),
+        lower_dirs: vec!["/a".into(), "/b".into()],
+        upper_dir: "/u".into(),
+        work_dir: "/w".into(),
+        resolv_conf_path: String::new(),
+        hostname_path: String::new(),
+        hosts_path: String::new(),
+    }
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn a_container_that_never_ran() {
+    let document = document(&detail());
+    assert_eq!(
+        keys(&document),
+        [
+            "Id",
+            "Created",
+            "Path",
+            "Args",
+            "State",
+            "Image",
+            "ResolvConfPath",
+            "HostnamePath",
+            "HostsPath",
+            "LogPath",
+            "Name",
+            "RestartCount",
+            "Driver",
+            "Platform",
+            "MountLabel",
+            "ProcessLabel",
+            "AppArmorProfile",
+            "ExecIDs",
+            "HostConfig",
+            "GraphDriver",
+            "Mounts",
+            "Config",
+            "NetworkSettings",
+        ]
+    );
+    assert_eq!(document["Name"], "/web");
+    assert_eq!(document["Created"], "2026-01-02T03:04:05.1234567Z");
+    assert_eq!(document["Path"], "/entry");
+    assert_eq!(document["Args"], json!(["serve", "-v"]));
+    assert_eq!(
+        document["State"],
+        json!({"Status": "created", "Running": false, "Paused": false, "Restarting": false,
+            "OOMKilled": false, "Dead": false, "Pid": 0, "ExitCode": 0, "Error": "",
+            "StartedAt": "0001-01-01T00:00:00Z", "FinishedAt": "0001-01-01T00:00:00Z"})
+    );
+    assert_eq!(document["HostConfig"]["Binds"], Value::Null);
+    assert_eq!(document["HostConfig"]["PidsLimit"], Value::Null);
+    assert_eq!(document["HostConfig"]["Memory"], 0);
+    assert!(document["HostConfig"].get("Tmpfs").is_none());
+    assert!(document["HostConfig"].get("Init").is_none());
+    assert!(document["Config"].get("StopTimeout").is_none());
+    assert_eq!(
+        document["GraphDriver"],
+        json!({"Data": {"LowerDir": "/a:/b", "UpperDir": "/u", "WorkDir": "/w"},
+            "Name": "overlay2"})
+    );
+    assert_eq!(keys(&document["NetworkSettings"]["Networks"]), ["bridge"]);
+}
+
+#[test]
+fn a_running_container_with_everything() {
+    let mut detail = detail();
+    detail.state.status = Status::Running;
+    detail.state.pid = Some(42);
+    detail.state.started_at = Some(detail.created);
+    detail.state.health = Some(Health {
+        status: HealthStatus::Unhealthy,
+        failing_streak: 3,
+        log: vec![ProbeResult {
+            start: detail.created,
+            end: detail.created,
+            exit_code: 1,
+            output: "no".into(),
+        }],
+    });
+    let host = &mut detail.host_config;
+    host.resources.memory = Some(64 << 20);
+    host.resources.nano_cpus = Some(1_500_000_000);
+    host.resources.pids_limit = Some(100);
+    host.binds = vec![Bind { source: "/s".into(), target: "/t".into(), read_only: true }];
+    host.tmpfs.insert("/run".into(), "size=1m".into());
+    host.no_new_privileges = true;
+    host.init = true;
+    detail.mounts = vec![
+        MountInfo {
+            kind: MountKind::Bind,
+            name: None,
+            source: "/s".into(),
+            destination: "/t".into(),
+            writable: false,
+        },
+        MountInfo {
+            kind: MountKind::Tmpfs,
+            name: None,
+            source: String::new(),
+            destination: "/run".into(),
+            writable: true,
+        },
+    ];
+    detail.endpoints = vec![EndpointInfo {
+        network: "bridge".into(),
+        ip: "172.17.0.2".parse().unwrap(),
+        prefix: 16,
+        gateway: Some("172.17.0.1".parse().unwrap()),
+        mac: "02:42:ac:11:00:02".into(),
+    }];
+    let document = document(&detail);
+    assert_eq!(keys(&document["State"]).last(), Some(&"Health"));
+    assert_eq!(document["State"]["Health"]["Log"][0]["Output"], "no");
+    let host = &document["HostConfig"];
+    assert_eq!(host["Binds"], json!(["/s:/t:ro"]));
+    assert_eq!(host["MemorySwap"], 128 << 20);
+    assert_eq!(host["Tmpfs"], json!({"/run": "size=1m"}));
+    assert_eq!(host["SecurityOpt"], json!(["no-new-privileges"]));
+    assert_eq!(host["Init"], true);
+    assert_eq!(
+        document["Mounts"],
+        json!([{"Type": "bind", "Source": "/s", "Destination": "/t", "Mode": "ro", "RW": false,
+            "Propagation": "rprivate"}])
+    );
+    let network = &document["NetworkSettings"];
+    assert_eq!(network["IPAddress"], "172.17.0.2");
+    assert_eq!(network["Networks"]["bridge"]["IPPrefixLen"], 16);
+    assert_eq!(network["Networks"]["bridge"]["Gateway"], "172.17.0.1");
+    assert_eq!(network["SandboxKey"], "/proc/42/ns/net");
+}

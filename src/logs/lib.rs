@@ -1,0 +1,30 @@
+//! A container's log: docker's json-file records written with rotation, read and followed, viewed
+//! and searched at any size, and made safe to show.
+//!
+//! Bytes flow from the container through [`Writer`] (in the supervisor) into records on disk
+//! ([`codec`]). [`Reader`] gives them back in order, for `logs`. [`LogView`] gives random access
+//! for a screen: [`FileView`] over files of any size, [`StreamView`] over records that only come
+//! through a backend; [`Search`] works on both. Whatever is shown passes through [`Sanitizer`].
+
+pub mod codec;
+mod error;
+mod files;
+mod follow;
+mod matcher;
+mod reader;
+mod search;
+#[cfg(test)]
+mod test_support;
+mod text;
+mod time;
+mod view;
+mod writer;
+
+pub use error::{Error, Result};
+pub use follow::{Follow, Wake};
+pub use matcher::{Case, Matcher};
+pub use reader::Reader;
+pub use search::{Direction, Page, Search, SearchProgress, Step};
+pub use text::{Color, Sanitizer, Span, Style, plain_text, sanitize_line};
+pub use view::{Change, FileView, Line, LogView, Progress, StreamView};
+pub use writer::{MAX_RECORD, Rotation, Writer};

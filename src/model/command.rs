@@ -1,0 +1,99 @@
+//! The one way to change anything: a [`Command`] given to a backend, answered by an [`Outcome`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CreateOptions, Created, Digest, ImageName};
+
+/// How `rm` goes about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveOptions {
+    /// Kill it first if it runs.
+    pub force: bool,
+    /// Remove its anonymous volumes too.
+    pub volumes: bool,
+}
+
+/// A change asked of a backend. `container` and `image` fields take what users type: a name, an id,
+/// or the beginning of an id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Command {
+    /// Make a container.
+    Create(Box<CreateOptions>),
+    /// Start a container that doesn't run.
+    Start {
+        /// Which.
+        container: String,
+    },
+    /// Ask a container to stop, and kill it if it doesn't.
+    Stop {
+        /// Which.
+        container: String,
+        /// Seconds to wait; none means its own setting. Negative waits for ever.
+        timeout: Option<i64>,
+    },
+    /// Stop it and start it again.
+    Restart {
+        /// Which.
+        container: String,
+        /// Seconds to wait for the stop.
+        timeout: Option<i64>,
+    },
+    /// Send a signal to the first process.
+    Kill {
+        /// Which.
+        container: String,
+        /// A name with or without `SIG`, or a number; none means SIGKILL.
+        signal: Option<String>,
+    },
+    /// Freeze all processes.
+    Pause {
+        /// Which.
+        container: String,
+    },
+    /// Thaw them.
+    Unpause {
+        /// Which.
+        container: String,
+    },
+    /// Remove a container and all it wrote.
+    Remove {
+        /// Which.
+        container: String,
+        /// How.
+        options: RemoveOptions,
+    },
+    /// Give an image one more name.
+    Tag {
+        /// Which.
+        image: String,
+        /// The new name.
+        name: ImageName,
+    },
+    /// Take a name from an image, and remove the image with its last name.
+    RemoveImage {
+        /// Which.
+        image: String,
+        /// Even if stopped containers use it.
+        force: bool,
+    },
+}
+
+/// What a command did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Done.
+    Done,
+    /// It already was so; nothing changed.
+    NotModified,
+    /// A container was made.
+    Created(Created),
+    /// An image was untagged and perhaps removed, in docker's order.
+    ImageRemoved {
+        /// The names it lost.
+        untagged: Vec<ImageName>,
+        /// The images and layers that are gone.
+        deleted: Vec<Digest>,
+    },
+}

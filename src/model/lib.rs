@@ -1,0 +1,32 @@
+//! The plain data that every other crate speaks: identifiers, container and image descriptions,
+//! samples, log records, events, and the one command type that changes anything.
+//!
+//! Nothing here does I/O. Values flow from the engine (or a remote engine's adapter) through a
+//! backend to the dashboard and the command line, and commands flow the other way.
+
+mod command;
+mod container;
+mod error;
+mod event;
+mod id;
+mod image;
+mod log;
+mod stats;
+mod system;
+
+pub use command::{Command, Outcome, RemoveOptions};
+pub use container::{
+    Bind, ContainerConfig, ContainerDetail, ContainerState, ContainerSummary, CreateOptions,
+    Created, EndpointInfo, ExecSpec, Health, HealthStatus, HostConfig, MountInfo, MountKind,
+    NetworkMode, PortBinding, ProbeResult, Resources, Status, TermSize, TopTable,
+};
+pub use error::{ErrorKind, ParseError};
+pub use event::{Event, EventKind};
+pub use id::{ContainerId, Digest, ImageName};
+pub use image::{HistoryEntry, ImageConfig, ImageDetail, ImageSummary, LayerInfo};
+pub use log::{LogOptions, LogRecord, LogStream};
+pub use stats::{
+    BlockCounters, CpuCounters, HostSample, Limit, MemoryCounters, NetCounters, PidCounters,
+    Pressure, PressureLine, Sample,
+};
+pub use system::{EngineInfo, VersionInfo};

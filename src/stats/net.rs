@@ -1,0 +1,98 @@
+//! A container's first process: whether it is there, and the traffic of its network namespace, from
+//! `/proc/<pid>/net/dev`.
+//!
+//! An open `net/dev` file keeps the network namespace alive, and with it the interfaces of a
+//! container that has ended (seen on Linux 6.18). So the process's folder is what stays open: it
+//! can't come to mean another process, and `net/dev` is opened below it for each reading.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statat};
+use wharf_model::NetCounters;
+
+/// One process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    folder: OwnedFd,
+    /// Whether it has a network of its own; on the host's, the traffic isn't the container's.
+    network: bool,
+}
+
+impl Process {
+    /// Opens a process; none when it is gone.
+    pub(crate) fn open(pid: i32) -> Option<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = openat(CWD, format!("/proc/{pid}"), flags, Mode::empty()).ok()?;
+        let namespace = |meta: rustix::fs::Stat| (meta.st_dev, meta.st_ino);
+        let theirs = statat(&folder, "ns/net", AtFlags::empty()).ok().map(namespace);
+        // The first process of the host is on its network; this one may be anywhere.
+        let host = statat(CWD, "/proc/1/ns/net", AtFlags::empty())
+            .or_else(|_| statat(CWD, "/proc/self/ns/net", AtFlags::empty()))
+            .ok()
+            .map(namespace);
+        Some(Self { folder, network: theirs.is_some() && theirs != host })
+    }
+
+    /// Returns whether it is still there.
+    pub(crate) fn is_alive(&self) -> bool {
+        statat(&self.folder, "stat", AtFlags::empty()).is_ok()
+    }
+
+    /// Returns the traffic of its network; none when it has none of its own.
+    pub(crate) fn network(&self, buffer: &mut [u8]) -> Option<NetCounters> {
+        if !self.network {
+            return None;
+        }
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = openat(&self.folder, "net/dev", flags, Mode::empty()).ok()?;
+        let mut length = 0;
+        while let Ok(count @ 1..) = rustix::io::read(&file, &mut buffer[length..]) {
+            length += count;
+        }
+        parse(&buffer[..length])
+    }
+}
+
+/// Adds up all interfaces but the loopback. Columns: bytes and packets received are the first two,
+/// bytes and packets sent the ninth and tenth.
+fn parse(text: &[u8]) -> Option<NetCounters> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut total = NetCounters::default();
+    for line in text.lines().skip(2) {
+        let (name, numbers) = line.split_once(':')?;
+        if name.trim() == "lo" {
+            continue;
+        }
+        let mut numbers = numbers.split_ascii_whitespace().map(str::parse::<u64>);
+        total.rx_bytes += numbers.next()?.ok()?;
+        total.rx_packets += numbers.next()?.ok()?;
+        total.tx_bytes += numbers.nth(6)?.ok()?;
+        total.tx_packets += numbers.next()?.ok()?;
+    }
+    Some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_are_added_up() {
+        let text = b"Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo:    9999       9    0    0    0     0          0         0     9999       9    0    0    0     0       0          0
+  eth0:    1116      14    0    0    0     0          0         0      656       8    0    0    0     0       0          0
+  eth1:1000000000000       1    0    0    0     0          0         0        4       2    0    0    0     0       0          0
+";
+        assert_eq!(
+            parse(text).unwrap(),
+            NetCounters {
+                rx_bytes: 1_000_000_001_116,
+                tx_bytes: 660,
+                rx_packets: 15,
+                tx_packets: 10,
+            }
+        );
+        assert_eq!(parse(b"x\ny\n  eth0: 1 2 3\n"), None);
+    }
+}

@@ -1,0 +1,153 @@
+//! Reads the counters of the host and of all containers, once a tick.
+//!
+//! Files are opened when a container is added and stay open; a tick is one `pread` of each, into
+//! one buffer. A container whose group or first process is gone is missing from the tick, it never
+//! shows as zeros.
+
+use std::path::Path;
+use std::time::Instant;
+
+use wharf_cgroup::{Counters, Layout};
+use wharf_model::{ContainerId, HostSample, Sample};
+
+use crate::host::HostReader;
+use crate::net::Process;
+use crate::{Error, Result};
+
+/// Enough for `/proc/stat` of some 150 CPUs and for any `net/dev` of a container.
+const BUFFER: usize = 16 * 1024;
+
+/// What one tick read.
+#[derive(Clone, Debug, Default)]
+pub struct Tick {
+    /// The host.
+    pub host: HostSample,
+    /// The containers that run, in the order they were added.
+    pub containers: Vec<(ContainerId, Sample)>,
+    /// Those that were found to be gone; they have been removed from the sampler.
+    pub gone: Vec<ContainerId>,
+}
+
+/// The open files of the host and of each container.
+#[derive(Debug)]
+pub struct Sampler {
+    layout: Layout,
+    origin: Instant,
+    host: HostReader,
+    containers: Vec<Entry>,
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: ContainerId,
+    started_ms: i64,
+    counters: Counters,
+    process: Process,
+}
+
+impl Sampler {
+    /// Returns a sampler without containers. `root` is the folder of the engine's data.
+    pub fn new(layout: Layout, root: &Path) -> Self {
+        Self {
+            layout,
+            origin: Instant::now(),
+            host: HostReader::open(root),
+            containers: Vec::new(),
+            buffer: vec![0; BUFFER],
+        }
+    }
+
+    /// Adds a running container: its group's name, its first process, and when it was started, in
+    /// milliseconds since 1970. One that was there already is replaced if it was restarted.
+    ///
+    /// # Errors
+    /// When it has no group or no process (any more).
+    pub fn add(&mut self, id: &ContainerId, group: &str, pid: i32, started_ms: i64) -> Result<()> {
+        if let Some(known) = self.containers.iter().find(|e| e.id == *id) {
+            if known.started_ms == started_ms {
+                return Ok(());
+            }
+            self.remove(id);
+        }
+        let counters = Counters::open(&self.layout, group)?;
+        let process = Process::open(pid).ok_or_else(|| Error::Gone(id.short().to_owned()))?;
+        self.containers.push(Entry { id: id.clone(), started_ms, counters, process });
+        Ok(())
+    }
+
+    /// Removes a container, closing its files.
+    pub fn remove(&mut self, id: &ContainerId) {
+        self.containers.retain(|entry| entry.id != *id);
+    }
+
+    /// Keeps only the containers for which `keep` is true.
+    pub fn retain(&mut self, mut keep: impl FnMut(&ContainerId) -> bool) {
+        self.containers.retain(|entry| keep(&entry.id));
+    }
+
+    /// Returns the containers that are being sampled.
+    pub fn containers(&self) -> impl Iterator<Item = &ContainerId> {
+        self.containers.iter().map(|entry| &entry.id)
+    }
+
+    /// Reads everything once.
+    pub fn tick(&mut self) -> Tick {
+        let mut tick = Tick {
+            host: self.host.read(self.origin.elapsed(), &mut self.buffer),
+            containers: Vec::with_capacity(self.containers.len()),
+            gone: Vec::new(),
+        };
+        let buffer = &mut self.buffer;
+        let origin = self.origin;
+        self.containers.retain_mut(|entry| match entry.read(origin, buffer) {
+            Some(sample) => {
+                tick.containers.push((entry.id.clone(), sample));
+                true
+            }
+            None => {
+                tick.gone.push(entry.id.clone());
+                false
+            }
+        });
+        tick
+    }
+}
+
+impl Entry {
+    fn read(&mut self, origin: Instant, buffer: &mut [u8]) -> Option<Sample> {
+        let raw = self.counters.read().ok()?;
+        // Each sample has its own time: a rate is over what really passed between two readings.
+        let at = origin.elapsed();
+        let network = self.process.network(buffer);
+        if network.is_none() && !self.process.is_alive() {
+            return None;
+        }
+        Some(Sample {
+            at,
+            started_ms: self.started_ms,
+            cpu: raw.cpu,
+            memory: raw.memory,
+            network,
+            block: raw.block,
+            pids: raw.pids,
+            pressure: raw.pressure,
+        })
+    }
+}
+
+/// Raises this process's limit on open files as far as it may, and returns what it is now. A
+/// sampler keeps up to sixteen open for each container, and 1024 is a common limit.
+///
+/// Child processes inherit it: whoever starts containers sets their limit explicitly.
+pub fn raise_open_files_limit() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: maximum, maximum };
+    setrlimit(Resource::Nofile, raised).ok()?;
+    maximum
+}
+
+#[cfg(test)]
+#[path = "sampler_tests.rs"]
+mod tests;

@@ -1,0 +1,398 @@
+//! nf_tables: tables, chains, rules and sets in one atomic transaction (`linux/netfilter/
+//! nfnetlink.h`, `linux/netfilter/nf_tables.h`), and the few questions the engine asks of them.
+
+mod expression;
+
+use std::ffi::CStr;
+
+use rustix::io::Errno;
+
+pub use expression::{Expression, MetaKey, Verdict};
+
+use super::decode::Attributes;
+use super::encode::{Batch, CREATE, DUMP, EXCL, Message};
+use super::{Answers, Error, Family, Reply, Result, Socket};
+
+const BATCH_BEGIN: u16 = 0x10;
+const BATCH_END: u16 = 0x11;
+/// `NFNL_SUBSYS_NFTABLES`, the upper byte of each message's type.
+const SUBSYSTEM: u16 = 10 << 8;
+const NEW_TABLE: u16 = SUBSYSTEM;
+const GET_TABLE: u16 = SUBSYSTEM | 1;
+const DEL_TABLE: u16 = SUBSYSTEM | 2;
+const NEW_CHAIN: u16 = SUBSYSTEM | 3;
+const GET_CHAIN: u16 = SUBSYSTEM | 4;
+const NEW_RULE: u16 = SUBSYSTEM | 6;
+const NEW_SET: u16 = SUBSYSTEM | 9;
+const NEW_ELEMENT: u16 = SUBSYSTEM | 12;
+const GET_ELEMENT: u16 = SUBSYSTEM | 13;
+const DEL_ELEMENT: u16 = SUBSYSTEM | 14;
+const NEW_GENERATION: u16 = SUBSYSTEM | 15;
+const GET_GENERATION: u16 = SUBSYSTEM | 16;
+
+const BATCH_GENERATION: u16 = 1;
+const TABLE_NAME: u16 = 1;
+const TABLE_USERDATA: u16 = 6;
+const CHAIN_TABLE: u16 = 1;
+const CHAIN_NAME: u16 = 3;
+const CHAIN_HOOK: u16 = 4;
+const CHAIN_HOOK_NUMBER: u16 = 1;
+const CHAIN_HOOK_PRIORITY: u16 = 2;
+const CHAIN_POLICY: u16 = 5;
+const CHAIN_TYPE: u16 = 7;
+const RULE_TABLE: u16 = 1;
+const RULE_CHAIN: u16 = 2;
+const RULE_EXPRESSIONS: u16 = 4;
+const SET_TABLE: u16 = 1;
+const SET_NAME: u16 = 2;
+const SET_KEY_TYPE: u16 = 4;
+const SET_KEY_LENGTH: u16 = 5;
+const SET_ID: u16 = 10;
+const ELEMENTS_TABLE: u16 = 1;
+const ELEMENTS_SET: u16 = 2;
+const ELEMENTS: u16 = 3;
+const ELEMENT_KEY: u16 = 1;
+const LIST_ELEMENT: u16 = 1;
+const DATA_VALUE: u16 = 1;
+const GENERATION_ID: u16 = 1;
+/// `NFTNL_UDATA_TABLE_COMMENT`: the convention of the `nft` program for a table's user data.
+const USERDATA_COMMENT: u8 = 0;
+/// Length of `struct nfgenmsg`.
+const HEADER: usize = 4;
+/// `NFPROTO_IPV4`.
+const IPV4: u8 = 2;
+/// `NFPROTO_INET`: IPv4 and IPv6.
+const INET: u8 = 1;
+/// The greatest length of a link's name with its NUL, and so the length of one in a set's key.
+const NAME_LENGTH: usize = 16;
+/// The type of a link's name as the `nft` program numbers it (kept by the kernel for it alone), and
+/// how many bits it shifts a type to join several.
+const TYPE_LINK_NAME: u32 = 41;
+const TYPE_BITS: u32 = 6;
+
+/// A hook of the IPv4 stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// Packets that are routed through this host.
+    Forward,
+    /// Packets that are about to leave.
+    PostRouting,
+}
+
+impl Hook {
+    /// Returns the kernel's number for it.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Forward => 2,
+            Self::PostRouting => 4,
+        }
+    }
+}
+
+/// A chain to be made, with the policy "accept".
+#[derive(Clone, Copy, Debug)]
+pub struct Chain<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// `filter` or `nat`.
+    pub kind: &'a str,
+    /// Where it is called.
+    pub hook: Hook,
+    /// Its order among the hook's chains: 0 for filters, 100 for source NAT.
+    pub priority: i32,
+}
+
+/// A set to be made, whose keys are `names` names of links in a row.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkNameSet<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// How many names make a key: 1 or 2.
+    pub names: u32,
+}
+
+/// A chain that is called at a hook, as the kernel describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseChain {
+    /// The table it is in.
+    pub table: String,
+    /// Its name.
+    pub name: String,
+    /// The hook's number, as [`Hook::number`].
+    pub hook: u32,
+    /// Whether packets that no rule decides on are dropped.
+    pub drops: bool,
+}
+
+/// Changes that take effect together or not at all, to tables of the `ip` family.
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    batch: Batch,
+    sets: u32,
+}
+
+impl Transaction {
+    /// Returns an empty transaction. With `generation`, it fails with `ERESTART` if anything has
+    /// changed since [`NftSocket::generation`] returned that.
+    pub fn new(generation: Option<u32>) -> Self {
+        let mut batch = Batch::new();
+        batch.transaction = true;
+        // The last two bytes name the subsystem, in network byte order.
+        let mut begin = batch.message("begin a firewall change", BATCH_BEGIN, 0, &[0, 0, 0, 10]);
+        if let Some(generation) = generation {
+            begin.be32(BATCH_GENERATION, generation);
+        }
+        Self { batch, sets: 0 }
+    }
+
+    /// Adds: create this table, with a comment for those who list it; it must not exist.
+    pub fn create_table(&mut self, table: &str, comment: &str) {
+        let operation = format!("create firewall table {table}");
+        let mut message = self.message(operation, NEW_TABLE, CREATE | EXCL);
+        let mut data = vec![USERDATA_COMMENT, u8::try_from(comment.len() + 1).unwrap_or(u8::MAX)];
+        data.extend_from_slice(comment.as_bytes());
+        data.push(0);
+        message.text(TABLE_NAME, table).bytes(TABLE_USERDATA, &data);
+    }
+
+    /// Adds: delete this table with all that is in it; it must exist.
+    pub fn delete_table(&mut self, table: &str) {
+        let operation = format!("delete firewall table {table}");
+        self.message(operation, DEL_TABLE, 0).text(TABLE_NAME, table);
+    }
+
+    /// Adds: create this chain.
+    pub fn create_chain(&mut self, table: &str, chain: &Chain<'_>) {
+        let operation = format!("create firewall chain {table} {}", chain.name);
+        let mut message = self.message(operation, NEW_CHAIN, CREATE | EXCL);
+        message.text(CHAIN_TABLE, table).text(CHAIN_NAME, chain.name);
+        message.nested(CHAIN_HOOK, |hook| {
+            hook.be32(CHAIN_HOOK_NUMBER, chain.hook.number());
+            hook.bytes(CHAIN_HOOK_PRIORITY, &chain.priority.to_be_bytes());
+        });
+        message.be32(CHAIN_POLICY, 1).text(CHAIN_TYPE, chain.kind);
+    }
+
+    /// Adds: create this set.
+    pub fn create_set(&mut self, table: &str, set: LinkNameSet<'_>) {
+        self.sets += 1;
+        let id = self.sets;
+        let kind =
+            (1..set.names).fold(TYPE_LINK_NAME, |kind, _| kind << TYPE_BITS | TYPE_LINK_NAME);
+        let operation = format!("create firewall set {table} {}", set.name);
+        let mut message = self.message(operation, NEW_SET, CREATE | EXCL);
+        message.text(SET_TABLE, table).text(SET_NAME, set.name);
+        message.be32(SET_KEY_TYPE, kind).be32(SET_KEY_LENGTH, set.names * 16).be32(SET_ID, id);
+    }
+
+    /// Adds: append a rule to this chain.
+    pub fn append_rule(&mut self, table: &str, chain: &str, rule: &[Expression<'_>]) {
+        /// `NLM_F_APPEND`.
+        const APPEND: u16 = 0x800;
+        let operation = format!("add a rule to firewall chain {table} {chain}");
+        let mut message = self.message(operation, NEW_RULE, CREATE | APPEND);
+        message.text(RULE_TABLE, table).text(RULE_CHAIN, chain);
+        message.nested(RULE_EXPRESSIONS, |list| {
+            for expression in rule {
+                expression.encode(list);
+            }
+        });
+    }
+
+    /// Adds: put this key into a set; nothing happens if it is there.
+    pub fn ensure_element(&mut self, table: &str, set: &str, names: &[&str]) {
+        let operation = format!("add {names:?} to firewall set {table} {set}");
+        elements(self.message(operation, NEW_ELEMENT, CREATE), table, set, names);
+    }
+
+    /// Adds: take this key out of a set; it must be there.
+    pub fn delete_element(&mut self, table: &str, set: &str, names: &[&str]) {
+        let operation = format!("take {names:?} from firewall set {table} {set}");
+        elements(self.message(operation, DEL_ELEMENT, 0), table, set, names);
+    }
+
+    fn message(&mut self, operation: String, kind: u16, flags: u16) -> Message<'_> {
+        self.batch.message(operation, kind, flags, &[IPV4, 0, 0, 0])
+    }
+}
+
+/// A client of nf_tables.
+#[derive(Debug)]
+pub struct NftSocket {
+    socket: Socket,
+}
+
+impl NftSocket {
+    /// Opens a client of the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// When the kernel has no netfilter netlink, or refuses the socket.
+    pub fn open() -> Result<Self> {
+        match Socket::open(Family::Netfilter) {
+            Ok(socket) => Ok(Self { socket }),
+            Err(error) => Err(missing(error)),
+        }
+    }
+
+    /// Makes the changes of a transaction, all or none.
+    ///
+    /// # Errors
+    /// The first refusal: `EXIST` if something to be created is there, `NOENT` if something to be
+    /// deleted isn't, `OPNOTSUPP` if this kernel lacks nf_tables or a part of it.
+    pub fn commit(&mut self, transaction: Transaction) -> Result<()> {
+        let mut batch = transaction.batch;
+        if batch.messages.len() == 1 {
+            return Ok(());
+        }
+        batch.message("end a firewall change", BATCH_END, 0, &[0, 0, 0, 10]);
+        self.socket.exchange(batch).map(drop).map_err(missing)
+    }
+
+    /// Returns the number that changes with each transaction in this namespace.
+    ///
+    /// # Errors
+    /// When the kernel lacks nf_tables or refuses to answer.
+    pub fn generation(&mut self) -> Result<u32> {
+        let operation = "read the firewall's generation";
+        let mut batch = Batch::new();
+        batch.message(operation, GET_GENERATION, 0, &[0; HEADER]);
+        let answers = self.ask(batch)?;
+        answers
+            .replies
+            .iter()
+            .filter(|reply| reply.kind == NEW_GENERATION)
+            .find_map(|reply| reply.attributes(HEADER).get(GENERATION_ID)?.be32())
+            .ok_or_else(|| Error::new(operation, Errno::NODATA, None))
+    }
+
+    fn ask(&mut self, batch: Batch) -> Result<Answers> {
+        self.socket.exchange(batch).map_err(|error| match error.errno() {
+            // How netfilter answers questions to a subsystem that it hasn't got.
+            Errno::INVAL => missing(Error { errno: Errno::OPNOTSUPP, ..error }),
+            _ => missing(error),
+        })
+    }
+
+    /// Returns the comment of this table, if the table exists (empty if it has none), and whether
+    /// the key is in its set.
+    ///
+    /// # Errors
+    /// When the kernel lacks nf_tables or refuses to answer.
+    pub fn look_up(
+        &mut self,
+        table: &str,
+        set: &str,
+        names: &[&str],
+    ) -> Result<(Option<String>, bool)> {
+        let mut batch = Batch::new();
+        let operation = format!("look for firewall table {table}");
+        let mut message = batch.message(&operation, GET_TABLE, 0, &[IPV4, 0, 0, 0]);
+        message.text(TABLE_NAME, table);
+        message.tolerate(&[Errno::NOENT]);
+        let message = batch.message(&operation, GET_ELEMENT, 0, &[IPV4, 0, 0, 0]);
+        elements(message, table, set, names).tolerate(&[Errno::NOENT]);
+        let answers = self.ask(batch)?;
+        let mut found = (None, false);
+        for reply in &answers.replies {
+            match reply.kind {
+                NEW_TABLE => found.0 = Some(comment(reply).unwrap_or_default()),
+                NEW_ELEMENT => found.1 = true,
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns the first names of all keys of this set; none if there is no such set.
+    ///
+    /// # Errors
+    /// When the kernel lacks nf_tables or refuses to answer.
+    pub fn elements(&mut self, table: &str, set: &str) -> Result<Vec<String>> {
+        let mut batch = Batch::new();
+        let operation = format!("list firewall set {table} {set}");
+        let mut message = batch.message(operation, GET_ELEMENT, DUMP, &[IPV4, 0, 0, 0]);
+        message.text(ELEMENTS_TABLE, table).text(ELEMENTS_SET, set);
+        message.tolerate(&[Errno::NOENT]);
+        let answers = self.ask(batch)?;
+        let lists = answers.replies.iter().filter_map(|r| r.attributes(HEADER).get(ELEMENTS));
+        Ok(lists
+            .flat_map(|list| list.nested())
+            .filter_map(|element| {
+                let key = element.nested().get(ELEMENT_KEY)?.nested().get(DATA_VALUE)?;
+                Some(CStr::from_bytes_until_nul(key.value).ok()?.to_str().ok()?.to_owned())
+            })
+            .collect())
+    }
+
+    /// Returns the chains that are called at a hook of the IPv4 stack (families `ip` and `inet`).
+    ///
+    /// # Errors
+    /// When the kernel lacks nf_tables or refuses to answer.
+    pub fn base_chains(&mut self) -> Result<Vec<BaseChain>> {
+        let mut batch = Batch::new();
+        batch.message("list firewall chains", GET_CHAIN, DUMP, &[0; HEADER]);
+        let answers = self.ask(batch)?;
+        Ok(answers.replies.iter().filter_map(base_chain).collect())
+    }
+}
+
+/// Adds a list of one key.
+fn elements<'a>(mut message: Message<'a>, table: &str, set: &str, names: &[&str]) -> Message<'a> {
+    let mut key = Vec::with_capacity(names.len() * NAME_LENGTH);
+    for name in names {
+        key.extend_from_slice(&padded(name));
+    }
+    message.text(ELEMENTS_TABLE, table).text(ELEMENTS_SET, set);
+    message.nested(ELEMENTS, |list| {
+        list.nested(LIST_ELEMENT, |element| {
+            element.nested(ELEMENT_KEY, |data| {
+                data.bytes(DATA_VALUE, &key);
+            });
+        });
+    });
+    message
+}
+
+/// Returns a link's name as the kernel compares it: filled up with NULs.
+fn padded(name: &str) -> [u8; NAME_LENGTH] {
+    let mut bytes = [0; NAME_LENGTH];
+    for (to, from) in bytes.iter_mut().zip(name.bytes().take(NAME_LENGTH - 1)) {
+        *to = from;
+    }
+    bytes
+}
+
+fn comment(table: &Reply) -> Option<String> {
+    let data = table.attributes(HEADER).get(TABLE_USERDATA)?.value;
+    let [USERDATA_COMMENT, length, rest @ ..] = data else { return None };
+    let text = rest.get(..usize::from(*length))?;
+    Some(CStr::from_bytes_until_nul(text).ok()?.to_str().ok()?.to_owned())
+}
+
+fn base_chain(reply: &Reply) -> Option<BaseChain> {
+    if reply.kind != NEW_CHAIN || ![IPV4, INET].contains(reply.body.first()?) {
+        return None;
+    }
+    let attributes: Attributes<'_> = reply.attributes(HEADER);
+    let hook = attributes.get(CHAIN_HOOK)?.nested().get(CHAIN_HOOK_NUMBER)?.be32()?;
+    Some(BaseChain {
+        table: attributes.get(CHAIN_TABLE)?.text()?.to_owned(),
+        name: attributes.get(CHAIN_NAME)?.text()?.to_owned(),
+        hook,
+        drops: attributes.get(CHAIN_POLICY).and_then(|policy| policy.be32()) == Some(0),
+    })
+}
+
+/// Says what is missing when the kernel doesn't know the family, the subsystem or an expression.
+pub(super) fn missing(error: Error) -> Error {
+    match error.errno() {
+        Errno::PROTONOSUPPORT | Errno::OPNOTSUPP if error.detail.is_none() => Error {
+            detail: Some(
+                "this kernel has no nf_tables (modules nf_tables, nft_chain_nat, nft_masq, nft_ct)"
+                    .to_owned(),
+            ),
+            ..error
+        },
+        _ => error,
+    }
+}

@@ -1,0 +1,204 @@
+//! Against the real kernel, as root, each test in a network namespace of its own.
+
+use std::fs::File;
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+
+use nix::sched::{CloneFlags, setns, unshare};
+
+use super::nftables::{
+    Chain, Expression, Hook, LinkNameSet, MetaKey, NftSocket, Transaction, Verdict,
+};
+use super::route::{Block, LinkRef, RouteSocket, VethPair};
+use super::{Batch, Errno};
+
+/// Runs `work` on a thread with a fresh network namespace.
+fn in_namespace<T: Send>(work: impl FnOnce(File) -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root");
+            work(File::open("/proc/thread-self/ns/net").unwrap())
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+const MAC: [u8; 6] = [2, 0x42, 10, 0, 0, 2];
+
+#[test]
+fn a_veth_pair_joins_a_bridge_to_another_namespace() {
+    in_namespace(|here| {
+        let there = in_namespace(|namespace| namespace);
+        let mut route = RouteSocket::open().unwrap();
+        let mut batch = Batch::new();
+        batch.ensure_bridge("wh-test", [2, 0x42, 10, 0, 0, 1]);
+        batch.ensure_bridge("wh-test", [2, 0x42, 10, 0, 0, 1]);
+        batch.get_link("wh-test");
+        batch.get_link("wh-other");
+        let links = route.apply(batch).unwrap();
+        let [bridge] = &links[..] else { panic!("{links:?}") };
+        assert_eq!(bridge.kind.as_deref(), Some("bridge"));
+        assert_eq!(bridge.mac, Some([2, 0x42, 10, 0, 0, 1]));
+        assert!(!bridge.up);
+
+        let gateway = Block { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
+        let mut batch = Batch::new();
+        batch.ensure_address(bridge.index, gateway);
+        batch.ensure_address(bridge.index, gateway);
+        batch.set_up(LinkRef::Index(bridge.index));
+        batch.add_veth(&VethPair {
+            name: "whtest0",
+            master: bridge.index,
+            peer_name: "eth0",
+            peer_mac: MAC,
+            peer_namespace: there.as_fd(),
+            mtu: Some(1400),
+        });
+        batch.set_up(LinkRef::Name("whtest0"));
+        route.apply(batch).unwrap();
+        let end = route.link("whtest0").unwrap().unwrap();
+        assert_eq!((end.master, end.up), (Some(bridge.index), true));
+        let addresses = route.addresses().unwrap();
+        assert!(addresses.iter().any(|a| a.index == bridge.index && a.block == gateway));
+        let routes = route.routes().unwrap();
+        let subnet = Block { address: Ipv4Addr::new(10, 0, 0, 0), prefix: 24 };
+        assert!(routes.iter().any(|r| r.table == 254 && r.destination == subnet), "{routes:?}");
+
+        setns(&there, CloneFlags::CLONE_NEWNET).unwrap();
+        let mut inside = RouteSocket::open().unwrap();
+        let peer = inside.link("eth0").unwrap().unwrap();
+        assert_eq!((peer.mac, peer.up), (Some(MAC), false));
+        let mut batch = Batch::new();
+        batch.set_loopback_up();
+        batch.ensure_address(peer.index, Block { address: Ipv4Addr::new(10, 0, 0, 2), prefix: 24 });
+        batch.set_up(LinkRef::Index(peer.index));
+        batch.add_default_route(peer.index, gateway.address);
+        inside.apply(batch).unwrap();
+        let routes = inside.routes().unwrap();
+        assert!(routes.iter().any(|r| r.destination.prefix == 0 && r.link == Some(peer.index)));
+        assert!(inside.link("lo").unwrap().unwrap().up);
+        let inet6 = std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap_or_default();
+        assert!(!inet6.contains("eth0"), "no link-local address is wanted: {inet6}");
+
+        setns(&here, CloneFlags::CLONE_NEWNET).unwrap();
+        let inet6 = std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap_or_default();
+        assert!(!inet6.contains("wh"), "no link-local address is wanted: {inet6}");
+        let mut batch = Batch::new();
+        batch.delete_link("whtest0");
+        batch.delete_link("whtest0");
+        batch.delete_link("wh-test");
+        route.apply(batch).unwrap();
+        let names: Vec<String> = route.links().unwrap().into_iter().map(|link| link.name).collect();
+        assert!(!names.iter().any(|name| name.starts_with("wh")), "{names:?}");
+    });
+}
+
+#[test]
+fn a_refusal_names_the_operation_and_carries_the_kernels_sentence() {
+    in_namespace(|_| {
+        let mut route = RouteSocket::open().unwrap();
+        let mut batch = Batch::new();
+        batch.add_default_route(1, Ipv4Addr::new(10, 0, 0, 1));
+        batch.get_link("lo");
+        let error = route.apply(batch).unwrap_err();
+        assert!(error.to_string().starts_with("add the default route through 10.0.0.1: "));
+        assert_ne!(error.to_string().matches(": ").count(), 1, "{error}");
+        // The answers that were still due don't confuse the next request.
+        assert_eq!(route.link("lo").unwrap().unwrap().index, 1);
+    });
+}
+
+#[test]
+fn a_kernel_without_nf_tables_is_told_so() {
+    let error = super::Error::new("create firewall table wharf", Errno::OPNOTSUPP, None);
+    let text = super::nftables::missing(error).to_string();
+    assert!(text.contains("this kernel has no nf_tables"), "{text}");
+    let other = super::Error::new("create firewall table wharf", Errno::PERM, None);
+    assert_eq!(super::nftables::missing(other.clone()), other);
+}
+
+fn table(name: &str) -> Transaction {
+    let mut transaction = Transaction::new(None);
+    transaction.create_table(name, "rules 1");
+    transaction.create_set(name, LinkNameSet { name: "one", names: 1 });
+    transaction.create_set(name, LinkNameSet { name: "two", names: 2 });
+    let chain = Chain { name: "out", kind: "nat", hook: Hook::PostRouting, priority: 100 };
+    transaction.create_chain(name, &chain);
+    let chain = Chain { name: "through", kind: "filter", hook: Hook::Forward, priority: 0 };
+    transaction.create_chain(name, &chain);
+    let input = Expression::Meta { key: MetaKey::InputName, register: 1 };
+    let output = Expression::Meta { key: MetaKey::OutputName, register: 1 };
+    let second = Expression::Meta { key: MetaKey::OutputName, register: 2 };
+    let lookup = |set, inverted| Expression::Lookup { set, register: 1, inverted };
+    transaction.append_rule(
+        name,
+        "out",
+        &[input, lookup("one", false), output, lookup("one", true), Expression::Masquerade],
+    );
+    transaction.append_rule(
+        name,
+        "through",
+        &[
+            Expression::ConnectionState(Expression::ESTABLISHED | Expression::RELATED),
+            Expression::Verdict(Verdict::Accept),
+        ],
+    );
+    transaction.append_rule(
+        name,
+        "through",
+        &[input, second, lookup("two", false), Expression::Verdict(Verdict::Drop)],
+    );
+    transaction.ensure_element(name, "one", &["wharf0"]);
+    transaction.ensure_element(name, "two", &["wharf0", "wh-123456789012"]);
+    transaction
+}
+
+#[test]
+fn a_transaction_makes_a_table_that_nft_understands() {
+    in_namespace(|_| {
+        let mut nft = NftSocket::open().unwrap();
+        let before = nft.generation().unwrap();
+        assert_eq!(nft.look_up("whtest", "one", &["wharf0"]).unwrap(), (None, false));
+        assert_eq!(nft.elements("whtest", "one").unwrap(), Vec::<String>::new());
+        nft.commit(table("whtest")).unwrap();
+        let found = nft.look_up("whtest", "two", &["wharf0", "wh-123456789012"]).unwrap();
+        assert_eq!(found, (Some("rules 1".to_owned()), true));
+        let found = nft.look_up("whtest", "two", &["wharf0", "wharf0"]).unwrap();
+        assert_eq!(found, (Some("rules 1".to_owned()), false));
+        assert_eq!(nft.elements("whtest", "one").unwrap(), ["wharf0"]);
+
+        // Exactly one of two creators wins, and the loser changes nothing.
+        let error = nft.commit(table("whtest")).unwrap_err();
+        assert_eq!(error.errno(), Errno::EXIST, "{error}");
+        let mut stale = Transaction::new(Some(before));
+        stale.delete_table("whtest");
+        assert_eq!(nft.commit(stale).unwrap_err().errno(), Errno::RESTART);
+
+        let chains = nft.base_chains().unwrap();
+        assert!(chains.iter().any(|c| c.table == "whtest" && c.hook == 2 && !c.drops));
+
+        let listed = std::process::Command::new("nft").args(["list", "ruleset"]).output();
+        if let Ok(listed) = listed {
+            let text = String::from_utf8(listed.stdout).unwrap();
+            for line in [
+                "comment \"rules 1\"",
+                "iifname @one oifname != @one masquerade",
+                "ct state established,related accept",
+                "iifname . oifname @two drop",
+                "elements = { \"wharf0\" . \"wh-123456789012\" }",
+                "type nat hook postrouting priority srcnat; policy accept;",
+            ] {
+                assert!(text.contains(line), "{line} is not in:\n{text}");
+            }
+        }
+
+        let mut transaction = Transaction::new(Some(nft.generation().unwrap()));
+        transaction.delete_element("whtest", "one", &["wharf0"]);
+        nft.commit(transaction).unwrap();
+        assert!(nft.elements("whtest", "one").unwrap().is_empty());
+        let mut transaction = Transaction::new(None);
+        transaction.delete_table("whtest");
+        nft.commit(transaction).unwrap();
+        assert_eq!(nft.look_up("whtest", "one", &["wharf0"]).unwrap(), (None, false));
+    });
+}

@@ -1,0 +1,127 @@
+//! What can lie over the screen: menus, questions, pages.
+
+use wharf_model::Command;
+
+use super::Pending;
+use super::input::Input;
+use crate::keymap::Action;
+
+/// Something over the screen.
+#[derive(Clone, Debug)]
+pub enum Overlay {
+    /// The keys.
+    Help {
+        /// Lines scrolled away.
+        scroll: usize,
+    },
+    /// Past failures.
+    Errors {
+        /// Lines scrolled away.
+        scroll: usize,
+    },
+    /// A choice.
+    Menu(Menu),
+    /// A question before something is lost.
+    Confirm(Confirm),
+    /// A question for a text.
+    Prompt(Prompt),
+    /// All actions by name.
+    Palette(Palette),
+}
+
+/// A choice from a list.
+#[derive(Clone, Debug)]
+pub struct Menu {
+    /// What it is about.
+    pub title: String,
+    /// What can be chosen.
+    pub items: Vec<Item>,
+    /// Which is selected.
+    pub at: usize,
+}
+
+/// An entry of a menu.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The key that does the same, or empty.
+    pub key: String,
+    /// What it does.
+    pub text: String,
+    /// What is done when it is chosen.
+    pub choice: Choice,
+}
+
+/// What a menu entry does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// An action of the keymap.
+    Action(Action),
+    /// A signal to the selected container.
+    Signal(&'static str),
+    /// An action on all marked containers.
+    Bulk(Action),
+}
+
+/// A question before something is lost. What it would do is fixed when it opens: a list that
+/// changes under it can't make it hit anything else.
+#[derive(Clone, Debug)]
+pub struct Confirm {
+    /// The question.
+    pub title: String,
+    /// What will be lost, and what will be kept.
+    pub body: Vec<String>,
+    /// What the button says.
+    pub verb: &'static str,
+    /// Whether that button is chosen instead of Cancel.
+    pub consent: Consent,
+    /// Lines scrolled away.
+    pub scroll: usize,
+    /// What is done then.
+    pub commands: Vec<(Pending, Command)>,
+}
+
+/// Which button is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consent {
+    /// Leave everything as it is.
+    #[default]
+    Cancel,
+    /// Do it.
+    Yes,
+}
+
+/// A question for a text.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    /// The question.
+    pub title: String,
+    /// What is typed.
+    pub input: Input,
+    /// Why it can't be taken as it is.
+    pub error: Option<String>,
+    /// What it is for.
+    pub purpose: PromptFor,
+}
+
+/// What a text is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PromptFor {
+    /// One more name for this image.
+    Tag {
+        /// The image's name or id.
+        image: String,
+    },
+    /// The file to save the log to.
+    SaveLog,
+}
+
+/// All actions by name.
+#[derive(Clone, Debug, Default)]
+pub struct Palette {
+    /// What is typed.
+    pub input: Input,
+    /// The actions that match: key, name and action, best first.
+    pub found: Vec<(String, String, Action)>,
+    /// Which is selected.
+    pub at: usize,
+}

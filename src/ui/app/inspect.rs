@@ -1,0 +1,93 @@
+//! The inspect tab: a document as a tree.
+
+use wharf_inspect::Tree;
+use wharf_inspect::secret::redact_document;
+
+use super::list::Cursor;
+use crate::message::ScreenTag;
+
+/// The inspect tab of both screens.
+#[derive(Debug, Default)]
+pub struct TreePane {
+    /// What the tree is of, or was asked for.
+    pub tag: Option<ScreenTag>,
+    /// The tree, or why there is none.
+    pub tree: Option<Result<Tree, String>>,
+    /// The selected row.
+    pub cursor: Cursor,
+    /// What is searched for.
+    pub pattern: String,
+    /// How many rows hold it.
+    pub hits: usize,
+    /// Whether an answer is awaited.
+    pub waiting: bool,
+    /// Whether values that look like secrets are shown.
+    pub secrets: bool,
+    /// The document as it came.
+    raw: Option<serde_json::Value>,
+    /// Whether it holds anything that looks like a secret.
+    has_secrets: bool,
+}
+
+impl TreePane {
+    /// Returns the tree, if there is one.
+    pub fn tree(&self) -> Option<&Tree> {
+        self.tree.as_ref().and_then(|t| t.as_ref().ok())
+    }
+
+    /// Returns the tree to change it.
+    pub fn tree_mut(&mut self) -> Option<&mut Tree> {
+        self.tree.as_mut().and_then(|t| t.as_mut().ok())
+    }
+
+    /// Returns how many rows can be seen.
+    pub fn len(&self) -> usize {
+        self.tree().map_or(0, |t| t.rows().len())
+    }
+
+    /// Returns whether nothing can be seen.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes an answer. A newer document of the same object keeps what is unfolded.
+    pub fn take(&mut self, tag: &ScreenTag, result: Result<serde_json::Value, String>) {
+        if self.tag.as_ref() != Some(tag) {
+            return;
+        }
+        self.waiting = false;
+        match result {
+            Ok(document) => {
+                self.has_secrets = redact_document(document.clone()) != document;
+                self.raw = Some(document);
+                self.show();
+            }
+            Err(e) => self.tree = Some(Err(wharf_logs::sanitize_line(&e).into_owned())),
+        }
+    }
+
+    /// Returns whether anything looks like a secret.
+    pub fn has_secrets(&self) -> bool {
+        self.has_secrets
+    }
+
+    /// Returns whether something is hidden.
+    pub fn hides_secrets(&self) -> bool {
+        self.has_secrets && !self.secrets
+    }
+
+    /// Shows or hides what looks like a secret.
+    pub fn toggle_secrets(&mut self) {
+        self.secrets = !self.secrets;
+        self.show();
+    }
+
+    fn show(&mut self) {
+        let Some(raw) = &self.raw else { return };
+        let document = if self.secrets { raw.clone() } else { redact_document(raw.clone()) };
+        match self.tree_mut() {
+            Some(tree) => tree.update(document),
+            None => self.tree = Some(Ok(Tree::new(document, 1))),
+        }
+    }
+}

@@ -1,0 +1,547 @@
+//! All that the dashboard knows. [`update()`](crate::update()) is the only one that changes it.
+
+mod containers;
+mod dialog;
+mod images;
+mod input;
+mod inspect;
+mod list;
+mod logs;
+mod metrics;
+mod since;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use chrono::{DateTime, Utc};
+use wharf_model::{ContainerId, EngineInfo, TopTable};
+
+use crate::keymap::{Action, Context, Keymap};
+use crate::options::Options;
+use crate::theme::Theme;
+
+pub use containers::{Column, Containers, Row};
+pub use dialog::{Choice, Confirm, Consent, Item, Menu, Overlay, Palette, Prompt, PromptFor};
+pub use images::{ImageColumn, ImageRow, Images};
+pub use input::Input;
+pub use inspect::TreePane;
+pub use list::Cursor;
+pub(crate) use logs::BATCH;
+pub use logs::LogPane;
+pub(crate) use metrics::PACES;
+pub use metrics::{Metrics, Window};
+
+/// A screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Screen {
+    /// The containers.
+    #[default]
+    Containers,
+    /// The images.
+    Images,
+}
+
+impl Screen {
+    /// All screens, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Containers, Self::Images];
+
+    /// Returns its name.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Containers => "Containers",
+            Self::Images => "Images",
+        }
+    }
+
+    /// Returns the tabs beside its list.
+    pub fn tabs(self) -> &'static [Tab] {
+        match self {
+            Self::Containers => &[Tab::Stats, Tab::Logs, Tab::Inspect, Tab::Top],
+            Self::Images => &[Tab::Layers, Tab::Inspect],
+        }
+    }
+}
+
+/// What is shown of the selected object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tab {
+    /// Charts.
+    Stats,
+    /// The log.
+    Logs,
+    /// The document.
+    Inspect,
+    /// The processes.
+    Top,
+    /// The steps of an image.
+    Layers,
+}
+
+impl Tab {
+    /// Returns its name.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Stats => "Stats",
+            Self::Logs => "Logs",
+            Self::Inspect => "Inspect",
+            Self::Top => "Top",
+            Self::Layers => "Layers",
+        }
+    }
+}
+
+/// Who gets the keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Focus {
+    /// The list.
+    List,
+    /// The tab.
+    Detail,
+}
+
+/// How list and tab share the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zoom {
+    /// The list alone.
+    List,
+    /// Both.
+    Split,
+    /// The tab alone.
+    Detail,
+}
+
+/// How soon the screen has to be drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Redraw {
+    /// Nothing has changed.
+    No,
+    /// Numbers have changed: when the byte budget allows.
+    Soon,
+    /// Something moves: a few times a second.
+    Lively,
+    /// The user waits for it.
+    Now,
+}
+
+/// The line of a filter or a search while it is typed.
+#[derive(Clone, Debug)]
+pub struct LineEdit {
+    /// What is typed.
+    pub input: Input,
+    /// What was there before.
+    pub before: String,
+    /// What it is for.
+    pub purpose: LineFor,
+}
+
+/// What a typed line is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineFor {
+    /// The filter of the list.
+    Filter,
+    /// A search in the log.
+    LogSearch,
+    /// A search in the document.
+    TreeSearch,
+}
+
+/// The connection to the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// No answer yet.
+    Connecting,
+    /// It answers.
+    Up,
+    /// It doesn't, for this reason.
+    Lost(String),
+}
+
+/// A line for the footer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What it says.
+    pub text: String,
+    /// Whether it tells of a failure.
+    pub is_error: bool,
+    /// When it appeared.
+    pub at: DateTime<Utc>,
+}
+
+/// A failure that can be read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What was to be done: `stop web-1`.
+    pub what: String,
+    /// The engine's sentence.
+    pub text: String,
+}
+
+/// A command that hasn't ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The container it changes, if it is one.
+    pub container: Option<ContainerId>,
+    /// The image it changes, if it is one.
+    pub image: Option<String>,
+    /// What happens to it: `stopping`.
+    pub doing: &'static str,
+    /// What was asked: `stop web-1`.
+    pub what: String,
+}
+
+/// The processes of a container.
+#[derive(Clone, Debug, Default)]
+pub struct TopPane {
+    /// Whose.
+    pub id: Option<ContainerId>,
+    /// The table, made safe, or why there is none.
+    pub table: Option<Result<TopTable, String>>,
+    /// The selected process.
+    pub cursor: Cursor,
+    /// Whether an answer is awaited.
+    pub waiting: bool,
+    /// When it was last asked for.
+    pub asked: DateTime<Utc>,
+}
+
+/// How many past failures are kept.
+const PROBLEMS: usize = 50;
+
+/// All that the dashboard knows.
+#[derive(Debug)]
+pub struct App {
+    /// What the caller chose.
+    pub options: Options,
+    /// The keys in force.
+    pub keymap: Keymap,
+    /// Colours and letters.
+    pub theme: Theme,
+    /// The terminal: columns, rows.
+    pub size: (u16, u16),
+    /// The time as of the last tick.
+    pub now: DateTime<Utc>,
+    /// Ticks so far, for things that turn.
+    pub turn: usize,
+    /// What is shown.
+    pub screen: Screen,
+    /// Who gets the keys.
+    pub focus: Focus,
+    /// How the room is shared.
+    pub zoom: Zoom,
+    /// The tab of each screen, in the order of the screens.
+    pub tabs: [Tab; 2],
+    /// The connection.
+    pub link: Link,
+    /// Since when the engine that once answered doesn't: what is shown is as it was then.
+    pub lost_since: Option<DateTime<Utc>>,
+    /// About the engine.
+    pub info: Option<EngineInfo>,
+    /// The container screen.
+    pub containers: Containers,
+    /// The image screen.
+    pub images: Images,
+    /// Measured values.
+    pub metrics: Metrics,
+    /// Which of the charts' windows is shown, the shortest first.
+    pub window: usize,
+    /// The log tab.
+    pub logs: LogPane,
+    /// The inspect tab of both screens.
+    pub inspect: TreePane,
+    /// The process tab.
+    pub top: TopPane,
+    /// Dialogs, the topmost last.
+    pub overlays: Vec<Overlay>,
+    /// The line being typed.
+    pub line: Option<LineEdit>,
+    /// What the footer says.
+    pub notice: Option<Notice>,
+    /// Past failures, newest last.
+    pub problems: VecDeque<Problem>,
+    /// Commands that haven't ended.
+    pub pending: BTreeMap<u64, Pending>,
+    /// The number of the next command or log.
+    pub next_number: u64,
+    /// Whether the mouse is ours.
+    pub mouse: bool,
+    /// Whether a container list was asked for and hasn't come, and whether it is already stale.
+    pub listing: Fetch,
+    /// The same for images.
+    pub image_listing: Fetch,
+    /// How soon to draw.
+    pub redraw: Redraw,
+}
+
+/// A question whose answer may be out of date before it comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fetch {
+    /// Not asked.
+    #[default]
+    Idle,
+    /// Asked.
+    Asked,
+    /// Asked, and things have changed since: ask again.
+    Stale,
+}
+
+impl Fetch {
+    /// Notes that a fresh answer is wanted; returns whether to ask now.
+    pub fn want(&mut self) -> bool {
+        let ask = *self == Self::Idle;
+        *self = if ask { Self::Asked } else { Self::Stale };
+        ask
+    }
+
+    /// Notes an answer; returns whether to ask again.
+    pub fn answered(&mut self) -> bool {
+        let again = *self == Self::Stale;
+        *self = if again { Self::Asked } else { Self::Idle };
+        again
+    }
+}
+
+impl App {
+    /// Returns the dashboard as it is before anything is known.
+    pub fn new(options: Options, size: (u16, u16), now: DateTime<Utc>) -> Self {
+        Self {
+            keymap: Keymap::new(options.read_only),
+            theme: Theme::new(options.look),
+            size,
+            now,
+            turn: 0,
+            screen: options.screen,
+            focus: Focus::List,
+            zoom: Zoom::Split,
+            tabs: [Tab::Stats, Tab::Layers],
+            link: Link::Connecting,
+            lost_since: None,
+            info: None,
+            containers: Containers::default(),
+            images: Images::default(),
+            metrics: Metrics::new(),
+            window: 0,
+            logs: LogPane::default(),
+            inspect: TreePane::default(),
+            top: TopPane::default(),
+            overlays: Vec::new(),
+            line: None,
+            notice: None,
+            problems: VecDeque::new(),
+            pending: BTreeMap::new(),
+            next_number: 1,
+            mouse: options.mouse,
+            listing: Fetch::Idle,
+            image_listing: Fetch::Idle,
+            redraw: Redraw::Now,
+            options,
+        }
+    }
+
+    /// Notes that the engine answers.
+    pub fn found(&mut self) {
+        self.link = Link::Up;
+        self.lost_since = None;
+    }
+
+    /// Notes that the engine doesn't answer.
+    pub fn lost(&mut self, why: String) {
+        if self.link == Link::Up {
+            self.lost_since = Some(self.now);
+        }
+        if self.link != Link::Lost(why.clone()) {
+            self.link = Link::Lost(why);
+            self.draw(Redraw::Now);
+        }
+    }
+
+    /// Returns the time that what is shown is true of.
+    pub fn as_of(&self) -> DateTime<Utc> {
+        self.lost_since.unwrap_or(self.now)
+    }
+
+    /// Returns how many seconds a column of a chart has.
+    pub fn pace(&self) -> u64 {
+        PACES[self.window.min(PACES.len() - 1)]
+    }
+
+    /// Shows a longer or shorter time in the charts, as far as there is one.
+    pub fn turn_window(&mut self, by: isize) {
+        let to = self.window.saturating_add_signed(by).min(PACES.len() - 1);
+        let same = to == self.window;
+        self.window = to;
+        self.draw(Redraw::Now);
+        self.tell(match (self.pace(), same, by > 0) {
+            (_, true, true) => "this is the longest time the charts can show".to_owned(),
+            (_, true, false) => "this is the shortest time the charts can show".to_owned(),
+            (1, ..) => "charts: one dot is a second".to_owned(),
+            (pace @ 2..60, ..) => format!("charts: one dot is {pace} seconds"),
+            (pace, ..) => format!("charts: one dot is {} minutes", pace / 60),
+        });
+    }
+
+    /// Returns the tab that is shown on this screen.
+    pub fn tab(&self) -> Tab {
+        match self.screen {
+            Screen::Containers => self.tabs[0],
+            Screen::Images => self.tabs[1],
+        }
+    }
+
+    /// Sets the tab of this screen.
+    pub fn set_tab(&mut self, tab: Tab) {
+        let at = usize::from(self.screen == Screen::Images);
+        if self.screen.tabs().contains(&tab) {
+            self.tabs[at] = tab;
+        }
+    }
+
+    /// Returns the contexts in force, the first of which that knows a key has it.
+    pub fn contexts(&self) -> &'static [Context] {
+        use Context as C;
+        if self.line.is_some() {
+            return &[C::Line, C::Always];
+        }
+        match self.overlays.last() {
+            Some(Overlay::Menu(_)) => return &[C::Menu, C::Always],
+            Some(Overlay::Confirm(_)) => return &[C::Confirm, C::Always],
+            Some(Overlay::Prompt(_)) => return &[C::Prompt, C::Always],
+            Some(Overlay::Palette(_)) => return &[C::Palette, C::Always],
+            Some(Overlay::Help { .. } | Overlay::Errors { .. }) => return &[C::Reader, C::Always],
+            None => {}
+        }
+        self.main_contexts()
+    }
+
+    /// Returns the contexts below all dialogs: those that the help and the palette are about.
+    pub fn main_contexts(&self) -> &'static [Context] {
+        use Context as C;
+        match (self.screen, self.focus, self.tab()) {
+            (Screen::Containers, Focus::List, _) => &[C::Containers, C::Move, C::Global, C::Always],
+            (Screen::Images, Focus::List, _) => &[C::Images, C::Move, C::Global, C::Always],
+            (_, Focus::Detail, Tab::Logs) => {
+                &[C::Logs, C::Detail, C::Tabs, C::Move, C::Global, C::Always]
+            }
+            (Screen::Containers, Focus::Detail, Tab::Inspect) => {
+                &[C::Inspect, C::Detail, C::Tabs, C::Move, C::Global, C::Always]
+            }
+            (Screen::Images, Focus::Detail, Tab::Inspect) => {
+                &[C::Inspect, C::Detail, C::Move, C::Global, C::Always]
+            }
+            (Screen::Containers, Focus::Detail, _) => {
+                &[C::Detail, C::Containers, C::Move, C::Global, C::Always]
+            }
+            (Screen::Images, Focus::Detail, _) => {
+                &[C::Detail, C::Images, C::Move, C::Global, C::Always]
+            }
+        }
+    }
+
+    /// Returns the selected container.
+    pub fn selected(&self) -> Option<&Row> {
+        self.containers.selected()
+    }
+
+    /// Returns whether something on the screen turns while time goes on.
+    pub fn is_animated(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Returns what is happening to a container.
+    pub fn pending_on(&self, id: &ContainerId) -> Option<&Pending> {
+        self.pending.values().find(|p| p.container.as_ref() == Some(id))
+    }
+
+    /// Asks for a redraw at least this soon.
+    pub fn draw(&mut self, redraw: Redraw) {
+        self.redraw = self.redraw.max(redraw);
+    }
+
+    /// Returns a fresh number for a command or a log.
+    pub fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    /// Tells the user something.
+    pub fn tell(&mut self, text: impl Into<String>) {
+        self.notice = Some(Notice { text: text.into(), is_error: false, at: self.now });
+        self.draw(Redraw::Now);
+    }
+
+    /// Tells the user of a failure and keeps it.
+    pub fn fail(&mut self, what: impl Into<String>, text: impl Into<String>) {
+        let (what, text) = (what.into(), wharf_logs::sanitize_line(&text.into()).into_owned());
+        let line = if text.contains(&what) { text.clone() } else { format!("{what}: {text}") };
+        self.notice = Some(Notice { text: line, is_error: true, at: self.now });
+        if self.problems.len() == PROBLEMS {
+            self.problems.pop_front();
+        }
+        self.problems.push_back(Problem { at: self.now, what, text });
+        self.draw(Redraw::Now);
+    }
+
+    /// Returns whether an action makes sense for a container now; if not, why.
+    ///
+    /// # Errors
+    /// The reason, for people.
+    pub fn can_on(&self, row: &Row, action: Action) -> Result<(), String> {
+        containers::can(row, action, self.pending_on(&row.summary.id))
+    }
+
+    /// Returns whether an action can be taken now; if not, why.
+    ///
+    /// # Errors
+    /// The reason, for people.
+    pub fn can(&self, action: Action) -> Result<(), String> {
+        if self.options.read_only && action.changes() {
+            return Err("this dashboard is read-only".to_owned());
+        }
+        match action {
+            Action::Start
+            | Action::Stop
+            | Action::Restart
+            | Action::PauseResume
+            | Action::Kill
+            | Action::Remove => match self.selected() {
+                None => Err("no container is selected".to_owned()),
+                Some(row) => self.can_on(row, action),
+            },
+            Action::Bulk if self.containers.marked.is_empty() => {
+                Err("nothing is marked: Space marks".to_owned())
+            }
+            Action::ShowLogs | Action::ShowStats | Action::ShowTop
+                if self.screen != Screen::Containers =>
+            {
+                Err("only containers have it".to_owned())
+            }
+            Action::CopyName | Action::CopyId | Action::ShowInspect => match self.screen {
+                Screen::Containers if self.selected().is_none() => {
+                    Err("no container is selected".to_owned())
+                }
+                Screen::Images if self.images.selected().is_none() => {
+                    Err("no image is selected".to_owned())
+                }
+                _ => Ok(()),
+            },
+            Action::TagImage | Action::RemoveImage if self.images.selected().is_none() => {
+                Err("no image is selected".to_owned())
+            }
+            Action::OnlyMatching | Action::NextMatch | Action::PreviousMatch
+                if self.tab() == Tab::Logs && self.logs.pattern.is_empty() =>
+            {
+                Err("nothing is searched for: / searches".to_owned())
+            }
+            Action::NextMatch | Action::PreviousMatch
+                if self.tab() == Tab::Inspect && self.inspect.pattern.is_empty() =>
+            {
+                Err("nothing is searched for: / searches".to_owned())
+            }
+            Action::Secrets if !self.inspect.has_secrets() => {
+                Err("nothing in it looks like a secret".to_owned())
+            }
+            Action::SaveLog if self.logs.id.is_none() => Err("no log is open".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,487 @@
+//! The one table of keys. Key handling, the help overlay, the action menus, the palette and the
+//! footer hints are all made from it, so that none of them can promise what another doesn't keep.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+/// Where a binding is in force. What is on screen makes a stack of contexts, the first of which
+/// that knows a key has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Context {
+    /// Everywhere, even while a text is typed.
+    Always,
+    /// Wherever no dialog is open.
+    Global,
+    /// Moving in a list or a text.
+    Move,
+    /// The container list.
+    Containers,
+    /// The tabs beside a list, when one of them has the focus.
+    Detail,
+    /// The tabs of a container whose own keys leave room for the names of the others.
+    Tabs,
+    /// The log tab.
+    Logs,
+    /// An inspect tab.
+    Inspect,
+    /// The image list.
+    Images,
+    /// A line being typed: a filter or a search.
+    Line,
+    /// A dialog that asks for a text.
+    Prompt,
+    /// The palette.
+    Palette,
+    /// A menu.
+    Menu,
+    /// A dialog that asks for consent.
+    Confirm,
+    /// A page to read: the help or the errors.
+    Reader,
+}
+
+impl Context {
+    /// Returns the heading of its keys in the help.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Always | Self::Global => "Anywhere",
+            Self::Move => "Move",
+            Self::Containers => "Containers",
+            Self::Detail | Self::Tabs => "Tabs",
+            Self::Logs => "Logs",
+            Self::Inspect => "Inspect",
+            Self::Images => "Images",
+            Self::Line | Self::Prompt => "While typing",
+            Self::Palette => "Palette",
+            Self::Menu => "Menu",
+            Self::Confirm => "Dialog",
+            Self::Reader => "Page",
+        }
+    }
+}
+
+/// What a key, a menu entry or a palette entry does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the table describes each of them to the user")]
+pub enum Action {
+    Quit,
+    Suspend,
+    Redraw,
+    Help,
+    Palette,
+    Menu,
+    Back,
+    ShowErrors,
+    ToggleMouse,
+    ScreenContainers,
+    ScreenImages,
+    NextScreen,
+    PreviousScreen,
+    ZoomIn,
+    ZoomOut,
+    Down,
+    Up,
+    First,
+    Last,
+    HalfDown,
+    HalfUp,
+    PageDown,
+    PageUp,
+    NextTab,
+    PreviousTab,
+    Filter,
+    Mark,
+    Bulk,
+    Sort,
+    ReverseSort,
+    CopyName,
+    CopyId,
+    ShowAll,
+    ShowStats,
+    ShowLogs,
+    ShowInspect,
+    LongerWindow,
+    ShorterWindow,
+    ShowTop,
+    ShowLayers,
+    Start,
+    Stop,
+    Restart,
+    PauseResume,
+    Kill,
+    Remove,
+    TagImage,
+    RemoveImage,
+    Search,
+    NextMatch,
+    PreviousMatch,
+    OnlyMatching,
+    Follow,
+    Wrap,
+    Timestamps,
+    ScrollLeft,
+    ScrollRight,
+    SaveLog,
+    Fold,
+    FoldIn,
+    FoldOut,
+    FoldAll,
+    CopyValue,
+    CopyPath,
+    Secrets,
+    Accept,
+    Cancel,
+    NextChoice,
+    PreviousChoice,
+    Complete,
+    AnswerYes,
+    AnswerNo,
+    EraseLine,
+    EraseWord,
+}
+
+impl Action {
+    /// Returns whether it changes anything outside the dashboard; `--read-only` takes these away.
+    pub fn changes(self) -> bool {
+        matches!(
+            self,
+            Self::Start
+                | Self::Stop
+                | Self::Restart
+                | Self::PauseResume
+                | Self::Kill
+                | Self::Remove
+                | Self::TagImage
+                | Self::RemoveImage
+                | Self::Bulk
+        )
+    }
+
+    /// Returns whether it acts on the selected object, which makes it an entry of the menu.
+    pub fn is_on_object(self) -> bool {
+        matches!(
+            self,
+            Self::CopyName
+                | Self::CopyId
+                | Self::ShowStats
+                | Self::ShowLogs
+                | Self::ShowInspect
+                | Self::ShowTop
+                | Self::ShowLayers
+                | Self::Start
+                | Self::Stop
+                | Self::Restart
+                | Self::PauseResume
+                | Self::Kill
+                | Self::Remove
+                | Self::Bulk
+                | Self::TagImage
+                | Self::RemoveImage
+                | Self::OnlyMatching
+                | Self::Follow
+                | Self::Wrap
+                | Self::Timestamps
+                | Self::SaveLog
+                | Self::Fold
+                | Self::FoldAll
+                | Self::CopyValue
+                | Self::CopyPath
+                | Self::Secrets
+                | Self::Search
+        )
+    }
+}
+
+/// A key with its modifiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Which key.
+    pub code: KeyCode,
+    /// With which of control, alt and shift; shift is left out for characters.
+    pub modifiers: KeyModifiers,
+}
+
+impl Key {
+    const fn char(c: char) -> Self {
+        Self { code: KeyCode::Char(c), modifiers: KeyModifiers::NONE }
+    }
+
+    const fn ctrl(c: char) -> Self {
+        Self { code: KeyCode::Char(c), modifiers: KeyModifiers::CONTROL }
+    }
+
+    const fn code(code: KeyCode) -> Self {
+        Self { code, modifiers: KeyModifiers::NONE }
+    }
+
+    /// Returns the key of an event, with the modifiers that tell keys apart.
+    pub fn of(event: &KeyEvent) -> Self {
+        let mut modifiers =
+            event.modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SHIFT);
+        if matches!(event.code, KeyCode::Char(_) | KeyCode::BackTab) {
+            modifiers.remove(KeyModifiers::SHIFT);
+        }
+        Self { code: event.code, modifiers }
+    }
+
+    /// Returns its name as the help shows it: `Ctrl-d`, `PgUp`, `Space`.
+    pub fn name(self) -> String {
+        let base = match self.code {
+            KeyCode::Char(' ') => "Space".to_owned(),
+            KeyCode::Char(c) => c.to_string(),
+            KeyCode::Up => "Up".to_owned(),
+            KeyCode::Down => "Down".to_owned(),
+            KeyCode::Left => "Left".to_owned(),
+            KeyCode::Right => "Right".to_owned(),
+            KeyCode::PageUp => "PgUp".to_owned(),
+            KeyCode::PageDown => "PgDn".to_owned(),
+            KeyCode::Home => "Home".to_owned(),
+            KeyCode::End => "End".to_owned(),
+            KeyCode::Delete => "Del".to_owned(),
+            KeyCode::BackTab => "Shift-Tab".to_owned(),
+            KeyCode::Tab => "Tab".to_owned(),
+            KeyCode::Enter => "Enter".to_owned(),
+            KeyCode::Esc => "Esc".to_owned(),
+            other => other.to_string(),
+        };
+        if self.modifiers.contains(KeyModifiers::CONTROL) { format!("Ctrl-{base}") } else { base }
+    }
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Binding {
+    /// Where it is in force.
+    pub context: Context,
+    /// Its keys, the one to show in menus first.
+    pub keys: &'static [Key],
+    /// What it does.
+    pub action: Action,
+    /// A short word for the footer; empty keeps it out of there.
+    pub hint: &'static str,
+    /// What it does, for people.
+    pub text: &'static str,
+}
+
+macro_rules! bindings {
+    ($($context:ident: $([$($key:expr),+] $action:ident $hint:literal $text:literal;)+)+) => {
+        &[$($(Binding {
+            context: Context::$context,
+            keys: &[$($key),+],
+            action: Action::$action,
+            hint: $hint,
+            text: $text,
+        }),+),+]
+    };
+}
+
+use self::Key as K;
+use KeyCode::{BackTab, Delete, End, Enter, Esc, Home, Left, PageDown, PageUp, Right, Tab};
+
+/// Every key there is.
+pub const KEYMAP: &[Binding] = bindings! {
+    Always:
+        [K::ctrl('c')] Quit "" "quit at once";
+    Containers:
+        [K::char('s')] Stop "stop" "stop the container";
+        [K::char('S')] Start "start" "start the container";
+        [K::char('r')] Restart "restart" "restart the container";
+        [K::char('p')] PauseResume "pause" "pause or resume the container";
+        [K::char('K')] Kill "kill" "send a signal to the container";
+        [K::char('d'), K::code(Delete)] Remove "remove" "remove the container";
+        [K::char('l')] ShowLogs "logs" "show its log";
+        [K::char('i')] ShowInspect "inspect" "inspect it";
+        [K::char('t')] ShowTop "top" "show its processes";
+        [K::char('c')] ShowStats "" "show its charts";
+        [K::char('>')] LongerWindow "" "charts of a longer time";
+        [K::char('<')] ShorterWindow "" "charts of a shorter time";
+        [K::char('/')] Filter "filter" "filter the list";
+        [K::char(' ')] Mark "" "mark or unmark, for bulk actions";
+        [K::char('b')] Bulk "bulk" "act on all marked containers";
+        [K::char('a')] ShowAll "" "show all containers, or only the running ones";
+        [K::char('o')] Sort "sort" "sort by the next column";
+        [K::char('O')] ReverseSort "" "reverse the order";
+        [K::char('y')] CopyName "" "copy its name";
+        [K::char('Y')] CopyId "" "copy its id";
+        [K::char('h')] PreviousTab "" "previous tab";
+    Images:
+        [K::char('i')] ShowInspect "inspect" "inspect it";
+        [K::char('l')] ShowLayers "layers" "show its layers";
+        [K::char('t')] TagImage "tag" "give the image one more name";
+        [K::char('d'), K::code(Delete)] RemoveImage "remove" "remove the name, and the image with its last";
+        [K::char('/')] Filter "filter" "filter the list";
+        [K::char('o')] Sort "sort" "sort by the next column";
+        [K::char('O')] ReverseSort "" "reverse the order";
+        [K::char('y')] CopyName "" "copy its name";
+        [K::char('Y')] CopyId "" "copy its id";
+        [K::char('h')] PreviousTab "" "previous tab";
+    Logs:
+        [K::char('/')] Search "search" "search with a regular expression";
+        [K::char('n')] NextMatch "" "next match";
+        [K::char('N')] PreviousMatch "" "previous match";
+        [K::char('F')] OnlyMatching "only" "show only matching lines, or all";
+        [K::char('f')] Follow "follow" "follow new lines";
+        [K::char('w')] Wrap "wrap" "wrap long lines";
+        [K::char('t')] Timestamps "time" "show the time of each line";
+        [K::code(Right)] ScrollRight "" "scroll right";
+        [K::code(Left)] ScrollLeft "" "scroll left";
+        [K::char('s')] SaveLog "save" "save the log to a file";
+    Inspect:
+        [K::char('/')] Search "search" "search in names and values";
+        [K::char('n')] NextMatch "" "next match";
+        [K::char('N')] PreviousMatch "" "previous match";
+        [K::char(' ')] Fold "fold" "fold or unfold";
+        [K::code(Left)] FoldIn "" "fold, or go to the parent";
+        [K::code(Right)] FoldOut "" "unfold, or go to the first child";
+        [K::char('z')] FoldAll "fold all" "fold or unfold everything";
+        [K::char('y')] CopyValue "copy" "copy the value";
+        [K::char('Y')] CopyPath "path" "copy the path";
+        [K::char('v')] Secrets "" "show or hide secret values";
+    Detail:
+        [K::char('l')] NextTab "" "next tab";
+        [K::char('h')] PreviousTab "" "previous tab";
+    Tabs:
+        [K::char('i')] ShowInspect "" "inspect it";
+        [K::char('t')] ShowTop "" "show its processes";
+        [K::char('c')] ShowStats "" "show its charts";
+    Move:
+        [K::char('j'), K::code(KeyCode::Down)] Down "" "down";
+        [K::char('k'), K::code(KeyCode::Up)] Up "" "up";
+        [K::char('g'), K::code(Home)] First "" "to the start";
+        [K::char('G'), K::code(End)] Last "" "to the end";
+        [K::ctrl('d')] HalfDown "" "half a page down";
+        [K::ctrl('u')] HalfUp "" "half a page up";
+        [K::code(PageDown), K::ctrl('f')] PageDown "" "a page down";
+        [K::code(PageUp), K::ctrl('b')] PageUp "" "a page up";
+    Global:
+        [K::code(Enter)] Menu "menu" "menu of what can be done here";
+        [K::char(':')] Palette "" "find any action by name";
+        [K::char('?')] Help "help" "this help";
+        [K::code(Esc)] Back "" "back";
+        [K::char('1')] ScreenContainers "" "containers";
+        [K::char('2')] ScreenImages "" "images";
+        [K::code(Tab)] NextScreen "" "next screen";
+        [K::code(BackTab)] PreviousScreen "" "previous screen";
+        [K::char(']')] NextTab "" "next tab";
+        [K::char('[')] PreviousTab "" "previous tab";
+        [K::char('+')] ZoomIn "" "more room for the tab";
+        [K::char('_'), K::char('-')] ZoomOut "" "more room for the list";
+        [K::char('E')] ShowErrors "" "show past errors in full";
+        [K::char('M')] ToggleMouse "" "leave the mouse to the terminal, or take it back";
+        [K::ctrl('l')] Redraw "" "draw the screen anew";
+        [K::ctrl('z')] Suspend "" "suspend";
+        [K::char('q')] Quit "quit" "quit";
+    Line:
+        [K::code(Enter)] Accept "keep" "keep it";
+        [K::code(Esc)] Cancel "cancel" "cancel";
+        [K::ctrl('u')] EraseLine "" "erase the line";
+        [K::ctrl('w')] EraseWord "" "erase a word";
+    Prompt:
+        [K::code(Enter)] Accept "ok" "ok";
+        [K::code(Esc)] Cancel "cancel" "cancel";
+        [K::ctrl('u')] EraseLine "" "erase the line";
+        [K::ctrl('w')] EraseWord "" "erase a word";
+    Palette:
+        [K::code(Enter)] Accept "run" "do it";
+        [K::code(Esc)] Cancel "cancel" "cancel";
+        [K::code(KeyCode::Down), K::ctrl('n'), K::ctrl('j')] NextChoice "" "next";
+        [K::code(KeyCode::Up), K::ctrl('p'), K::ctrl('k')] PreviousChoice "" "previous";
+        [K::code(Tab)] Complete "" "take the name of the selected one";
+        [K::ctrl('u')] EraseLine "" "erase the line";
+        [K::ctrl('w')] EraseWord "" "erase a word";
+    Menu:
+        [K::code(Enter)] Accept "do it" "do it";
+        [K::code(Esc), K::char('q')] Cancel "cancel" "cancel";
+        [K::char('j'), K::code(KeyCode::Down)] NextChoice "" "next";
+        [K::char('k'), K::code(KeyCode::Up)] PreviousChoice "" "previous";
+    Confirm:
+        [K::code(Enter)] Accept "choose" "take the chosen answer";
+        [K::code(Esc), K::char('q')] Cancel "cancel" "cancel";
+        [K::code(Right), K::code(Tab), K::char('l')] NextChoice "" "next answer";
+        [K::code(Left), K::code(BackTab), K::char('h')] PreviousChoice "" "previous answer";
+        [K::char('y')] AnswerYes "yes" "yes";
+        [K::char('n')] AnswerNo "no" "no";
+        [K::char('j'), K::code(KeyCode::Down)] Down "" "scroll down";
+        [K::char('k'), K::code(KeyCode::Up)] Up "" "scroll up";
+    Reader:
+        [K::code(Esc), K::char('q'), K::char('?'), K::code(Enter)] Cancel "close" "close";
+        [K::char('j'), K::code(KeyCode::Down)] Down "scroll" "down";
+        [K::char('k'), K::code(KeyCode::Up)] Up "" "up";
+        [K::code(PageDown), K::char(' '), K::ctrl('d')] PageDown "" "a page down";
+        [K::code(PageUp), K::ctrl('u')] PageUp "" "a page up";
+        [K::char('g'), K::code(Home)] First "" "to the start";
+        [K::char('G'), K::code(End)] Last "" "to the end";
+};
+
+/// The bindings in force in this run.
+#[derive(Clone, Copy, Debug)]
+pub struct Keymap {
+    read_only: bool,
+}
+
+impl Keymap {
+    /// Returns all bindings, or only those that change nothing.
+    pub fn new(read_only: bool) -> Self {
+        Self { read_only }
+    }
+
+    /// Returns the bindings in force, in the table's order.
+    pub fn bindings(self) -> impl Iterator<Item = &'static Binding> {
+        KEYMAP.iter().filter(move |b| !(self.read_only && b.action.changes()))
+    }
+
+    /// Returns the bindings of these contexts, context by context.
+    pub fn of(self, contexts: &[Context]) -> impl Iterator<Item = &'static Binding> {
+        contexts.iter().flat_map(move |c| self.bindings().filter(move |b| b.context == *c))
+    }
+
+    /// Returns the bindings of a stack of contexts with those of their keys that no earlier context
+    /// takes; bindings of which none is left are left out.
+    pub fn effective(self, contexts: &[Context]) -> Vec<(&'static Binding, Vec<Key>)> {
+        let mut taken: Vec<Key> = Vec::new();
+        let mut list = Vec::new();
+        for binding in self.of(contexts) {
+            let free: Vec<Key> =
+                binding.keys.iter().filter(|k| !taken.contains(k)).copied().collect();
+            if !free.is_empty() {
+                taken.extend(&free);
+                list.push((binding, free));
+            }
+        }
+        list
+    }
+
+    /// Returns what a key does in a stack of contexts.
+    pub fn lookup(self, contexts: &[Context], key: Key) -> Option<Action> {
+        self.of(contexts).find(|b| b.keys.contains(&key)).map(|b| b.action)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_is_bound_twice_in_a_context() {
+        for (n, a) in KEYMAP.iter().enumerate() {
+            assert!(!a.keys.is_empty() && !a.text.is_empty(), "{a:?}");
+            for b in KEYMAP.iter().skip(n + 1).filter(|b| b.context == a.context) {
+                assert!(!a.keys.iter().any(|k| b.keys.contains(k)), "{a:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn reading_only_leaves_nothing_that_changes_anything() {
+        assert!(Keymap::new(true).bindings().all(|b| !b.action.changes()));
+        assert!(Keymap::new(false).bindings().any(|b| b.action.changes()));
+        let key = Key::char('s');
+        assert_eq!(Keymap::new(true).lookup(&[Context::Containers], key), None);
+        assert_eq!(Keymap::new(false).lookup(&[Context::Containers], key), Some(Action::Stop));
+    }
+
+    #[test]
+    fn shift_does_not_hide_a_character() {
+        let event = KeyEvent::new(KeyCode::Char('S'), KeyModifiers::SHIFT);
+        assert_eq!(Key::of(&event), Key::char('S'));
+    }
+}

@@ -1,0 +1,255 @@
+//! What comes in and what goes out: the only two ways between the [`App`](crate::App) and the
+//! world.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use crossterm::event::{KeyEvent, MouseEvent};
+use wharf_backend::{Error, SampleBatch};
+use wharf_logs::{Direction, Span};
+use wharf_model::{
+    Command, ContainerId, ContainerSummary, EngineInfo, Event, HistoryEntry, ImageSummary,
+    LogStream, Outcome, TopTable,
+};
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Msg {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// The mouse did something.
+    Mouse(MouseEvent),
+    /// A text was pasted.
+    Paste(String),
+    /// The terminal has a new size: columns, rows.
+    Resize(u16, u16),
+    /// Time goes on.
+    Tick(DateTime<Utc>),
+    /// The containers, all of them.
+    Containers(Result<Vec<ContainerSummary>, Error>),
+    /// The images.
+    Images(Result<Vec<ImageSummary>, Error>),
+    /// Facts about the engine.
+    Info(Result<Box<EngineInfo>, Error>),
+    /// The newest samples.
+    Samples(SampleBatch),
+    /// The events can be heard (again).
+    Connected,
+    /// The engine doesn't answer; the runtime goes on trying.
+    Lost(Error),
+    /// The engine tells of something.
+    Event(Event),
+    /// A command has ended.
+    Done {
+        /// The number given with [`Effect::Execute`].
+        operation: u64,
+        /// What came of it.
+        result: Result<Outcome, Error>,
+    },
+    /// An inspect document.
+    Document {
+        /// Whose.
+        tag: ScreenTag,
+        /// The document.
+        result: Result<Box<serde_json::Value>, Error>,
+    },
+    /// A container's processes.
+    Top {
+        /// Whose.
+        id: ContainerId,
+        /// The table.
+        result: Result<TopTable, Error>,
+    },
+    /// An image's steps.
+    History {
+        /// The image as it was asked for.
+        image: String,
+        /// The steps, newest first.
+        result: Result<Vec<HistoryEntry>, Error>,
+    },
+    /// About the open log.
+    Log {
+        /// The number given with [`Effect::OpenLog`]; others are out of date.
+        generation: u64,
+        /// What.
+        reply: LogReply,
+    },
+}
+
+/// What a document is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScreenTag {
+    /// A container.
+    Container(ContainerId),
+    /// An image, by name or id.
+    Image(String),
+}
+
+/// Something to do outside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Leave the dashboard.
+    Quit,
+    /// Give the terminal back and stop until the shell lets us go on.
+    Suspend,
+    /// Draw every cell anew.
+    Repaint,
+    /// Take the mouse from the terminal, or give it back.
+    Mouse(bool),
+    /// Put a text on the user's clipboard.
+    Copy(String),
+    /// Ask for the containers.
+    FetchContainers,
+    /// Ask for the images.
+    FetchImages,
+    /// Ask for facts about the engine.
+    FetchInfo,
+    /// Ask for a document.
+    FetchDocument(ScreenTag),
+    /// Ask for a container's processes.
+    FetchTop(ContainerId),
+    /// Ask for an image's steps.
+    FetchHistory(String),
+    /// Make a change.
+    Execute {
+        /// Comes back with the result.
+        operation: u64,
+        /// Which.
+        command: Command,
+    },
+    /// Open a container's log in place of the one that is open.
+    OpenLog {
+        /// Comes back with every reply.
+        generation: u64,
+        /// Whose.
+        id: ContainerId,
+        /// How many of the last lines to send at once.
+        rows: usize,
+    },
+    /// Close the open log.
+    CloseLog,
+    /// Something about the open log.
+    Log(LogAsk),
+}
+
+/// A question about the open log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogAsk {
+    /// The newest lines, and those to come.
+    Tail {
+        /// How many.
+        rows: usize,
+    },
+    /// The oldest lines.
+    Head {
+        /// How many.
+        rows: usize,
+    },
+    /// Lines from this position on.
+    After {
+        /// Where.
+        position: u64,
+        /// How many.
+        rows: usize,
+    },
+    /// Lines before this position.
+    Before {
+        /// Where.
+        position: u64,
+        /// How many.
+        rows: usize,
+    },
+    /// Lines on both sides of a position, the line there in the middle.
+    Around {
+        /// Where.
+        position: u64,
+        /// How many on each side.
+        rows: usize,
+    },
+    /// Search for this pattern; empty ends the search.
+    Search {
+        /// A regular expression.
+        pattern: String,
+    },
+    /// The match nearest to a position.
+    Find {
+        /// Where to begin; not included.
+        from: u64,
+        /// Which way.
+        direction: Direction,
+    },
+    /// Send only matching lines, or all.
+    Only(bool),
+    /// Send new lines as they come, or not.
+    Follow(bool),
+    /// Write the whole log (or its matching lines) to a file.
+    Save {
+        /// Where; it must not exist.
+        path: PathBuf,
+    },
+}
+
+/// A line made safe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawLine {
+    /// Where it is.
+    pub position: u64,
+    /// Where the next one is.
+    pub next: u64,
+    /// When it was written, if it says so.
+    pub time: Option<DateTime<Utc>>,
+    /// Where it came from.
+    pub stream: LogStream,
+    /// Its text.
+    pub spans: Vec<Span>,
+}
+
+/// Where lines belong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In place of all others, showing the end.
+    Tail,
+    /// In place of all others, showing the start.
+    Head,
+    /// In place of all others, showing this position.
+    Around(u64),
+    /// After the others.
+    After,
+    /// Before the others.
+    Before,
+}
+
+/// About the open log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogReply {
+    /// Some lines.
+    Lines {
+        /// Where they belong.
+        place: Place,
+        /// Oldest first.
+        lines: Vec<RawLine>,
+        /// Whether there are none before these.
+        at_start: bool,
+        /// Whether there are none after these for now.
+        at_end: bool,
+    },
+    /// More lines came, which aren't sent since nobody follows.
+    Grown,
+    /// There will be no more lines.
+    Ended,
+    /// How many matches there are so far, and whether all have been counted.
+    Matches {
+        /// How many.
+        count: u64,
+        /// Whether that is all.
+        complete: bool,
+    },
+    /// Where the asked-for match is.
+    Found(u64),
+    /// There is no match that way.
+    NotFound,
+    /// The log is saved: path and lines.
+    Saved(PathBuf, u64),
+    /// Something can't be done; the sentence says what.
+    Failed(String),
+}

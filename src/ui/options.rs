@@ -1,0 +1,119 @@
+//! What a caller chooses, and what the terminal can show.
+
+use std::time::Duration;
+
+use crate::app::Screen;
+
+/// How many colours a terminal has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Colors {
+    /// Bold, dim, underlined and reversed only.
+    None,
+    /// The user's own sixteen.
+    Ansi16,
+    /// The 256 of xterm.
+    Ansi256,
+    /// Any.
+    True,
+}
+
+/// What the terminal can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// How many colours.
+    pub colors: Colors,
+    /// Whether letters beyond ASCII are shown.
+    pub unicode: bool,
+    /// Whether the background is light.
+    pub light: bool,
+}
+
+impl Look {
+    /// Returns what these environment variables say: `NO_COLOR`, `COLORTERM`, `TERM`, `LC_ALL`,
+    /// `LC_CTYPE`, `LANG` and `COLORFGBG`. A variable that is empty counts as missing.
+    pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let get = |name: &str| variable(name).filter(|v| !v.is_empty());
+        let term = get("TERM").unwrap_or_default();
+        let truecolor = |v: String| v == "truecolor" || v == "24bit";
+        let colors = if get("NO_COLOR").is_some() || term == "dumb" {
+            Colors::None
+        } else if get("COLORTERM").is_some_and(truecolor) || term.ends_with("-direct") {
+            Colors::True
+        } else if term.contains("256") {
+            Colors::Ansi256
+        } else {
+            Colors::Ansi16
+        };
+        let locale = get("LC_ALL").or_else(|| get("LC_CTYPE")).or_else(|| get("LANG"));
+        let unicode = locale.is_some_and(|l| {
+            let l = l.to_ascii_lowercase();
+            l.contains("utf-8") || l.contains("utf8")
+        });
+        // The last part is the background, one of the sixteen colours.
+        let background = get("COLORFGBG").and_then(|v| v.rsplit(';').next()?.parse::<u8>().ok());
+        let light = background.is_some_and(|n| n == 7 || n == 15);
+        Self { colors, unicode, light }
+    }
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self { colors: Colors::True, unicode: true, light: false }
+    }
+}
+
+/// What a caller chooses.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Take away every action that changes anything.
+    pub read_only: bool,
+    /// The time between samples.
+    pub interval: Duration,
+    /// The screen to begin with.
+    pub screen: Screen,
+    /// Whether the mouse is taken from the terminal.
+    pub mouse: bool,
+    /// What the terminal can show.
+    pub look: Look,
+    /// Bytes a second that may go to the terminal while only numbers change.
+    pub byte_budget: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            read_only: false,
+            interval: Duration::from_secs(1),
+            screen: Screen::Containers,
+            mouse: true,
+            look: Look::default(),
+            byte_budget: 2000,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(variables: &[(&str, &str)]) -> Look {
+        Look::from_env(|name| {
+            variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_environment_decides_the_look() {
+        let utf8 = ("LANG", "de_DE.UTF-8");
+        assert_eq!(look(&[utf8, ("TERM", "xterm-256color")]).colors, Colors::Ansi256);
+        assert_eq!(look(&[("TERM", "xterm"), ("COLORTERM", "truecolor")]).colors, Colors::True);
+        assert_eq!(look(&[("TERM", "linux")]).colors, Colors::Ansi16);
+        assert_eq!(look(&[("TERM", "xterm"), ("NO_COLOR", "1")]).colors, Colors::None);
+        assert_eq!(look(&[("TERM", "xterm"), ("NO_COLOR", "")]).colors, Colors::Ansi16);
+        assert!(look(&[utf8]).unicode);
+        assert!(!look(&[utf8, ("LC_ALL", "C")]).unicode);
+        assert!(!look(&[]).unicode);
+        assert!(look(&[("COLORFGBG", "0;15")]).light);
+        assert!(!look(&[("COLORFGBG", "15;default;0")]).light);
+    }
+}

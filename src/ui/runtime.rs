@@ -1,0 +1,356 @@
+//! The part that touches the world: reads the terminal, talks to the backend, keeps time, and
+//! draws. Everything it learns becomes a [`Msg`] on one channel, but for samples: these wait in a
+//! place of one, where a newer batch takes the place of one that nobody has fetched.
+
+mod budget;
+mod logs;
+mod watch;
+
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use crossterm::event::{Event, EventStream};
+use futures_util::StreamExt;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use wharf_backend::Backend;
+
+use crate::app::{App, Redraw};
+use crate::message::{Effect, Msg, ScreenTag};
+use crate::options::Options;
+use crate::terminal::Screen;
+use crate::update::{start, update};
+use budget::Budget;
+use logs::LogJob;
+use watch::Samples;
+
+/// Answers that may wait before those who send them have to.
+const QUEUE: usize = 256;
+
+/// Messages taken in before the next frame at the latest.
+const BURST: usize = 256;
+
+/// The time between frames while something turns.
+const TURN: Duration = Duration::from_millis(120);
+
+/// Linux's number of the signal that the terminal's suspend character sends.
+const SIGTSTP: i32 = 20;
+
+/// Linux's number of the signal that lets a stopped process go on.
+const SIGCONT: i32 = 18;
+
+/// Why the dashboard ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The user left.
+    Quit,
+    /// The terminal is gone, or somebody asked us to end (SIGHUP, SIGTERM, SIGINT, SIGQUIT).
+    Terminated,
+}
+
+/// Why the dashboard can't be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Standard input or output is something else.
+    #[error("the dashboard needs a terminal: standard input and output must be one")]
+    NotATerminal,
+    /// The terminal can't be read or written.
+    #[error("terminal: {0}")]
+    Terminal(#[from] std::io::Error),
+}
+
+/// Shows the dashboard over a backend until the user leaves.
+///
+/// The terminal is taken at once and the first frame drawn before the backend is asked anything.
+/// On every way out, panics included, the terminal is given back.
+///
+/// # Errors
+/// When standard input or output isn't a terminal, or can't be used as one.
+pub async fn run(backend: Arc<dyn Backend>, options: Options) -> Result<Exit, Error> {
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        return Err(Error::NotATerminal);
+    }
+    // Before the terminal is ours, so that no signal ends us while it is.
+    let signals = Signals::new()?;
+    let screen = Screen::take(options.mouse)?;
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let interval = options.interval;
+    let mut app = App::new(options, screen.size(), Utc::now());
+    let mut runtime = Runtime {
+        budget: Budget::new(app.options.byte_budget),
+        screen,
+        backend: backend.clone(),
+        sender: sender.clone(),
+        log: None,
+    };
+    runtime.draw(&mut app)?;
+    let samples = Arc::new(Samples::default());
+    let tasks = [
+        tokio::spawn(watch::samples(backend.clone(), interval, samples.clone())),
+        tokio::spawn(watch::events(backend, sender)),
+    ];
+    let result = runtime.work(&mut app, signals, receiver, &samples).await;
+    for task in tasks {
+        task.abort();
+    }
+    result
+}
+
+/// The terminal's input, read by a task of its own: the stream remembers only who asked last, so
+/// that nobody but one may ever ask it.
+struct Input {
+    events: mpsc::Receiver<Event>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Input {
+    fn new() -> Self {
+        let (sender, events) = mpsc::channel(QUEUE);
+        let task = tokio::spawn(async move {
+            let mut stream = EventStream::new();
+            while let Some(Ok(event)) = stream.next().await {
+                if sender.send(event).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self { events, task }
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Signals {
+    end: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    hang_up: Signal,
+    stop: Signal,
+    resume: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            end: signal(SignalKind::terminate())?,
+            // The keys of these are ours; they come from elsewhere.
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            hang_up: signal(SignalKind::hangup())?,
+            stop: signal(SignalKind::from_raw(SIGTSTP))?,
+            resume: signal(SignalKind::from_raw(SIGCONT))?,
+        })
+    }
+}
+
+struct Runtime {
+    screen: Screen,
+    backend: Arc<dyn Backend>,
+    sender: mpsc::Sender<Msg>,
+    log: Option<LogJob>,
+    budget: Budget,
+}
+
+impl Runtime {
+    async fn work(
+        &mut self,
+        app: &mut App,
+        mut signals: Signals,
+        mut receiver: mpsc::Receiver<Msg>,
+        samples: &Samples,
+    ) -> Result<Exit, Error> {
+        let mut input = Input::new();
+        let mut next_tick = Instant::now();
+        let effects = start(app);
+        if self.perform_all(app, effects)?.is_break() {
+            return Ok(Exit::Quit);
+        }
+        loop {
+            if self.budget.due(app.redraw).is_some_and(|when| when <= Instant::now()) {
+                self.draw(app)?;
+            }
+            let draw_at = self.budget.due(app.redraw);
+            let msg = tokio::select! {
+                biased;
+                _ = signals.end.recv() => return Ok(Exit::Terminated),
+                _ = signals.interrupt.recv() => return Ok(Exit::Terminated),
+                _ = signals.quit.recv() => return Ok(Exit::Terminated),
+                _ = signals.hang_up.recv() => return Ok(Exit::Terminated),
+                _ = signals.stop.recv() => {
+                    self.screen.suspend()?;
+                    app.draw(Redraw::Now);
+                    continue;
+                }
+                _ = signals.resume.recv() => {
+                    self.screen.resume()?;
+                    app.draw(Redraw::Now);
+                    continue;
+                }
+                event = input.events.recv() => match event {
+                    Some(event) => message(event),
+                    // The terminal is gone.
+                    None => return Ok(Exit::Terminated),
+                },
+                Some(msg) = receiver.recv() => Some(msg),
+                batch = samples.take() => Some(Msg::Samples(batch)),
+                () = tokio::time::sleep_until(next_tick) => {
+                    let wait = if app.is_animated() { TURN } else { until_next_second() };
+                    next_tick = Instant::now() + wait;
+                    Some(Msg::Tick(Utc::now()))
+                }
+                () = sleep(draw_at), if draw_at.is_some() => continue,
+            };
+            let Some(msg) = msg else { continue };
+            if app.is_animated() {
+                next_tick = next_tick.min(Instant::now() + TURN);
+            }
+            if self.take(app, msg)?.is_break() {
+                return Ok(Exit::Quit);
+            }
+            // What else is there already belongs into the same frame.
+            for _ in 0..BURST {
+                let msg = match input.events.try_recv() {
+                    Ok(event) => message(event),
+                    Err(mpsc::error::TryRecvError::Disconnected) => return Ok(Exit::Terminated),
+                    Err(mpsc::error::TryRecvError::Empty) => match receiver.try_recv() {
+                        Ok(msg) => Some(msg),
+                        Err(_) => break,
+                    },
+                };
+                if let Some(msg) = msg
+                    && self.take(app, msg)?.is_break()
+                {
+                    return Ok(Exit::Quit);
+                }
+            }
+        }
+    }
+
+    fn draw(&mut self, app: &mut App) -> Result<(), Error> {
+        // The terminal may have changed size before its message came.
+        let (columns, rows) = self.screen.size();
+        if app.size != (columns, rows) {
+            let effects = update(app, Msg::Resize(columns, rows));
+            // A new size asks for data at most, never for the end.
+            let _ = self.perform_all(app, effects)?;
+        }
+        let bytes = self.screen.draw(app)?;
+        self.budget.spent(bytes);
+        app.redraw = Redraw::No;
+        Ok(())
+    }
+
+    fn take(&mut self, app: &mut App, msg: Msg) -> Result<ControlFlow<()>, Error> {
+        let effects = update(app, msg);
+        self.perform_all(app, effects)
+    }
+
+    fn perform_all(
+        &mut self,
+        app: &mut App,
+        effects: Vec<Effect>,
+    ) -> Result<ControlFlow<()>, Error> {
+        for effect in effects {
+            if self.perform(app, effect)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Does what the state wants done. What takes time is done aside and comes back as a message.
+    fn perform(&mut self, app: &mut App, effect: Effect) -> Result<ControlFlow<()>, Error> {
+        let backend = self.backend.clone();
+        match effect {
+            Effect::Quit => return Ok(ControlFlow::Break(())),
+            Effect::Suspend => {
+                if self.screen.suspend()? {
+                    app.size = self.screen.size();
+                } else {
+                    app.tell("there is no shell to come back from");
+                }
+                app.draw(Redraw::Now);
+            }
+            Effect::Repaint => {
+                self.screen.repaint()?;
+                app.draw(Redraw::Now);
+            }
+            Effect::Mouse(mouse) => self.screen.set_mouse(mouse)?,
+            Effect::Copy(text) => self.screen.copy(&text)?,
+            Effect::FetchContainers => {
+                self.ask(async move { Msg::Containers(backend.containers(true).await) });
+            }
+            Effect::FetchImages => self.ask(async move { Msg::Images(backend.images().await) }),
+            Effect::FetchInfo => {
+                self.ask(async move { Msg::Info(backend.info().await.map(Box::new)) });
+            }
+            Effect::FetchDocument(tag) => self.ask(async move {
+                let result = match &tag {
+                    ScreenTag::Container(id) => backend.inspect_container(id.as_str()).await,
+                    ScreenTag::Image(image) => backend.inspect_image(image).await,
+                };
+                Msg::Document { tag, result: result.map(Box::new) }
+            }),
+            Effect::FetchTop(id) => self.ask(async move {
+                let result = backend.top(id.as_str(), &[]).await;
+                Msg::Top { id, result }
+            }),
+            Effect::FetchHistory(image) => self.ask(async move {
+                let result = backend.history(&image).await;
+                Msg::History { image, result }
+            }),
+            Effect::Execute { operation, command } => self.ask(async move {
+                let result = backend.execute(command).await;
+                Msg::Done { operation, result }
+            }),
+            Effect::OpenLog { generation, id, .. } => {
+                self.log = Some(LogJob::open(backend, id, generation, self.sender.clone()));
+            }
+            Effect::CloseLog => self.log = None,
+            Effect::Log(ask) => {
+                if let Some(log) = &self.log {
+                    log.ask(ask);
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn ask(&self, question: impl Future<Output = Msg> + Send + 'static) {
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            // Nobody listens any more when the dashboard has ended.
+            let _ = sender.send(question.await).await;
+        });
+    }
+}
+
+async fn sleep(until: Option<Instant>) {
+    if let Some(until) = until {
+        tokio::time::sleep_until(until).await;
+    }
+}
+
+/// Returns the time until the wall clock's second changes.
+fn until_next_second() -> Duration {
+    let passed = Utc::now().timestamp_subsec_millis() % 1000;
+    Duration::from_millis(u64::from(1000 - passed) + 5)
+}
+
+fn message(event: Event) -> Option<Msg> {
+    match event {
+        Event::Key(key) => Some(Msg::Key(key)),
+        Event::Mouse(mouse) => Some(Msg::Mouse(mouse)),
+        Event::Paste(text) => Some(Msg::Paste(text)),
+        Event::Resize(columns, rows) => Some(Msg::Resize(columns, rows)),
+        Event::FocusGained | Event::FocusLost => None,
+    }
+}

@@ -1,0 +1,138 @@
+//! What the backend tells by itself: samples and events, asked for again when a stream ends.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::{Notify, mpsc};
+use wharf_backend::{Backend, Error, SampleBatch};
+use wharf_model::ErrorKind;
+
+use crate::message::Msg;
+
+/// The first wait before another try; it doubles up to [`LAST`].
+const FIRST: Duration = Duration::from_millis(250);
+const LAST: Duration = Duration::from_secs(5);
+
+/// How often to ask an engine that has no events.
+const POLL: Duration = Duration::from_secs(2);
+
+/// A place for the newest samples.
+#[derive(Default)]
+pub(super) struct Samples {
+    newest: Mutex<Option<SampleBatch>>,
+    put: Notify,
+}
+
+impl Samples {
+    fn put(&self, batch: SampleBatch) {
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(batch);
+        self.put.notify_one();
+    }
+
+    /// Waits for samples and takes them.
+    pub(super) async fn take(&self) -> SampleBatch {
+        loop {
+            let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match newest {
+                Some(batch) => return batch,
+                None => self.put.notified().await,
+            }
+        }
+    }
+}
+
+/// Puts every batch of samples into its place, for ever.
+pub(super) async fn samples(backend: Arc<dyn Backend>, interval: Duration, place: Arc<Samples>) {
+    let mut wait = FIRST;
+    loop {
+        // That the engine can't be reached is told by the events.
+        if let Ok(mut stream) = backend.samples(interval).await {
+            while let Some(Ok(batch)) = stream.next().await {
+                place.put(batch);
+                wait = FIRST;
+            }
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LAST);
+    }
+}
+
+/// Passes every event on, and whether they can be heard, until nobody listens.
+pub(super) async fn events(backend: Arc<dyn Backend>, sender: mpsc::Sender<Msg>) {
+    let mut wait = FIRST;
+    loop {
+        let lost = match backend.events().await {
+            Ok(mut stream) => {
+                // Whatever happened before is in the answers to the questions that follow.
+                if sender.send(Msg::Connected).await.is_err() {
+                    return;
+                }
+                wait = FIRST;
+                loop {
+                    match stream.next().await {
+                        Some(Ok(event)) => {
+                            if sender.send(Msg::Event(event)).await.is_err() {
+                                return;
+                            }
+                        }
+                        Some(Err(e)) => break e,
+                        None => {
+                            let text = "the engine closed the connection";
+                            break Error::new(ErrorKind::Unavailable, text);
+                        }
+                    }
+                }
+            }
+            Err(e) if e.kind == ErrorKind::Unsupported => {
+                if sender.send(Msg::Connected).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(POLL).await;
+                continue;
+            }
+            Err(e) => e,
+        };
+        if sender.send(Msg::Lost(lost)).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LAST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_backend::fake::Fake;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_newest_samples_wait() {
+        let place = Samples::default();
+        for tick in 1..5 {
+            place.put(Fake::demo().batch(tick));
+        }
+        let batch = place.take().await;
+        assert_eq!(batch.host.unwrap().at, Duration::from_secs(4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_engine_is_told_and_tried_again() {
+        let fake = Fake::demo();
+        let gone = Error::new(ErrorKind::Unavailable, "no engine there");
+        fake.set_unreachable(Some(gone.clone()));
+        let (sender, mut receiver) = mpsc::channel(8);
+        let task = tokio::spawn(events(Arc::new(fake.clone()), sender));
+        assert!(matches!(receiver.recv().await, Some(Msg::Lost(e)) if e == gone));
+        fake.set_unreachable(None);
+        loop {
+            match receiver.recv().await {
+                Some(Msg::Connected) => break,
+                Some(Msg::Lost(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        task.abort();
+    }
+}

@@ -1,0 +1,276 @@
+//! A dashboard without a terminal: keys and messages go in, effects are answered from the fake
+//! engine, and the screen comes out as text.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use futures_util::{FutureExt, StreamExt};
+use ratatui::Terminal;
+use ratatui::backend::{CrosstermBackend, TestBackend};
+use ratatui::buffer::Buffer;
+use wharf_backend::Backend;
+use wharf_backend::fake::{Fake, time};
+use wharf_logs::{Direction, LogView, Matcher, Sanitizer, Search, Step, StreamView};
+use wharf_model::{ContainerSummary, LogOptions};
+use wharf_ui::keymap::Key;
+use wharf_ui::{App, Effect, LogAsk, LogReply, Msg, Options, Place, RawLine, ScreenTag};
+use wharf_ui::{update, view};
+
+/// The dashboard, the engine under it, and the open log.
+pub(crate) struct Desk {
+    /// The state.
+    pub(crate) app: App,
+    /// The engine.
+    pub(crate) fake: Fake,
+    log: Option<(u64, StreamView)>,
+    search: Option<Search>,
+    only: bool,
+}
+
+/// Returns the key of a letter; `\n` is Enter, `\t` Tab, `\x1b` Esc.
+pub(crate) fn key(letter: &str) -> Key {
+    let code = match letter {
+        "\n" => KeyCode::Enter,
+        "\t" => KeyCode::Tab,
+        "\x1b" => KeyCode::Esc,
+        other => KeyCode::Char(other.chars().next().unwrap()),
+    };
+    Key { code, modifiers: KeyModifiers::NONE }
+}
+
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("the fake engine answers at once")
+}
+
+impl Desk {
+    /// Returns the dashboard over one container of every kind, forty seconds on.
+    pub(crate) fn new(options: Options, size: (u16, u16)) -> Self {
+        Self::with(Fake::demo(), options, size)
+    }
+
+    /// Returns a dashboard that knows nothing.
+    pub(crate) fn empty(options: Options, size: (u16, u16)) -> Self {
+        let app = App::new(options, size, time(0));
+        Self { app, fake: Fake::demo(), log: None, search: None, only: false }
+    }
+
+    /// Returns the dashboard over an engine, forty seconds on.
+    pub(crate) fn with(fake: Fake, options: Options, size: (u16, u16)) -> Self {
+        let mut desk = Self { fake, ..Self::empty(options, size) };
+        desk.send(Msg::Connected);
+        for tick in 1..40 {
+            desk.send(Msg::Samples(desk.fake.batch(tick)));
+        }
+        desk.send(Msg::Tick(time(40)));
+        desk
+    }
+
+    /// Returns the engine's containers.
+    pub(crate) fn list(&self) -> Vec<ContainerSummary> {
+        now(self.fake.containers(true)).unwrap()
+    }
+
+    /// Sends a message without answering what it asks for.
+    pub(crate) fn raw(&mut self, msg: Msg) -> Vec<Effect> {
+        update(&mut self.app, msg)
+    }
+
+    /// Sends a message and answers all that it asks for, but commands. Returns what it asked for.
+    pub(crate) fn send(&mut self, msg: Msg) -> Vec<Effect> {
+        let effects = self.raw(msg);
+        for effect in &effects {
+            self.answer(effect);
+        }
+        effects
+    }
+
+    /// Presses a key.
+    pub(crate) fn press(&mut self, key: Key) -> Vec<Effect> {
+        self.send(Msg::Key(KeyEvent::new(key.code, key.modifiers)))
+    }
+
+    /// Presses keys one after the other; `\x1b[D` and `\x1b[C` are the arrows left and right.
+    pub(crate) fn keys(&mut self, keys: &str) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let mut rest = keys;
+        while let Some(letter) = rest.chars().next() {
+            let arrows = [("\x1b[C", KeyCode::Right), ("\x1b[D", KeyCode::Left)];
+            let arrow = arrows.iter().find(|(text, _)| rest.starts_with(text));
+            let pressed = match arrow {
+                Some((text, code)) => {
+                    rest = &rest[text.len()..];
+                    Key { code: *code, modifiers: KeyModifiers::NONE }
+                }
+                None => {
+                    rest = &rest[letter.len_utf8()..];
+                    key(letter.encode_utf8(&mut [0; 4]))
+                }
+            };
+            effects.extend(self.press(pressed));
+        }
+        effects
+    }
+
+    fn answer(&mut self, effect: &Effect) {
+        let fake = self.fake.clone();
+        let msg = match effect.clone() {
+            Effect::FetchContainers => Msg::Containers(now(fake.containers(true))),
+            Effect::FetchImages => Msg::Images(now(fake.images())),
+            Effect::FetchInfo => Msg::Info(now(fake.info()).map(Box::new)),
+            Effect::FetchDocument(tag) => {
+                let result = match &tag {
+                    ScreenTag::Container(id) => now(fake.inspect_container(id.as_str())),
+                    ScreenTag::Image(image) => now(fake.inspect_image(image)),
+                };
+                Msg::Document { tag, result: result.map(Box::new) }
+            }
+            Effect::FetchTop(id) => {
+                let result = now(fake.top(id.as_str(), &[]));
+                Msg::Top { id, result }
+            }
+            Effect::FetchHistory(image) => {
+                let result = now(fake.history(&image));
+                Msg::History { image, result }
+            }
+            Effect::OpenLog { generation, id, .. } => {
+                let mut log = StreamView::new(1 << 20);
+                if let Ok(stream) = now(fake.logs(id.as_str(), LogOptions::default())) {
+                    now(stream.collect::<Vec<_>>()).into_iter().for_each(|r| log.push(r.unwrap()));
+                }
+                (self.search, self.only) = (None, false);
+                self.log = Some((generation, log));
+                return;
+            }
+            Effect::CloseLog => {
+                self.log = None;
+                return;
+            }
+            Effect::Log(ask) => {
+                let Some(reply) = self.log(ask) else { return };
+                let generation = self.log.as_ref().unwrap().0;
+                Msg::Log { generation, reply }
+            }
+            _ => return,
+        };
+        self.send(msg);
+    }
+
+    /// Answers as the runtime's task does, from a log in memory.
+    fn log(&mut self, ask: LogAsk) -> Option<LogReply> {
+        let (_, view) = self.log.as_mut()?;
+        let (end, start) = (view.end(), view.start());
+        let only = self.only;
+        let search = &mut self.search;
+        let mut read = |from: u64, rows: usize, direction: Direction| -> Vec<RawLine> {
+            let lines = match (search.as_mut().filter(|_| only), direction) {
+                (Some(search), _) => {
+                    let page = search.page(view, from, direction, rows, u64::MAX).unwrap();
+                    let at = page.positions.into_iter();
+                    at.flat_map(|p| view.forward(p, 1).unwrap()).collect()
+                }
+                (None, Direction::Forward) => view.forward(from, rows).unwrap(),
+                (None, Direction::Backward) => view.backward(from, rows).unwrap(),
+            };
+            let safe = |line: wharf_logs::Line| RawLine {
+                position: line.position,
+                next: line.next,
+                time: line.time,
+                stream: line.stream,
+                spans: Sanitizer::new().line(&line.message),
+            };
+            lines.into_iter().map(safe).collect()
+        };
+        let (place, lines) = match ask {
+            LogAsk::Tail { rows } => (Place::Tail, read(end, rows, Direction::Backward)),
+            LogAsk::Head { rows } => (Place::Head, read(start, rows, Direction::Forward)),
+            LogAsk::After { position, rows } => {
+                (Place::After, read(position, rows, Direction::Forward))
+            }
+            LogAsk::Before { position, rows } => {
+                (Place::Before, read(position, rows, Direction::Backward))
+            }
+            LogAsk::Around { position, rows } => {
+                let mut lines = read(position, rows, Direction::Backward);
+                lines.extend(read(position, rows, Direction::Forward));
+                (Place::Around(position), lines)
+            }
+            LogAsk::Search { pattern } => {
+                let matcher = Matcher::new(&pattern, wharf_logs::Case::Smart).unwrap();
+                *search = (!pattern.is_empty()).then(|| Search::new(matcher));
+                let progress = search.as_mut()?.advance(view, u64::MAX).unwrap();
+                return Some(LogReply::Matches { count: progress.matches, complete: true });
+            }
+            LogAsk::Find { from, direction } => {
+                let step = search.as_mut()?.step(view, from, direction, u64::MAX).unwrap();
+                return Some(match step {
+                    Step::Found(position) => LogReply::Found(position),
+                    _ => LogReply::NotFound,
+                });
+            }
+            LogAsk::Only(only) => {
+                self.only = only;
+                return None;
+            }
+            LogAsk::Follow(_) | LogAsk::Save { .. } => return None,
+        };
+        Some(LogReply::Lines { place, lines, at_start: true, at_end: true })
+    }
+
+    fn buffer(&self) -> Buffer {
+        let (columns, rows) = self.app.size;
+        let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+        terminal.draw(|frame| view(&self.app, frame)).unwrap();
+        terminal.backend().buffer().clone()
+    }
+
+    /// Returns what is on the screen.
+    pub(crate) fn screen(&self) -> String {
+        let buffer = self.buffer();
+        let mut text = String::new();
+        for y in 0..buffer.area.height {
+            let mut line = String::new();
+            let mut x = 0;
+            while x < buffer.area.width {
+                let symbol = buffer[(x, y)].symbol();
+                line.push_str(symbol);
+                x += u16::try_from(unicode_width::UnicodeWidthStr::width(symbol)).unwrap().max(1);
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Returns what is on the screen, and for each row where which style begins.
+    pub(crate) fn styled(&self) -> String {
+        let buffer = self.buffer();
+        let mut text = self.screen();
+        text.push('\n');
+        for y in 0..buffer.area.height {
+            let mut last = None;
+            let mut line = String::new();
+            for x in 0..buffer.area.width {
+                let cell = &buffer[(x, y)];
+                let style = (cell.fg, cell.bg, cell.modifier);
+                if last != Some(style) {
+                    line.push_str(&format!(" {x}:{}/{}", cell.fg, cell.bg));
+                    if !cell.modifier.is_empty() {
+                        line.push_str(&format!("/{:?}", cell.modifier));
+                    }
+                }
+                last = Some(style);
+            }
+            text.push_str(&format!("{y:>2}{line}\n"));
+        }
+        text
+    }
+
+    /// Returns how many bytes the terminal is sent for what changes between two frames.
+    pub(crate) fn cost(&mut self, change: impl FnOnce(&mut Self)) -> u64 {
+        let before = self.buffer();
+        change(self);
+        let after = self.buffer();
+        let mut bytes = Vec::new();
+        let mut backend = CrosstermBackend::new(&mut bytes);
+        ratatui::backend::Backend::draw(&mut backend, before.diff(&after).into_iter()).unwrap();
+        u64::try_from(bytes.len()).unwrap()
+    }
+}

@@ -1,0 +1,376 @@
+//! Actions of the keymap, wherever they come from: a key, a menu, the palette, the mouse.
+
+use crate::app::{
+    App, Choice, Column, Focus, ImageColumn, ImageRow, Input, Item, LineEdit, LineFor, Menu,
+    Overlay, Prompt, PromptFor, Screen, Tab, Zoom,
+};
+use crate::keymap::Action;
+use crate::layout::layout;
+use crate::message::Effect;
+
+use super::{arrange, commands, detail, dialog, focus, logs, palette, show_screen};
+
+/// The order in which `o` goes through the columns.
+const SORTS: [Column; 12] = [
+    Column::State,
+    Column::Name,
+    Column::Health,
+    Column::Cpu,
+    Column::Memory,
+    Column::Network,
+    Column::Disk,
+    Column::Pids,
+    Column::Uptime,
+    Column::Image,
+    Column::Ports,
+    Column::Ip,
+];
+
+/// Takes an action where it belongs.
+pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
+    if action == Action::Quit {
+        return vec![Effect::Quit];
+    }
+    if app.line.is_some() {
+        return dialog::act_line(app, action);
+    }
+    if !app.overlays.is_empty() {
+        return dialog::act_overlay(app, action);
+    }
+    main(app, action)
+}
+
+/// Takes an action below all dialogs.
+pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
+    if let Err(reason) = app.can(action) {
+        app.tell(reason);
+        return Vec::new();
+    }
+    match action {
+        Action::Quit => return vec![Effect::Quit],
+        Action::Suspend => return vec![Effect::Suspend],
+        Action::Redraw => return vec![Effect::Repaint],
+        Action::Help => app.overlays.push(Overlay::Help { scroll: 0 }),
+        Action::ShowErrors => app.overlays.push(Overlay::Errors { scroll: 0 }),
+        Action::Palette => palette::open(app),
+        Action::Menu => menu(app),
+        Action::Back => return back(app),
+        Action::ToggleMouse => {
+            app.mouse = !app.mouse;
+            let whose = if app.mouse { "wharf's" } else { "the terminal's: it can select text" };
+            app.tell(format!("the mouse is {whose}"));
+            return vec![Effect::Mouse(app.mouse)];
+        }
+        Action::ScreenContainers => show_screen(app, Screen::Containers),
+        Action::ScreenImages => show_screen(app, Screen::Images),
+        Action::NextScreen | Action::PreviousScreen => {
+            let other = match app.screen {
+                Screen::Containers => Screen::Images,
+                Screen::Images => Screen::Containers,
+            };
+            show_screen(app, other);
+        }
+        Action::ZoomIn => {
+            app.zoom = if app.zoom == Zoom::List { Zoom::Split } else { Zoom::Detail };
+            let to = if app.zoom == Zoom::Detail { Focus::Detail } else { app.focus };
+            focus(app, to);
+        }
+        Action::ZoomOut => {
+            app.zoom = if app.zoom == Zoom::Detail { Zoom::Split } else { Zoom::List };
+            focus(app, Focus::List);
+        }
+        Action::LongerWindow => app.turn_window(1),
+        Action::ShorterWindow => app.turn_window(-1),
+        Action::NextTab => turn_tab(app, 1),
+        Action::PreviousTab => turn_tab(app, -1),
+        Action::ShowStats => show_tab(app, Tab::Stats),
+        Action::ShowLogs => show_tab(app, Tab::Logs),
+        Action::ShowInspect => show_tab(app, Tab::Inspect),
+        Action::ShowTop => show_tab(app, Tab::Top),
+        Action::ShowLayers => show_tab(app, Tab::Layers),
+        Action::Down
+        | Action::Up
+        | Action::First
+        | Action::Last
+        | Action::HalfDown
+        | Action::HalfUp
+        | Action::PageDown
+        | Action::PageUp => return travel(app, action),
+        Action::Filter => {
+            let before = match app.screen {
+                Screen::Containers => app.containers.filter.clone(),
+                Screen::Images => app.images.filter.clone(),
+            };
+            let input = Input::new(before.clone());
+            app.line = Some(LineEdit { input, before, purpose: LineFor::Filter });
+        }
+        Action::Search => search(app),
+        Action::Mark => mark(app),
+        Action::ShowAll => {
+            app.containers.all = !app.containers.all;
+            let which = if app.containers.all { "all containers" } else { "running containers" };
+            app.tell(format!("showing {which}"));
+            arrange(app);
+        }
+        Action::Sort | Action::ReverseSort => sort(app, action),
+        Action::CopyName | Action::CopyId => return copy(app, action),
+        Action::Start
+        | Action::Stop
+        | Action::Restart
+        | Action::PauseResume
+        | Action::Kill
+        | Action::Remove
+        | Action::Bulk
+        | Action::RemoveImage => return commands::ask(app, action),
+        Action::TagImage => {
+            if let Some(row) = app.images.selected() {
+                let prompt = Prompt {
+                    title: format!("One more name for {}", row.label()),
+                    input: Input::new(row.name.clone().unwrap_or_default()),
+                    error: None,
+                    purpose: PromptFor::Tag { image: row.reference() },
+                };
+                app.overlays.push(Overlay::Prompt(prompt));
+            }
+        }
+        Action::NextMatch
+        | Action::PreviousMatch
+        | Action::Fold
+        | Action::FoldIn
+        | Action::FoldOut
+        | Action::FoldAll
+        | Action::CopyValue
+        | Action::CopyPath
+        | Action::Secrets
+            if app.tab() == Tab::Inspect =>
+        {
+            return detail::act_inspect(app, action);
+        }
+        Action::NextMatch
+        | Action::PreviousMatch
+        | Action::OnlyMatching
+        | Action::Follow
+        | Action::Wrap
+        | Action::Timestamps
+        | Action::ScrollLeft
+        | Action::ScrollRight
+        | Action::SaveLog => return logs::act(app, action),
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// Moves in whatever has the keys.
+pub(super) fn travel(app: &mut App, action: Action) -> Vec<Effect> {
+    let Some(layout) = layout(app) else { return Vec::new() };
+    let on_list = app.focus == Focus::List || app.tab() == Tab::Stats;
+    let rows = match (on_list, app.tab()) {
+        (true, _) => layout.list_rows(),
+        (false, Tab::Logs) => layout.log_room().1,
+        _ => layout.detail_rows(),
+    };
+    let by = match action {
+        Action::Down => 1,
+        Action::Up => -1,
+        Action::HalfDown => isize::try_from(rows / 2).unwrap_or(1).max(1),
+        Action::HalfUp => -isize::try_from(rows / 2).unwrap_or(1).max(1),
+        Action::PageDown => isize::try_from(rows).unwrap_or(1),
+        Action::PageUp => -isize::try_from(rows).unwrap_or(1),
+        Action::First => isize::MIN,
+        _ => isize::MAX,
+    };
+    if on_list {
+        step_list(app, by);
+        return Vec::new();
+    }
+    match app.tab() {
+        Tab::Logs => return logs::travel(app, by),
+        _ => detail::step(app, by),
+    }
+    Vec::new()
+}
+
+/// Moves the selection of the list.
+pub(super) fn step_list(app: &mut App, by: isize) {
+    let Some(layout) = layout(app) else { return };
+    let rows = layout.list_rows();
+    match app.screen {
+        Screen::Containers => {
+            app.containers.cursor.step(by, app.containers.shown.len(), rows);
+            app.containers.take_selection();
+        }
+        Screen::Images => {
+            app.images.cursor.step(by, app.images.shown.len(), rows);
+            app.images.take_selection();
+        }
+    }
+}
+
+fn back(app: &mut App) -> Vec<Effect> {
+    if app.focus == Focus::Detail {
+        let searching = match app.tab() {
+            Tab::Logs => !app.logs.pattern.is_empty(),
+            Tab::Inspect => !app.inspect.pattern.is_empty(),
+            _ => false,
+        };
+        if searching && app.tab() == Tab::Logs {
+            return logs::clear_search(app);
+        }
+        if searching {
+            app.inspect.pattern.clear();
+            return Vec::new();
+        }
+        if app.zoom == Zoom::Detail {
+            app.zoom = Zoom::Split;
+        }
+        focus(app, Focus::List);
+        return Vec::new();
+    }
+    if app.zoom == Zoom::List {
+        app.zoom = Zoom::Split;
+    } else if app.screen == Screen::Containers && !app.containers.filter.is_empty() {
+        app.containers.filter.clear();
+    } else if app.screen == Screen::Images && !app.images.filter.is_empty() {
+        app.images.filter.clear();
+    } else if app.screen == Screen::Containers && !app.containers.marked.is_empty() {
+        app.containers.marked.clear();
+    } else {
+        app.tell("this is the start: q quits");
+    }
+    arrange(app);
+    Vec::new()
+}
+
+fn turn_tab(app: &mut App, by: isize) {
+    let tabs = app.screen.tabs();
+    let at = tabs.iter().position(|t| *t == app.tab()).unwrap_or(0);
+    let count = isize::try_from(tabs.len()).unwrap_or(1);
+    let next = (isize::try_from(at).unwrap_or(0) + by).rem_euclid(count);
+    let tab = usize::try_from(next).ok().and_then(|n| tabs.get(n)).copied();
+    app.set_tab(tab.unwrap_or(app.tab()));
+    if app.zoom == Zoom::List {
+        app.zoom = Zoom::Split;
+    }
+    arrange(app);
+}
+
+/// Shows a tab and gives it the keys; asked for again, it gives them back to the list.
+pub(super) fn show_tab(app: &mut App, tab: Tab) {
+    let again = app.tab() == tab && app.focus == Focus::Detail;
+    app.set_tab(tab);
+    if app.zoom == Zoom::List {
+        app.zoom = Zoom::Split;
+    }
+    focus(app, if again { Focus::List } else { Focus::Detail });
+}
+
+fn search(app: &mut App) {
+    let (purpose, before) = match app.tab() {
+        Tab::Logs => (LineFor::LogSearch, app.logs.pattern.clone()),
+        _ => (LineFor::TreeSearch, app.inspect.pattern.clone()),
+    };
+    app.line = Some(LineEdit { input: Input::new(before.clone()), before, purpose });
+}
+
+fn mark(app: &mut App) {
+    let Some(id) = app.selected().map(|r| r.summary.id.clone()) else { return };
+    if !app.containers.marked.remove(&id) {
+        app.containers.marked.insert(id);
+    }
+    step_list(app, 1);
+}
+
+fn sort(app: &mut App, action: Action) {
+    match (app.screen, action) {
+        (Screen::Containers, Action::Sort) => {
+            let at = SORTS.iter().position(|s| *s == app.containers.sort).unwrap_or(0);
+            app.containers.sort = SORTS[(at + 1) % SORTS.len()];
+            app.containers.reversed = false;
+            let by = app.containers.sort.title().to_lowercase();
+            app.tell(format!("sorted by {by}"));
+        }
+        (Screen::Containers, _) => app.containers.reversed = !app.containers.reversed,
+        (Screen::Images, Action::Sort) => {
+            app.images.sort = match app.images.sort {
+                ImageColumn::Name => ImageColumn::Age,
+                ImageColumn::Age => ImageColumn::Size,
+                ImageColumn::Size => ImageColumn::Used,
+                ImageColumn::Used => ImageColumn::Name,
+            };
+            app.images.reversed = false;
+        }
+        (Screen::Images, _) => app.images.reversed = !app.images.reversed,
+    }
+    arrange(app);
+}
+
+fn copy(app: &mut App, action: Action) -> Vec<Effect> {
+    let text = match (app.screen, action) {
+        (Screen::Containers, Action::CopyName) => app.selected().map(|r| r.summary.name.clone()),
+        (Screen::Containers, _) => app.selected().map(|r| r.summary.id.as_str().to_owned()),
+        (Screen::Images, Action::CopyName) => app.images.selected().map(ImageRow::reference),
+        (Screen::Images, _) => app.images.selected().map(|r| r.id.as_str().to_owned()),
+    };
+    match text {
+        Some(text) => copied(app, text),
+        None => Vec::new(),
+    }
+}
+
+/// Puts a text on the clipboard and says so.
+pub(super) fn copied(app: &mut App, text: String) -> Vec<Effect> {
+    let first = text.lines().next().unwrap_or_default();
+    app.tell(format!("copied {}", crate::text::fit(first, 50, app.theme.glyphs().ellipsis)));
+    vec![Effect::Copy(text)]
+}
+
+/// Opens the menu of all that can be done with what is selected.
+fn menu(app: &mut App) {
+    let contexts = app.main_contexts();
+    let near = &contexts[..contexts.len().min(2)];
+    let items: Vec<Item> = app
+        .keymap
+        .effective(near)
+        .into_iter()
+        .filter(|(b, _)| b.action.is_on_object() && app.can(b.action).is_ok())
+        .filter(|(b, _)| !is_where_we_are(app, b.action))
+        .map(|(b, keys)| Item {
+            key: keys.first().map(|k| k.name()).unwrap_or_default(),
+            text: words(app, b.action, b.text),
+            choice: Choice::Action(b.action),
+        })
+        .collect();
+    let title = match app.screen {
+        Screen::Containers => app.selected().map(|r| r.summary.name.clone()),
+        Screen::Images => app.images.selected().map(ImageRow::label),
+    };
+    match title {
+        Some(title) if !items.is_empty() => {
+            app.overlays.push(Overlay::Menu(Menu { title, items, at: 0 }));
+        }
+        _ => app.tell("nothing is selected"),
+    }
+}
+
+fn is_where_we_are(app: &App, action: Action) -> bool {
+    let tab = match action {
+        Action::ShowStats => Tab::Stats,
+        Action::ShowLogs => Tab::Logs,
+        Action::ShowInspect => Tab::Inspect,
+        Action::ShowTop => Tab::Top,
+        Action::ShowLayers => Tab::Layers,
+        _ => return false,
+    };
+    app.focus == Focus::Detail && app.tab() == tab
+}
+
+/// Returns what an action does to what is selected now.
+pub(super) fn words(app: &App, action: Action, text: &str) -> String {
+    let paused = app.selected().is_some_and(|r| r.summary.status == wharf_model::Status::Paused);
+    match action {
+        Action::PauseResume if paused => "resume the container".to_owned(),
+        Action::PauseResume => "pause the container".to_owned(),
+        Action::Bulk => format!("act on the {} marked", app.containers.marked.len()),
+        _ => text.to_owned(),
+    }
+}

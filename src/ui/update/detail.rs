@@ -1,0 +1,241 @@
+//! The tabs: keeping them about what is selected, and the keys of trees and tables.
+
+use wharf_logs::sanitize_line;
+use wharf_model::{ContainerId, TopTable};
+
+use crate::app::{App, Cursor, Redraw, Screen, Tab};
+use crate::keymap::Action;
+use crate::layout::layout;
+use crate::message::{Effect, LogAsk, ScreenTag};
+
+use super::act::copied;
+
+/// How many lines a freshly opened log shows.
+const FIRST_LINES: usize = 200;
+
+/// Seconds between two looks at the processes.
+const TOP_EVERY: i64 = 2;
+
+/// Returns what to ask for so that the tab in sight is about what is selected.
+pub(super) fn sync(app: &mut App) -> Vec<Effect> {
+    let seen = layout(app).is_some_and(|l| l.detail.height > 0);
+    let tab = app.tab();
+    let mut effects = sync_log(app, seen && tab == Tab::Logs && app.screen == Screen::Containers);
+    if !seen {
+        return effects;
+    }
+    match tab {
+        Tab::Inspect => effects.extend(sync_inspect(app)),
+        Tab::Top => effects.extend(sync_top(app)),
+        Tab::Layers => {
+            let wanted = app.images.selected().map(crate::app::ImageRow::reference);
+            if wanted != app.images.history_of {
+                app.images.history = None;
+                app.images.history_of.clone_from(&wanted);
+                effects.extend(wanted.map(Effect::FetchHistory));
+            }
+        }
+        Tab::Stats | Tab::Logs => {}
+    }
+    effects
+}
+
+fn sync_log(app: &mut App, seen: bool) -> Vec<Effect> {
+    let row = app.selected().filter(|_| seen);
+    let Some(row) = row else {
+        if app.logs.id.is_some() && !seen {
+            app.logs.id = None;
+            return vec![Effect::CloseLog];
+        }
+        if app.logs.id.is_some() && app.selected().is_none() {
+            app.logs = crate::app::LogPane::default();
+            return vec![Effect::CloseLog];
+        }
+        return Vec::new();
+    };
+    let (id, started) = (row.summary.id.clone(), row.summary.started_at);
+    let same = app.logs.id.as_ref() == Some(&id);
+    // A log that comes as a stream ends with its container; a new start is a new stream.
+    if same && !(app.logs.ended && app.logs.started != started) {
+        return Vec::new();
+    }
+    let generation = app.number();
+    app.logs.open(id.clone(), generation);
+    app.logs.started = started;
+    vec![
+        Effect::OpenLog { generation, id, rows: FIRST_LINES },
+        Effect::Log(LogAsk::Tail { rows: FIRST_LINES }),
+    ]
+}
+
+fn sync_inspect(app: &mut App) -> Option<Effect> {
+    let wanted = match app.screen {
+        Screen::Containers => app.selected().map(|r| ScreenTag::Container(r.summary.id.clone())),
+        Screen::Images => app.images.selected().map(|r| ScreenTag::Image(r.reference())),
+    };
+    if app.inspect.tag == wanted {
+        return None;
+    }
+    app.inspect.tree = None;
+    app.inspect.cursor = Cursor::default();
+    app.inspect.hits = 0;
+    app.inspect.tag.clone_from(&wanted);
+    app.inspect.waiting = wanted.is_some();
+    wanted.map(Effect::FetchDocument)
+}
+
+fn sync_top(app: &mut App) -> Option<Effect> {
+    let row = app.selected()?;
+    let (id, alive) = (row.summary.id.clone(), row.summary.status.is_alive());
+    if app.top.id.as_ref() != Some(&id) {
+        app.top = crate::app::TopPane { id: Some(id.clone()), ..Default::default() };
+    }
+    if !alive {
+        app.top.table = None;
+        return None;
+    }
+    let due = (app.now - app.top.asked).num_seconds() >= TOP_EVERY;
+    if app.top.waiting || !due {
+        return None;
+    }
+    app.top.waiting = true;
+    app.top.asked = app.now;
+    Some(Effect::FetchTop(id))
+}
+
+/// Asks anew for the document of a container that has changed.
+pub(super) fn changed(app: &mut App, id: &str) -> Option<Effect> {
+    match &app.inspect.tag {
+        Some(ScreenTag::Container(shown))
+            if shown.as_str() == id && app.tab() == Tab::Inspect && !app.inspect.waiting =>
+        {
+            app.inspect.waiting = true;
+            Some(Effect::FetchDocument(ScreenTag::Container(shown.clone())))
+        }
+        Some(ScreenTag::Container(shown)) if shown.as_str() == id => {
+            // Out of sight: asked for when it is looked at.
+            app.inspect.tag = None;
+            None
+        }
+        _ => None,
+    }
+}
+
+/// Takes the processes of a container, made safe.
+pub(super) fn take_top(app: &mut App, id: &ContainerId, result: Result<TopTable, String>) {
+    if app.top.id.as_ref() != Some(id) {
+        return;
+    }
+    app.top.waiting = false;
+    let safe = |text: &mut String| *text = sanitize_line(text).into_owned();
+    app.top.table = Some(match result {
+        Ok(mut table) => {
+            table.titles.iter_mut().for_each(safe);
+            table.processes.iter_mut().flatten().for_each(safe);
+            Ok(table)
+        }
+        Err(mut e) => {
+            safe(&mut e);
+            Err(e)
+        }
+    });
+    step(app, 0);
+    app.draw(Redraw::Soon);
+}
+
+/// Returns how many processes are shown.
+pub(super) fn processes(app: &App) -> usize {
+    app.top.table.as_ref().and_then(|t| t.as_ref().ok()).map_or(0, |t| t.processes.len())
+}
+
+/// Returns how many steps of an image are shown.
+pub(super) fn steps(app: &App) -> usize {
+    app.images.history.as_ref().and_then(|h| h.as_ref().ok()).map_or(0, Vec::len)
+}
+
+/// Moves the cursor of the tree or table in sight.
+pub(super) fn step(app: &mut App, by: isize) {
+    let Some(rows) = layout(app).map(|l| l.detail_rows()) else { return };
+    match app.tab() {
+        Tab::Inspect => {
+            let count = app.inspect.len();
+            app.inspect.cursor.step(by, count, rows);
+        }
+        Tab::Top => {
+            let count = processes(app);
+            app.top.cursor.step(by, count, rows);
+        }
+        Tab::Layers => {
+            let count = steps(app);
+            app.images.layer.step(by, count, rows);
+        }
+        Tab::Stats | Tab::Logs => {}
+    }
+}
+
+/// Takes an action in the tree.
+pub(super) fn act_inspect(app: &mut App, action: Action) -> Vec<Effect> {
+    let Some(rows) = layout(app).map(|l| l.detail_rows()) else { return Vec::new() };
+    let at = app.inspect.cursor.at;
+    if action == Action::Secrets {
+        app.inspect.toggle_secrets();
+        return Vec::new();
+    }
+    let Some(tree) = app.inspect.tree_mut() else {
+        app.tell("there is no document");
+        return Vec::new();
+    };
+    let mut to = at;
+    match action {
+        Action::Fold if tree.rows().get(at).is_some_and(|r| r.kind.folds()) => tree.toggle(at),
+        // What can't be folded lies in what can.
+        Action::Fold => to = tree.fold(at),
+        Action::FoldIn => to = tree.fold(at),
+        Action::FoldOut => to = tree.unfold(at),
+        Action::FoldAll => {
+            if tree.rows().iter().any(|r| r.open) {
+                tree.fold_all();
+            } else {
+                tree.open_all();
+            }
+            to = 0;
+        }
+        Action::CopyValue => {
+            return tree.value(at).map_or_else(Vec::new, |value| copied(app, value));
+        }
+        Action::CopyPath => {
+            let path = tree.rows().get(at).map(|r| r.path.clone());
+            return path.map_or_else(Vec::new, |path| copied(app, path));
+        }
+        Action::NextMatch | Action::PreviousMatch => {
+            find(app, action == Action::PreviousMatch);
+            return Vec::new();
+        }
+        _ => return Vec::new(),
+    }
+    let count = app.inspect.len();
+    app.inspect.cursor.go(to, count, rows);
+    Vec::new()
+}
+
+/// Searches for a text in the tree.
+pub(super) fn search(app: &mut App, text: &str) {
+    text.clone_into(&mut app.inspect.pattern);
+    app.inspect.hits = app.inspect.tree().map_or(0, |t| t.count(text));
+    if !text.is_empty() {
+        find(app, false);
+    }
+}
+
+fn find(app: &mut App, backward: bool) {
+    let Some(rows) = layout(app).map(|l| l.detail_rows()) else { return };
+    let (at, pattern) = (app.inspect.cursor.at, app.inspect.pattern.clone());
+    let found = app.inspect.tree_mut().and_then(|t| t.find(&pattern, at, backward));
+    match found {
+        Some(row) => {
+            let count = app.inspect.len();
+            app.inspect.cursor.go(row, count, rows);
+        }
+        None => app.tell(format!("no match for {pattern}")),
+    }
+}

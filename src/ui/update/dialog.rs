@@ -1,0 +1,200 @@
+//! Keys while something is typed, or while a dialog lies over the screen.
+
+use std::path::PathBuf;
+
+use wharf_model::{Command, ImageName};
+
+use crate::app::{App, Choice, Consent, LineFor, Overlay, Pending, PromptFor, Screen};
+use crate::keymap::Action;
+use crate::message::{Effect, LogAsk};
+
+use super::{act, arrange, commands, detail, input, logs, palette};
+
+/// Takes an action while a line is typed in the footer.
+pub(super) fn act_line(app: &mut App, action: Action) -> Vec<Effect> {
+    match action {
+        Action::EraseLine | Action::EraseWord => erase(app, action),
+        Action::Cancel => {
+            let Some(line) = app.line.take() else { return Vec::new() };
+            if line.purpose == LineFor::Filter {
+                set_filter(app, line.before);
+            }
+            Vec::new()
+        }
+        Action::Accept => {
+            let Some(line) = app.line.take() else { return Vec::new() };
+            let text = line.input.text().to_owned();
+            match line.purpose {
+                LineFor::Filter => {
+                    set_filter(app, text);
+                    Vec::new()
+                }
+                LineFor::LogSearch => match logs::search(app, &text) {
+                    Ok(effects) => effects,
+                    Err(reason) => {
+                        app.line = Some(line);
+                        app.tell(reason);
+                        Vec::new()
+                    }
+                },
+                LineFor::TreeSearch => {
+                    detail::search(app, &text);
+                    Vec::new()
+                }
+            }
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn erase(app: &mut App, action: Action) -> Vec<Effect> {
+    if let Some(input) = input(app) {
+        match action {
+            Action::EraseLine => input.erase_line(),
+            _ => input.erase_word(),
+        }
+    }
+    super::typed(app)
+}
+
+/// Shows at once what a filter leaves.
+pub(super) fn line_changed(app: &mut App) -> Vec<Effect> {
+    let filter = app
+        .line
+        .as_ref()
+        .filter(|l| l.purpose == LineFor::Filter)
+        .map(|l| l.input.text().to_owned());
+    if let Some(filter) = filter {
+        set_filter(app, filter);
+    }
+    Vec::new()
+}
+
+fn set_filter(app: &mut App, filter: String) {
+    match app.screen {
+        Screen::Containers => app.containers.filter = filter,
+        Screen::Images => app.images.filter = filter,
+    }
+    arrange(app);
+}
+
+/// Takes an action in the topmost dialog.
+pub(super) fn act_overlay(app: &mut App, action: Action) -> Vec<Effect> {
+    if matches!(action, Action::EraseLine | Action::EraseWord) {
+        return erase(app, action);
+    }
+    if matches!(action, Action::Cancel | Action::AnswerNo) {
+        app.overlays.pop();
+        return Vec::new();
+    }
+    let limit = reader_limit(app);
+    match app.overlays.last_mut() {
+        Some(Overlay::Help { scroll } | Overlay::Errors { scroll }) => {
+            read(scroll, action, limit);
+            Vec::new()
+        }
+        Some(Overlay::Menu(menu)) => {
+            let last = menu.items.len().saturating_sub(1);
+            match action {
+                Action::NextChoice => menu.at = if menu.at < last { menu.at + 1 } else { 0 },
+                Action::PreviousChoice => menu.at = menu.at.checked_sub(1).unwrap_or(last),
+                Action::Accept => return choose(app),
+                _ => {}
+            }
+            Vec::new()
+        }
+        Some(Overlay::Confirm(confirm)) => {
+            match action {
+                Action::NextChoice | Action::PreviousChoice => {
+                    confirm.consent = match confirm.consent {
+                        Consent::Cancel => Consent::Yes,
+                        Consent::Yes => Consent::Cancel,
+                    };
+                }
+                Action::Down => confirm.scroll = (confirm.scroll + 1).min(limit),
+                Action::Up => confirm.scroll = confirm.scroll.saturating_sub(1),
+                Action::AnswerYes => return consent(app),
+                Action::Accept if confirm.consent == Consent::Yes => return consent(app),
+                Action::Accept => {
+                    app.overlays.pop();
+                }
+                _ => {}
+            }
+            Vec::new()
+        }
+        Some(Overlay::Prompt(_)) if action == Action::Accept => answer(app),
+        Some(Overlay::Palette(_)) => palette::act(app, action),
+        _ => Vec::new(),
+    }
+}
+
+fn read(scroll: &mut usize, action: Action, limit: usize) {
+    let page = 10;
+    *scroll = match action {
+        Action::Down => *scroll + 1,
+        Action::Up => scroll.saturating_sub(1),
+        Action::PageDown => *scroll + page,
+        Action::PageUp => scroll.saturating_sub(page),
+        Action::First => 0,
+        Action::Last => limit,
+        _ => *scroll,
+    }
+    .min(limit);
+}
+
+/// Returns how far the topmost page can be scrolled.
+fn reader_limit(app: &App) -> usize {
+    crate::view::overlay_scroll_limit(app)
+}
+
+/// Does what the menu has selected.
+pub(super) fn choose(app: &mut App) -> Vec<Effect> {
+    let Some(Overlay::Menu(menu)) = app.overlays.pop() else { return Vec::new() };
+    match menu.items.get(menu.at).map(|item| item.choice.clone()) {
+        Some(Choice::Action(action)) => act::main(app, action),
+        Some(Choice::Signal(signal)) => commands::signal(app, signal),
+        Some(Choice::Bulk(action)) => commands::bulk(app, action),
+        None => Vec::new(),
+    }
+}
+
+/// Does what was asked about.
+pub(super) fn consent(app: &mut App) -> Vec<Effect> {
+    match app.overlays.pop() {
+        Some(Overlay::Confirm(confirm)) => commands::give(app, confirm.commands),
+        _ => Vec::new(),
+    }
+}
+
+/// Takes the text that was asked for, or says what is wrong with it.
+fn answer(app: &mut App) -> Vec<Effect> {
+    let Some(Overlay::Prompt(prompt)) = app.overlays.last_mut() else { return Vec::new() };
+    let text = prompt.input.text().trim().to_owned();
+    match prompt.purpose.clone() {
+        PromptFor::Tag { image } => match text.parse::<ImageName>() {
+            Err(e) => {
+                prompt.error = Some(e.to_string());
+                Vec::new()
+            }
+            Ok(name) => {
+                app.overlays.pop();
+                let pending = Pending {
+                    container: None,
+                    image: Some(image.clone()),
+                    doing: "tagging",
+                    what: format!("tag {image} as {name}"),
+                };
+                commands::give(app, vec![(pending, Command::Tag { image, name })])
+            }
+        },
+        PromptFor::SaveLog if text.is_empty() => {
+            prompt.error = Some("a file needs a name".to_owned());
+            Vec::new()
+        }
+        PromptFor::SaveLog => {
+            app.overlays.pop();
+            app.tell(format!("saving to {text}"));
+            vec![Effect::Log(LogAsk::Save { path: PathBuf::from(text) })]
+        }
+    }
+}

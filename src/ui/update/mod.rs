@@ -1,0 +1,306 @@
+//! The one way in: a message changes the [`App`] and asks for effects. Nothing here does I/O.
+
+mod act;
+mod commands;
+mod detail;
+mod dialog;
+mod logs;
+mod mouse;
+mod palette;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use wharf_model::{ErrorKind, Event, EventKind};
+
+use crate::app::{App, Focus, Input, Link, Overlay, Redraw, Screen};
+use crate::keymap::Key;
+use crate::layout::layout;
+use crate::message::{Effect, Msg};
+
+/// How long a message stays in the footer, in seconds.
+const NOTICE: i64 = 5;
+
+/// Returns what to do before anything has happened.
+pub(crate) fn start(app: &mut App) -> Vec<Effect> {
+    let mut effects = vec![Effect::FetchInfo];
+    if app.listing.want() {
+        effects.push(Effect::FetchContainers);
+    }
+    if app.image_listing.want() {
+        effects.push(Effect::FetchImages);
+    }
+    effects
+}
+
+/// Takes one message into the state and returns what it wants done.
+pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
+    let mut effects = take(app, msg);
+    effects.extend(detail::sync(app));
+    effects
+}
+
+fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
+    match msg {
+        Msg::Key(event) => {
+            if event.kind == KeyEventKind::Release {
+                return Vec::new();
+            }
+            app.draw(Redraw::Now);
+            key(app, &event)
+        }
+        Msg::Mouse(event) => mouse::mouse(app, event),
+        Msg::Paste(text) => {
+            if let Some(input) = input(app) {
+                input.insert(text.lines().next().unwrap_or_default());
+                app.draw(Redraw::Now);
+                return typed(app);
+            }
+            Vec::new()
+        }
+        Msg::Resize(columns, rows) => {
+            app.size = (columns, rows);
+            app.draw(Redraw::Now);
+            settle(app);
+            Vec::new()
+        }
+        Msg::Tick(now) => tick(app, now),
+        Msg::Samples(batch) => {
+            app.metrics.take(batch);
+            if app.containers.follows_samples() {
+                arrange(app);
+            }
+            app.draw(Redraw::Soon);
+            Vec::new()
+        }
+        Msg::Containers(result) => containers(app, result),
+        Msg::Images(result) => images(app, result),
+        Msg::Info(result) => {
+            if let Ok(info) = result {
+                app.info = Some(*info);
+                app.draw(Redraw::Now);
+            }
+            Vec::new()
+        }
+        Msg::Connected => {
+            let was_lost = matches!(app.link, Link::Lost(_));
+            app.found();
+            if was_lost {
+                app.tell("connected again");
+            }
+            let mut effects = vec![Effect::FetchInfo];
+            effects.extend(app.listing.want().then_some(Effect::FetchContainers));
+            effects.extend(app.image_listing.want().then_some(Effect::FetchImages));
+            effects
+        }
+        Msg::Lost(error) => {
+            let text = wharf_logs::sanitize_line(&error.message).into_owned();
+            app.lost(text);
+            Vec::new()
+        }
+        Msg::Event(event) => heard(app, &event),
+        Msg::Done { operation, result } => commands::done(app, operation, result),
+        Msg::Document { tag, result } => {
+            let result = result.map(|d| *d).map_err(|e| e.message);
+            app.inspect.take(&tag, result);
+            settle(app);
+            app.draw(Redraw::Now);
+            Vec::new()
+        }
+        Msg::Top { id, result } => {
+            detail::take_top(app, &id, result.map_err(|e| e.message));
+            Vec::new()
+        }
+        Msg::History { image, result } => {
+            app.images.take_history(&image, result.map_err(|e| e.message));
+            app.draw(Redraw::Now);
+            Vec::new()
+        }
+        Msg::Log { generation, reply } => logs::reply(app, generation, reply),
+    }
+}
+
+fn tick(app: &mut App, now: chrono::DateTime<chrono::Utc>) -> Vec<Effect> {
+    let second = now.timestamp() != app.now.timestamp();
+    app.now = now;
+    app.turn = app.turn.wrapping_add(1);
+    if app.is_animated() {
+        app.draw(Redraw::Lively);
+    } else if second {
+        // Uptimes and ages.
+        app.draw(Redraw::Soon);
+    }
+    if app.notice.as_ref().is_some_and(|n| (now - n.at).num_seconds() >= NOTICE && !n.is_error) {
+        app.notice = None;
+        app.draw(Redraw::Now);
+    }
+    Vec::new()
+}
+
+fn containers(
+    app: &mut App,
+    result: Result<Vec<wharf_model::ContainerSummary>, wharf_backend::Error>,
+) -> Vec<Effect> {
+    let again = app.listing.answered();
+    match result {
+        Ok(list) => {
+            if app.link == Link::Connecting {
+                app.found();
+            }
+            app.containers.replace(list, app.now);
+            let rows = &app.containers.rows;
+            app.metrics.retain(|id| rows.iter().any(|r| r.summary.id == *id));
+            arrange(app);
+        }
+        Err(e) if e.kind == ErrorKind::Unavailable => {
+            app.lost(wharf_logs::sanitize_line(&e.message).into_owned());
+        }
+        Err(e) => app.fail("list containers", e.message),
+    }
+    app.draw(Redraw::Now);
+    if again { vec![Effect::FetchContainers] } else { Vec::new() }
+}
+
+fn images(
+    app: &mut App,
+    result: Result<Vec<wharf_model::ImageSummary>, wharf_backend::Error>,
+) -> Vec<Effect> {
+    let again = app.image_listing.answered();
+    match result {
+        Ok(list) => {
+            app.images.replace(&list);
+            arrange(app);
+        }
+        Err(e) if e.kind == ErrorKind::Unavailable => {}
+        Err(e) => app.fail("list images", e.message),
+    }
+    app.draw(Redraw::Now);
+    if again { vec![Effect::FetchImages] } else { Vec::new() }
+}
+
+/// Asks anew for what an event says has changed.
+fn heard(app: &mut App, event: &Event) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    match event.kind {
+        EventKind::Container => {
+            let action = event.action.as_str();
+            let idle = ["exec_", "top", "attach", "detach", "resize", "copy", "export", "archive"];
+            if idle.iter().any(|word| action.starts_with(word)) {
+                return effects;
+            }
+            effects.extend(app.listing.want().then_some(Effect::FetchContainers));
+            effects.extend(detail::changed(app, &event.id));
+            // How many containers use an image is part of its row.
+            let counts = matches!(action, "create" | "destroy") && app.images.loaded;
+            if counts && app.image_listing.want() {
+                effects.push(Effect::FetchImages);
+            }
+        }
+        EventKind::Image => {
+            effects.extend(app.image_listing.want().then_some(Effect::FetchImages));
+        }
+        _ => {}
+    }
+    effects
+}
+
+/// Makes the lists anew from what is known.
+fn arrange(app: &mut App) {
+    let rows = layout(app).map_or(1, |l| l.list_rows());
+    app.containers.arrange(&app.metrics, rows);
+    app.images.arrange(rows);
+    settle(app);
+}
+
+/// Brings every cursor back into its list and into sight.
+fn settle(app: &mut App) {
+    let Some(layout) = layout(app) else { return };
+    let rows = layout.list_rows();
+    app.containers.cursor.settle(app.containers.shown.len(), rows);
+    app.images.cursor.settle(app.images.shown.len(), rows);
+    let rows = layout.detail_rows();
+    app.inspect.cursor.settle(app.inspect.len(), rows);
+    let processes = detail::processes(app);
+    app.top.cursor.settle(processes, rows);
+    let steps = detail::steps(app);
+    app.images.layer.settle(steps, rows);
+    let (columns, rows) = layout.log_room();
+    if app.logs.follow {
+        app.logs.to_end(columns, rows);
+    } else {
+        app.logs.scroll(0, columns, rows);
+    }
+}
+
+fn key(app: &mut App, event: &KeyEvent) -> Vec<Effect> {
+    let key = Key::of(event);
+    if app.notice.as_ref().is_some_and(|n| n.is_error) && app.overlays.is_empty() {
+        // A failure stays in the footer until a key shows that somebody has seen it.
+        app.notice = None;
+    }
+    if let Some(action) = app.keymap.lookup(app.contexts(), key) {
+        return act::act(app, action);
+    }
+    if input(app).is_none() && app.overlays.is_empty() {
+        let back = if app.focus == Focus::Detail { ", Esc goes to the list" } else { "" };
+        app.tell(format!("{} does nothing here: ? shows what does{back}", key.name()));
+        return Vec::new();
+    }
+    edit(app, key)
+}
+
+/// Returns the text that is being typed, if any.
+fn input(app: &mut App) -> Option<&mut Input> {
+    if let Some(line) = &mut app.line {
+        return Some(&mut line.input);
+    }
+    match app.overlays.last_mut() {
+        Some(Overlay::Prompt(prompt)) => Some(&mut prompt.input),
+        Some(Overlay::Palette(palette)) => Some(&mut palette.input),
+        _ => None,
+    }
+}
+
+/// Gives a key to the text that is being typed.
+fn edit(app: &mut App, key: Key) -> Vec<Effect> {
+    let Some(input) = input(app) else { return Vec::new() };
+    match key.code {
+        KeyCode::Char(c) if (key.modifiers - KeyModifiers::SHIFT).is_empty() => {
+            input.insert(c.encode_utf8(&mut [0; 4]));
+        }
+        KeyCode::Backspace => input.backspace(),
+        KeyCode::Delete => input.delete(),
+        KeyCode::Left => input.left(),
+        KeyCode::Right => input.right(),
+        KeyCode::Home => input.home(),
+        KeyCode::End => input.end(),
+        _ => return Vec::new(),
+    }
+    typed(app)
+}
+
+/// Does what follows from a text having changed.
+fn typed(app: &mut App) -> Vec<Effect> {
+    if app.line.is_some() {
+        return dialog::line_changed(app);
+    }
+    match app.overlays.last_mut() {
+        Some(Overlay::Palette(_)) => palette::search(app),
+        Some(Overlay::Prompt(prompt)) => prompt.error = None,
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// Gives the keys to the list or to the tab.
+fn focus(app: &mut App, focus: Focus) {
+    app.focus = focus;
+    arrange(app);
+}
+
+/// Shows a screen.
+fn show_screen(app: &mut App, screen: Screen) {
+    if app.screen != screen {
+        app.screen = screen;
+        app.focus = Focus::List;
+        arrange(app);
+    }
+}

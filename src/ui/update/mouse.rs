@@ -1,0 +1,160 @@
+//! The mouse: a click selects or presses what is under it, the wheel scrolls it.
+
+use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+use ratatui::layout::{Position, Rect};
+
+use crate::app::{App, Focus, Overlay, Redraw, Screen, Tab};
+use crate::keymap::Action;
+use crate::layout::{Layout, layout, screen_at, tab_at};
+use crate::message::Effect;
+use crate::view::Hit;
+
+use super::{act, detail, dialog, focus, logs, show_screen};
+
+/// Rows a turn of the wheel scrolls.
+const WHEEL: isize = 3;
+
+/// Takes what the mouse did.
+pub(super) fn mouse(app: &mut App, event: MouseEvent) -> Vec<Effect> {
+    let at = Position::new(event.column, event.row);
+    let effects = match event.kind {
+        MouseEventKind::ScrollDown => wheel(app, at, WHEEL),
+        MouseEventKind::ScrollUp => wheel(app, at, -WHEEL),
+        MouseEventKind::Down(MouseButton::Left) => click(app, at, false),
+        MouseEventKind::Down(MouseButton::Right) => click(app, at, true),
+        // Moves and releases mean nothing here.
+        _ => return Vec::new(),
+    };
+    app.draw(Redraw::Now);
+    effects
+}
+
+fn wheel(app: &mut App, at: Position, by: isize) -> Vec<Effect> {
+    if !app.overlays.is_empty() {
+        let action = if by > 0 { Action::Down } else { Action::Up };
+        let choice = if by > 0 { Action::NextChoice } else { Action::PreviousChoice };
+        let action = match app.overlays.last() {
+            Some(Overlay::Menu(_) | Overlay::Palette(_)) => choice,
+            _ => action,
+        };
+        return dialog::act_overlay(app, action);
+    }
+    let Some(layout) = layout(app) else { return Vec::new() };
+    if layout.list.contains(at) || layout.head.contains(at) {
+        act::step_list(app, by);
+    } else if layout.detail.contains(at) {
+        match app.tab() {
+            Tab::Logs => return logs::travel(app, by),
+            Tab::Stats => act::step_list(app, by.signum()),
+            _ => detail::step(app, by),
+        }
+    }
+    Vec::new()
+}
+
+fn click(app: &mut App, at: Position, menu: bool) -> Vec<Effect> {
+    if !app.overlays.is_empty() {
+        return click_overlay(app, at);
+    }
+    let Some(layout) = layout(app) else { return Vec::new() };
+    if layout.header.contains(at) {
+        let on = |n: &usize| screen_at(layout.header, *n).is_some_and(|r| r.contains(at));
+        if let Some(screen) = (0..Screen::ALL.len()).find(on).and_then(|n| Screen::ALL.get(n)) {
+            show_screen(app, *screen);
+        }
+    } else if layout.tabs.contains(at) {
+        let on = |n: &usize| tab_at(app, layout.tabs, *n).is_some_and(|r| r.contains(at));
+        let tab = (0..app.screen.tabs().len()).find(on).and_then(|n| app.screen.tabs().get(n));
+        if let Some(tab) = tab.copied() {
+            app.set_tab(tab);
+            focus(app, Focus::Detail);
+        }
+    } else if layout.list.contains(at) {
+        click_list(app, &layout, at);
+        if menu {
+            return act::main(app, Action::Menu);
+        }
+    } else if layout.detail.contains(at) {
+        // As it was drawn, which the focus changes.
+        let step = crate::view::step_at(app, layout.detail, at.y);
+        focus(app, Focus::Detail);
+        click_detail(app, layout.detail, at, step);
+    }
+    Vec::new()
+}
+
+fn click_list(app: &mut App, layout: &Layout, at: Position) {
+    let row = usize::from(at.y - layout.list.y);
+    match app.screen {
+        Screen::Containers => {
+            let wanted = app.containers.cursor.top + row;
+            if wanted < app.containers.shown.len() {
+                app.containers.cursor.at = wanted;
+                app.containers.take_selection();
+            }
+        }
+        Screen::Images => {
+            let wanted = app.images.cursor.top + row;
+            if wanted < app.images.shown.len() {
+                app.images.cursor.at = wanted;
+                app.images.take_selection();
+            }
+        }
+    }
+    focus(app, Focus::List);
+}
+
+fn click_detail(app: &mut App, area: Rect, at: Position, step: Option<usize>) {
+    // The first row is a heading.
+    let Some(row) = usize::from(at.y - area.y).checked_sub(1) else { return };
+    match app.tab() {
+        Tab::Inspect => {
+            let wanted = app.inspect.cursor.top + row;
+            let again = wanted == app.inspect.cursor.at;
+            if wanted < app.inspect.len() {
+                app.inspect.cursor.at = wanted;
+                if again {
+                    detail::act_inspect(app, Action::Fold);
+                }
+            }
+        }
+        Tab::Top => {
+            let wanted = app.top.cursor.top + row;
+            if wanted < detail::processes(app) {
+                app.top.cursor.at = wanted;
+            }
+        }
+        Tab::Layers => {
+            if let Some(step) = step {
+                app.images.layer.at = step;
+            }
+        }
+        Tab::Stats | Tab::Logs => {}
+    }
+}
+
+fn click_overlay(app: &mut App, at: Position) -> Vec<Effect> {
+    match crate::view::hit_overlay(app, at) {
+        Hit::Outside => {
+            app.overlays.pop();
+            Vec::new()
+        }
+        Hit::Inside => Vec::new(),
+        Hit::Item(n) => match app.overlays.last_mut() {
+            Some(Overlay::Menu(menu)) => {
+                menu.at = n;
+                dialog::choose(app)
+            }
+            Some(Overlay::Palette(palette)) => {
+                palette.at = n;
+                dialog::act_overlay(app, Action::Accept)
+            }
+            _ => Vec::new(),
+        },
+        Hit::Yes => dialog::consent(app),
+        Hit::Cancel => {
+            app.overlays.pop();
+            Vec::new()
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The container list.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use wharf_model::Status;
+use wharf_stats::Usage;
+
+use super::{Line, say};
+use crate::app::{App, Column, Focus, Link, Row};
+use crate::format::{age, bytes, percent, size};
+use crate::text::width;
+use crate::theme::Role;
+
+/// Optional columns, the most important first, and the least they need.
+const BY_WORTH: [(Column, u16); 10] = [
+    (Column::Cpu, 6),
+    (Column::Memory, 10),
+    (Column::Uptime, 4),
+    (Column::Health, 9),
+    (Column::Network, 11),
+    (Column::Image, 10),
+    (Column::Disk, 11),
+    (Column::Pids, 5),
+    (Column::Ports, 12),
+    (Column::Ip, 15),
+];
+
+/// What a name gets before any optional column gets anything: names that differ only at their ends
+/// must be told apart.
+const NAME: std::ops::RangeInclusive<u16> = 12..=24;
+
+/// Columns that keep the state, CPU and memory on the screen however long the names are.
+const BESIDE_NAME: u16 = 12 + 1 + 6 + 1 + 5 + 1 + 1;
+
+/// Below this width the limit of the memory is left out.
+const NARROW: u16 = 60;
+
+/// The order on screen.
+const ORDER: [Column; 12] = [
+    Column::State,
+    Column::Health,
+    Column::Name,
+    Column::Image,
+    Column::Cpu,
+    Column::Memory,
+    Column::Network,
+    Column::Disk,
+    Column::Pids,
+    Column::Uptime,
+    Column::Ports,
+    Column::Ip,
+];
+
+/// Returns the columns that there is room for, in their order, with their widths.
+fn columns(app: &App, room: u16) -> Vec<(Column, u16)> {
+    let rows = || app.containers.shown.iter().filter_map(|n| app.containers.rows.get(*n));
+    let longest = |column: Column| {
+        let cells = rows().map(|r| text_of(r, column).map_or(0, width)).max().unwrap_or(0);
+        u16::try_from(cells).unwrap_or(u16::MAX).min(48)
+    };
+    let name = longest(Column::Name).clamp(*NAME.start(), *NAME.end());
+    let name = name.min(room.saturating_sub(BESIDE_NAME)).max(*NAME.start());
+    let mut chosen = vec![(Column::State, 12), (Column::Name, name)];
+    // One cell for the mark, and a blank after each column.
+    let mut used = 1 + 12 + 1 + name + 1;
+    for (column, least) in BY_WORTH {
+        // Without room for the limit, the memory alone.
+        let least = if column == Column::Memory && room < NARROW { 5 } else { least };
+        let idle = match column {
+            Column::Health => rows().all(|r| r.summary.health.is_none()),
+            Column::Ports => rows().all(|r| r.ports.is_empty()),
+            Column::Ip => rows().all(|r| r.ip.is_empty()),
+            _ => false,
+        };
+        if idle {
+            continue;
+        }
+        // An image's name is worth more than what follows it.
+        let left = (room + 1).saturating_sub(used + 1);
+        let least = match column {
+            Column::Image => longest(column).clamp(least, *NAME.end()).min(left.max(least)),
+            _ => least,
+        };
+        // What is worth less but narrower may still fit.
+        if used + least + 1 > room + 1 {
+            continue;
+        }
+        used += least + 1;
+        chosen.push((column, least));
+    }
+    let mut left = (room + 1).saturating_sub(used);
+    for flexible in [Column::Name, Column::Image, Column::Ports] {
+        if let Some((_, width)) = chosen.iter_mut().find(|(c, _)| *c == flexible) {
+            let more = longest(flexible).saturating_sub(*width).min(left);
+            *width += more;
+            left -= more;
+        }
+    }
+    chosen.sort_by_key(|(c, _)| ORDER.iter().position(|o| o == c));
+    chosen
+}
+
+fn text_of(row: &Row, column: Column) -> Option<&str> {
+    match column {
+        Column::Name => Some(&row.summary.name),
+        Column::Image => Some(&row.image),
+        Column::Ports => Some(&row.ports),
+        _ => None,
+    }
+}
+
+fn is_number(column: Column) -> bool {
+    matches!(
+        column,
+        Column::Cpu
+            | Column::Memory
+            | Column::Network
+            | Column::Disk
+            | Column::Pids
+            | Column::Uptime
+    )
+}
+
+/// Draws headings and rows.
+pub(super) fn list(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
+    let columns = columns(app, head.width);
+    buffer.set_style(head, app.theme.style(Role::Bar));
+    let mut line = Line::new(app, buffer, head);
+    line.skip(1);
+    for (column, cells) in &columns {
+        let narrow = *column == Column::Memory && head.width < NARROW;
+        let mut title = if narrow { "MEM" } else { column.title() }.to_owned();
+        if *column == app.containers.sort {
+            let glyphs = app.theme.glyphs();
+            let down = is_number(*column) != app.containers.reversed;
+            title.push_str(if down { glyphs.descending } else { glyphs.ascending });
+        }
+        line.cell(&title, *cells, is_number(*column), app.theme.style(Role::Bar));
+    }
+    if app.containers.shown.is_empty() {
+        let (text, role) = why_empty(app);
+        say(app, buffer, area, &text, role);
+        return;
+    }
+    let top = app.containers.cursor.top;
+    for (y, at) in (area.y..area.bottom()).zip(top..app.containers.shown.len()) {
+        let row = app.containers.shown.get(at).and_then(|n| app.containers.rows.get(*n));
+        let Some(row) = row else { continue };
+        let place = Rect { y, height: 1, ..area };
+        draw_row(app, buffer, place, row, &columns);
+        if at == app.containers.cursor.at {
+            let role = if app.focus == Focus::List { Role::Selected } else { Role::Resting };
+            buffer.set_style(place, app.theme.style(role));
+        }
+    }
+}
+
+fn why_empty(app: &App) -> (String, Role) {
+    match &app.link {
+        Link::Lost(why) if !app.containers.loaded => (why.clone(), Role::Bad),
+        _ if !app.containers.loaded => ("asking the engine".to_owned(), Role::Dim),
+        _ if !app.containers.filter.is_empty() => {
+            let text = format!("no container matches {}: Esc clears it", app.containers.filter);
+            (text, Role::Dim)
+        }
+        _ if app.containers.rows.is_empty() => {
+            let text = "no containers yet: wharf run starts one from another terminal";
+            (text.to_owned(), Role::Dim)
+        }
+        _ => ("no container is running: a shows all".to_owned(), Role::Dim),
+    }
+}
+
+fn draw_row(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, columns: &[(Column, u16)]) {
+    let summary = &row.summary;
+    let usage = app.metrics.now(&summary.id).filter(|_| summary.status.is_alive());
+    let marked = app.containers.marked.contains(&summary.id);
+    let style = |role: Role| app.theme.style(role);
+    let alive = summary.status.is_alive() || summary.status == Status::Restarting;
+    let text = if alive { style(Role::Text) } else { style(Role::Dim) };
+    let mut line = Line::new(app, buffer, area);
+    if marked {
+        line.text(app.theme.glyphs().mark, style(Role::Info));
+    } else {
+        line.skip(1);
+    }
+    for (column, cells) in columns {
+        let (value, style) = match column {
+            Column::State => state(app, row),
+            Column::Name => (summary.name.clone(), text),
+            Column::Health => match summary.health {
+                Some(health) => (health.as_str().to_owned(), style(app.theme.health(health))),
+                None => (String::new(), text),
+            },
+            Column::Image => (row.image.clone(), style(Role::Dim)),
+            Column::Uptime => (uptime(app, row), text),
+            Column::Ports => (row.ports.clone(), text),
+            Column::Ip => (row.ip.clone(), text),
+            Column::Memory if *cells < 10 => {
+                let used = usage.and_then(|u| u.memory).map(size);
+                (used.unwrap_or_default(), text)
+            }
+            measured => {
+                let quiet = usage.is_some_and(|u| is_quiet(*measured, u));
+                let role = if quiet { style(Role::Dim) } else { text };
+                (number(app, row, *measured, usage), role)
+            }
+        };
+        line.cell(&value, *cells, is_number(*column), style);
+    }
+    if app.lost_since.is_some() {
+        // As it was, which may not be as it is.
+        buffer.set_style(area, app.theme.style(Role::Dim));
+    }
+}
+
+/// Returns whether a container does nothing there: what does something shall stand out.
+fn is_quiet(column: Column, usage: &Usage) -> bool {
+    let pair = match column {
+        Column::Network => (usage.net_rx, usage.net_tx),
+        Column::Disk => (usage.block_read, usage.block_write),
+        _ => return false,
+    };
+    matches!(pair, (Some(a), Some(b)) if a < 0.5 && b < 0.5)
+}
+
+/// Returns the state's letter and word; what is happening to the container goes before it.
+fn state(app: &App, row: &Row) -> (String, Style) {
+    let status = row.summary.status;
+    if let Some(pending) = app.pending_on(&row.summary.id) {
+        let frames = app.theme.glyphs().spinner;
+        let frame = frames[app.turn % frames.len()];
+        return (format!("{frame} {}", pending.doing), app.theme.style(Role::Warn));
+    }
+    let (glyph, mut role) = app.theme.status(status);
+    let failed = row.summary.exit_code.filter(|c| *c != 0 && status == Status::Exited);
+    let word = status.as_str();
+    let text = match failed {
+        Some(code) => format!("{glyph} {word} {code}"),
+        None => format!("{glyph} {word}"),
+    };
+    if failed.is_some() {
+        role = Role::Bad;
+    }
+    (text, app.theme.style(role))
+}
+
+fn uptime(app: &App, row: &Row) -> String {
+    match row.since {
+        Some(since) if row.summary.status.is_alive() => age(since, app.as_of()),
+        _ => String::new(),
+    }
+}
+
+fn number(app: &App, row: &Row, column: Column, usage: Option<&Usage>) -> String {
+    let glyphs = app.theme.glyphs();
+    let missing = || {
+        // What doesn't run uses nothing; what runs and isn't known is another matter.
+        if row.summary.status.is_alive() { glyphs.missing.to_owned() } else { String::new() }
+    };
+    let both = |a: Option<f64>, b: Option<f64>, one: &str, two: &str| match (a, b) {
+        (Some(a), Some(b)) => format!("{one}{:>4} {two}{:>4}", bytes(a), bytes(b)),
+        _ => missing(),
+    };
+    let Some(usage) = usage else { return missing() };
+    match column {
+        Column::Cpu => usage.cpu_percent.map_or_else(missing, percent),
+        Column::Memory => match (usage.memory, app.metrics.memory_limit(&row.summary.id)) {
+            (Some(used), Some(limit)) => format!("{}/{:<4}", size(used), size(limit)),
+            (Some(used), None) => format!("{}     ", size(used)),
+            _ => missing(),
+        },
+        Column::Network => both(usage.net_rx, usage.net_tx, glyphs.down, glyphs.up),
+        Column::Disk => both(usage.block_read, usage.block_write, glyphs.down, glyphs.up),
+        Column::Pids => usage.pids.map_or_else(missing, |n| n.to_string()),
+        _ => String::new(),
+    }
+}

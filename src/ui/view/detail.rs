@@ -1,0 +1,167 @@
+//! The bar of tabs, the inspect tab and the process tab.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+use wharf_inspect::RowKind;
+
+use super::{Line, put, say};
+use crate::app::{App, Focus, ImageRow, Screen};
+use crate::layout::tab_at;
+use crate::text::width;
+use crate::theme::Role;
+
+/// Draws the tabs' names and what they are about.
+pub(super) fn tabs(app: &App, buffer: &mut Buffer, area: Rect) {
+    let bar = app.theme.style(Role::Bar);
+    buffer.set_style(area, bar);
+    let mut end = area.x;
+    for (n, tab) in app.screen.tabs().iter().enumerate() {
+        let Some(place) = tab_at(app, area, n) else { continue };
+        let style = match (*tab == app.tab(), app.focus) {
+            (true, Focus::Detail) => app.theme.style(Role::Chosen),
+            (true, Focus::List) => bar.patch(app.theme.style(Role::Key)),
+            (false, _) => bar.remove_modifier(Modifier::BOLD),
+        };
+        // The chosen one is told by its brackets where there are no colours.
+        let text = if *tab == app.tab() {
+            format!("[{}]", tab.title())
+        } else {
+            format!(" {} ", tab.title())
+        };
+        put(buffer, place, &text, style);
+        end = place.right();
+    }
+    let about = match app.screen {
+        Screen::Containers => {
+            app.selected().map(|r| format!("{}  {}", r.summary.name, r.status_text(app.as_of())))
+        }
+        Screen::Images => app.images.selected().map(ImageRow::label),
+    };
+    let x = end + 2;
+    if let Some(about) = about.filter(|_| x < area.right()) {
+        let place = Rect { x, width: area.right() - x, height: 1, ..area };
+        let style = bar.remove_modifier(Modifier::BOLD);
+        Line::new(app, buffer, place).text(&about, style);
+    }
+}
+
+/// Draws the document as a tree.
+pub(super) fn inspect(app: &App, buffer: &mut Buffer, area: Rect) {
+    let pane = &app.inspect;
+    let tree = match &pane.tree {
+        _ if pane.tag.is_none() => return,
+        None => return say(app, buffer, area, "asking the engine", Role::Dim),
+        Some(Err(e)) => return say(app, buffer, area, e, Role::Bad),
+        Some(Ok(tree)) => tree,
+    };
+    let style = |role| app.theme.style(role);
+    let rows = tree.rows();
+    let mut line = Line::new(app, buffer, Rect { height: 1, ..area });
+    line.skip(1);
+    if let Some(row) = rows.get(pane.cursor.at) {
+        line.text(&row.path, style(Role::Dim));
+    }
+    if !pane.pattern.is_empty() {
+        let word = if pane.hits == 1 { "match" } else { "matches" };
+        let text = format!("/{}/ {} {word}", pane.pattern, pane.hits);
+        line.skip(2).text(&text, style(Role::Info));
+    }
+    if pane.hides_secrets() {
+        line.skip(2).whole("secrets hidden: v shows them", style(Role::Warn));
+    }
+    let glyphs = app.theme.glyphs();
+    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    for (y, at) in (body.y..body.bottom()).zip(pane.cursor.top..rows.len()) {
+        let Some(row) = rows.get(at) else { continue };
+        let place = Rect { y, height: 1, ..body };
+        let fold = match (row.kind.folds(), row.open) {
+            (true, true) => glyphs.unfolded,
+            (true, false) => glyphs.folded,
+            (false, _) => " ",
+        };
+        let role = match row.kind {
+            RowKind::String => Role::Text,
+            RowKind::Number => Role::Info,
+            RowKind::Bool => Role::Good,
+            RowKind::Object(_) | RowKind::Array(_) | RowKind::Null => Role::Dim,
+        };
+        let mut line = Line::new(app, buffer, place);
+        let indent = u16::try_from(row.depth * 2).unwrap_or(0).min(place.width / 2);
+        line.skip(1 + indent).text(fold, style(Role::Dim)).skip(1);
+        line.text(&row.key, style(Role::Key)).skip(1);
+        if !row.open {
+            line.text(&row.preview, style(role));
+        }
+        if is_match(app, &row.key, &row.preview) {
+            let start = place.x + 1 + indent + 2;
+            let text = u16::try_from(width(&row.key)).unwrap_or(0).min(place.right() - start);
+            buffer.set_style(Rect { x: start, width: text, ..place }, style(Role::Match));
+        }
+        if at == pane.cursor.at {
+            let role = if app.focus == Focus::Detail { Role::Selected } else { Role::Resting };
+            buffer.set_style(place, style(role));
+        }
+    }
+}
+
+fn is_match(app: &App, key: &str, value: &str) -> bool {
+    let pattern = &app.inspect.pattern;
+    if pattern.is_empty() {
+        return false;
+    }
+    if pattern.chars().any(char::is_uppercase) {
+        key.contains(pattern) || value.contains(pattern)
+    } else {
+        key.to_lowercase().contains(pattern) || value.to_lowercase().contains(pattern)
+    }
+}
+
+/// Draws the processes.
+pub(super) fn top(app: &App, buffer: &mut Buffer, area: Rect) {
+    let Some(row) = app.selected() else { return };
+    let table = match &app.top.table {
+        _ if !row.summary.status.is_alive() => {
+            let text =
+                format!("{} has no processes: {}", row.summary.name, row.status_text(app.as_of()));
+            return say(app, buffer, area, &text, Role::Dim);
+        }
+        None => return say(app, buffer, area, "asking the engine", Role::Dim),
+        Some(Err(e)) => return say(app, buffer, area, e, Role::Bad),
+        Some(Ok(table)) => table,
+    };
+    // The last column is the command line and takes what is left.
+    let cells: Vec<u16> = (0..table.titles.len())
+        .map(|n| {
+            let texts = table.processes.iter().chain([&table.titles]).filter_map(|r| r.get(n));
+            let longest = texts.map(|t| width(t)).max().unwrap_or(0).min(20);
+            if n + 1 == table.titles.len() {
+                area.width
+            } else {
+                u16::try_from(longest).unwrap_or(20)
+            }
+        })
+        .collect();
+    let mut draw = |y: u16, texts: &[String], role: Role| {
+        let mut line = Line::new(app, buffer, Rect { y, height: 1, ..area });
+        line.skip(1);
+        for (text, cells) in texts.iter().zip(&cells) {
+            line.cell(text, *cells, false, app.theme.style(role));
+        }
+    };
+    draw(area.y, &table.titles, Role::Dim);
+    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    let list = app.top.cursor.top..table.processes.len();
+    for (y, at) in (body.y..body.bottom()).zip(list) {
+        if let Some(process) = table.processes.get(at) {
+            draw(y, process, Role::Text);
+        }
+    }
+    if app.focus == Focus::Detail
+        && let Ok(row) = u16::try_from(app.top.cursor.at - app.top.cursor.top)
+        && row < body.height
+    {
+        let place = Rect { y: body.y + row, height: 1, ..body };
+        buffer.set_style(place, app.theme.style(Role::Selected));
+    }
+}

@@ -1,0 +1,185 @@
+//! The two lines on top: the screens and counts, and how the host does.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use wharf_model::Status;
+
+use super::{Line, put};
+use crate::app::{App, Link, Screen};
+use crate::format::{age, bytes, percent, size};
+use crate::layout::screen_at;
+use crate::text::width;
+use crate::theme::Role;
+
+/// Draws the screens' names, and on the right counts, filter and engine.
+pub(super) fn header(app: &App, buffer: &mut Buffer, area: Rect) {
+    buffer.set_style(area, app.theme.style(Role::Bar));
+    let mut left = area.x;
+    for (n, screen) in Screen::ALL.iter().enumerate() {
+        let Some(place) = screen_at(area, n) else { continue };
+        let chosen = *screen == app.screen;
+        let style = app.theme.style(if chosen { Role::Chosen } else { Role::Bar });
+        put(buffer, place, &format!(" {} {} ", n + 1, screen.title()), style);
+        left = place.right();
+    }
+    let parts = right(app);
+    let room = usize::from(area.right().saturating_sub(left + 1));
+    // What is least important comes first and is left out first.
+    let mut from = parts.len();
+    let mut used = 0;
+    while from > 0 {
+        let next = width(&parts[from - 1].0) + 2;
+        if used + next > room {
+            break;
+        }
+        used += next;
+        from -= 1;
+    }
+    let x = area.right().saturating_sub(u16::try_from(used).unwrap_or(0));
+    let mut line = Line::new(app, buffer, Rect { x, ..area });
+    for (text, role) in &parts[from..] {
+        line.text(text, app.theme.style(*role).patch(bar_background(app))).skip(2);
+    }
+}
+
+fn bar_background(app: &App) -> ratatui::style::Style {
+    let bar = app.theme.style(Role::Bar);
+    ratatui::style::Style { fg: None, ..bar }
+}
+
+fn right(app: &App) -> Vec<(String, Role)> {
+    let mut parts = Vec::new();
+    if let Some(info) = &app.info {
+        let name = wharf_logs::sanitize_line(&info.name);
+        parts.push((format!("{} on {name}", info.engine), Role::Dim));
+    }
+    if app.screen == Screen::Containers && app.containers.loaded {
+        let count = |status| app.containers.count(status);
+        let stopped = count(Status::Exited) + count(Status::Created) + count(Status::Dead);
+        for (count, status, word) in [
+            (stopped, Status::Exited, "stopped"),
+            (count(Status::Paused), Status::Paused, "paused"),
+            (count(Status::Running), Status::Running, "running"),
+            (count(Status::Restarting), Status::Restarting, "restarting"),
+        ] {
+            if count > 0 || status == Status::Running {
+                let (glyph, role) = app.theme.status(status);
+                parts.push((format!("{glyph} {count} {word}"), role));
+            }
+        }
+        if app.containers.unhealthy() > 0 {
+            let glyph = app.theme.glyphs().warning;
+            parts.push((format!("{glyph} {} unhealthy", app.containers.unhealthy()), Role::Bad));
+        }
+        if !app.containers.marked.is_empty() {
+            let glyph = app.theme.glyphs().mark;
+            parts.push((format!("{glyph}{} marked", app.containers.marked.len()), Role::Info));
+        }
+    }
+    if app.screen == Screen::Images && app.images.loaded {
+        let count = app.images.rows.len();
+        let word = if count == 1 { "image" } else { "images" };
+        parts.push((format!("{count} {word}"), Role::Text));
+    }
+    let (filter, shown, all) = match app.screen {
+        Screen::Containers => {
+            (&app.containers.filter, app.containers.shown.len(), app.containers.rows.len())
+        }
+        Screen::Images => (&app.images.filter, app.images.shown.len(), app.images.rows.len()),
+    };
+    if !filter.is_empty() {
+        parts.push((format!("/{filter} {shown} of {all}"), Role::Warn));
+    } else if app.screen == Screen::Containers && !app.containers.all {
+        parts.push((format!("running only: {shown} of {all}"), Role::Warn));
+    }
+    if app.options.read_only {
+        parts.push(("READ-ONLY".to_owned(), Role::Warn));
+    }
+    match &app.link {
+        Link::Up => {}
+        Link::Connecting => parts.push(("connecting".to_owned(), Role::Warn)),
+        Link::Lost(_) => {
+            let glyph = app.theme.glyphs().warning;
+            parts.push((format!("{glyph} not connected"), Role::Bad));
+        }
+    }
+    parts
+}
+
+/// Draws how the host does, as far as it is known and there is room.
+pub(super) fn host(app: &App, buffer: &mut Buffer, area: Rect) {
+    let mut line = Line::new(app, buffer, area);
+    line.skip(1);
+    if let Link::Lost(why) = &app.link {
+        let text = match app.lost_since {
+            Some(since) => {
+                let ago = age(since, app.now);
+                format!("last seen {ago} ago, trying again: {why}")
+            }
+            None => format!("{why}; trying again"),
+        };
+        line.text(&text, app.theme.style(Role::Bad));
+        return;
+    }
+    for (name, value, role) in parts(app) {
+        let needed = width(name) + 1 + width(&value);
+        if needed > line.room() {
+            break;
+        }
+        line.text(name, app.theme.style(Role::Dim)).skip(1);
+        line.text(&value, app.theme.style(role)).skip(2);
+    }
+}
+
+fn parts(app: &App) -> Vec<(&'static str, String, Role)> {
+    let mut parts = Vec::new();
+    let usage = app.metrics.host();
+    let Some(sample) = app.metrics.host_sample() else {
+        // A remote engine tells how large its host is, not what it does.
+        if let Some(info) = &app.info {
+            parts.push(("cpus", info.cpus.to_string(), Role::Text));
+            parts.push(("mem", size(info.memory_total), Role::Text));
+        }
+        return parts;
+    };
+    let level = |value: f64, warn: f64, bad: f64| {
+        if value >= bad {
+            Role::Bad
+        } else if value >= warn {
+            Role::Warn
+        } else {
+            Role::Text
+        }
+    };
+    let cpus = sample.cpus.map(|n| format!(" of {n}")).unwrap_or_default();
+    match usage.cpu_percent {
+        Some(cpu) => parts.push(("cpu", format!("{}{cpus}", percent(cpu)), level(cpu, 80.0, 95.0))),
+        None if sample.cpus.is_some() => {
+            parts.push(("cpu", format!("{}{cpus}", app.theme.glyphs().missing), Role::Text));
+        }
+        None => {}
+    }
+    if let Some(load) = sample.load1 {
+        let per_cpu = sample.cpus.map_or(0.0, |n| load / n as f32 * 100.0);
+        parts.push(("load", format!("{load:.2}"), level(f64::from(per_cpu), 100.0, 200.0)));
+    }
+    if let (Some(used), Some(total)) = (usage.memory, sample.memory_total) {
+        let share = usage.memory_percent.unwrap_or(0.0);
+        let text = format!("{}/{} {share:.0}%", size(used), size(total));
+        parts.push(("mem", text, level(share, 85.0, 95.0)));
+    }
+    let pressure =
+        [("cpu", usage.cpu_pressure), ("mem", usage.memory_pressure), ("io", usage.io_pressure)];
+    if pressure.iter().any(|(_, p)| p.is_some()) {
+        let texts: Vec<String> =
+            pressure.iter().filter_map(|(name, p)| p.map(|p| format!("{name} {p:.0}%"))).collect();
+        let most = pressure.iter().filter_map(|(_, p)| *p).fold(0.0, f64::max);
+        parts.push(("pressure", texts.join(" "), level(most, 20.0, 50.0)));
+    }
+    if let (Some(used), Some(total)) = (usage.disk, sample.disk_total) {
+        let share = usage.disk_percent.unwrap_or(0.0);
+        let free = bytes(crate::format::as_f64(total.saturating_sub(used)));
+        parts.push(("disk", format!("{share:.0}% {free} free"), level(share, 85.0, 95.0)));
+    }
+    parts
+}

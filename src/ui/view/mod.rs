@@ -1,0 +1,163 @@
+//! Drawing: a pure function of the [`App`]. One file a part of the screen.
+
+mod chart;
+mod containers;
+mod detail;
+mod footer;
+mod header;
+mod images;
+mod logs;
+mod overlay;
+mod pages;
+mod stats;
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+
+use crate::app::{App, Screen, Tab};
+use crate::layout::{LEAST, layout};
+use crate::text::{fit, width};
+use crate::theme::Role;
+
+pub(crate) use images::step_at;
+pub(crate) use overlay::{Hit, hit_overlay, overlay_scroll_limit};
+
+/// Draws the dashboard.
+pub fn view(app: &App, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let buffer = frame.buffer_mut();
+    if let Some(position) = draw(app, buffer, area) {
+        frame.set_cursor_position(position);
+    }
+}
+
+/// Draws everything and returns where the text cursor is, while something is typed.
+fn draw(app: &App, buffer: &mut Buffer, area: Rect) -> Option<Position> {
+    // The terminal may have changed size before its message came.
+    let size = (area.width, area.height);
+    let Some(layout) = layout(app).filter(|_| size == app.size) else {
+        too_small(app, buffer, area);
+        return None;
+    };
+    header::header(app, buffer, layout.header);
+    header::host(app, buffer, layout.host);
+    if layout.list.height > 0 {
+        match app.screen {
+            Screen::Containers => containers::list(app, buffer, layout.head, layout.list),
+            Screen::Images => images::list(app, buffer, layout.head, layout.list),
+        }
+    }
+    for y in layout.rule.y..layout.rule.bottom() {
+        let style = app.theme.style(Role::Dim);
+        buffer.set_string(layout.rule.x, y, app.theme.glyphs().bar, style);
+    }
+    if layout.detail.height > 0 {
+        detail::tabs(app, buffer, layout.tabs);
+        let area = layout.detail;
+        match app.tab() {
+            Tab::Stats => stats::stats(app, buffer, area),
+            Tab::Logs => logs::logs(app, buffer, area),
+            Tab::Inspect => detail::inspect(app, buffer, area),
+            Tab::Top => detail::top(app, buffer, area),
+            Tab::Layers => images::layers(app, buffer, area),
+        }
+    }
+    let typing = footer::footer(app, buffer, layout.footer);
+    let dialog = overlay::overlays(app, buffer);
+    dialog.or(typing)
+}
+
+fn too_small(app: &App, buffer: &mut Buffer, area: Rect) {
+    let text =
+        format!("{}x{} is too small: wharf needs {}x{}", area.width, area.height, LEAST.0, LEAST.1);
+    let lines = crate::text::wrap(&text, usize::from(area.width));
+    for (y, line) in (area.y..area.bottom()).zip(lines) {
+        put(buffer, Rect { y, height: 1, ..area }, &line, app.theme.style(Role::Text));
+    }
+}
+
+/// Writes a text at the start of an area and returns the column after it.
+fn put(buffer: &mut Buffer, area: Rect, text: &str, style: Style) -> u16 {
+    if area.is_empty() {
+        return area.x;
+    }
+    buffer.set_stringn(area.x, area.y, text, usize::from(area.width), style).0
+}
+
+/// A row that is filled from left to right.
+struct Line<'b> {
+    buffer: &'b mut Buffer,
+    x: u16,
+    y: u16,
+    end: u16,
+    ellipsis: &'static str,
+}
+
+impl<'b> Line<'b> {
+    fn new(app: &App, buffer: &'b mut Buffer, area: Rect) -> Self {
+        let ellipsis = app.theme.glyphs().ellipsis;
+        // An empty area has no row to write to.
+        let end = if area.is_empty() { area.x } else { area.right() };
+        Self { buffer, x: area.x, y: area.y, end, ellipsis }
+    }
+
+    /// Returns how many cells are left.
+    fn room(&self) -> usize {
+        usize::from(self.end.saturating_sub(self.x))
+    }
+
+    /// Writes as much of a text as there is room for.
+    fn text(&mut self, text: &str, style: Style) -> &mut Self {
+        let room = self.room();
+        if room > 0 {
+            let text = fit(text, room, self.ellipsis);
+            self.x = self.buffer.set_stringn(self.x, self.y, text, room, style).0;
+        }
+        self
+    }
+
+    /// Writes a text only if all of it fits.
+    fn whole(&mut self, text: &str, style: Style) -> bool {
+        let fits = width(text) <= self.room();
+        if fits {
+            self.text(text, style);
+        }
+        fits
+    }
+
+    /// Leaves some cells as they are.
+    fn skip(&mut self, cells: u16) -> &mut Self {
+        self.x = self.x.saturating_add(cells).min(self.end);
+        self
+    }
+
+    /// Writes a text into a cell of a table and leaves a blank after it.
+    fn cell(&mut self, text: &str, cells: u16, right: bool, style: Style) -> &mut Self {
+        let cells = cells.min(self.end.saturating_sub(self.x));
+        if cells == 0 {
+            return self;
+        }
+        let text = fit(text, usize::from(cells), self.ellipsis);
+        let blank = if right { usize::from(cells).saturating_sub(width(&text)) } else { 0 };
+        let blank = u16::try_from(blank).unwrap_or(0);
+        let room = usize::from(cells - blank);
+        self.buffer.set_stringn(self.x + blank, self.y, text, room, style);
+        self.x = self.x.saturating_add(cells + 1).min(self.end);
+        self
+    }
+}
+
+/// Says in the middle of an area why it is empty.
+fn say(app: &App, buffer: &mut Buffer, area: Rect, text: &str, role: Role) {
+    let lines = crate::text::wrap(text, usize::from(area.width.saturating_sub(4)));
+    let rows = u16::try_from(lines.len()).unwrap_or(area.height);
+    let top = area.y + area.height.saturating_sub(rows) / 3;
+    for (y, line) in (top..area.bottom()).zip(lines) {
+        let blank = usize::from(area.width).saturating_sub(width(&line)) / 2;
+        let x = area.x + u16::try_from(blank).unwrap_or(0);
+        let area = Rect { x, y, width: area.right() - x, height: 1 };
+        put(buffer, area, &line, app.theme.style(role));
+    }
+}

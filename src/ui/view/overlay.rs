@@ -1,0 +1,339 @@
+//! What lies over the screen. Where its parts are is computed in one place, for drawing and for
+//! the mouse.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+
+use super::pages::{self, Spans};
+use super::{Line, put};
+use crate::app::{App, Confirm, Consent, Menu, Overlay, Palette, Prompt};
+use crate::layout::centered;
+use crate::text::{width, wrap};
+use crate::theme::Role;
+
+/// What a click on a dialog hits.
+pub(crate) enum Hit {
+    /// Nothing of it.
+    Outside,
+    /// Nothing that can be pressed.
+    Inside,
+    /// An entry.
+    Item(usize),
+    /// The button that does it.
+    Yes,
+    /// The button that doesn't.
+    Cancel,
+}
+
+/// A dialog's lines and their place.
+struct Shape {
+    outer: Rect,
+    inner: Rect,
+    lines: Vec<Spans>,
+    /// Lines scrolled away.
+    scroll: usize,
+}
+
+/// Returns the palette's first entry in sight.
+fn palette_top(palette: &Palette, rows: usize) -> usize {
+    (palette.at + 1).saturating_sub(rows)
+}
+
+/// Returns the room inside the largest box: columns and rows.
+fn room(app: &App) -> (usize, usize) {
+    let (columns, rows) = app.size;
+    (usize::from(columns.saturating_sub(4)), usize::from(rows.saturating_sub(2)))
+}
+
+fn shape(app: &App, overlay: &Overlay) -> Shape {
+    let (columns, rows) = room(app);
+    let (lines, scroll, extra) = match overlay {
+        Overlay::Help { scroll } => (pages::help(app, columns.min(110)), *scroll, 0),
+        Overlay::Errors { scroll } => (pages::errors(app, columns.min(90)), *scroll, 0),
+        Overlay::Menu(menu) => (menu_lines(menu, columns), 0, 0),
+        Overlay::Confirm(confirm) => (confirm_lines(confirm, columns.min(60)), confirm.scroll, 2),
+        Overlay::Prompt(prompt) => (prompt_lines(prompt, columns.min(60)), 0, 0),
+        Overlay::Palette(palette) => (palette_lines(palette), 0, 0),
+    };
+    let widest = lines.iter().map(|l| l.iter().map(|(t, _)| width(t)).sum::<usize>()).max();
+    let least = match overlay {
+        Overlay::Palette(_) | Overlay::Prompt(_) => 50,
+        _ => width(title(overlay)) + 4,
+    };
+    let wide = widest.unwrap_or(0).max(least).min(columns);
+    let high = match overlay {
+        Overlay::Palette(_) => 14.min(rows),
+        _ => (lines.len() + extra).min(rows),
+    };
+    let outer = centered(app, wide + 4, high + 2);
+    let inner = Rect {
+        x: outer.x + 2,
+        y: outer.y + 1,
+        width: outer.width.saturating_sub(4),
+        height: outer.height.saturating_sub(2),
+    };
+    Shape { outer, inner, lines, scroll }
+}
+
+fn title(overlay: &Overlay) -> &str {
+    match overlay {
+        Overlay::Help { .. } => "Keys",
+        Overlay::Errors { .. } => "What has failed",
+        Overlay::Menu(menu) => &menu.title,
+        Overlay::Confirm(confirm) => &confirm.title,
+        Overlay::Prompt(prompt) => &prompt.title,
+        Overlay::Palette(_) => "Do",
+    }
+}
+
+fn menu_lines(menu: &Menu, columns: usize) -> Vec<Spans> {
+    let keys = menu.items.iter().map(|i| width(&i.key)).max().unwrap_or(0);
+    menu.items
+        .iter()
+        .map(|item| {
+            let blank = " ".repeat(keys - width(&item.key));
+            let gap = if keys > 0 { "  " } else { "" };
+            let text = crate::text::fit(&item.text, columns.saturating_sub(keys + 2), "…");
+            vec![(item.key.clone(), Role::Key), (format!("{blank}{gap}{text}"), Role::Text)]
+        })
+        .collect()
+}
+
+fn confirm_lines(confirm: &Confirm, columns: usize) -> Vec<Spans> {
+    let lines = confirm.body.iter().flat_map(|text| {
+        // What begins with blanks is an entry of a list and keeps them.
+        let indent = text.len() - text.trim_start().len();
+        let blank = " ".repeat(indent);
+        let lines = wrap(text.trim_start(), columns.saturating_sub(indent));
+        lines.into_iter().map(move |l| vec![(format!("{blank}{l}"), Role::Text)])
+    });
+    lines.collect()
+}
+
+fn prompt_lines(prompt: &Prompt, columns: usize) -> Vec<Spans> {
+    let mut lines = vec![vec![(prompt.input.text().to_owned(), Role::Text)]];
+    match &prompt.error {
+        Some(error) => {
+            lines.extend(wrap(error, columns).into_iter().map(|l| vec![(l, Role::Bad)]));
+        }
+        None => lines.push(Vec::new()),
+    }
+    lines
+}
+
+fn palette_lines(palette: &Palette) -> Vec<Spans> {
+    let keys = palette.found.iter().map(|(k, _, _)| width(k)).max().unwrap_or(0);
+    palette
+        .found
+        .iter()
+        .map(|(key, text, _)| {
+            let blank = " ".repeat(keys - width(key));
+            vec![(key.clone(), Role::Key), (format!("{blank}  {text}"), Role::Text)]
+        })
+        .collect()
+}
+
+/// Returns how many lines of the topmost page can be scrolled away.
+pub(crate) fn overlay_scroll_limit(app: &App) -> usize {
+    let Some(overlay) = app.overlays.last() else { return 0 };
+    let shape = shape(app, overlay);
+    shape.lines.len().saturating_sub(visible(overlay, &shape))
+}
+
+/// Returns how many lines of a dialog are in sight.
+fn visible(overlay: &Overlay, shape: &Shape) -> usize {
+    let rows = usize::from(shape.inner.height);
+    match overlay {
+        Overlay::Confirm(_) => rows.saturating_sub(2),
+        _ => rows,
+    }
+}
+
+/// Returns the places of Cancel and of the button that does it.
+fn buttons(confirm: &Confirm, inner: Rect) -> (Rect, Rect) {
+    let cancel = "  Cancel  ".len();
+    let verb = confirm.verb.len() + 4;
+    let wide = |n: usize| u16::try_from(n).unwrap_or(0);
+    let y = inner.bottom().saturating_sub(1);
+    let x = inner.right().saturating_sub(wide(cancel + verb + 2)).max(inner.x);
+    let first = Rect { x, y, width: wide(cancel), height: 1 };
+    let second = Rect { x: first.right() + 2, y, width: wide(verb), height: 1 };
+    (first, second)
+}
+
+/// Returns what of the topmost dialog is at a place.
+pub(crate) fn hit_overlay(app: &App, at: Position) -> Hit {
+    let Some(overlay) = app.overlays.last() else { return Hit::Outside };
+    let shape = shape(app, overlay);
+    if !shape.outer.contains(at) {
+        return Hit::Outside;
+    }
+    let row = usize::from(at.y.saturating_sub(shape.inner.y));
+    match overlay {
+        _ if !shape.inner.contains(at) => Hit::Inside,
+        Overlay::Menu(menu) => {
+            let at = menu_top(menu, &shape) + row;
+            if at < menu.items.len() { Hit::Item(at) } else { Hit::Inside }
+        }
+        Overlay::Palette(palette) => {
+            let rows = usize::from(shape.inner.height).saturating_sub(1);
+            let at = (palette_top(palette, rows) + row).checked_sub(1);
+            match at.filter(|n| *n < palette.found.len()) {
+                Some(n) => Hit::Item(n),
+                None => Hit::Inside,
+            }
+        }
+        Overlay::Confirm(confirm) => {
+            let (cancel, yes) = buttons(confirm, shape.inner);
+            if cancel.contains(at) {
+                Hit::Cancel
+            } else if yes.contains(at) {
+                Hit::Yes
+            } else {
+                Hit::Inside
+            }
+        }
+        _ => Hit::Inside,
+    }
+}
+
+fn menu_top(menu: &Menu, shape: &Shape) -> usize {
+    (menu.at + 1).saturating_sub(usize::from(shape.inner.height))
+}
+
+/// Draws all dialogs, the topmost last, and returns where the text cursor is.
+pub(super) fn overlays(app: &App, buffer: &mut Buffer) -> Option<Position> {
+    let mut cursor = None;
+    for overlay in &app.overlays {
+        cursor = draw(app, buffer, overlay);
+    }
+    cursor
+}
+
+fn draw(app: &App, buffer: &mut Buffer, overlay: &Overlay) -> Option<Position> {
+    let shape = shape(app, overlay);
+    frame(app, buffer, shape.outer, title(overlay));
+    let inner = shape.inner;
+    let rows = usize::from(inner.height);
+    match overlay {
+        Overlay::Help { .. } | Overlay::Errors { .. } => {
+            page(app, buffer, overlay, &shape);
+            None
+        }
+        Overlay::Menu(menu) => {
+            let top = menu_top(menu, &shape);
+            lines(app, buffer, inner, shape.lines.iter().skip(top));
+            select(app, buffer, inner, menu.at - top);
+            None
+        }
+        Overlay::Palette(palette) => {
+            let mut line = Line::new(app, buffer, Rect { height: 1, ..inner });
+            line.text(":", app.theme.style(Role::Key));
+            line.text(palette.input.text(), app.theme.style(Role::Text));
+            let list = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+            let top = palette_top(palette, rows.saturating_sub(1));
+            lines(app, buffer, list, shape.lines.iter().skip(top));
+            if palette.found.is_empty() {
+                put(buffer, list, "nothing is called that", app.theme.style(Role::Dim));
+            } else {
+                select(app, buffer, list, palette.at - top);
+            }
+            let x = inner.x + 1 + u16::try_from(width(palette.input.before())).unwrap_or(0);
+            Some(Position::new(x.min(inner.right()), inner.y))
+        }
+        Overlay::Prompt(prompt) => {
+            lines(app, buffer, inner, shape.lines.iter());
+            let x = inner.x + u16::try_from(width(prompt.input.before())).unwrap_or(0);
+            Some(Position::new(x.min(inner.right()), inner.y))
+        }
+        Overlay::Confirm(confirm) => {
+            page(app, buffer, overlay, &shape);
+            let (cancel, yes) = buttons(confirm, inner);
+            let (on, off) = (Role::Chosen, Role::Text);
+            let chosen = confirm.consent == Consent::Yes;
+            let (cancel_role, yes_role) = if chosen { (off, on) } else { (on, off) };
+            let label = |text: &str, chosen: bool| {
+                if chosen { format!("[ {text} ]") } else { format!("  {text}  ") }
+            };
+            put(buffer, cancel, &label("Cancel", !chosen), app.theme.style(cancel_role));
+            put(buffer, yes, &label(confirm.verb, chosen), app.theme.style(yes_role));
+            None
+        }
+    }
+}
+
+/// Draws the lines of a page from where it is scrolled to, and how much of it there is.
+fn page(app: &App, buffer: &mut Buffer, overlay: &Overlay, shape: &Shape) {
+    let rows = visible(overlay, shape);
+    let limit = shape.lines.len().saturating_sub(rows);
+    let scroll = shape.scroll.min(limit);
+    let place = Rect { height: u16::try_from(rows).unwrap_or(0), ..shape.inner };
+    lines(app, buffer, place, shape.lines.iter().skip(scroll));
+    if limit > 0 {
+        let text = format!(" {}-{} of {} ", scroll + 1, scroll + rows, shape.lines.len());
+        let wide = u16::try_from(width(&text)).unwrap_or(0);
+        let x = shape.outer.right().saturating_sub(wide + 2).max(shape.outer.x);
+        let y = shape.outer.bottom().saturating_sub(1);
+        put(buffer, Rect { x, y, width: wide, height: 1 }, &text, app.theme.style(Role::Dim));
+    }
+}
+
+fn lines<'a>(app: &App, buffer: &mut Buffer, area: Rect, lines: impl Iterator<Item = &'a Spans>) {
+    for (y, spans) in (area.y..area.bottom()).zip(lines) {
+        let mut line = Line::new(app, buffer, Rect { y, height: 1, ..area });
+        for (text, role) in spans {
+            line.text(text, app.theme.style(*role));
+        }
+    }
+}
+
+fn select(app: &App, buffer: &mut Buffer, area: Rect, row: usize) {
+    let Ok(row) = u16::try_from(row) else { return };
+    if row < area.height {
+        // The bar reaches the frame.
+        let place =
+            Rect { x: area.x.saturating_sub(1), y: area.y + row, width: area.width + 2, height: 1 };
+        buffer.set_style(place, app.theme.style(Role::Selected));
+    }
+}
+
+/// Draws an empty box with a title.
+fn frame(app: &App, buffer: &mut Buffer, area: Rect, title: &str) {
+    let area = area.intersection(buffer.area);
+    if area.width < 2 || area.height < 2 {
+        return;
+    }
+    // A wide letter must not reach into the box.
+    for y in area.y..area.bottom() {
+        if let Some(x) = area.x.checked_sub(1)
+            && let Some(cell) = buffer.cell_mut((x, y))
+            && width(cell.symbol()) > 1
+        {
+            cell.set_symbol(" ");
+        }
+    }
+    for position in area.positions() {
+        if let Some(cell) = buffer.cell_mut(position) {
+            cell.reset();
+        }
+    }
+    let glyphs = app.theme.glyphs();
+    let dim = app.theme.style(Role::Dim);
+    let (right, bottom) = (area.right() - 1, area.bottom() - 1);
+    let rule = glyphs.rule.repeat(usize::from(area.width - 2));
+    for y in [area.y, bottom] {
+        buffer.set_string(area.x + 1, y, &rule, dim);
+    }
+    for y in area.y + 1..bottom {
+        buffer.set_string(area.x, y, glyphs.bar, dim);
+        buffer.set_string(right, y, glyphs.bar, dim);
+    }
+    let corners = [(area.x, area.y), (right, area.y), (area.x, bottom), (right, bottom)];
+    for ((x, y), corner) in corners.into_iter().zip(glyphs.corners) {
+        buffer.set_string(x, y, corner, dim);
+    }
+    let room = usize::from(area.width.saturating_sub(4));
+    let title = crate::text::fit(title, room.saturating_sub(2), glyphs.ellipsis);
+    let place = Rect { x: area.x + 2, y: area.y, width: area.width - 4, height: 1 };
+    put(buffer, place, &format!(" {title} "), app.theme.style(Role::Title));
+}

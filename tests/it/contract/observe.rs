@@ -1,0 +1,148 @@
+//! What an engine tells without being changed: documents, processes, samples, events, itself.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use wharf_model::{ErrorKind, EventKind, Limit};
+
+use super::{Bench, Check, checks, kind};
+
+pub(super) const CHECKS: &[(&str, Check)] = checks![
+    the_inspect_document,
+    processes,
+    samples_of_what_runs,
+    events_as_they_happen,
+    the_engine_itself,
+];
+
+async fn the_inspect_document(bench: &Bench) {
+    let mut options = Bench::options("sleep 1000");
+    options.name = Some("wharf-document".to_owned());
+    let id = bench.create(options).await.unwrap();
+    bench.start(&id).await.unwrap();
+    let document = bench.backend.inspect_container("wharf-document").await.unwrap();
+    assert_eq!(document["Id"], id.as_str());
+    assert_eq!(document["Name"], "/wharf-document");
+    assert_eq!(document["Path"], "sh");
+    assert_eq!(document["Args"], serde_json::json!(["-c", "sleep 1000"]));
+    assert_eq!(document["State"]["Status"], "running");
+    assert_eq!(document["State"]["Running"], true);
+    assert!(document["State"]["Pid"].as_i64().unwrap() > 0);
+    assert_eq!(document["Config"]["Image"], "box");
+    assert_eq!(document["HostConfig"]["NetworkMode"], "none");
+    for key in [
+        "/Created",
+        "/State/StartedAt",
+        "/State/OOMKilled",
+        "/Config/Env",
+        "/Config/Labels",
+        "/HostConfig/Memory",
+        "/NetworkSettings/Networks",
+        "/Mounts",
+        "/GraphDriver/Name",
+        "/LogPath",
+    ] {
+        assert!(document.pointer(key).is_some(), "{key}");
+    }
+    let missing = bench.backend.inspect_container("wharf-none").await;
+    assert_eq!(kind(missing), ErrorKind::NotFound);
+}
+
+async fn processes(bench: &Bench) {
+    let id = bench.run("sleep 1234 & sleep 5678").await;
+    let first = bench.detail(&id).await.state.pid.unwrap().to_string();
+    loop {
+        let table = bench.backend.top(&id, &[]).await.unwrap();
+        let column = |title: &str| table.titles.iter().position(|one| one == title).unwrap();
+        let (pid, command) = (column("PID"), column("CMD"));
+        assert!(table.processes.iter().all(|row| row.len() == table.titles.len()));
+        assert!(table.processes.iter().any(|row| row[pid] == first));
+        // The shell takes a moment until its child is another program.
+        if table.processes.iter().any(|row| row[command].contains("sleep 1234")) {
+            break;
+        }
+    }
+    bench.kill(&id, None).await.unwrap();
+    bench.backend.wait(&id).await.unwrap();
+    assert_eq!(kind(bench.backend.top(&id, &[]).await), ErrorKind::Conflict);
+}
+
+async fn samples_of_what_runs(bench: &Bench) {
+    let mut options = Bench::options("while :; do :; done");
+    options.host.resources.memory = Some(64 << 20);
+    options.host.resources.pids_limit = Some(30);
+    let id = bench.create(options).await.unwrap();
+    bench.start(&id).await.unwrap();
+    let of = |batch: wharf_backend::SampleBatch| {
+        let mut found = batch.containers.into_iter().filter(|(one, _)| one.as_str() == id);
+        found.next().map(|(_, sample)| sample)
+    };
+    let mut batches = bench.backend.samples(Duration::from_millis(1100)).await.unwrap();
+    let first = of(batches.next().await.unwrap().unwrap()).expect("in the first batch");
+    let mut second = first.clone();
+    while second.at == first.at {
+        second = of(batches.next().await.unwrap().unwrap()).expect("still runs");
+    }
+    assert!(second.at > first.at);
+    assert_eq!(second.started_ms, first.started_ms);
+    let state = bench.detail(&id).await.state;
+    assert_eq!(second.started_ms, state.started_at.unwrap().timestamp_millis());
+    let used = second.cpu.unwrap().usage_ns - first.cpu.unwrap().usage_ns;
+    assert!(used > 50_000_000, "{used} ns of a busy loop");
+    let memory = second.memory.unwrap();
+    assert!(memory.usage > 0 && memory.usage <= 64 << 20);
+    assert_eq!(memory.limit, Some(Limit::At(64 << 20)));
+    let pids = second.pids.unwrap();
+    assert!(pids.current >= 1);
+    assert_eq!(pids.limit, Some(Limit::At(30)));
+
+    // One that starts joins, one that ends leaves.
+    let late = bench.run("sleep 1000").await;
+    let has = |batch: &wharf_backend::SampleBatch, wanted: &str| {
+        batch.containers.iter().any(|(one, _)| one.as_str() == wanted)
+    };
+    while !has(&batches.next().await.unwrap().unwrap(), &late) {}
+    bench.kill(&id, None).await.unwrap();
+    while has(&batches.next().await.unwrap().unwrap(), &id) {}
+}
+
+async fn events_as_they_happen(bench: &Bench) {
+    let mut events = bench.backend.events().await.unwrap();
+    let mut options = Bench::options("exit 3");
+    options.name = Some("wharf-events".to_owned());
+    options.labels.insert("color".to_owned(), "blue".to_owned());
+    let id = bench.create(options).await.unwrap();
+    bench.start(&id).await.unwrap();
+    bench.backend.wait(&id).await.unwrap();
+    bench.remove(&id, false).await.unwrap();
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|last| last != "destroy") {
+        let event = events.next().await.unwrap().unwrap();
+        if event.kind != EventKind::Container || event.id != id {
+            continue;
+        }
+        assert_eq!(event.attributes["name"], "wharf-events");
+        assert_eq!(event.attributes["color"], "blue");
+        if event.action == "die" {
+            assert_eq!(event.attributes["exitCode"], "3");
+        }
+        seen.push(event.action);
+    }
+    let told = |action: &str| seen.iter().position(|one| one == action);
+    let order = ["create", "start", "die", "destroy"].map(|action| told(action).expect(action));
+    assert!(order.is_sorted(), "{seen:?}");
+}
+
+async fn the_engine_itself(bench: &Bench) {
+    bench.run("sleep 1000").await;
+    bench.create(Bench::options("true")).await.unwrap();
+    let info = bench.backend.info().await.unwrap();
+    assert_eq!((info.containers, info.running, info.stopped), (2, 1, 1));
+    assert!(info.images >= 1);
+    assert!(!info.server_version.is_empty() && !info.kernel_version.is_empty());
+    assert!(info.cpus > 0 && info.memory_total > 1 << 20);
+    let version = bench.backend.version().await.unwrap();
+    assert_eq!((version.os.as_str(), version.arch.as_str()), ("linux", "amd64"));
+    assert!(!version.version.is_empty());
+    assert!(["wharf", "docker"].contains(&bench.backend.name()));
+}

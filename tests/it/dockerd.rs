@@ -1,0 +1,206 @@
+//! A real dockerd with its own containerd on a private socket, touching nothing of the machine's.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use wharf_backend::Backend;
+use wharf_backend::docker::Docker;
+use wharf_model::RemoveOptions;
+
+use crate::harness::{PATIENCE, folder, lacks_programs, wait_for};
+
+/// A running dockerd; dropping it ends it and cleans up after it.
+pub(crate) struct Dockerd {
+    folder: PathBuf,
+    containerd: Option<Daemon>,
+    dockerd: Option<Daemon>,
+}
+
+/// A daemon that says on its standard error when it is ready.
+struct Daemon {
+    child: Child,
+    reader: Option<std::thread::JoinHandle<()>>,
+}
+
+/// Returns why there can be no dockerd here.
+pub(crate) fn lacks() -> Option<String> {
+    lacks_programs(&["dockerd", "containerd", "containerd-shim-runc-v2", "runc"])
+}
+
+impl Dockerd {
+    /// Starts one and waits until it listens.
+    pub(crate) fn start() -> Self {
+        let folder = folder();
+        let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let config = format!(
+            "version = 2\nroot = {:?}\nstate = {:?}\n\
+             disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = {:?}\n",
+            path("containerd"),
+            path("containerd-run"),
+            path("containerd.sock")
+        );
+        std::fs::write(folder.join("containerd.toml"), config).unwrap();
+        let mut dockerd = Self { folder: folder.clone(), containerd: None, dockerd: None };
+        dockerd.containerd = Some(Daemon::start(
+            Command::new("containerd").args(["--config", &path("containerd.toml")]),
+            "containerd successfully booted",
+            folder.join("containerd.log"),
+        ));
+        dockerd.dockerd = Some(Daemon::start(
+            Command::new("dockerd").args([
+                "--host",
+                &format!("unix://{}", path("docker.sock")),
+                "--containerd",
+                &path("containerd.sock"),
+                "--data-root",
+                &path("data"),
+                "--exec-root",
+                &path("exec"),
+                "--pidfile",
+                &path("dockerd.pid"),
+                "--cgroup-parent",
+                &format!("/{}", folder.file_name().unwrap().to_str().unwrap()),
+                "--storage-driver",
+                storage_driver(&folder),
+                "--bridge=none",
+                "--iptables=false",
+                "--ip-forward=false",
+                "--ip-masq=false",
+            ]),
+            "API listen on",
+            folder.join("dockerd.log"),
+        ));
+        dockerd
+    }
+
+    /// Returns its address.
+    pub(crate) fn host(&self) -> String {
+        format!("unix://{}/docker.sock", self.folder.display())
+    }
+
+    /// Removes every container: their shims outlive both daemons.
+    fn remove_containers(&self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let Ok(docker) = Docker::connect(&self.host()) else {
+                return;
+            };
+            for container in docker.containers(true).await.unwrap_or_default() {
+                let container = container.id.to_string();
+                let options = RemoveOptions { force: true, volumes: true };
+                let _ = docker.execute(wharf_model::Command::Remove { container, options }).await;
+            }
+        });
+    }
+
+    /// Ends dockerd, as an engine that goes away.
+    pub(crate) fn stop(&mut self) {
+        if let Some(daemon) = self.dockerd.take() {
+            daemon.end();
+        }
+    }
+}
+
+/// Returns the storage driver that this filesystem carries: overlayfs can't lie on overlayfs.
+fn storage_driver(folder: &Path) -> &'static str {
+    const OVERLAYFS_MAGIC: i64 = 0x794c_7630;
+    let filesystem = rustix::fs::statfs(folder).unwrap();
+    if filesystem.f_type == OVERLAYFS_MAGIC { "vfs" } else { "overlay2" }
+}
+
+impl Daemon {
+    fn start(command: &mut Command, ready: &'static str, log: PathBuf) -> Self {
+        // dockerd looks for its helpers on the path.
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut child = command
+            .env("PATH", format!("{path}:/usr/sbin:/sbin"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let stderr = child.stderr.take().unwrap();
+        let (sender, receiver) = mpsc::channel();
+        let copy = log.clone();
+        let reader = std::thread::spawn(move || {
+            let mut file = File::create(copy).unwrap();
+            let mut reader = BufReader::new(stderr);
+            let mut line = String::new();
+            while reader.read_line(&mut line).is_ok_and(|length| length > 0) {
+                let _ = std::io::Write::write_all(&mut file, line.as_bytes());
+                if line.contains(ready) {
+                    let _ = sender.send(());
+                }
+                line.clear();
+            }
+        });
+        let daemon = Self { child, reader: Some(reader) };
+        if receiver.recv_timeout(*PATIENCE).is_err() {
+            daemon.end();
+            let mut said = String::new();
+            let _ = File::open(log).and_then(|mut file| file.read_to_string(&mut said));
+            panic!("{command:?} isn't ready:\n{said}");
+        }
+        daemon
+    }
+
+    fn end(mut self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        wait_for(&mut self.child, Duration::from_secs(30));
+        if let Some(reader) = self.reader.take() {
+            // A shim may hold the other end; it is gone when its containers are.
+            drop(reader);
+        }
+    }
+}
+
+impl Drop for Dockerd {
+    fn drop(&mut self) {
+        if self.dockerd.is_some() {
+            self.remove_containers();
+        }
+        self.stop();
+        if let Some(daemon) = self.containerd.take() {
+            daemon.end();
+        }
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let ours = self.folder.to_str().unwrap();
+        let mut points: Vec<&str> = mounts
+            .lines()
+            .filter_map(|line| line.split(' ').nth(4))
+            .filter(|point| point.starts_with(ours))
+            .collect();
+        // What was mounted last lies on top.
+        points.reverse();
+        for point in points {
+            let _ = rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH);
+        }
+        let group = self.folder.file_name().unwrap();
+        for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            remove_groups(&hierarchy.path().join(group));
+        }
+        remove_groups(&Path::new("/sys/fs/cgroup").join(group));
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Removes a control group and those below it. The kernel may need a moment until it takes a group
+/// for empty.
+fn remove_groups(group: &Path) {
+    let Ok(children) = std::fs::read_dir(group) else {
+        return;
+    };
+    for child in children.flatten().filter(|child| child.file_type().is_ok_and(|t| t.is_dir())) {
+        remove_groups(&child.path());
+    }
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while std::fs::remove_dir(group).is_err() && group.exists() && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,65 @@
+//! The tests that need the real kernel, the real binary, a real terminal or a real dockerd: one
+//! program, because linking dominates.
+//!
+//! It takes the arguments of Rust's own test programs. It has its own `main`, since a process that
+//! links the engine must be able to become a supervisor or an init. `WHARF_BIN` names the binary to
+//! test (by default the one cargo built), `WHARF_TEST_DIR` where the tests keep their files; both
+//! are read when it runs, so that the same program also runs inside the virtual machine.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod arch;
+mod contract;
+mod dashboard;
+mod dockerd;
+mod faults;
+mod harness;
+mod isolation;
+mod limits;
+mod pty;
+mod verbs_image;
+mod verbs_io;
+mod verbs_life;
+mod verbs_list;
+mod verbs_net;
+mod verbs_run;
+mod verbs_tty;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use harness::Test;
+
+fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let Some(code) = wharf_engine::hidden_mode(&words) {
+        std::process::exit(code);
+    }
+    let arguments = libtest_mimic::Arguments::from_args();
+    harness::remember_panics();
+    let modules: [(&str, Vec<Test>); 13] = [
+        ("arch", arch::tests()),
+        ("contract", contract::tests()),
+        ("dashboard", dashboard::tests()),
+        ("faults", faults::tests()),
+        ("isolation", isolation::tests()),
+        ("limits", limits::tests()),
+        ("verbs_image", verbs_image::tests()),
+        ("verbs_io", verbs_io::tests()),
+        ("verbs_life", verbs_life::tests()),
+        ("verbs_list", verbs_list::tests()),
+        ("verbs_net", verbs_net::tests()),
+        ("verbs_run", verbs_run::tests()),
+        ("verbs_tty", verbs_tty::tests()),
+    ];
+    let trials = modules
+        .into_iter()
+        .flat_map(|(module, tests)| tests.into_iter().map(move |test| test.into_trial(module)))
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
