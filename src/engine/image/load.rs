@@ -4,9 +4,10 @@
 //! aren't here yet are unpacked in a staging folder, and everything is published at once.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use wharf_model::{Digest, ImageName};
 
@@ -19,9 +20,6 @@ use super::staging::Staging;
 use super::unpack::unpack;
 use super::{Images, oci};
 use crate::{Error, Result};
-
-/// How often a load starts anew because others remove layers that it counted on.
-const ATTEMPTS: usize = 8;
 
 /// An image that was loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,9 +110,15 @@ impl Images<'_> {
             sources.push(candidate.layers);
         }
         let mut unpacked = BTreeMap::new();
-        for _ in 0..ATTEMPTS {
+        // Others may remove a layer that the first pass counts on; the second counts on none.
+        for share in [true, false] {
+            let mut is_whole = true;
             for (image, layers) in images.iter().zip(&sources) {
-                self.unpack_missing(staging, image, layers, &mut unpacked)?;
+                is_whole = is_whole
+                    && self.unpack_missing(staging, image, layers, &mut unpacked, share)?;
+            }
+            if !is_whole {
+                continue;
             }
             match publish(self.store, self.paths, staging, &images, &unpacked)? {
                 Published::Missing => {}
@@ -134,25 +138,44 @@ impl Images<'_> {
                 }
             }
         }
-        Err(Error::failed("load images", "others keep removing the layers: try again"))
+        Err(Error::failed("load images", "a layer that was unpacked is missing"))
     }
 
+    /// Unpacks the layers that aren't here; with `share` unset, those too. Returns false when a
+    /// layer that was here has been removed meanwhile.
     fn unpack_missing(
         &self,
         staging: &Staging,
         image: &NewImage,
         layers: &[Member],
         unpacked: &mut BTreeMap<Digest, Unpacked>,
-    ) -> Result<()> {
+        share: bool,
+    ) -> Result<bool> {
         let chain = chain(&image.diff_ids);
         let mut lowers: Vec<PathBuf> = Vec::new();
+        let mut shared = Vec::new();
         for ((id, diff_id), member) in chain.iter().zip(&image.diff_ids).zip(layers) {
             let here = unpacked.get(id).map(|u| u.path.clone());
             let path = match here {
                 Some(path) => path,
-                None if has_layer(self.store.connection(), id)? => self.paths.layer(id),
+                None if share && has_layer(self.store.connection(), id)? => {
+                    let path = self.paths.layer(id);
+                    let Some(layer) = Shared::open(&path) else {
+                        return Ok(false);
+                    };
+                    shared.push(layer);
+                    path
+                }
                 None => {
-                    let layer = unpack_layer(staging, id, diff_id, member, &lowers)?;
+                    let layer = unpack_layer(staging, id, diff_id, member, &lowers);
+                    if !shared.iter().all(Shared::is_there) {
+                        let folder = staging.layer(id);
+                        std::fs::remove_dir_all(&folder).map_err(|e| {
+                            Error::failed(format!("remove {}", folder.display()), e)
+                        })?;
+                        return Ok(false);
+                    }
+                    let layer = layer?;
                     let path = layer.path.clone();
                     unpacked.insert(id.clone(), layer);
                     path
@@ -160,7 +183,29 @@ impl Images<'_> {
             };
             lowers.insert(0, path);
         }
-        Ok(())
+        Ok(true)
+    }
+}
+
+/// A layer that was here before and that others may remove.
+struct Shared {
+    path: PathBuf,
+    // Kept open, so that its inode's number can't be another folder's.
+    folder: File,
+}
+
+impl Shared {
+    fn open(path: &Path) -> Option<Self> {
+        Some(Self { path: path.to_owned(), folder: File::open(path).ok()? })
+    }
+
+    /// Returns whether the folder still stands where it stood, and so was whole all the time.
+    fn is_there(&self) -> bool {
+        let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        match (self.folder.metadata(), std::fs::metadata(&self.path)) {
+            (Ok(opened), Ok(found)) => id(opened) == id(found),
+            _ => false,
+        }
     }
 }
 
@@ -173,7 +218,8 @@ fn unpack_layer(
 ) -> Result<Unpacked> {
     let failed = |e| Error::failed(format!("layer {diff_id}"), explain(e));
     let file = File::open(&member.path).map_err(failed)?;
-    let path = staging.folder(&format!("layer-{}", id.hex()))?;
+    let path = staging.layer(id);
+    std::fs::create_dir(&path).map_err(failed)?;
     let mut tar = HashReader::new(decompress(file).map_err(failed)?);
     let result = unpack(&mut tar, &path, lowers);
     // A wrong layer is called that, whatever else unpacking it led to; but a broken disk is not.

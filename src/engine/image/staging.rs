@@ -5,6 +5,8 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use wharf_model::Digest;
+
 use crate::{Error, Paths, Result};
 
 /// Only folders with this prefix are this module's.
@@ -39,6 +41,11 @@ impl Staging {
     /// Returns a path in the folder.
     pub(super) fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// Returns where a layer is unpacked.
+    pub(super) fn layer(&self, chain_id: &Digest) -> PathBuf {
+        self.join(format!("layer-{}", chain_id.hex()))
     }
 
     /// Makes a folder in it.
