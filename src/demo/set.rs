@@ -11,8 +11,12 @@ const MIB: u64 = 1 << 20;
 /// Returns the demonstration's containers, to be created and started in this order.
 pub fn demo_set() -> Vec<CreateOptions> {
     let mut load = service("load", &["load"], &["PERIOD=40", "MEMORY=96", "DISK=2", "CPU=80"]);
-    load.host.resources =
-        Resources { memory: Some(128 * MIB), nano_cpus: Some(500_000_000), pids_limit: Some(16) };
+    load.host.resources = Resources {
+        memory: Some(128 * MIB),
+        nano_cpus: Some(500_000_000),
+        pids_limit: Some(16),
+        ..Resources::default()
+    };
     vec![
         service("web", &["http"], &[]),
         load,

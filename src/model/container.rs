@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::host::{HealthCheck, HostConfig, MountKind};
 use crate::{ContainerId, Digest};
 
 /// The life-cycle state of a container, in docker's words.
@@ -125,82 +126,6 @@ pub struct ContainerState {
     pub health: Option<Health>,
 }
 
-/// Which network a container is on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NetworkMode {
-    /// The default bridge, with NAT to the outside.
-    #[default]
-    Bridge,
-    /// A namespace with nothing but a loopback.
-    None,
-    /// The host's own network.
-    Host,
-}
-
-impl NetworkMode {
-    /// Returns docker's word.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Bridge => "bridge",
-            Self::None => "none",
-            Self::Host => "host",
-        }
-    }
-}
-
-/// A host path bound into a container (`-v SOURCE:TARGET[:ro]`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Bind {
-    /// The absolute path on the host.
-    pub source: String,
-    /// The absolute path in the container.
-    pub target: String,
-    /// Whether the container may not write.
-    pub read_only: bool,
-}
-
-/// The limits of a container; `None` is no limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub struct Resources {
-    /// Memory in bytes (`-m`). Swap is limited to the same amount again, as docker does.
-    pub memory: Option<u64>,
-    /// CPU time in billionths of a CPU (`--cpus 1.5` is 1_500_000_000).
-    pub nano_cpus: Option<u64>,
-    /// The greatest number of tasks (`--pids-limit`).
-    pub pids_limit: Option<u64>,
-}
-
-/// What the user asks of the host for a container: docker's `HostConfig`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub struct HostConfig {
-    /// Whether the container is removed when it exits (`--rm`).
-    pub auto_remove: bool,
-    /// Host paths bound in (`-v`).
-    pub binds: Vec<Bind>,
-    /// In-memory filesystems: path to mount options, possibly empty (`--tmpfs`).
-    pub tmpfs: BTreeMap<String, String>,
-    /// Whether the root filesystem is read-only.
-    pub readonly_rootfs: bool,
-    /// Which network it joins.
-    pub network_mode: NetworkMode,
-    /// Its limits.
-    pub resources: Resources,
-    /// Capabilities added to the default ones, without `CAP_`, upper case; `ALL` is all of them.
-    pub cap_add: Vec<String>,
-    /// Capabilities taken from the default ones.
-    pub cap_drop: Vec<String>,
-    /// Whether all protection is off.
-    pub privileged: bool,
-    /// Whether set-user-id programs gain nothing (`--security-opt no-new-privileges`).
-    pub no_new_privileges: bool,
-    /// Whether a small init is the first process and reaps orphans (`--init`).
-    pub init: bool,
-}
-
 /// What `create` and `run` are asked for, before the image's defaults are merged in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -231,6 +156,12 @@ pub struct CreateOptions {
     pub stop_signal: Option<String>,
     /// Seconds between that signal and SIGKILL; none means 10.
     pub stop_timeout: Option<u32>,
+    /// The NIS domain name.
+    pub domainname: String,
+    /// How it is probed; what is not set comes from the image.
+    pub healthcheck: Option<HealthCheck>,
+    /// `os/architecture[/variant]` that the image must be for (`--platform`).
+    pub platform: Option<String>,
     /// What is asked of the host.
     pub host: HostConfig,
 }
@@ -263,6 +194,10 @@ pub struct ContainerConfig {
     pub stop_signal: String,
     /// Seconds between that signal and SIGKILL.
     pub stop_timeout: Option<u32>,
+    /// The NIS domain name, or empty.
+    pub domainname: String,
+    /// How it is probed.
+    pub healthcheck: Option<HealthCheck>,
 }
 
 /// What `create` answers.
@@ -303,18 +238,6 @@ pub struct PortBinding {
     pub protocol: String,
     /// The host's address and port when published; none when only exposed.
     pub host: Option<(IpAddr, u16)>,
-}
-
-/// What kind of mount a container has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MountKind {
-    /// A host path.
-    Bind,
-    /// An engine-managed volume.
-    Volume,
-    /// Memory.
-    Tmpfs,
 }
 
 /// A mount of a container: docker's `Mounts` entry.

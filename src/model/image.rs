@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::host::HealthCheck;
 use crate::{Digest, ImageName};
 
 /// What an image says about the containers made from it: the `config` object of the OCI image
@@ -36,6 +37,9 @@ pub struct ImageConfig {
     pub labels: BTreeMap<String, String>,
     /// The signal that asks a container to stop.
     pub stop_signal: Option<String>,
+    /// How a container is probed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<HealthCheck>,
 }
 
 /// Docker writes `null` for an empty list or map.

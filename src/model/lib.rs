@@ -8,6 +8,7 @@ mod command;
 mod container;
 mod error;
 mod event;
+mod host;
 mod id;
 mod image;
 mod log;
@@ -16,12 +17,17 @@ mod system;
 
 pub use command::{Command, Outcome, RemoveOptions};
 pub use container::{
-    Bind, ContainerConfig, ContainerDetail, ContainerState, ContainerSummary, CreateOptions,
-    Created, EndpointInfo, ExecSpec, Health, HealthStatus, HostConfig, MountInfo, MountKind,
-    NetworkMode, PortBinding, ProbeResult, Resources, Status, TermSize, TopTable,
+    ContainerConfig, ContainerDetail, ContainerState, ContainerSummary, CreateOptions, Created,
+    EndpointInfo, ExecSpec, Health, HealthStatus, MountInfo, PortBinding, ProbeResult, Status,
+    TermSize, TopTable,
 };
 pub use error::{ErrorKind, ParseError};
 pub use event::{Event, EventKind};
+pub use host::{
+    Bind, DeviceMapping, DeviceRate, HealthAction, HealthCheck, HostConfig, LogConfig, LogDriver,
+    Mount, MountKind, NamespaceMode, NetworkMode, Propagation, Resources, RestartKind,
+    RestartPolicy, SeccompMode, Ulimit, UpdateOptions,
+};
 pub use id::{ContainerId, Digest, ImageName};
 pub use image::{HistoryEntry, ImageConfig, ImageDetail, ImageSummary, LayerInfo};
 pub use log::{LogOptions, LogRecord, LogStream};

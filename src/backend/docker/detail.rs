@@ -70,6 +70,8 @@ fn settings(config: models::ContainerConfig) -> ContainerConfig {
             .filter(|signal| !signal.is_empty())
             .unwrap_or_else(|| "SIGTERM".to_owned()),
         stop_timeout: config.stop_timeout.and_then(|seconds| u32::try_from(seconds).ok()),
+        domainname: config.domainname.unwrap_or_default(),
+        healthcheck: None,
     }
 }
 
@@ -97,6 +99,7 @@ fn host_config(host: models::HostConfig, network_mode: &str) -> HostConfig {
             memory: limit(host.memory),
             nano_cpus: limit(host.nano_cpus),
             pids_limit: limit(host.pids_limit),
+            ..Resources::default()
         },
         cap_add: capabilities(host.cap_add),
         cap_drop: capabilities(host.cap_drop),
@@ -105,6 +108,7 @@ fn host_config(host: models::HostConfig, network_mode: &str) -> HostConfig {
             matches!(option.as_str(), "no-new-privileges" | "no-new-privileges:true")
         }),
         init: host.init.unwrap_or_default(),
+        ..HostConfig::default()
     }
 }
 

@@ -138,6 +138,8 @@ fn merge(
             .or_else(|| image.stop_signal.clone())
             .unwrap_or_else(|| "SIGTERM".to_owned()),
         stop_timeout: options.stop_timeout,
+        domainname: options.domainname.clone(),
+        healthcheck: options.healthcheck.clone(),
     })
 }
 

@@ -1,0 +1,420 @@
+//! What a container asks of the host: docker's `HostConfig`, with limits, namespaces and policies.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Which network a container is on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkMode {
+    /// The default bridge, with NAT to the outside.
+    #[default]
+    Bridge,
+    /// A namespace with nothing but a loopback.
+    None,
+    /// The host's own network.
+    Host,
+}
+
+impl NetworkMode {
+    /// Returns docker's word.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::None => "none",
+            Self::Host => "host",
+        }
+    }
+}
+
+/// A host path bound into a container (`-v SOURCE:TARGET[:ro]`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Bind {
+    /// The absolute path on the host.
+    pub source: String,
+    /// The absolute path in the container.
+    pub target: String,
+    /// Whether the container may not write.
+    pub read_only: bool,
+}
+
+/// How a mount and what is mounted below it spread between host and container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Propagation {
+    /// Neither way, without the mounts below.
+    Private,
+    /// Neither way.
+    #[default]
+    Rprivate,
+    /// Both ways, without the mounts below.
+    Shared,
+    /// Both ways.
+    Rshared,
+    /// From the host only, without the mounts below.
+    Slave,
+    /// From the host only.
+    Rslave,
+}
+
+/// A mount asked for with `--mount`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Mount {
+    /// What kind.
+    pub kind: MountKind,
+    /// The absolute host path of a bind, the name of a volume, empty for memory.
+    pub source: String,
+    /// The absolute path in the container.
+    pub target: String,
+    /// Whether the container may not write.
+    pub read_only: bool,
+    /// How a bind spreads.
+    pub propagation: Propagation,
+    /// Whether a bind leaves out the mounts below its source.
+    pub non_recursive: bool,
+    /// Whether a bind's missing source is made as a folder.
+    pub create_source: bool,
+    /// The greatest size of memory, in bytes.
+    pub tmpfs_size: Option<u64>,
+    /// The mode of the memory's root folder.
+    pub tmpfs_mode: Option<u32>,
+    /// Further options of memory: `noexec`, `uid=5`, …
+    pub tmpfs_options: Vec<String>,
+}
+
+/// What kind of mount a container has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MountKind {
+    /// A host path.
+    #[default]
+    Bind,
+    /// An engine-managed volume.
+    Volume,
+    /// Memory.
+    Tmpfs,
+}
+
+/// A resource limit of processes: `--ulimit NAME=SOFT:HARD`. -1 is no limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Ulimit {
+    /// `nofile`, `core`, …
+    pub name: String,
+    /// What holds until the process raises it.
+    pub soft: i64,
+    /// How far it may raise it.
+    pub hard: i64,
+}
+
+/// A rate or weight for one block device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeviceRate {
+    /// The device's path on the host.
+    pub path: String,
+    /// Bytes or operations a second, or the weight.
+    pub rate: u64,
+}
+
+/// A device given to a container: `--device HOST:CONTAINER:rwm`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeviceMapping {
+    /// Its path on the host.
+    pub path_on_host: String,
+    /// Its path in the container.
+    pub path_in_container: String,
+    /// Some of `r`, `w` and `m`.
+    pub permissions: String,
+}
+
+/// The limits of a container; `None` is no limit, or the kernel's default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Resources {
+    /// Memory in bytes (`-m`).
+    pub memory: Option<u64>,
+    /// Memory and swap together in bytes, -1 for endless swap; none is twice the memory.
+    pub memory_swap: Option<i64>,
+    /// Memory in bytes that is left to it when the host runs short.
+    pub memory_reservation: Option<u64>,
+    /// How readily its anonymous memory is swapped out, 0 to 100.
+    pub memory_swappiness: Option<u8>,
+    /// Whether processes wait for memory instead of being killed.
+    pub oom_kill_disable: bool,
+    /// CPU time in billionths of a CPU (`--cpus 1.5` is 1_500_000_000).
+    pub nano_cpus: Option<u64>,
+    /// CPU weight against others, 1024 being the default.
+    pub cpu_shares: Option<u64>,
+    /// The period of the CPU quota in microseconds.
+    pub cpu_period: Option<u64>,
+    /// CPU time a period in microseconds.
+    pub cpu_quota: Option<i64>,
+    /// The period of real-time scheduling in microseconds.
+    pub cpu_rt_period: Option<u64>,
+    /// Real-time CPU time a period in microseconds.
+    pub cpu_rt_runtime: Option<i64>,
+    /// The CPUs it may use: `0-3,5`, or empty.
+    pub cpuset_cpus: String,
+    /// The memory nodes it may use, or empty.
+    pub cpuset_mems: String,
+    /// The greatest number of tasks (`--pids-limit`).
+    pub pids_limit: Option<u64>,
+    /// Block I/O weight against others, 10 to 1000.
+    pub blkio_weight: Option<u16>,
+    /// Weights for single devices.
+    pub blkio_weight_device: Vec<DeviceRate>,
+    /// Bytes read a second.
+    pub device_read_bps: Vec<DeviceRate>,
+    /// Bytes written a second.
+    pub device_write_bps: Vec<DeviceRate>,
+    /// Reads a second.
+    pub device_read_iops: Vec<DeviceRate>,
+    /// Writes a second.
+    pub device_write_iops: Vec<DeviceRate>,
+    /// Limits of its processes.
+    pub ulimits: Vec<Ulimit>,
+    /// Devices of the host it may use.
+    pub devices: Vec<DeviceMapping>,
+    /// Rules of the device filter: `c 42:* rmw`.
+    pub device_cgroup_rules: Vec<String>,
+}
+
+/// When a container that has ended is started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartKind {
+    /// Never.
+    #[default]
+    No,
+    /// When its exit code wasn't 0.
+    OnFailure,
+    /// Always, and at boot even if it was stopped by hand.
+    Always,
+    /// Always, but not at boot once it was stopped by hand.
+    UnlessStopped,
+}
+
+/// `--restart`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RestartPolicy {
+    /// When.
+    pub kind: RestartKind,
+    /// How often at most, for `on-failure`; 0 is no bound.
+    pub maximum_retries: u32,
+}
+
+/// What a container's probes lead to (`--health-on-failure`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthAction {
+    /// Nothing but an event.
+    #[default]
+    None,
+    /// It is stopped and started again.
+    Restart,
+    /// It is stopped.
+    Stop,
+    /// It is killed.
+    Kill,
+}
+
+/// How a container is probed: docker's `Healthcheck`. What is `None` has docker's default (30 s,
+/// 30 s, 0 s, 5 s, 3).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct HealthCheck {
+    /// `NONE`, or `CMD` and words, or `CMD-SHELL` and a line; empty inherits the image's.
+    pub test: Vec<String>,
+    /// Between the end of a probe and the next one.
+    #[serde(with = "nanoseconds")]
+    pub interval: Option<Duration>,
+    /// How long a probe may take.
+    #[serde(with = "nanoseconds")]
+    pub timeout: Option<Duration>,
+    /// How long failures don't count after the start.
+    #[serde(with = "nanoseconds")]
+    pub start_period: Option<Duration>,
+    /// Between probes while the start period lasts.
+    #[serde(with = "nanoseconds")]
+    pub start_interval: Option<Duration>,
+    /// How many failures in a row make it unhealthy.
+    pub retries: Option<u32>,
+}
+
+/// Docker writes durations as nanoseconds, and 0 for one that isn't set.
+mod nanoseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        duration: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let nanoseconds = duration.unwrap_or_default().as_nanos();
+        serializer.serialize_u64(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        let nanoseconds = Option::<i64>::deserialize(deserializer)?.unwrap_or_default();
+        let set = u64::try_from(nanoseconds).ok().filter(|n| *n > 0);
+        Ok(set.map(Duration::from_nanos))
+    }
+}
+
+/// Where a container's output is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogDriver {
+    /// Records of JSON, docker's form.
+    #[default]
+    JsonFile,
+    /// As `json-file`, rotated at 20 MB and compressed by default.
+    Local,
+    /// Nowhere.
+    None,
+}
+
+/// `--log-driver` and `--log-opt`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct LogConfig {
+    /// Where to.
+    pub driver: LogDriver,
+    /// `max-size`, `max-file`, …
+    pub options: BTreeMap<String, String>,
+}
+
+/// Whose namespace of one kind a container uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NamespaceMode {
+    /// The engine's default for this kind.
+    #[default]
+    Default,
+    /// One of its own.
+    Private,
+    /// One of its own that others may join (IPC).
+    Shareable,
+    /// None (IPC: one of its own without `/dev/shm`).
+    None,
+    /// The host's.
+    Host,
+    /// That of another container: a name or id.
+    Container(String),
+}
+
+/// The system call filter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SeccompMode {
+    /// The engine's profile.
+    #[default]
+    Default,
+    /// None.
+    Unconfined,
+    /// A profile in docker's JSON form, as read from the user's file.
+    Profile(String),
+}
+
+/// What a container asks of the host: docker's `HostConfig`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct HostConfig {
+    /// Whether the container is removed when it exits (`--rm`).
+    pub auto_remove: bool,
+    /// Host paths bound in (`-v`).
+    pub binds: Vec<Bind>,
+    /// Mounts (`--mount`).
+    pub mounts: Vec<Mount>,
+    /// Containers whose mounts it gets too: `NAME[:ro|rw]` (`--volumes-from`).
+    pub volumes_from: Vec<String>,
+    /// In-memory filesystems: path to mount options, possibly empty (`--tmpfs`).
+    pub tmpfs: BTreeMap<String, String>,
+    /// Whether the root filesystem is read-only.
+    pub readonly_rootfs: bool,
+    /// Which network it joins.
+    pub network_mode: NetworkMode,
+    /// Its limits.
+    pub resources: Resources,
+    /// Capabilities added to the default ones, without `CAP_`, upper case; `ALL` is all of them.
+    pub cap_add: Vec<String>,
+    /// Capabilities taken from the default ones.
+    pub cap_drop: Vec<String>,
+    /// Whether all protection is off.
+    pub privileged: bool,
+    /// Whether set-user-id programs gain nothing (`--security-opt no-new-privileges`).
+    pub no_new_privileges: bool,
+    /// The system call filter (`--security-opt seccomp=…`).
+    pub seccomp: SeccompMode,
+    /// Whether no path of `/proc` and `/sys` is masked or read-only
+    /// (`--security-opt systempaths=unconfined`).
+    pub unconfined_paths: bool,
+    /// The AppArmor profile, where the kernel has AppArmor.
+    pub apparmor: Option<String>,
+    /// SELinux label options, where the kernel has SELinux.
+    pub label: Vec<String>,
+    /// Whether a small init is the first process and reaps orphans (`--init`).
+    pub init: bool,
+    /// When it is started again.
+    pub restart_policy: RestartPolicy,
+    /// What becoming unhealthy leads to.
+    pub health_on_failure: HealthAction,
+    /// Where its output is written.
+    pub log_config: LogConfig,
+    /// Its IPC namespace.
+    pub ipc_mode: NamespaceMode,
+    /// Its PID namespace.
+    pub pid_mode: NamespaceMode,
+    /// Its UTS namespace.
+    pub uts_mode: NamespaceMode,
+    /// Its cgroup namespace.
+    pub cgroupns_mode: NamespaceMode,
+    /// Its user namespace: the engine's remapping, or the host's.
+    pub userns_mode: NamespaceMode,
+    /// Further groups of its user: names or numbers.
+    pub group_add: Vec<String>,
+    /// The size of `/dev/shm` in bytes; none is 64 MiB.
+    pub shm_size: Option<u64>,
+    /// Kernel settings of its namespaces.
+    pub sysctls: BTreeMap<String, String>,
+    /// How readily the kernel kills it for want of memory, -1000 to 1000.
+    pub oom_score_adj: Option<i32>,
+    /// Further lines of `/etc/hosts`: `NAME:ADDRESS`.
+    pub extra_hosts: Vec<String>,
+    /// Name servers; empty is the host's.
+    pub dns: Vec<String>,
+    /// Options of the resolver.
+    pub dns_options: Vec<String>,
+    /// Search domains; `.` is none.
+    pub dns_search: Vec<String>,
+    /// OCI annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Options of the storage: `size`.
+    pub storage_opt: BTreeMap<String, String>,
+    /// The cgroup to be in instead of the engine's own, or empty.
+    pub cgroup_parent: String,
+    /// The file that got the container's id, or empty (`--cidfile`).
+    pub cidfile: String,
+}
+
+/// What `update` changes; what is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct UpdateOptions {
+    /// Limits: fields that are set replace the old ones.
+    pub resources: Resources,
+    /// Whether the PID limit is lifted.
+    pub unlimited_pids: bool,
+    /// The restart policy.
+    pub restart_policy: Option<RestartPolicy>,
+}
