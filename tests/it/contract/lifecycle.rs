@@ -184,6 +184,7 @@ async fn settings_are_kept(bench: &Bench) {
             memory: Some(64 << 20),
             nano_cpus: Some(500_000_000),
             pids_limit: Some(20),
+            ..Resources::default()
         },
         ..Default::default()
     };
