@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use wharf_model::{
-    BlockCounters, CpuCounters, MemoryCounters, PidCounters, Pressure, PressureLine,
+    BlockCounters, CpuCounters, Limit, MemoryCounters, PidCounters, Pressure, PressureLine,
 };
 
 use crate::error::{Error, Result};
@@ -31,13 +31,14 @@ pub struct RawCounters {
     pub pressure: Pressure,
 }
 
-/// The open counter files of one group: up to fifteen descriptors, so that a program that watches
+/// The open counter files of one group: up to seventeen descriptors, so that a program that watches
 /// many should raise its limit on open files.
 #[derive(Debug)]
 pub struct Counters {
     name: String,
     cpu: Option<CpuFiles>,
     throttling: Option<OwnedFd>,
+    quota: Option<QuotaFiles>,
     memory: Option<MemoryFiles>,
     block: Option<BlockFiles>,
     pids: Option<(OwnedFd, Option<OwnedFd>)>,
@@ -50,6 +51,14 @@ enum CpuFiles {
     Unified(OwnedFd),
     /// `cpuacct.usage` and `cpuacct.stat`.
     Legacy(OwnedFd, Option<OwnedFd>),
+}
+
+#[derive(Debug)]
+enum QuotaFiles {
+    /// `cpu.max`.
+    Unified(OwnedFd),
+    /// `cpu.cfs_quota_us` and `cpu.cfs_period_us`.
+    Legacy(OwnedFd, OwnedFd),
 }
 
 #[derive(Debug)]
@@ -93,6 +102,12 @@ impl Counters {
                 Some(CpuFiles::Legacy(usage, open(member, "cpuacct.stat")))
             }),
             throttling: open(cpu.filter(|member| !member.hierarchy.unified), "cpu.stat"),
+            quota: if is_unified(cpu) {
+                open(cpu, "cpu.max").map(QuotaFiles::Unified)
+            } else {
+                let quota = open(cpu, "cpu.cfs_quota_us").zip(open(cpu, "cpu.cfs_period_us"));
+                quota.map(|(quota, period)| QuotaFiles::Legacy(quota, period))
+            },
             memory: open(
                 memory,
                 if v2_memory { "memory.current" } else { "memory.usage_in_bytes" },
@@ -162,6 +177,7 @@ impl Counters {
             cpu.throttled_periods = parse::keyed(text, b"nr_throttled");
             cpu.throttled_ns = parse::keyed(text, b"throttled_time");
         }
+        cpu.limit = self.quota.as_ref().and_then(|files| files.read(reader));
         Some(cpu)
     }
 
@@ -220,6 +236,29 @@ fn read_memory_stat(text: &[u8], memory: &mut MemoryCounters) {
             b"hierarchical_memory_limit" => memory.limit = Some(parse::limit_of(value)),
             _ => {}
         }
+    }
+}
+
+impl QuotaFiles {
+    /// Returns the limit in billionths of a CPU.
+    fn read(&self, reader: &mut Reader) -> Option<Limit> {
+        let (quota, period) = match self {
+            Self::Unified(max) => {
+                let mut words = reader.read(max)?.split(|byte| *byte == b' ');
+                let (quota, period) = (words.next()?, words.next().and_then(parse::number)?);
+                (parse::number(quota), period)
+            }
+            Self::Legacy(quota, period) => {
+                // -1 without one, and then the period says nothing.
+                let Some(quota) = parse::number(reader.read(quota)?) else {
+                    return Some(Limit::Unlimited);
+                };
+                (Some(quota), parse::number(reader.read(period)?)?)
+            }
+        };
+        let Some(quota) = quota else { return Some(Limit::Unlimited) };
+        let nano = u128::from(quota) * 1_000_000_000 / u128::from(period.max(1));
+        Some(Limit::At(u64::try_from(nano).unwrap_or(u64::MAX)))
     }
 }
 

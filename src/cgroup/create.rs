@@ -29,7 +29,7 @@ impl Group {
                 furnish(member)?;
             }
             limits.apply(&group)?;
-            crate::devices::apply(&group, limits.devices)
+            crate::devices::apply(&group, &limits.devices)
         })();
         if let Err(error) = built {
             for member in &group.members[..made] {
@@ -87,7 +87,7 @@ fn mkdir(path: &Path) -> std::result::Result<(), Errno> {
 }
 
 /// Returns the folders between the mount and the group, outermost first.
-fn parents(member: &Member) -> Vec<PathBuf> {
+pub(crate) fn parents(member: &Member) -> Vec<PathBuf> {
     let mount = &member.hierarchy.mount;
     let mut between: Vec<PathBuf> = member
         .path

@@ -29,36 +29,34 @@ const STANDARD: [DeviceRule; 11] = [
     rule(Some(136), None, ALL),
 ];
 
-const fn rule(major: Option<u16>, minor: Option<u16>, access: u8) -> DeviceRule {
+const fn rule(major: Option<u32>, minor: Option<u32>, access: u8) -> DeviceRule {
     DeviceRule { kind: DeviceKind::Character, major, minor, access }
 }
 
 /// Restricts a new group, which may use all devices its parent may.
-pub(crate) fn apply(group: &Group, access: DeviceAccess) -> Result<()> {
-    if access == DeviceAccess::Unrestricted {
-        return Ok(());
-    }
+pub(crate) fn apply(group: &Group, access: &DeviceAccess) -> Result<()> {
+    let DeviceAccess::Listed(further) = access else { return Ok(()) };
     match group.member(Controller::Devices) {
-        Some(member) if member.hierarchy.unified => attach(member),
-        Some(member) => write_list(member),
+        Some(member) if member.hierarchy.unified => attach(member, further),
+        Some(member) => write_list(member, further),
         None => Ok(()),
     }
 }
 
-fn attach(member: &Member) -> Result<()> {
+fn attach(member: &Member, further: &[DeviceRule]) -> Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::open(&member.path, flags, Mode::empty())
         .map_err(|cause| Error::io("open", &member.path, cause))?;
-    bpf::attach(&folder, &bpf::device_program(&STANDARD))
+    bpf::attach(&folder, &bpf::device_program(&[&STANDARD, further].concat()))
         .map_err(|cause| Error::DeviceProgram { cause })
 }
 
-fn write_list(member: &Member) -> Result<()> {
+fn write_list(member: &Member, further: &[DeviceRule]) -> Result<()> {
     let deny = member.path.join("devices.deny");
     io::write(&deny, b"a").map_err(|cause| Error::io("write", deny, cause))?;
     let path = member.path.join("devices.allow");
     let allow = io::open_write(&path).map_err(|cause| Error::io("open", &path, cause))?;
-    for one in &STANDARD {
+    for one in STANDARD.iter().chain(further) {
         io::write_fd(&allow, line(one).as_bytes())
             .map_err(|cause| Error::io("write", &path, cause))?;
     }
@@ -71,7 +69,7 @@ fn line(rule: &DeviceRule) -> String {
         DeviceKind::Block => 'b',
         DeviceKind::Character => 'c',
     };
-    let number = |number: Option<u16>| number.map_or_else(|| "*".to_owned(), |n| n.to_string());
+    let number = |number: Option<u32>| number.map_or_else(|| "*".to_owned(), |n| n.to_string());
     let access: String = [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')]
         .into_iter()
         .filter_map(|(bit, letter)| (rule.access & bit != 0).then_some(letter))

@@ -42,6 +42,23 @@ pub enum Error {
         /// What the kernel said.
         cause: Errno,
     },
+    /// More memory is in use than a lower limit would allow.
+    #[error("unable to set memory limit to {limit} (current usage: {usage})")]
+    InUse {
+        /// The limit in bytes.
+        limit: i64,
+        /// Bytes in use.
+        usage: u64,
+    },
+    /// The device's I/O scheduler knows no weights.
+    #[error(
+        "--blkio-weight-device {device}: its I/O scheduler has no weights (write bfq into \
+         /sys/block/NAME/queue/scheduler)"
+    )]
+    NoWeights {
+        /// The device's path.
+        device: String,
+    },
     /// The version 2 parent has processes of its own, so that its controllers can't be handed down.
     #[error(
         "enable controllers below {path}: it holds processes itself; move them into a group below \
@@ -104,11 +121,12 @@ impl Error {
                 Errno::BUSY => ErrorKind::Conflict,
                 _ => ErrorKind::Internal,
             },
-            Self::NotMounted | Self::Unsupported { .. } | Self::DeviceProgram { .. } => {
-                ErrorKind::Unsupported
-            }
+            Self::NotMounted
+            | Self::Unsupported { .. }
+            | Self::DeviceProgram { .. }
+            | Self::NoWeights { .. } => ErrorKind::Unsupported,
             Self::Limit { .. } | Self::Name(_) => ErrorKind::Invalid,
-            Self::ParentOccupied(_) | Self::Occupied(_) => ErrorKind::Conflict,
+            Self::InUse { .. } | Self::ParentOccupied(_) | Self::Occupied(_) => ErrorKind::Conflict,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Timeout { .. } | Self::Delete { .. } => ErrorKind::Internal,
         }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
-use wharf_model::Limit;
+use wharf_model::{Limit, Resources};
 
 use crate::layout::Layout;
 use crate::{Controller, Counters, DeviceAccess, Error, Group, Limits, OomWatch, list};
@@ -119,6 +119,10 @@ fn open_devices() -> Limits {
     Limits { devices: DeviceAccess::Unrestricted, ..Limits::default() }
 }
 
+fn of(resources: Resources) -> Limits {
+    Limits { resources, ..Limits::default() }
+}
+
 #[test]
 fn a_group_is_made_in_every_hierarchy_and_removed_from_all() {
     let scene = Scene::new("life", &Limits::default());
@@ -178,13 +182,13 @@ fn names_stay_below_the_mount() {
 
 #[test]
 fn limits_are_what_was_asked_for_and_can_be_changed() {
-    let limits = Limits {
+    let limits = Resources {
         memory: Some(64 << 20),
         nano_cpus: Some(1_500_000_000),
-        pids: Some(9),
-        ..Limits::default()
+        pids_limit: Some(9),
+        ..Resources::default()
     };
-    let scene = Scene::new("limits", &limits);
+    let scene = Scene::new("limits", &of(limits.clone()));
     let cpu = |scene: &Scene| match scene.is_v2(Controller::Cpu) {
         true => scene.file(Controller::Cpu, "cpu.max"),
         false => format!(
@@ -206,16 +210,19 @@ fn limits_are_what_was_asked_for_and_can_be_changed() {
     assert_eq!(scene.file(Controller::Memory, memory), (64 << 20).to_string());
     assert_eq!(scene.file(Controller::Pids, "pids.max"), "9");
     // Up beyond the old limit on memory and swap, and down again below it.
+    let mut before = limits.clone();
     for bytes in [512 << 20, 32 << 20] {
-        let limits = Limits { memory: Some(bytes), nano_cpus: Some(500_000_000), ..limits };
-        scene.group.update(&limits).unwrap();
+        let after =
+            Resources { memory: Some(bytes), nano_cpus: Some(500_000_000), ..limits.clone() };
+        scene.group.update(&before, &after).unwrap();
+        before = after;
         assert_eq!(scene.file(Controller::Memory, memory), bytes.to_string());
         if has_swap {
             assert_eq!(scene.file(Controller::Memory, swap), swap_total(bytes));
         }
         assert_eq!(cpu(&scene), "50000 100000");
     }
-    scene.group.update(&Limits::default()).unwrap();
+    scene.group.update(&before, &Resources::default()).unwrap();
     assert_eq!(scene.file(Controller::Pids, "pids.max"), "max");
     assert!(cpu(&scene).starts_with("-1 ") || cpu(&scene).starts_with("max "));
     let counters = Counters::open(&scene.layout, scene.group.name()).unwrap().read().unwrap();
@@ -224,11 +231,52 @@ fn limits_are_what_was_asked_for_and_can_be_changed() {
 }
 
 #[test]
+fn a_refused_change_leaves_all_limits_as_they_were() {
+    let before = Resources {
+        memory: Some(64 << 20),
+        pids_limit: Some(9),
+        cpu_shares: Some(512),
+        ..Resources::default()
+    };
+    let scene = Scene::new("refused", &of(before.clone()));
+    // 16 bytes, doubled 20 times; the shell holds the old and the new text at once.
+    let mut shell = scene.shell(
+        "x=0123456789abcdef; n=0; while [ $n -lt 20 ]; do x=$x$x; n=$((n+1)); done; echo full; \
+         read more",
+    );
+    assert_eq!(shell.line(), "full");
+    let files = |scene: &Scene| {
+        let v2 = scene.is_v2(Controller::Memory);
+        let names: &[&str] = match v2 {
+            true => &["memory.max", "memory.swap.max", "memory.high"],
+            false => &["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"],
+        };
+        names.iter().map(|name| scene.file(Controller::Memory, name)).collect::<Vec<_>>()
+    };
+    let held = files(&scene);
+    let after = Resources { memory: Some(8 << 20), pids_limit: Some(5), ..before.clone() };
+    let error = scene.group.update(&before, &after).unwrap_err();
+    assert!(error.to_string().starts_with("unable to set memory limit to 8388608"), "{error}");
+    assert_eq!(error.kind(), wharf_model::ErrorKind::Conflict);
+    assert_eq!(files(&scene), held);
+    // What can be given at the same time is not given either.
+    let after = Resources { cpuset_cpus: "4000".to_owned(), cpu_shares: Some(2), ..before.clone() };
+    let error = scene.group.update(&before, &after).unwrap_err();
+    assert!(error.to_string().starts_with("--cpuset-cpus 4000"), "{error}");
+    match scene.is_v2(Controller::Cpu) {
+        true => assert_eq!(scene.file(Controller::Cpu, "cpu.weight"), "59"),
+        false => assert_eq!(scene.file(Controller::Cpu, "cpu.shares"), "512"),
+    }
+    assert!(shell.child.try_wait().unwrap().is_none(), "nobody was killed");
+}
+
+#[test]
 fn a_limit_without_its_controller_is_refused_by_name() {
     let layout = Layout::from_mountinfo(
         b"41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n",
     );
-    let limits = Limits { pids: Some(5), ..open_devices() };
+    let resources = Resources { pids_limit: Some(5), ..Resources::default() };
+    let limits = Limits { resources, ..open_devices() };
     let error = Group::create(&layout, "wharf-test-never", &limits).unwrap_err();
     let message = error.to_string();
     assert!(message.starts_with("--pids-limit needs the pids controller, which"), "{message}");
@@ -240,7 +288,8 @@ fn an_impossible_limit_is_refused_and_leaves_nothing_behind() {
     let layout = Layout::detect().unwrap();
     let name = format!("wharf-test-{}-impossible", std::process::id());
     // Far below the millisecond that the kernel wants as a quota.
-    let limits = Limits { nano_cpus: Some(1000), ..open_devices() };
+    let resources = Resources { nano_cpus: Some(1000), ..Resources::default() };
+    let limits = Limits { resources, ..open_devices() };
     let error = Group::create(&layout, &name, &limits).unwrap_err();
     assert!(error.to_string().starts_with("--cpus"), "{error}");
     assert!(matches!(Group::open(&layout, &name), Err(Error::NotFound(_))));
@@ -248,7 +297,7 @@ fn an_impossible_limit_is_refused_and_leaves_nothing_behind() {
 
 #[test]
 fn the_task_limit_stops_forks() {
-    let scene = Scene::new("pids", &Limits { pids: Some(3), ..Limits::default() });
+    let scene = Scene::new("pids", &of(Resources { pids_limit: Some(3), ..Resources::default() }));
     let mut shell =
         scene.shell("for n in 1 2 3 4 5; do sleep 600 >/dev/null & echo $n; done; echo all");
     // A shell that can't fork ends with 2.
@@ -262,7 +311,8 @@ fn the_task_limit_stops_forks() {
 
 #[test]
 fn running_out_of_memory_is_noticed_and_counted() {
-    let scene = Scene::new("oom", &Limits { memory: Some(16 << 20), ..Limits::default() });
+    let scene =
+        Scene::new("oom", &of(Resources { memory: Some(16 << 20), ..Resources::default() }));
     let watch = OomWatch::open(&scene.group).unwrap().unwrap();
     assert_eq!(watch.oom_kills().unwrap(), 0);
     let condition = match scene.is_v2(Controller::Memory) {
@@ -371,12 +421,13 @@ fn counters_grow_and_end_with_the_group() {
 
 #[test]
 fn throttling_is_counted() {
-    let scene =
-        Scene::new("throttle", &Limits { nano_cpus: Some(50_000_000), ..Limits::default() });
+    let resources = Resources { nano_cpus: Some(50_000_000), ..Resources::default() };
+    let scene = Scene::new("throttle", &of(resources));
     let _shell = scene.shell("while :; do :; done");
     let mut counters = Counters::open(&scene.layout, scene.group.name()).unwrap();
     wait_until("throttling", || {
         let cpu = counters.read().unwrap().cpu.unwrap();
+        assert_eq!(cpu.limit, Some(Limit::At(50_000_000)));
         cpu.throttled_periods.unwrap() > 0 && cpu.throttled_ns.unwrap() > 0
     });
 }

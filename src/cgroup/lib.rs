@@ -18,8 +18,8 @@
 //! made, and `clone3` with `CLONE_NEWCGROUP` would take the parent's place.
 //!
 //! # What `cgroups-rs` does here
-//! Limits are written through its memory, cpu and pids controllers, on both versions, on paths
-//! from [`Layout`]. Everything else is plain file access: the crate knows nothing of hybrid hosts
+//! Limits are written through its controllers, on both versions, on paths from [`Layout`]; where it
+//! writes to files that kernels no longer have (weights of block devices), through [`io`]. Everything else is plain file access: the crate knows nothing of hybrid hosts
 //! (it would ignore the version 2 hierarchy there), searches the mounts anew for each group, sleeps
 //! 10 ms and more between attempts to remove one, has no device filter for version 2, and opens
 //! each counter file at each reading. Its types stay inside this crate.
@@ -39,6 +39,7 @@ mod layout;
 mod limits;
 mod oom;
 mod parse;
+mod support;
 mod sweep;
 
 pub use add::Gate;
@@ -49,6 +50,7 @@ pub use group::Group;
 pub use layout::{Controller, Layout, View};
 pub use limits::{DeviceAccess, Limits};
 pub use oom::OomWatch;
+pub use support::Feature;
 pub use sweep::list;
 
 #[cfg(test)]

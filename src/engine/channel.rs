@@ -15,7 +15,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
 use serde::{Deserialize, Serialize};
-use wharf_model::{ContainerId, ErrorKind, ExecSpec, LogStream, TermSize};
+use wharf_model::{ContainerId, ErrorKind, ExecSpec, LogStream, TermSize, UpdateOptions};
 
 use crate::{Error, Result};
 
@@ -47,6 +47,8 @@ pub(crate) enum Request {
     Pause,
     /// Thaw them.
     Unpause,
+    /// Change limits and the restart policy.
+    Update(Box<UpdateOptions>),
     /// Run a further program. Without a terminal the message carries its input, output and error
     /// output, unless it is detached; with one, the answer carries the terminal's master.
     Exec(Box<ExecSpec>, Option<TermSize>),

@@ -1,6 +1,6 @@
 //! `info` and `version`.
 
-use wharf_cgroup::{Controller, Layout};
+use wharf_cgroup::{Feature, Layout};
 use wharf_model::{EngineInfo, Status, VersionInfo};
 
 use crate::Result;
@@ -84,22 +84,40 @@ impl Engine {
     }
 }
 
-/// Returns what this host can't do, as sentences.
+/// Returns what this host can't do, as docker's sentences.
 fn warnings(layout: Option<&Layout>) -> Vec<String> {
     let Some(layout) = layout else {
         return vec!["WARNING: no cgroup hierarchy is mounted".to_owned()];
     };
-    let wanted = [
-        (Controller::Memory, "memory limit"),
-        (Controller::Cpu, "CPU limit"),
-        (Controller::Pids, "process limit"),
-        (Controller::Io, "block I/O statistics"),
-    ];
-    wanted
-        .iter()
-        .filter(|(controller, _)| !layout.has(*controller))
-        .map(|(controller, what)| {
-            format!("WARNING: No {what} support: no {} controller", controller.as_str())
-        })
-        .collect()
+    let lacks = |feature| !layout.supports(feature);
+    let mut warnings = Vec::new();
+    let mut warn = |what: &str| warnings.push(format!("WARNING: No {what} support"));
+    match lacks(Feature::Memory) {
+        true => warn("memory limit"),
+        false if lacks(Feature::Swap) => warn("swap limit"),
+        false => {}
+    }
+    // What version 2 has in another way, or not at all, is no lack of this host's.
+    let legacy = layout.version_word() != "2";
+    if legacy && lacks(Feature::OomKillDisable) {
+        warn("oom kill disable");
+    }
+    for (feature, what) in [
+        (Feature::CpuQuota, "cpu cfs quota"),
+        (Feature::CpuQuota, "cpu cfs period"),
+        (Feature::CpuShares, "cpu shares"),
+        (Feature::Cpuset, "cpuset"),
+        (Feature::Pids, "pids limit"),
+        (Feature::BlockWeight, "blkio weight"),
+        (Feature::BlockWeightDevice, "blkio weight_device"),
+        (Feature::ReadBps, "blkio throttle.read_bps_device"),
+        (Feature::WriteBps, "blkio throttle.write_bps_device"),
+        (Feature::ReadIops, "blkio throttle.read_iops_device"),
+        (Feature::WriteIops, "blkio throttle.write_iops_device"),
+    ] {
+        if lacks(feature) {
+            warn(what);
+        }
+    }
+    warnings
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CreateOptions, Created, Digest, ImageName};
+use crate::{CreateOptions, Created, Digest, ImageName, UpdateOptions};
 
 /// How `rm` goes about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,13 @@ pub enum Command {
         /// Which.
         container: String,
     },
+    /// Change limits and the restart policy of a container, running or not.
+    Update {
+        /// Which.
+        container: String,
+        /// What.
+        options: Box<UpdateOptions>,
+    },
     /// Remove a container and all it wrote.
     Remove {
         /// Which.
@@ -89,6 +96,11 @@ pub enum Outcome {
     NotModified,
     /// A container was made.
     Created(Created),
+    /// A container was changed.
+    Updated {
+        /// What the user should know: a limit that this kernel doesn't have, say.
+        warnings: Vec<String>,
+    },
     /// An image was untagged and perhaps removed, in docker's order.
     ImageRemoved {
         /// The names it lost.

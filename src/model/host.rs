@@ -145,20 +145,21 @@ pub struct Resources {
     pub memory_reservation: Option<u64>,
     /// How readily its anonymous memory is swapped out, 0 to 100.
     pub memory_swappiness: Option<u8>,
-    /// Whether processes wait for memory instead of being killed.
-    pub oom_kill_disable: bool,
+    /// Whether processes wait for memory instead of being killed; none where the kernel offers no
+    /// choice (control groups of version 2).
+    pub oom_kill_disable: Option<bool>,
     /// CPU time in billionths of a CPU (`--cpus 1.5` is 1_500_000_000).
     pub nano_cpus: Option<u64>,
-    /// CPU weight against others, 1024 being the default.
+    /// CPU weight against others, 2 to 262144, 1024 being the default.
     pub cpu_shares: Option<u64>,
     /// The period of the CPU quota in microseconds.
     pub cpu_period: Option<u64>,
-    /// CPU time a period in microseconds.
+    /// CPU time a period in microseconds; negative is no limit.
     pub cpu_quota: Option<i64>,
     /// The period of real-time scheduling in microseconds.
     pub cpu_rt_period: Option<u64>,
     /// Real-time CPU time a period in microseconds.
-    pub cpu_rt_runtime: Option<i64>,
+    pub cpu_rt_runtime: Option<u64>,
     /// The CPUs it may use: `0-3,5`, or empty.
     pub cpuset_cpus: String,
     /// The memory nodes it may use, or empty.
@@ -411,7 +412,8 @@ pub struct HostConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct UpdateOptions {
-    /// Limits: fields that are set replace the old ones.
+    /// Limits: fields that are set replace the old ones. Only those that the flags of `update` name
+    /// can change.
     pub resources: Resources,
     /// Whether the PID limit is lifted.
     pub unlimited_pids: bool,

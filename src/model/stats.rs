@@ -29,6 +29,8 @@ pub struct CpuCounters {
     pub throttled_periods: Option<u64>,
     /// Nanoseconds it was held back.
     pub throttled_ns: Option<u64>,
+    /// The most CPU time it may use, in billionths of a CPU.
+    pub limit: Option<Limit>,
 }
 
 /// Memory of a container now, in bytes.

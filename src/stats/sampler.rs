@@ -137,7 +137,7 @@ impl Entry {
 }
 
 /// Raises this process's limit on open files as far as it may, and returns what it is now. A
-/// sampler keeps up to sixteen open for each container, and 1024 is a common limit.
+/// sampler keeps up to eighteen open for each container, and 1024 is a common limit.
 ///
 /// Child processes inherit it: whoever starts containers sets their limit explicitly.
 pub fn raise_open_files_limit() -> Option<u64> {

@@ -5,7 +5,6 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use wharf_cgroup::{Group, Limits};
-use wharf_model::Resources;
 
 use super::*;
 use crate::Usage;
@@ -23,7 +22,7 @@ impl Scene {
     fn new(test: &str) -> Self {
         let layout = Layout::detect().unwrap();
         let parent = format!("wharf-stats-{}-{test}", std::process::id());
-        let limits = Limits::new(&Resources::default(), false);
+        let limits = Limits::default();
         let group = Group::create(&layout, &format!("{parent}/box"), &limits).unwrap();
         let mut child = Command::new("unshare")
             .args(["-n", "sh", "-c", "echo ready; while read line; do eval \"$line\"; done"])

@@ -34,9 +34,9 @@ pub struct DeviceRule {
     /// Block or character.
     pub kind: DeviceKind,
     /// The major number; none is any.
-    pub major: Option<u16>,
+    pub major: Option<u32>,
     /// The minor number; none is any.
-    pub minor: Option<u16>,
+    pub minor: Option<u32>,
     /// What may be done: [`MKNOD`], [`READ`], [`WRITE`], or-ed.
     pub access: u8,
 }
@@ -100,7 +100,9 @@ pub fn device_program(rules: &[DeviceRule]) -> Vec<Instruction> {
         ];
         for (register, number) in [(MAJOR, rule.major), (MINOR, rule.minor)] {
             if let Some(number) = number {
-                tests.push(op(JUMP_UNEQUAL_VALUE, register, 0, 0, i32::from(number)));
+                // Numbers of devices have at most 20 bits; a greater one is no device's.
+                let number = i32::try_from(number).unwrap_or(-1);
+                tests.push(op(JUMP_UNEQUAL_VALUE, register, 0, 0, number));
             }
         }
         // Each failed test leaps over the remaining ones and over "return 1".

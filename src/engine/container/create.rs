@@ -3,7 +3,6 @@
 use std::path::{Component, Path};
 
 use chrono::Utc;
-use wharf_cgroup::{Layout, Limits};
 use wharf_model::{
     ContainerConfig, ContainerId, CreateOptions, Created, ErrorKind, HostConfig, ImageConfig,
 };
@@ -14,9 +13,6 @@ use crate::security::capabilities;
 use crate::state::{Observed, Record, Spec, Store};
 use crate::supervisor::set;
 use crate::{Error, Result, folder, names};
-
-/// The least memory a container may have, as in docker.
-const LEAST_MEMORY: u64 = 6 * 1024 * 1024;
 
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, message)
@@ -52,12 +48,13 @@ impl Engine {
         let id = ContainerId::from_bytes(random()?);
         let config = merge(&id, options, &image.config)?;
         check(&config, &options.host)?;
-        let warnings = check_limits(&options.host)?;
+        let mut host = normalised(&options.host);
+        let warnings = super::limits::settle(&mut host)?;
         let record = Record {
             name: options.name.clone().unwrap_or_default(),
             created: Utc::now(),
             image: image.id,
-            spec: Spec { config, host: normalised(&options.host) },
+            spec: Spec { config, host },
             observed: Observed::default(),
             id,
         };
@@ -195,28 +192,6 @@ fn check_target(target: &str) -> Result<()> {
         return Err(invalid("invalid specification: destination can't be '/'"));
     }
     Ok(())
-}
-
-/// Checks limits against their bounds and this kernel.
-fn check_limits(host: &HostConfig) -> Result<Vec<String>> {
-    let resources = &host.resources;
-    if resources.memory.is_some_and(|bytes| bytes < LEAST_MEMORY) {
-        return Err(invalid("Minimum memory limit allowed is 6MB"));
-    }
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    if let Some(nano) = resources.nano_cpus {
-        let most = u64::try_from(cpus).unwrap_or(u64::MAX).saturating_mul(1_000_000_000);
-        if nano == 0 || nano > most {
-            return Err(invalid(format!(
-                "range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
-            )));
-        }
-    }
-    let layout = Layout::detect().map_err(|cause| Error::failed("cgroups", cause))?;
-    Limits::new(resources, host.privileged)
-        .check(&layout)
-        .map_err(|cause| Error::new(cause.kind(), cause.to_string()))?;
-    Ok(Vec::new())
 }
 
 /// Host paths that don't exist are made, as docker's `-v` does; capability names get one form.

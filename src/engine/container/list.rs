@@ -51,7 +51,7 @@ impl Engine {
                     Some(Running {
                         pid: state.pid?,
                         started_ms: state.started_at?.timestamp_millis(),
-                        cgroup: cgroup_name(&record.id),
+                        cgroup: cgroup_name(&record),
                         id: record.id,
                     })
                 })

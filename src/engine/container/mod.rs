@@ -2,9 +2,11 @@
 
 pub(crate) mod create;
 pub(crate) mod exec;
+pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod remove;
 pub(crate) mod signal;
 pub(crate) mod start;
 pub(crate) mod stop;
 pub(crate) mod top;
+pub(crate) mod update;

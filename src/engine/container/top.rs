@@ -270,7 +270,7 @@ impl Engine {
         }
         let failed = |cause| Error::failed(format_args!("processes of {}", record.name), cause);
         let layout = Layout::detect().map_err(failed)?;
-        let group = Group::open(&layout, &cgroup_name(&record.id)).map_err(failed)?;
+        let group = Group::open(&layout, &cgroup_name(&record)).map_err(failed)?;
         let mut pids = group.processes().map_err(failed)?;
         pids.sort_unstable();
         let host = read_host();

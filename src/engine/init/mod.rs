@@ -5,6 +5,8 @@
 //! once; the supervisor meanwhile makes the network interface, and says so over the [`Channel`]. The channel closes by itself when the user's program
 //! is executed; until then the copy reports any failure over it.
 
+pub(crate) mod devices;
+pub(crate) mod limits;
 pub(crate) mod mounts;
 pub(crate) mod pid1;
 pub(crate) mod program;
@@ -36,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) files: Vec<(PathBuf, &'static str)>,
     pub(crate) binds: Vec<Bind>,
     pub(crate) tmpfs: BTreeMap<String, String>,
+    /// Devices of the host's.
+    pub(crate) devices: Vec<devices::Node>,
     pub(crate) read_only: bool,
     pub(crate) privileged: bool,
     pub(crate) network: NetworkMode,
@@ -100,11 +104,13 @@ fn prepare(
     program::tie()?;
     fresh_signals()?;
     gate.enter().map_err(|cause| Error::failed("join the container's cgroup", cause))?;
+    limits::set_oom_score(plan.program.oom_score_adj)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     rustix::process::setsid().map_err(|cause| Error::failed("setsid", cause))?;
     let root = mounts::overlay(plan)?;
     mounts::kernel_filesystems(&root, plan)?;
     mounts::user_mounts(&root, plan)?;
+    devices::make(&root, &plan.devices)?;
     // In its cgroups, which become the root of its cgroup namespace.
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
         .map_err(|cause| Error::failed("make a cgroup namespace", cause))?;
@@ -148,17 +154,6 @@ pub(crate) fn let_go(channel: &Channel, program: &Program) -> Result<()> {
     let keep: Vec<_> = std::iter::once(channel.as_fd()).chain(init).collect();
     wharf_sys::descriptors::close_all_but(&keep)
         .map_err(|cause| Error::failed("close descriptors", cause))
-}
-
-/// Gives this process, and the programs it starts, as many open files as the host's limit allows, at
-/// most docker's 1,048,576, whatever the process that asked for the start had set for itself.
-pub(crate) fn limit_open_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    const MOST: u64 = 1 << 20;
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    let most = Some(maximum.map_or(MOST, |hard| hard.min(MOST)));
-    // The limit that stays is one that the host set.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: most, maximum });
 }
 
 /// Gives the program the signal settings of a fresh process.

@@ -10,7 +10,7 @@ use nix::unistd::{Gid, Uid};
 use rustix::fs::{Access, AtFlags, CWD, FileType};
 use rustix::io::Errno;
 use rustix::process::Signal;
-use wharf_model::ErrorKind;
+use wharf_model::{ErrorKind, Ulimit};
 
 use super::rootfs::Root;
 use super::user;
@@ -32,6 +32,10 @@ pub(crate) struct Program {
     pub(crate) no_new_privileges: bool,
     /// Whether the default system call filter applies.
     pub(crate) filtered: bool,
+    /// Its resource limits, where they aren't the host's.
+    pub(crate) ulimits: Vec<Ulimit>,
+    /// How readily the kernel kills it for want of memory.
+    pub(crate) oom_score_adj: Option<i32>,
     /// This program's own file, when it is to stay as the container's small init.
     pub(crate) init: Option<std::sync::Arc<OwnedFd>>,
 }
@@ -91,6 +95,8 @@ fn prepare(program: &Program) -> Result<Execution> {
     };
     let failed = |what: &'static str| move |cause: std::io::Error| Error::failed(what, cause);
     let kept = capabilities::bound(program.capabilities).map_err(failed("drop capabilities"))?;
+    // While there is still the right to raise them, and after the last file was opened.
+    super::limits::apply(&program.ulimits)?;
     let groups: Vec<Gid> = user.groups.iter().copied().map(Gid::from_raw).collect();
     let from_errno = |what: &'static str| move |errno: nix::Error| Error::failed(what, errno);
     nix::unistd::setgroups(&groups).map_err(from_errno("set supplementary groups"))?;

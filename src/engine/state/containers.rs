@@ -13,7 +13,7 @@ use wharf_model::{
 use super::Store;
 use crate::{Error, Result};
 
-/// What doesn't change after `create`.
+/// What doesn't change after `create`, but by `update`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spec {
     pub(crate) config: ContainerConfig,
@@ -172,6 +172,21 @@ impl Store {
                 params![record.id.as_str(), observed],
             )?;
             add_event(transaction, &container_event(record, action, attributes))
+        })
+    }
+
+    /// Stores changed settings, and the event that says so.
+    pub(crate) fn change_spec(&mut self, record: &Record, action: &str) -> Result<()> {
+        let spec = to_json(&record.spec)?;
+        self.transaction(|transaction| {
+            let changed = transaction.execute(
+                "UPDATE container SET spec = ?2 WHERE id = ?1",
+                params![record.id.as_str(), spec],
+            )?;
+            match changed {
+                0 => Err(no_such_container(record.id.as_str())),
+                _ => add_event(transaction, &container_event(record, action, &[])),
+            }
         })
     }
 

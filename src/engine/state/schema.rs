@@ -14,7 +14,7 @@ CREATE TABLE container (
     name     TEXT NOT NULL UNIQUE,
     created  INTEGER NOT NULL,          -- milliseconds since 1970
     image    TEXT NOT NULL,             -- image id; a container pins its image
-    spec     TEXT NOT NULL,             -- JSON: what doesn't change after create
+    spec     TEXT NOT NULL,             -- JSON: what only update changes
     state    TEXT NOT NULL              -- JSON: what its supervisor observes
 ) WITHOUT ROWID;
 CREATE INDEX container_image ON container (image);

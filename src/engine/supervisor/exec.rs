@@ -63,7 +63,7 @@ pub(super) fn begin(
     let (ours, theirs) = Channel::pair().map_err(failed)?;
     ours.set_nonblocking().map_err(failed)?;
     let joiner = clone(Flags::NONE, None, || {
-        let result = join(init, &gate).and_then(|()| {
+        let result = join(init, &gate, program.oom_score_adj).and_then(|()| {
             let child = clone(Flags::SIBLING, folder.as_ref().map(AsFd::as_fd), || {
                 let error = match prepare(spec, size, streams.as_ref(), &theirs, &program) {
                     Ok(()) => become_program(&program),
@@ -92,13 +92,15 @@ pub(super) fn begin(
 }
 
 /// Enters the container's cgroups and namespaces.
-fn join(init: &Child, gate: &Gate) -> Result<()> {
+fn join(init: &Child, gate: &Gate, oom_score_adj: Option<i32>) -> Result<()> {
     tie()?;
     // Until it executes its program, it has rights that the container's processes don't have, and
     // they can see it: they must not be able to trace it. The execution ends this.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|cause| Error::failed("forbid to trace", cause))?;
     gate.enter().map_err(|cause| Error::failed("join the container's cgroup", cause))?;
+    // Here, where /proc is the host's and nobody in the container has a hand in it.
+    crate::init::limits::set_oom_score(oom_score_adj)?;
     let all = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWNET
@@ -173,6 +175,8 @@ fn program(spec: &ExecSpec, container: &Program) -> Result<Program> {
         capabilities,
         no_new_privileges: container.no_new_privileges && !spec.privileged,
         filtered: container.filtered && !spec.privileged,
+        ulimits: container.ulimits.clone(),
+        oom_score_adj: container.oom_score_adj,
         init: None,
     })
 }

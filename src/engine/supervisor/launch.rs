@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chrono::Utc;
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
-use wharf_cgroup::{Group, Layout, Limits, OomWatch};
+use wharf_cgroup::{DeviceAccess, Group, Layout, Limits, OomWatch};
 use wharf_model::{ErrorKind, NetworkMode, Status};
 use wharf_sys::clone::{Child, Flags, clone};
 
@@ -17,7 +17,7 @@ use super::teardown;
 use crate::channel::{self, Channel, Reply, StartRequest};
 use crate::image::Images;
 use crate::init::program::{DEFAULT_PATH, Program};
-use crate::init::{self, Plan, Streams};
+use crate::init::{self, Plan, Streams, devices};
 use crate::lock::{self, Lock};
 use crate::network::files::NetworkFiles;
 use crate::network::{self, Endpoint};
@@ -57,8 +57,11 @@ pub(super) enum Ends {
 pub(super) const PARENT: &str = "wharf";
 
 /// Returns the name of a container's cgroup.
-pub(crate) fn cgroup_name(id: &wharf_model::ContainerId) -> String {
-    format!("{PARENT}/{id}")
+pub(crate) fn cgroup_name(record: &Record) -> String {
+    let asked = record.spec.host.cgroup_parent.split('/');
+    let asked: Vec<_> = asked.filter(|part| !matches!(*part, "" | ".")).collect();
+    let parent = if asked.is_empty() { PARENT.to_owned() } else { asked.join("/") };
+    format!("{parent}/{}", record.id)
 }
 
 /// Starts the container. When that fails, its state says why, and nothing is left.
@@ -116,8 +119,9 @@ fn start(
     let bridged = record.spec.host.network_mode == NetworkMode::Bridge;
     let endpoint = if bridged { Some(network::prepare(store, &record.id)?) } else { None };
     let result = (|| {
-        let group = make_group(store, record, &layout)?;
-        match make_container(paths, store, record, request, &layout, &group, endpoint.as_ref()) {
+        let plan = plan(paths, store, record, request, endpoint.as_ref())?;
+        let group = make_group(store, record, &layout, &plan)?;
+        match make_container(&plan, record, &layout, &group) {
             Ok((init, ends, program)) => Ok((group, init, ends, program)),
             Err(error) => {
                 let _ = teardown::give_back_group(store, record, &group);
@@ -170,11 +174,21 @@ fn start(
     }
 }
 
-fn make_group(store: &Store, record: &Record, layout: &Layout) -> Result<Group> {
-    let name = cgroup_name(&record.id);
-    let host = &record.spec.host;
+fn make_group(store: &Store, record: &Record, layout: &Layout, plan: &Plan) -> Result<Group> {
+    let name = cgroup_name(record);
+    let resources = record.spec.host.resources.clone();
+    let devices = match plan.privileged {
+        true => DeviceAccess::Unrestricted,
+        false => {
+            let mut rules: Vec<_> = plan.devices.iter().map(devices::Node::rule).collect();
+            for line in &resources.device_cgroup_rules {
+                rules.extend(devices::rules(line)?);
+            }
+            DeviceAccess::Listed(rules)
+        }
+    };
+    let limits = Limits { resources, devices };
     store.journal("cgroup", &name, &record.id)?;
-    let limits = Limits::new(&host.resources, host.privileged);
     // The note stays when this fails: it is for the next start, or the sweep, to look.
     Group::create(layout, &name, &limits)
         .map_err(|cause| Error::failed("make the container's cgroup", cause))
@@ -182,16 +196,7 @@ fn make_group(store: &Store, record: &Record, layout: &Layout) -> Result<Group> 
 
 type Made = (Child, Ends, Program);
 
-fn make_container(
-    paths: &Paths,
-    store: &mut Store,
-    record: &Record,
-    request: &StartRequest,
-    layout: &Layout,
-    group: &Group,
-    endpoint: Option<&Endpoint>,
-) -> Result<Made> {
-    let plan = plan(paths, store, record, request, endpoint)?;
+fn make_container(plan: &Plan, record: &Record, layout: &Layout, group: &Group) -> Result<Made> {
     let failed = |what: &'static str| move |cause: std::io::Error| Error::failed(what, cause);
     let (ours, theirs) = Channel::pair().map_err(failed("connect to the container's process"))?;
     let pipes = match plan.terminal {
@@ -210,11 +215,11 @@ fn make_container(
         // open here is certain, so that closing it can't fail.
         let _ = nix::unistd::close(ours.as_fd().as_raw_fd());
         let streams = pipes.as_ref().map(|(streams, _)| streams);
-        init::run(&plan, layout, &gate, streams, &theirs)
+        init::run(plan, layout, &gate, streams, &theirs)
     })
     .map_err(failed("start a process in new namespaces"))?;
     drop(theirs);
-    match bring_up(&init, endpoint, &ours) {
+    match bring_up(&init, plan.endpoint.as_ref(), &ours) {
         Ok(terminal) => {
             let ends = match (terminal, pipes) {
                 (Some(master), _) => Ends::Terminal(master),
@@ -223,7 +228,7 @@ fn make_container(
                     return Err(abort(&init, Error::failed("start", "no terminal came")));
                 }
             };
-            Ok((init, ends, plan.program))
+            Ok((init, ends, plan.program.clone()))
         }
         Err(error) => Err(abort(&init, error)),
     }
@@ -303,6 +308,7 @@ fn plan(
         files: network_files(&folder, record, endpoint)?,
         binds: host.binds.clone(),
         tmpfs: host.tmpfs.clone(),
+        devices: devices::gather(&host.resources.devices)?,
         read_only: host.readonly_rootfs,
         privileged: host.privileged,
         network: host.network_mode.clone(),
@@ -335,6 +341,8 @@ pub(super) fn program(record: &Record) -> Result<Program> {
         capabilities: capabilities::select(host.privileged, &host.cap_add, &host.cap_drop)?,
         no_new_privileges: host.no_new_privileges,
         filtered: !host.privileged,
+        ulimits: host.resources.ulimits.clone(),
+        oom_score_adj: host.oom_score_adj,
         init,
     })
 }

@@ -72,7 +72,8 @@ fn supervise(channel: Channel) -> i32 {
     let _ = nix::sys::signal::SigSet::all().thread_set_mask();
     let _ = rustix::thread::set_name(c"wharf");
     let _ = rustix::process::chdir("/");
-    crate::init::limit_open_files();
+    crate::init::limits::host_defaults();
+    crate::init::limits::protect_supervisor();
     // Without keys, it goes on with those of the starter's session, as without this call.
     let _ = wharf_sys::keys::new_session();
     let Ok(Some((Request::Start(request), verbs))) = channel.receive_request() else { return 1 };

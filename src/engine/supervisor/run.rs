@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 use rustix::time::Timespec;
 use wharf_logs::{Rotation, Writer};
-use wharf_model::{ErrorKind, LogStream, Status};
+use wharf_model::{ErrorKind, LogStream, Status, UpdateOptions};
 use wharf_sys::clone::Child;
 
 use super::clients::{Client, Role};
@@ -19,6 +19,7 @@ use super::streams::{ContainerStreams, Taken};
 use super::teardown;
 use crate::channel::{AttachRequest, CHUNK, Channel, Input, Request};
 use crate::container::exec::paused_before_exec;
+use crate::container::limits;
 use crate::container::signal::{self, not_paused};
 use crate::init::terminal;
 use crate::state::Store;
@@ -449,6 +450,10 @@ impl Supervisor {
                 let result = self.unpause();
                 self.answer(number, &result, Role::Answered);
             }
+            Request::Update(options) => {
+                let result = self.update(&options);
+                self.answer(number, &result, Role::Answered);
+            }
             Request::Exec(..) if self.is_paused() => {
                 let error = paused_before_exec(&self.container.record);
                 self.answer(number, &Err(error), Role::Answered);
@@ -515,6 +520,26 @@ impl Supervisor {
         self.container.record.observed.state.status = Status::Running;
         self.store_observed("unpause", &[]);
         Ok(())
+    }
+
+    /// Changes the kernel's limits and then the row: both, or neither.
+    fn update(&mut self, options: &UpdateOptions) -> Result<()> {
+        let Container { paths, record, group, .. } = &mut self.container;
+        let (host, _) = limits::updated(record, options)?;
+        let (from, to) = (record.spec.host.resources.clone(), host.resources.clone());
+        group.update(&from, &to).map_err(|cause| {
+            let text = format!("Cannot update container {}: {cause}", record.id);
+            Error::new(cause.kind(), text)
+        })?;
+        let before = std::mem::replace(&mut record.spec.host, host);
+        let stored = Store::open(&paths.database())
+            .and_then(|mut store| store.change_spec(record, "update"));
+        if stored.is_err() {
+            record.spec.host = before;
+            // It held these limits a moment ago.
+            let _ = group.update(&to, &from);
+        }
+        stored
     }
 
     /// Goes on with a program that is being started.

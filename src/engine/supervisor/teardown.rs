@@ -33,7 +33,7 @@ pub(crate) fn forget_parents() {
 /// Removes a container's cgroup and its note in the journal.
 pub(super) fn give_back_group(store: &Store, record: &Record, group: &Group) -> Result<()> {
     remove_group(group)?;
-    store.settle("cgroup", &super::launch::cgroup_name(&record.id))
+    store.settle("cgroup", &super::launch::cgroup_name(record))
 }
 
 /// Ends a container that has just been started, and gives back what it took.

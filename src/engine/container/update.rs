@@ -1,0 +1,65 @@
+//! `update`: other limits, and another restart policy.
+//!
+//! A running container is changed by its supervisor, which writes the kernel's limits first and the
+//! row then. When it is killed in between, the container ends with it, and the row says what the
+//! next start will have.
+
+use wharf_model::{ErrorKind, UpdateOptions};
+
+use super::limits;
+use crate::Result;
+use crate::channel::Request;
+use crate::engine::Engine;
+use crate::state::{Record, Store};
+
+impl Engine {
+    /// Changes a container's limits and restart policy, whether it runs or not. Returns docker's
+    /// warnings about what this kernel can't do.
+    ///
+    /// # Errors
+    /// When settings conflict, or the kernel refuses (of kind `Conflict` when more memory is in
+    /// use); the container is then as it was.
+    pub fn update(&self, reference: &str, options: &UpdateOptions) -> Result<Vec<String>> {
+        self.with_store(|store| {
+            let record = store.container(reference)?;
+            let record = self.refreshed(store, record)?;
+            let (_, warnings) = limits::updated(&record, options)?;
+            if record.observed.state.status.is_alive() {
+                // Without the lock, which a patient `stop` may hold for long.
+                match self.update_running(&record, options) {
+                    // It has just ended.
+                    Err(error) if error.kind() == ErrorKind::NotModified => {}
+                    answer => return answer.map(|()| warnings),
+                }
+            }
+            let (_verbs, record) = self.locked(store, record.id.as_str())?;
+            match record.observed.state.status.is_alive() {
+                // It has been started since.
+                true => self.update_running(&record, options)?,
+                false => update_stopped(store, record, options)?,
+            }
+            Ok(warnings)
+        })
+    }
+
+    /// Asks the supervisor; an error of kind `NotModified` says that there is none any more.
+    fn update_running(&self, record: &Record, options: &UpdateOptions) -> Result<()> {
+        let channel =
+            self.supervisor_of(record).map_err(|error| error.with_kind(ErrorKind::NotModified))?;
+        let request = Request::Update(Box::new(options.clone()));
+        channel
+            .send_request(&request, &[])
+            .map_err(|cause| crate::Error::failed("update", cause))
+            .map_err(|error| error.with_kind(ErrorKind::NotModified))?;
+        channel.answer().map(drop).map_err(|error| match error.kind() {
+            // It ended while it was asked.
+            ErrorKind::Unavailable => error.with_kind(ErrorKind::NotModified),
+            _ => error,
+        })
+    }
+}
+
+fn update_stopped(store: &mut Store, mut record: Record, options: &UpdateOptions) -> Result<()> {
+    record.spec.host = limits::updated(&record, options)?.0;
+    store.change_spec(&record, "update")
+}
