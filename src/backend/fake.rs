@@ -255,6 +255,11 @@ impl Fake {
             }
             Command::Pause { container } => self.turn(&container, &[Running], Paused, "pause"),
             Command::Unpause { container } => self.turn(&container, &[Paused], Running, "unpause"),
+            Command::Update { container, .. } => {
+                let id = self.find(&container)?.id;
+                self.tell(EventKind::Container, "update", id.as_str());
+                Ok(Outcome::Updated { warnings: Vec::new() })
+            }
             Command::Remove { container, options } => self.remove(&container, options.force),
             Command::Tag { image, name } => {
                 let id = self.find_image(&image)?.id;

@@ -7,8 +7,8 @@
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use wharf_model::{
-    Bind, ContainerConfig, ContainerDetail, ContainerState, EndpointInfo, HostConfig, MountInfo,
-    MountKind, NetworkMode, Status,
+    Bind, ContainerConfig, ContainerDetail, ContainerState, DeviceMapping, DeviceRate,
+    EndpointInfo, HostConfig, MountInfo, MountKind, NetworkMode, Status, Ulimit,
 };
 
 /// The size docker gives /dev/shm.
@@ -113,7 +113,14 @@ fn host_config(host: &HostConfig) -> Value {
     let security: Vec<String> =
         host.no_new_privileges.then(|| "no-new-privileges".to_owned()).into_iter().collect();
     let limits = &host.resources;
-    let memory = limits.memory.unwrap_or(0);
+    let rates = |list: &[DeviceRate]| match list {
+        [] => Value::Null,
+        list => list.iter().map(|one| json!({"Path": one.path, "Rate": one.rate})).collect(),
+    };
+    let weight = |one: &DeviceRate| json!({"Path": one.path, "Weight": one.rate});
+    let weights: Vec<Value> = limits.blkio_weight_device.iter().map(weight).collect();
+    let devices: Vec<Value> = limits.devices.iter().map(device).collect();
+    let ulimits: Vec<Value> = limits.ulimits.iter().map(ulimit).collect();
     let mut value = json!({
         "Binds": list(&binds),
         "ContainerIDFile": "",
@@ -139,7 +146,7 @@ fn host_config(host: &HostConfig) -> Value {
         "IpcMode": "private",
         "Cgroup": "",
         "Links": null,
-        "OomScoreAdj": 0,
+        "OomScoreAdj": host.oom_score_adj.unwrap_or(0),
         "PidMode": "",
         "Privileged": host.privileged,
         "PublishAllPorts": false,
@@ -151,32 +158,31 @@ fn host_config(host: &HostConfig) -> Value {
         "ShmSize": SHM_SIZE,
         "Runtime": "wharf",
         "Isolation": "",
-        "CpuShares": 0,
-        "Memory": memory,
+        "CpuShares": limits.cpu_shares.unwrap_or(0),
+        "Memory": limits.memory.unwrap_or(0),
         "NanoCpus": limits.nano_cpus.unwrap_or(0),
-        "CgroupParent": "",
-        "BlkioWeight": 0,
-        "BlkioWeightDevice": [],
-        "BlkioDeviceReadBps": null,
-        "BlkioDeviceWriteBps": null,
-        "BlkioDeviceReadIOps": null,
-        "BlkioDeviceWriteIOps": null,
-        "CpuPeriod": 0,
-        "CpuQuota": 0,
-        "CpuRealtimePeriod": 0,
-        "CpuRealtimeRuntime": 0,
-        "CpusetCpus": "",
-        "CpusetMems": "",
-        "Devices": [],
-        "DeviceCgroupRules": null,
+        "CgroupParent": host.cgroup_parent,
+        "BlkioWeight": limits.blkio_weight.unwrap_or(0),
+        "BlkioWeightDevice": weights,
+        "BlkioDeviceReadBps": rates(&limits.device_read_bps),
+        "BlkioDeviceWriteBps": rates(&limits.device_write_bps),
+        "BlkioDeviceReadIOps": rates(&limits.device_read_iops),
+        "BlkioDeviceWriteIOps": rates(&limits.device_write_iops),
+        "CpuPeriod": limits.cpu_period.unwrap_or(0),
+        "CpuQuota": limits.cpu_quota.unwrap_or(0),
+        "CpuRealtimePeriod": limits.cpu_rt_period.unwrap_or(0),
+        "CpuRealtimeRuntime": limits.cpu_rt_runtime.unwrap_or(0),
+        "CpusetCpus": limits.cpuset_cpus,
+        "CpusetMems": limits.cpuset_mems,
+        "Devices": devices,
+        "DeviceCgroupRules": list(&limits.device_cgroup_rules),
         "DeviceRequests": null,
-        "MemoryReservation": 0,
-        // Memory and swap together: the same amount of each.
-        "MemorySwap": memory.saturating_mul(2),
-        "MemorySwappiness": null,
-        "OomKillDisable": null,
+        "MemoryReservation": limits.memory_reservation.unwrap_or(0),
+        "MemorySwap": limits.memory_swap.unwrap_or(0),
+        "MemorySwappiness": limits.memory_swappiness,
+        "OomKillDisable": limits.oom_kill_disable,
         "PidsLimit": limits.pids_limit,
-        "Ulimits": null,
+        "Ulimits": if ulimits.is_empty() { Value::Null } else { ulimits.into() },
         "CpuCount": 0,
         "CpuPercent": 0,
         "IOMaximumIOps": 0,
@@ -189,8 +195,23 @@ fn host_config(host: &HostConfig) -> Value {
         if host.init {
             map.insert("Init".to_owned(), true.into());
         }
+        if !host.storage_opt.is_empty() {
+            map.insert("StorageOpt".to_owned(), json!(host.storage_opt));
+        }
     }
     value
+}
+
+fn device(device: &DeviceMapping) -> Value {
+    json!({
+        "PathOnHost": device.path_on_host,
+        "PathInContainer": device.path_in_container,
+        "CgroupPermissions": device.permissions,
+    })
+}
+
+fn ulimit(limit: &Ulimit) -> Value {
+    json!({"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft})
 }
 
 fn graph_driver(detail: &ContainerDetail) -> Value {

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{ContainerCreateBody, HostConfig as DockerHostConfig};
+use bollard::models::{
+    ContainerCreateBody, ContainerUpdateResponse, HostConfig as DockerHostConfig,
+};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
     RemoveImageOptionsBuilder, StartContainerOptions, TagImageOptionsBuilder,
@@ -11,8 +13,8 @@ use wharf_model::{
     Bind, Command, CreateOptions, Created, Digest, ErrorKind, HostConfig, ImageName, Outcome,
 };
 
-use super::transport::empty;
-use super::{Docker, container_segment, error, image_segment};
+use super::transport::{empty, full};
+use super::{Docker, container_segment, error, image_segment, resources};
 use crate::{Error, Result};
 
 impl Docker {
@@ -40,6 +42,15 @@ impl Docker {
             }
             Command::Unpause { container } => {
                 outcome(self.client.unpause_container(&container_segment(&container)?).await)
+            }
+            Command::Update { container, options } => {
+                let path = format!("/containers/{}/update", container_segment(&container)?);
+                let body = serde_json::to_vec(&resources::update(*options))
+                    .map_err(|cause| error::malformed("update", cause))?;
+                // Bollard's own request drops the engine's warnings.
+                let reply = self.transport.post(&path, &[], full(body), "application/json").await?;
+                let answer: ContainerUpdateResponse = reply.json().await?;
+                Ok(Outcome::Updated { warnings: answer.warnings.unwrap_or_default() })
             }
             Command::Remove { container, options } => {
                 let container = container_segment(&container)?;
@@ -141,7 +152,6 @@ fn body(options: CreateOptions) -> ContainerCreateBody {
 }
 
 fn host_config(host: HostConfig) -> DockerHostConfig {
-    let number = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
     let bind = |bind: Bind| {
         let mode = if bind.read_only { ":ro" } else { "" };
         format!("{}:{}{mode}", bind.source, bind.target)
@@ -152,15 +162,15 @@ fn host_config(host: HostConfig) -> DockerHostConfig {
         tmpfs: Some(host.tmpfs.into_iter().collect::<HashMap<_, _>>()),
         readonly_rootfs: Some(host.readonly_rootfs),
         network_mode: Some(host.network_mode.as_str().to_owned()),
-        memory: number(host.resources.memory),
-        nano_cpus: number(host.resources.nano_cpus),
-        pids_limit: number(host.resources.pids_limit),
         cap_add: Some(host.cap_add),
         cap_drop: Some(host.cap_drop),
         privileged: Some(host.privileged),
         security_opt: host.no_new_privileges.then(|| vec!["no-new-privileges".to_owned()]),
         init: host.init.then_some(true),
-        ..Default::default()
+        oom_score_adj: host.oom_score_adj.map(i64::from),
+        storage_opt: (!host.storage_opt.is_empty()).then(|| host.storage_opt.into_iter().collect()),
+        cgroup_parent: Some(host.cgroup_parent),
+        ..resources::of_container(host.resources)
     }
 }
 

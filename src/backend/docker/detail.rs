@@ -5,10 +5,10 @@ use bollard::models;
 use chrono::{DateTime, Utc};
 use wharf_model::{
     Bind, ContainerConfig, ContainerDetail, ContainerState, Health, HealthStatus, HostConfig,
-    NetworkMode, ProbeResult, Resources,
+    NetworkMode, ProbeResult,
 };
 
-use super::{error, list};
+use super::{error, list, resources};
 use crate::Result;
 
 /// Returns what the document says of the container.
@@ -76,13 +76,11 @@ fn settings(config: models::ContainerConfig) -> ContainerConfig {
 }
 
 fn host_config(host: models::HostConfig, network_mode: &str) -> HostConfig {
+    let resources = resources::from_container(&host);
     let security = host.security_opt.unwrap_or_default();
     let capabilities = |list: Option<Vec<String>>| {
         let plain = |name: String| name.strip_prefix("CAP_").map(str::to_owned).unwrap_or(name);
         list.unwrap_or_default().into_iter().map(plain).collect()
-    };
-    let limit = |value: Option<i64>| {
-        value.filter(|value| *value > 0).and_then(|value| u64::try_from(value).ok())
     };
     HostConfig {
         auto_remove: host.auto_remove.unwrap_or_default(),
@@ -95,12 +93,13 @@ fn host_config(host: models::HostConfig, network_mode: &str) -> HostConfig {
             // Networks of the user's are bridges too; the endpoints name them.
             _ => NetworkMode::Bridge,
         },
-        resources: Resources {
-            memory: limit(host.memory),
-            nano_cpus: limit(host.nano_cpus),
-            pids_limit: limit(host.pids_limit),
-            ..Resources::default()
-        },
+        resources,
+        oom_score_adj: host
+            .oom_score_adj
+            .and_then(|score| i32::try_from(score).ok())
+            .filter(|score| *score != 0),
+        storage_opt: host.storage_opt.unwrap_or_default().into_iter().collect(),
+        cgroup_parent: host.cgroup_parent.unwrap_or_default(),
         cap_add: capabilities(host.cap_add),
         cap_drop: capabilities(host.cap_drop),
         privileged: host.privileged.unwrap_or_default(),

@@ -13,6 +13,7 @@ mod exec;
 mod image;
 mod list;
 mod logs;
+mod resources;
 mod samples;
 mod session;
 mod stats;

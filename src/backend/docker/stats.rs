@@ -53,6 +53,8 @@ fn cpu(stats: models::ContainerCpuStats) -> Option<CpuCounters> {
         periods: throttling.periods.filter(|_| limited),
         throttled_periods: throttling.throttled_periods.filter(|_| limited),
         throttled_ns: throttling.throttled_time.filter(|_| limited),
+        // The engine's counters don't say it.
+        limit: None,
     })
 }
 

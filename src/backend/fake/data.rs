@@ -222,6 +222,10 @@ pub fn sample(number: usize, c: &ContainerSummary, tick: u64) -> Sample {
             usage_ns: counter(tick + n * 3, period, 180_000_000 + n * 90_000_000 % 900_000_000),
             periods: Some(periods),
             throttled_periods: Some(if n % 3 == 1 { periods / 4 } else { 0 }),
+            limit: Some(match n % 3 {
+                1 => Limit::At(200_000_000 + n * 90_000_000 % 900_000_000),
+                _ => Limit::Unlimited,
+            }),
             ..CpuCounters::default()
         }),
         memory: Some(MemoryCounters {

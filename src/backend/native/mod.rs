@@ -75,6 +75,9 @@ fn execute(engine: &Engine, command: Command) -> wharf_engine::Result<Outcome> {
         Command::Kill { container, signal } => engine.kill(&container, signal.as_deref()).map(done),
         Command::Pause { container } => engine.pause(&container).map(done),
         Command::Unpause { container } => engine.unpause(&container).map(done),
+        Command::Update { container, options } => {
+            engine.update(&container, &options).map(|warnings| Outcome::Updated { warnings })
+        }
         Command::Remove { container, options } => engine.remove(&container, options).map(done),
         Command::Tag { image, name } => {
             engine.with_images(|images| images.tag(&image, &name)).map(done)

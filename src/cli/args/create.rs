@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use wharf_model::{CreateOptions, HostConfig, NetworkMode, Resources};
+use wharf_model::{CreateOptions, HostConfig, NetworkMode};
 
 use super::values::{self, Reason};
-use super::{Flag, Parsed, Takes, mounts, signals};
+use super::{Flag, Parsed, Takes, mounts, resources, signals};
 use crate::call::Failure;
 
 /// What the conversion needs to know of its surroundings.
@@ -14,8 +14,6 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) environment: &'a dyn Fn(&str) -> Option<String>,
     /// The caller's working directory.
     pub(crate) folder: &'a Path,
-    /// How many CPUs there are, where the engine is on this host.
-    pub(crate) cpus: Option<usize>,
 }
 
 /// Returns what the flags and arguments ask for.
@@ -109,11 +107,11 @@ fn host(parsed: &Parsed, around: &Surroundings<'_>) -> Result<HostConfig, Failur
         auto_remove: parsed.on("rm"),
         readonly_rootfs: parsed.on("read-only"),
         network_mode: network(parsed)?,
-        resources: resources(parsed, around)?,
         privileged: parsed.on("privileged"),
         init: parsed.on("init"),
         ..HostConfig::default()
     };
+    resources::create(parsed, &mut host)?;
     for text in parsed.all("volume") {
         let bind = mounts::bind(text, around.folder).map_err(Failure::usage)?;
         if host.binds.iter().any(|other| other.target == bind.target) {
@@ -147,28 +145,6 @@ fn host(parsed: &Parsed, around: &Surroundings<'_>) -> Result<HostConfig, Failur
         };
     }
     Ok(host)
-}
-
-fn resources(parsed: &Parsed, around: &Surroundings<'_>) -> Result<Resources, Failure> {
-    let mut resources = Resources::default();
-    if let Some(text) = parsed.last("memory") {
-        values::bytes(text).map_err(|reason| invalid(text, "-m, --memory", &reason))?;
-        resources.memory = values::memory(text).map_err(Failure::usage)?;
-    }
-    if let Some(text) = parsed.last("cpus") {
-        resources.nano_cpus =
-            values::cpus(text).map_err(|reason| invalid(text, "--cpus", &reason))?;
-        if let (Some(nano), Some(cpus)) = (resources.nano_cpus, around.cpus) {
-            values::check_cpus(nano, cpus).map_err(Failure::usage)?;
-        }
-    }
-    if let Some(text) = parsed.last("pids-limit") {
-        let limit =
-            values::integer(text).map_err(|reason| invalid(text, "--pids-limit", &reason))?;
-        // Zero and negative mean no limit, as docker has it.
-        resources.pids_limit = u64::try_from(limit).ok().filter(|limit| *limit > 0);
-    }
-    Ok(resources)
 }
 
 fn network(parsed: &Parsed) -> Result<NetworkMode, Failure> {
@@ -307,7 +283,6 @@ mod tests {
         let surroundings = Surroundings {
             environment: &|name| (name == "FROM_CALLER").then(|| "yes".to_owned()),
             folder: Path::new("/home/me"),
-            cpus: Some(2),
         };
         options(&parsed, &surroundings).map_err(|failure| failure.message().to_owned())
     }
@@ -397,11 +372,17 @@ mod tests {
                 vec!["-m", "1q", "x"],
                 "invalid argument \"1q\" for \"-m, --memory\" flag: invalid suffix: 'q'",
             ),
-            (vec!["-m", "1m", "x"], "Minimum memory limit allowed is 6MB"),
             (
-                vec!["--cpus", "3", "x"],
-                "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available",
+                vec!["-c", "x", "x"],
+                "invalid argument \"x\" for \"-c, --cpu-shares\" flag: strconv.ParseInt: parsing \
+                 \"x\": invalid syntax",
             ),
+            (
+                vec!["--ulimit", "x=1", "x"],
+                "invalid argument \"x=1\" for \"--ulimit\" flag: invalid ulimit type: x",
+            ),
+            (vec!["--device", "x", "x"], "x is not an absolute path"),
+            (vec!["--storage-opt", "x", "x"], "invalid storage option"),
             (
                 vec!["--network", "container:a", "x"],
                 "--network container:a is not supported yet by this version of wharf",

@@ -9,6 +9,8 @@ pub(crate) mod create;
 pub(crate) mod create_flags;
 mod mounts;
 mod parse;
+mod resource_values;
+pub(crate) mod resources;
 pub(crate) mod signals;
 pub(crate) mod time;
 pub(crate) mod values;

@@ -133,7 +133,7 @@ fn read_long(
             return Ok(0);
         }
         return Err(match grammar.missing(|(long, _)| *long == name) {
-            Some(long) => not_yet(&format!("--{long}")),
+            Some(long) => refused(long, &format!("--{long}")),
             None => UsageError::Flag(format!("unknown flag: --{name}")),
         });
     };
@@ -165,7 +165,7 @@ fn read_short(
         let rest = &letters[index + letter.len_utf8()..];
         let Some(flag) = grammar.find(|flag| flag.short == Some(letter)) else {
             if let Some(long) = grammar.missing(|(_, short)| *short == Some(letter)) {
-                return Err(not_yet(&format!("-{letter}, --{long}")));
+                return Err(refused(long, &format!("-{letter}, --{long}")));
             }
             if letter == 'h' {
                 parsed.help = true;
@@ -202,8 +202,18 @@ fn read_short(
     Ok(0)
 }
 
-fn not_yet(flag: &str) -> UsageError {
-    UsageError::Flag(format!("{flag} is not supported yet by this version of wharf"))
+/// Returns why a flag of docker's isn't taken.
+fn refused(long: &str, shown: &str) -> UsageError {
+    UsageError::Flag(match long {
+        "cpu-count" | "cpu-percent" | "io-maxbandwidth" | "io-maxiops" => format!(
+            "\"{shown}\" is only supported on a Docker daemon running on windows, but wharf is \
+             running on linux"
+        ),
+        "kernel-memory" => {
+            format!("{shown}: Linux has no such limit any more; --memory counts kernel memory too")
+        }
+        _ => format!("{shown} is not supported yet by this version of wharf"),
+    })
 }
 
 fn boolean(flag: &Flag, text: &str) -> Result<bool, UsageError> {

@@ -42,21 +42,6 @@ pub(crate) fn bytes(text: &str) -> Result<u64, Reason> {
     Ok(size as u64)
 }
 
-/// The least memory limit that docker takes.
-const LEAST_MEMORY: u64 = 6 << 20;
-
-/// Returns a memory limit (`-m`); 0 is none.
-///
-/// # Errors
-/// As [`bytes`], or when it is less than 6 MiB.
-pub(crate) fn memory(text: &str) -> Result<Option<u64>, Reason> {
-    match bytes(text)? {
-        0 => Ok(None),
-        size if size < LEAST_MEMORY => Err("Minimum memory limit allowed is 6MB".to_owned()),
-        size => Ok(Some(size)),
-    }
-}
-
 /// Returns billionths of a CPU from a decimal number of CPUs (`--cpus`); 0 is no limit.
 ///
 /// # Errors
@@ -77,21 +62,6 @@ pub(crate) fn cpus(text: &str) -> Result<Option<u64>, Reason> {
     let nano =
         whole.checked_mul(1_000_000_000).and_then(|n| n.checked_add(fraction)).ok_or_else(bad)?;
     Ok((nano > 0).then_some(nano))
-}
-
-/// Refuses more CPUs than there are.
-///
-/// # Errors
-/// In docker's words.
-pub(crate) fn check_cpus(nano_cpus: u64, available: usize) -> Result<(), Reason> {
-    let most = u64::try_from(available).unwrap_or(u64::MAX).saturating_mul(1_000_000_000);
-    if nano_cpus > most {
-        return Err(format!(
-            "Range of CPUs is from 0.01 to {available}.00, as there are only {available} CPUs \
-             available"
-        ));
-    }
-    Ok(())
 }
 
 /// Returns a whole number.
@@ -237,9 +207,6 @@ mod tests {
         ] {
             assert_eq!(bytes(text), Err(reason.to_owned()), "{text}");
         }
-        assert_eq!(memory("5m"), Err("Minimum memory limit allowed is 6MB".to_owned()));
-        assert_eq!(memory("6m"), Ok(Some(6 << 20)));
-        assert_eq!(memory("0"), Ok(None));
     }
 
     #[test]
@@ -253,11 +220,6 @@ mod tests {
         assert_eq!(cpus(""), Err("failed to parse  as a rational number".to_owned()));
         assert_eq!(cpus("-1"), Err("failed to parse -1 as a rational number".to_owned()));
         assert_eq!(cpus("0.0000000001"), Err("value is too precise".to_owned()));
-        assert!(check_cpus(2_000_000_000, 2).is_ok());
-        assert_eq!(
-            check_cpus(2_500_000_000, 2),
-            Err("Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available".to_owned())
-        );
     }
 
     #[test]

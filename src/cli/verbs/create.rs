@@ -7,6 +7,7 @@ use wharf_model::{Command, CreateOptions, Created, ErrorKind, ImageName, Outcome
 
 use crate::args::create::{Surroundings, options};
 use crate::args::create_flags::{FLAGS, MISSING};
+use crate::args::resources::{CHANGEABLE, FIXED};
 use crate::args::{Arity, Group, Verb};
 use crate::call::{Call, ENGINE_FAILED, Failure, print_line};
 
@@ -18,7 +19,7 @@ pub(crate) static VERB: Verb = Verb {
     group: Group::Run,
     arity: Arity::AtLeast(1),
     interspersed: false,
-    flags: &[FLAGS],
+    flags: &[FLAGS, CHANGEABLE, FIXED],
     missing: MISSING,
     run,
 };
@@ -38,16 +39,9 @@ fn run(call: &Call) -> anyhow::Result<i32> {
 /// Returns what the flags of `run` or `create` ask for.
 pub(super) fn wanted(call: &Call) -> Result<CreateOptions, Failure> {
     let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    let cpus = call.target.is_native().then(available_cpus).flatten();
     let surroundings =
-        Surroundings { environment: &|name| std::env::var(name).ok(), folder: &folder, cpus };
+        Surroundings { environment: &|name| std::env::var(name).ok(), folder: &folder };
     options(&call.parsed, &surroundings)
-}
-
-/// Returns how many CPUs this process may use, which is what docker counts.
-fn available_cpus() -> Option<usize> {
-    let cpus = rustix::thread::sched_getaffinity(None).ok()?;
-    usize::try_from(cpus.count()).ok()
 }
 
 /// Makes the container, writes its id to `--cidfile`, and prints the engine's warnings.

@@ -24,6 +24,7 @@ mod stop;
 mod tag;
 mod top;
 pub(crate) mod ui;
+mod update;
 mod version;
 mod wait;
 
@@ -43,6 +44,7 @@ static VERBS: &[&Verb] = &[
     &kill::VERB,
     &pause::PAUSE,
     &pause::UNPAUSE,
+    &update::VERB,
     &wait::VERB,
     &rm::VERB,
     &ps::VERB,
@@ -94,7 +96,6 @@ const MISSING: &[&str] = &[
     "container port",
     "container prune",
     "container rename",
-    "container update",
     "context",
     "cp",
     "diff",
@@ -125,7 +126,6 @@ const MISSING: &[&str] = &[
     "system events",
     "system prune",
     "trust",
-    "update",
     "volume",
 ];
 

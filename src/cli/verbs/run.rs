@@ -9,6 +9,7 @@ use wharf_model::{Command, ErrorKind, RemoveOptions};
 use super::create::{create, wanted};
 use crate::args::create::streams;
 use crate::args::create_flags::{FLAGS, MISSING};
+use crate::args::resources::{CHANGEABLE, FIXED};
 use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, ENGINE_FAILED, Failure, print_line};
 use crate::session::{self, End, Handover, Keys, Signals, terminal};
@@ -23,6 +24,8 @@ pub(crate) static VERB: Verb = Verb {
     interspersed: false,
     flags: &[
         FLAGS,
+        CHANGEABLE,
+        FIXED,
         &[
             Flag::switch("detach", "Leave it running and print its ID").short('d'),
             Flag::value("detach-keys", "string", "The keys that leave it (ctrl-p,ctrl-q)"),

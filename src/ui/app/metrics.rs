@@ -7,6 +7,8 @@ use wharf_backend::SampleBatch;
 use wharf_model::{ContainerId, HostSample, Limit, Sample};
 use wharf_stats::{Column, History, HostHistory, HostUsage, Metric, Usage};
 
+use crate::format::as_f64;
+
 /// Charts of seconds move in steps of so many: between steps a frame differs from the one before by
 /// its newest column only, which is what a slow terminal can take.
 const STEP: u64 = 16;
@@ -87,6 +89,14 @@ impl Metrics {
     pub fn memory_limit(&self, id: &ContainerId) -> Option<u64> {
         match self.sample(id)?.memory?.limit? {
             Limit::At(limit) => Some(limit),
+            Limit::Unlimited => None,
+        }
+    }
+
+    /// Returns a container's own CPU limit in per cent of one CPU.
+    pub fn cpu_limit(&self, id: &ContainerId) -> Option<f64> {
+        match self.sample(id)?.cpu?.limit? {
+            Limit::At(nano_cpus) => Some(as_f64(nano_cpus) / 1e7),
             Limit::Unlimited => None,
         }
     }

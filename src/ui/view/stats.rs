@@ -103,6 +103,7 @@ fn panels(app: &App, row: &Row) -> Vec<Panel> {
         wharf_model::Limit::At(n) => Some(n),
         wharf_model::Limit::Unlimited => None,
     });
+    let cpu_limit = app.metrics.cpu_limit(id);
     let memory_limit = app.metrics.memory_limit(id);
     let share =
         app.metrics.now(id).and_then(|u| u.memory_percent).filter(|_| memory_limit.is_some());
@@ -128,9 +129,10 @@ fn panels(app: &App, row: &Row) -> Vec<Panel> {
         title: "CPU",
         lines: vec![(Metric::Cpu, Role::First, '#', "")],
         unit: Unit::Percent,
-        limit: None,
-        reach: 0.0,
-        note: String::new(),
+        limit: cpu_limit,
+        // A container far below its limit keeps the chart to itself.
+        reach: 2.0,
+        note: cpu_limit.map(|limit| format!("of {}", percent(limit))).unwrap_or_default(),
         floor: 5.0,
     };
     let memory = Panel {
