@@ -2,7 +2,8 @@
 //!
 //! [`document()`] and [`image_document`] turn the model into docker's inspect documents; [`Tree`]
 //! makes such a document a list of rows that fold; [`human`] has docker's words for durations,
-//! sizes and states; [`secret`] hides what shouldn't be on a screen.
+//! sizes and states; [`secret`] hides what shouldn't be on a screen; [`mod@template`] has the
+//! language of `--format`, and [`inspect`] applies it to documents.
 
 #![recursion_limit = "256"]
 
@@ -10,8 +11,12 @@ mod document;
 pub mod human;
 mod image;
 pub mod secret;
+pub mod template;
+pub mod text;
 mod tree;
+mod typed;
 
 pub use document::document;
 pub use image::image_document;
 pub use tree::{Row, RowKind, Tree};
+pub use typed::{inspect, typed};
