@@ -69,7 +69,8 @@ impl Limits {
                 return Err(missing(flag, controller));
             }
         }
-        if self.devices == DeviceAccess::Standard && !layout.has(Controller::Devices) {
+        let filtered = wharf_sys::namespace::is_initial_user();
+        if filtered && self.devices == DeviceAccess::Standard && !layout.has(Controller::Devices) {
             return Err(Error::Unsupported {
                 flag: "a container that isn't --privileged",
                 controller: "devices",

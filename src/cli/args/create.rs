@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wharf_model::{CreateOptions, HostConfig, NetworkMode, Resources};
+use wharf_model::{CreateOptions, HostConfig, NetworkMode, Resources, UsernsMode};
 
 use super::values::{self, Reason};
 use super::{Flag, Parsed, Takes, mounts, signals};
@@ -112,6 +112,7 @@ fn host(parsed: &Parsed, around: &Surroundings<'_>) -> Result<HostConfig, Failur
         resources: resources(parsed, around)?,
         privileged: parsed.on("privileged"),
         init: parsed.on("init"),
+        userns_mode: userns(parsed)?,
         ..HostConfig::default()
     };
     for text in parsed.all("volume") {
@@ -169,6 +170,11 @@ fn resources(parsed: &Parsed, around: &Surroundings<'_>) -> Result<Resources, Fa
         resources.pids_limit = u64::try_from(limit).ok().filter(|limit| *limit > 0);
     }
     Ok(resources)
+}
+
+fn userns(parsed: &Parsed) -> Result<UsernsMode, Failure> {
+    let text = parsed.last("userns").unwrap_or_default();
+    text.parse().map_err(|reason: String| invalid(text, "--userns", &reason))
 }
 
 fn network(parsed: &Parsed) -> Result<NetworkMode, Failure> {

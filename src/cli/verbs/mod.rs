@@ -24,6 +24,7 @@ mod stop;
 mod tag;
 mod top;
 pub(crate) mod ui;
+mod userns_remap;
 mod version;
 mod wait;
 
@@ -61,7 +62,8 @@ static VERBS: &[&Verb] = &[
 ];
 
 /// Verbs that are found in a group only, since at the top their names mean more.
-static GROUPED: &[&Verb] = &[&inspect::CONTAINER, &inspect::IMAGE, &reset::VERB];
+static GROUPED: &[&Verb] =
+    &[&inspect::CONTAINER, &inspect::IMAGE, &reset::VERB, &userns_remap::VERB];
 
 /// A group of docker's.
 pub(crate) struct Section {

@@ -13,6 +13,7 @@ use crate::image::Images;
 use crate::security::capabilities;
 use crate::state::{Observed, Record, Spec, Store};
 use crate::supervisor::set;
+use crate::userns::{self, remap};
 use crate::{Error, Result, folder, names};
 
 /// The least memory a container may have, as in docker.
@@ -52,12 +53,20 @@ impl Engine {
         let id = ContainerId::from_bytes(random()?);
         let config = merge(&id, options, &image.config)?;
         check(&config, &options.host)?;
-        let warnings = check_limits(&options.host)?;
+        let mut host = normalised(&options.host);
+        self.default_userns(&mut host)?;
+        remap::check(&host)?;
+        let mut warnings = Vec::new();
+        if userns::is_nested() {
+            let layout = Layout::detect().map_err(|cause| Error::failed("cgroups", cause))?;
+            warnings = userns::limits::discard(&mut host, &layout);
+        }
+        warnings.extend(check_limits(&host)?);
         let record = Record {
             name: options.name.clone().unwrap_or_default(),
             created: Utc::now(),
             image: image.id,
-            spec: Spec { config, host: normalised(&options.host) },
+            spec: Spec { config, host },
             observed: Observed::default(),
             id,
         };
