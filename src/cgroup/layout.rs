@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::io;
+use crate::{delegated, io};
 
 const STANDARD_MOUNT: &str = "/sys/fs/cgroup";
 /// `CGROUP2_SUPER_MAGIC` of linux/magic.h.
@@ -131,7 +131,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Returns what this host has.
+    /// Returns what this host has. In a user namespace it is what was handed down to its user, each
+    /// hierarchy beginning at the folder that was handed down; possibly nothing.
     ///
     /// # Errors
     /// When nothing is mounted, or `/proc` isn't.
@@ -148,16 +149,38 @@ impl Layout {
             let path = Path::new("/proc/self/mountinfo");
             parse_mountinfo(&io::read(path).map_err(|cause| Error::io("read", path, cause))?)
         };
+        let nested = !wharf_sys::namespace::is_initial_user();
+        if nested {
+            let own = Path::new("/proc/self/cgroup");
+            let own = io::read(own).map_err(|cause| Error::io("read", own, cause))?;
+            hierarchies.retain_mut(|hierarchy| delegated::keep(hierarchy, &own));
+        }
         for hierarchy in &mut hierarchies {
             if hierarchy.unified {
                 hierarchy.controllers = root_controllers(&hierarchy.mount)?;
             }
         }
-        if hierarchies.is_empty() { Err(Error::NotMounted) } else { Ok(Self { hierarchies }) }
+        match hierarchies.is_empty() && !nested {
+            true => Err(Error::NotMounted),
+            false => Ok(Self { hierarchies }),
+        }
     }
 
-    /// Returns `1`, `2` or `hybrid`.
+    /// Returns a host on which nothing was handed down to this user.
+    pub fn empty() -> Self {
+        Self { hierarchies: Vec::new() }
+    }
+
+    /// Returns whether no group can be made at all: an ordinary user to whom none was handed down.
+    pub fn is_empty(&self) -> bool {
+        self.hierarchies.is_empty()
+    }
+
+    /// Returns `1`, `2` or `hybrid`; `none` when no group can be made.
     pub fn version_word(&self) -> &'static str {
+        if self.is_empty() {
+            return "none";
+        }
         match (self.unified().is_some(), self.hierarchies.iter().any(|one| !one.unified)) {
             (true, true) => "hybrid",
             (true, false) => "2",

@@ -27,6 +27,7 @@
 mod add;
 mod counters;
 mod create;
+mod delegated;
 mod delete;
 mod devices;
 mod error;

@@ -57,7 +57,9 @@ impl Limits {
                 return Err(missing(flag, controller));
             }
         }
-        if self.devices != DeviceAccess::Unrestricted && !layout.has(Controller::Devices) {
+        let filtered =
+            self.devices != DeviceAccess::Unrestricted && wharf_sys::namespace::is_initial_user();
+        if filtered && !layout.has(Controller::Devices) {
             return Err(Error::Unsupported {
                 flag: "a container that isn't --privileged",
                 controller: "devices",

@@ -80,6 +80,7 @@ impl Call {
         &self,
         work: impl AsyncFnOnce(&Arc<dyn Backend>) -> anyhow::Result<i32>,
     ) -> anyhow::Result<i32> {
+        connect::enter(&self.target)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let code = runtime.block_on(async {
             let backend = connect::backend(&self.target).await?;

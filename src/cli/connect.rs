@@ -9,9 +9,9 @@ use anyhow::bail;
 use wharf_backend::Backend;
 use wharf_backend::docker::Docker;
 use wharf_backend::native::Native;
-use wharf_engine::Paths;
+use wharf_engine::{Paths, rootless};
 
-use crate::call::Failure;
+use crate::call::{ENGINE_FAILED, Failure};
 
 /// Where the embedded engine keeps what lasts.
 const DEFAULT_ROOT: &str = "/var/lib/wharf";
@@ -39,7 +39,7 @@ impl Target {
         root: Option<&str>,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Failure> {
-        let variable = |name| environment(name).filter(|value| !value.is_empty());
+        let variable = |name: &str| environment(name).filter(|value| !value.is_empty());
         if let Some(host) = host {
             return Self::host(host);
         }
@@ -48,7 +48,12 @@ impl Target {
         }
         match variable("WHARF_HOST").or_else(|| variable("DOCKER_HOST")) {
             Some(host) => Self::host(&host),
-            None => Ok(Self::native(variable("WHARF_ROOT"))),
+            None => match variable("WHARF_ROOT") {
+                None if !rustix::process::geteuid().is_root() => rootless::folders(&variable)
+                    .map(Self::Native)
+                    .map_err(|error| Failure::new(ENGINE_FAILED, error.to_string())),
+                root => Ok(Self::native(root)),
+            },
         }
     }
 
@@ -91,6 +96,26 @@ impl Target {
     }
 }
 
+/// Enters the user namespace in which an ordinary user's engine is. To be called before there is a
+/// second thread; root, and who is in it already, stay where they are.
+///
+/// # Errors
+/// When this host lets the user make none.
+pub(crate) fn enter(target: &Target) -> anyhow::Result<()> {
+    match target {
+        Target::Native(paths) => rootless::enter(paths)
+            .map_err(|error| Failure::new(ENGINE_FAILED, error.to_string()).into()),
+        Target::Docker(_) => Ok(()),
+    }
+}
+
+/// Says what the namespace of this user's engine does to an image's files, if it does anything.
+pub(crate) fn tell_of_namespace() {
+    if let Some(note) = rootless::note() {
+        crate::report(&format!("WARNING: {note}"));
+    }
+}
+
 /// Returns a connection to the engine.
 ///
 /// # Errors
@@ -111,6 +136,7 @@ pub(crate) async fn backend(target: &Target) -> anyhow::Result<Arc<dyn Backend>>
 /// # Errors
 /// When the target is another engine, or the embedded one can't be opened.
 pub(crate) fn engine(target: &Target) -> anyhow::Result<wharf_engine::Engine> {
+    enter(target)?;
     match target {
         Target::Native(paths) => Ok(wharf_engine::Engine::open(paths.clone())?),
         Target::Docker(host) => {

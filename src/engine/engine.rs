@@ -22,13 +22,13 @@ impl Engine {
     /// Opens the engine below these folders, making them when they are missing.
     ///
     /// # Errors
-    /// When the caller isn't root, or the folders can't be used.
+    /// When the caller is an ordinary user who hasn't entered ([`crate::rootless::enter`]), or the
+    /// folders can't be used.
     pub fn open(paths: Paths) -> Result<Self> {
         if !rustix::process::geteuid().is_root() {
             return Err(Error::new(
                 ErrorKind::Denied,
-                "the embedded engine needs root: run wharf with sudo, or name a running engine \
-                 with --host",
+                "the embedded engine was opened by an ordinary user outside of the user's namespace",
             ));
         }
         let engine = Self { paths, idle: Mutex::new(Vec::new()) };

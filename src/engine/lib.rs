@@ -17,11 +17,13 @@ pub mod network;
 mod paths;
 mod reconcile;
 mod reset;
+pub mod rootless;
 mod security;
 mod spawn;
 pub mod state;
 mod supervisor;
 mod system;
+mod userns;
 mod watch;
 
 use std::ffi::OsString;

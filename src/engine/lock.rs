@@ -47,6 +47,13 @@ impl Lock {
         Ok(Self { file })
     }
 
+    /// Waits until nobody holds the lock alone, and holds it together with all others who do so.
+    pub(crate) fn share(folder: &Path, name: &str) -> io::Result<Self> {
+        let file = open(folder, name)?;
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockShared))?;
+        Ok(Self { file })
+    }
+
     /// Returns the lock if nobody holds it.
     pub(crate) fn try_acquire(folder: &Path, name: &str) -> io::Result<Option<Self>> {
         let file = open(folder, name)?;

@@ -32,6 +32,12 @@ impl Paths {
         self.root.join("state.db")
     }
 
+    /// Returns the file that says whose numbers containers get by default; missing when they have the
+    /// engine's own.
+    pub fn userns_remap(&self) -> PathBuf {
+        self.root.join("userns-remap")
+    }
+
     /// Returns where a blob is kept as it came.
     pub fn blob(&self, digest: &Digest) -> PathBuf {
         self.root.join("blobs/sha256").join(digest.hex())

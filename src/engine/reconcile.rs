@@ -42,6 +42,7 @@ pub(crate) fn give_back(paths: &Paths, store: &mut Store, owner: &ContainerId) -
                 }
                 store.settle(&kind, &key)?;
             }
+            crate::userns::remap::KIND => store.settle(&kind, &key)?,
             // With its lease, which is taken and given back together with it.
             "link" => network::release(store, owner.as_str())?,
             "folder" => folder::remove(paths, store, owner)?,

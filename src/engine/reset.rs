@@ -32,8 +32,16 @@ impl Engine {
         forget_parents();
         self.close();
         let root = self.paths().root();
-        let below =
-            ["containers", "layers", "blobs", "tmp", "state.db", "state.db-wal", "state.db-shm"];
+        let below = [
+            "containers",
+            "layers",
+            "blobs",
+            "tmp",
+            "userns-remap",
+            "state.db",
+            "state.db-wal",
+            "state.db-shm",
+        ];
         let mut folders: Vec<_> = below.iter().map(|name| root.join(name)).collect();
         folders.push(self.paths().run().to_path_buf());
         for path in folders {

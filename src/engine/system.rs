@@ -3,9 +3,9 @@
 use wharf_cgroup::{Feature, Layout};
 use wharf_model::{EngineInfo, Status, VersionInfo};
 
-use crate::Result;
 use crate::engine::Engine;
 use crate::image::Images;
+use crate::{Result, rootless, userns};
 
 /// The newest Docker Engine API whose documents these are.
 const API_VERSION: &str = "1.48";
@@ -78,10 +78,21 @@ impl Engine {
                 .map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX)),
             memory_total: memory.totalram * u64::from(memory.mem_unit),
             root_dir: self.paths().root().display().to_string(),
-            security_options: vec!["name=seccomp,profile=builtin".to_owned()],
+            security_options: security_options(self.userns_remap()?.is_some()),
             warnings: warnings(layout.as_ref()),
         })
     }
+}
+
+fn security_options(remapped: bool) -> Vec<String> {
+    let mut options = vec!["name=seccomp,profile=builtin".to_owned()];
+    if rootless::is_rootless() {
+        options.push("name=rootless".to_owned());
+    }
+    if remapped {
+        options.push("name=userns".to_owned());
+    }
+    options
 }
 
 /// Returns what this host can't do, as docker's sentences.
@@ -89,8 +100,14 @@ fn warnings(layout: Option<&Layout>) -> Vec<String> {
     let Some(layout) = layout else {
         return vec!["WARNING: no cgroup hierarchy is mounted".to_owned()];
     };
+    let mut warnings: Vec<String> =
+        rootless::note().map(|note| format!("WARNING: {note}")).into_iter().collect();
+    if layout.is_empty() {
+        let why = userns::limits::why(layout);
+        warnings.push(format!("WARNING: No limits, statistics and pause: {why}"));
+        return warnings;
+    }
     let lacks = |feature| !layout.supports(feature);
-    let mut warnings = Vec::new();
     let mut warn = |what: &str| warnings.push(format!("WARNING: No {what} support"));
     match lacks(Feature::Memory) {
         true => warn("memory limit"),

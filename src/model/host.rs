@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::UsernsMode;
+
 /// Which network a container is on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -380,8 +382,8 @@ pub struct HostConfig {
     pub uts_mode: NamespaceMode,
     /// Its cgroup namespace.
     pub cgroupns_mode: NamespaceMode,
-    /// Its user namespace: the engine's remapping, or the host's.
-    pub userns_mode: NamespaceMode,
+    /// Its user namespace.
+    pub userns_mode: UsernsMode,
     /// Further groups of its user: names or numbers.
     pub group_add: Vec<String>,
     /// The size of `/dev/shm` in bytes; none is 64 MiB.

@@ -14,6 +14,7 @@ mod image;
 mod log;
 mod stats;
 mod system;
+mod userns;
 
 pub use command::{Command, Outcome, RemoveOptions};
 pub use container::{
@@ -36,3 +37,4 @@ pub use stats::{
     Pressure, PressureLine, Sample,
 };
 pub use system::{EngineInfo, VersionInfo};
+pub use userns::UsernsMode;

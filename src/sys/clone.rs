@@ -20,6 +20,9 @@ impl Flags {
     pub const UTS: Self = Self(libc::CLONE_NEWUTS as u64);
     /// An IPC namespace.
     pub const IPC: Self = Self(libc::CLONE_NEWIPC as u64);
+    /// A user namespace, in which the child has every capability and nobody is mapped yet. All other
+    /// namespaces made with it belong to it.
+    pub const USER: Self = Self(libc::CLONE_NEWUSER as u64);
     /// The child's parent is the caller's parent.
     pub const SIBLING: Self = Self(libc::CLONE_PARENT as u64);
 

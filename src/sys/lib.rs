@@ -14,6 +14,7 @@ pub mod descriptors;
 pub mod keys;
 pub mod memory;
 pub mod mount;
+pub mod namespace;
 pub mod netlink;
 pub mod seccomp;
 pub mod signals;

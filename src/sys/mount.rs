@@ -22,24 +22,44 @@ struct MountAttr {
     user_namespace: u64,
 }
 
+/// Shows owners as a user namespace maps them.
+const ID_MAPPED: u64 = 0x10_0000;
+
 /// Sets the properties `set` on the mount that `fd` is the root of, and with `recursive` on all
 /// mounts below it.
 ///
 /// # Errors
 /// What `mount_setattr` says; `ENOSYS` before Linux 5.12.
 pub fn set_attributes(fd: BorrowedFd<'_>, set: u64, recursive: bool) -> io::Result<()> {
+    set_attr(fd, &MountAttr { set, clear: 0, propagation: 0, user_namespace: 0 }, recursive)
+}
+
+/// Makes a mount that is not yet in any namespace, and with `recursive` all below it, show owners as
+/// `user_namespace` maps them: what belongs to user 0 on the disk belongs to that namespace's root.
+///
+/// # Errors
+/// What `mount_setattr` says: `ENOSYS` before Linux 5.12, `EINVAL` for a filesystem that can't.
+pub fn map_ids(
+    fd: BorrowedFd<'_>,
+    user_namespace: BorrowedFd<'_>,
+    recursive: bool,
+) -> io::Result<()> {
+    let user_namespace = u64::from(user_namespace.as_raw_fd().unsigned_abs());
+    set_attr(fd, &MountAttr { set: ID_MAPPED, clear: 0, propagation: 0, user_namespace }, recursive)
+}
+
+fn set_attr(fd: BorrowedFd<'_>, attributes: &MountAttr, recursive: bool) -> io::Result<()> {
     const EMPTY: &CStr = c"";
-    let attributes = MountAttr { set, clear: 0, propagation: 0, user_namespace: 0 };
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is a NUL-terminated string, the attributes are a live `mount_attr` of the
-    // size given, and the descriptor is borrowed for the call. The kernel keeps none of them.
+    // size given, and the descriptors are borrowed for the call. The kernel keeps none of them.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
             fd.as_raw_fd(),
             EMPTY.as_ptr(),
             flags,
-            &raw const attributes,
+            std::ptr::from_ref(attributes),
             std::mem::size_of::<MountAttr>(),
         )
     };

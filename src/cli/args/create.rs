@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wharf_model::{CreateOptions, HostConfig, NetworkMode};
+use wharf_model::{CreateOptions, HostConfig, NetworkMode, UsernsMode};
 
 use super::values::{self, Reason};
 use super::{Flag, Parsed, Takes, mounts, resources, signals};
@@ -109,6 +109,7 @@ fn host(parsed: &Parsed, around: &Surroundings<'_>) -> Result<HostConfig, Failur
         network_mode: network(parsed)?,
         privileged: parsed.on("privileged"),
         init: parsed.on("init"),
+        userns_mode: userns(parsed)?,
         ..HostConfig::default()
     };
     resources::create(parsed, &mut host)?;
@@ -145,6 +146,11 @@ fn host(parsed: &Parsed, around: &Surroundings<'_>) -> Result<HostConfig, Failur
         };
     }
     Ok(host)
+}
+
+fn userns(parsed: &Parsed) -> Result<UsernsMode, Failure> {
+    let text = parsed.last("userns").unwrap_or_default();
+    text.parse().map_err(|reason: String| invalid(text, "--userns", &reason))
 }
 
 fn network(parsed: &Parsed) -> Result<NetworkMode, Failure> {

@@ -30,6 +30,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag::list("tmpfs", "list", "Mount memory at this path"),
     Flag::switch("tty", "Give it a terminal").short('t'),
     Flag::value("user", "string", "User, or UID, and group: <name|uid>[:<group|gid>]").short('u'),
+    Flag::value("userns", "string", "Its user namespace: host, auto[:size=N] or remap[:USER]"),
     Flag::list("volume", "list", "Bind a host path: SOURCE:TARGET[:ro]").short('v'),
     Flag::value("workdir", "string", "Its working directory").short('w'),
 ];
@@ -80,7 +81,6 @@ pub(crate) const MISSING: &[Missing] = &[
     ("shm-size", None),
     ("sysctl", None),
     ("use-api-socket", None),
-    ("userns", None),
     ("uts", None),
     ("volume-driver", None),
     ("volumes-from", None),

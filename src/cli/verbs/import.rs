@@ -8,6 +8,7 @@ use wharf_model::ImageName;
 
 use crate::args::{Arity, Group, Verb};
 use crate::call::{Call, Failure, print_line};
+use crate::connect;
 
 pub(crate) static VERB: Verb = Verb {
     name: "import",
@@ -41,6 +42,8 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         .transpose()
         .map_err(|error| Failure::new(1, error.to_string()))?;
     let archive: Reader = if source == "-" { Box::new(io::stdin()) } else { open(source)? };
+    connect::enter(&call.target)?;
+    connect::tell_of_namespace();
     call.over_engine(async |backend| {
         let id = backend.import(archive, name).await?;
         print_line(id.as_str())?;

@@ -7,6 +7,7 @@ use wharf_backend::Reader;
 use super::import::open;
 use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, Failure, print_line};
+use crate::connect;
 
 pub(crate) static VERB: Verb = Verb {
     name: "load",
@@ -32,6 +33,8 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         }
         _ => Box::new(io::stdin()),
     };
+    connect::enter(&call.target)?;
+    connect::tell_of_namespace();
     call.over_engine(async |backend| {
         for line in backend.load(archive).await? {
             print_line(&line)?;

@@ -25,6 +25,7 @@ mod tag;
 mod top;
 pub(crate) mod ui;
 mod update;
+mod userns_remap;
 mod version;
 mod wait;
 
@@ -63,7 +64,8 @@ static VERBS: &[&Verb] = &[
 ];
 
 /// Verbs that are found in a group only, since at the top their names mean more.
-static GROUPED: &[&Verb] = &[&inspect::CONTAINER, &inspect::IMAGE, &reset::VERB];
+static GROUPED: &[&Verb] =
+    &[&inspect::CONTAINER, &inspect::IMAGE, &reset::VERB, &userns_remap::VERB];
 
 /// A group of docker's.
 pub(crate) struct Section {

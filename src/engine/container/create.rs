@@ -3,6 +3,7 @@
 use std::path::{Component, Path};
 
 use chrono::Utc;
+use wharf_cgroup::Layout;
 use wharf_model::{
     ContainerConfig, ContainerId, CreateOptions, Created, ErrorKind, HostConfig, ImageConfig,
 };
@@ -12,6 +13,7 @@ use crate::image::Images;
 use crate::security::capabilities;
 use crate::state::{Observed, Record, Spec, Store};
 use crate::supervisor::set;
+use crate::userns::{self, remap};
 use crate::{Error, Result, folder, names};
 
 fn invalid(message: impl Into<String>) -> Error {
@@ -49,7 +51,14 @@ impl Engine {
         let config = merge(&id, options, &image.config)?;
         check(&config, &options.host)?;
         let mut host = normalised(&options.host);
-        let warnings = super::limits::settle(&mut host)?;
+        self.default_userns(&mut host)?;
+        remap::check(&host)?;
+        let mut warnings = Vec::new();
+        if userns::is_nested() {
+            let layout = Layout::detect().map_err(|cause| Error::failed("cgroups", cause))?;
+            warnings = userns::limits::discard(&mut host, &layout);
+        }
+        warnings.extend(super::limits::settle(&mut host)?);
         let record = Record {
             name: options.name.clone().unwrap_or_default(),
             created: Utc::now(),

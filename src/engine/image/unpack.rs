@@ -3,8 +3,8 @@
 //! Every path is resolved by the kernel with the folder as its root (`openat2` with
 //! `RESOLVE_IN_ROOT`), so neither `..`, nor an absolute path, nor a symbolic link made by an
 //! earlier entry leads out. The last component is never followed. Whiteouts become what overlayfs
-//! understands: a character device 0:0, or `trusted.overlay.opaque` on the folder (OCI image layer
-//! specification, "Whiteouts"; kernel documentation, overlayfs).
+//! understands: a character device 0:0, or `trusted.overlay.opaque` on the folder, `user.` in a user
+//! namespace (OCI image layer specification, "Whiteouts"; kernel documentation, overlayfs).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,11 +20,11 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::tar_stream::{Entry, EntryKind, TarStream, show};
+use crate::userns;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
-const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
 
 /// A path without `.`, `..` and empty components; the root has none.
 type Components = Vec<Vec<u8>>;
@@ -39,12 +39,48 @@ type Components = Vec<Vec<u8>>;
 pub(super) fn unpack(reader: impl Read, root: &Path, lowers: &[PathBuf]) -> io::Result<u64> {
     let mut stream = TarStream::new(reader);
     let mut unpacker = Unpacker::new(root, lowers)?;
-    while let Some(entry) = stream.next_entry()? {
+    let owners = Owners::current();
+    while let Some(mut entry) = stream.next_entry()? {
+        owners
+            .fit(&mut entry)
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", show(&entry.path))))?;
         unpacker
             .entry(&entry, &mut stream)
             .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", show(&entry.path))))?;
     }
     unpacker.finish()
+}
+
+/// Which owners there can be here.
+struct Owners {
+    users: u32,
+    groups: u32,
+}
+
+impl Owners {
+    fn current() -> Self {
+        let (users, groups) =
+            if userns::is_nested() { userns::mapped() } else { (u32::MAX, u32::MAX) };
+        Self { users, groups }
+    }
+
+    /// Gives all to root where there is nobody else, and refuses an owner that isn't mapped.
+    fn fit(&self, entry: &mut Entry) -> io::Result<()> {
+        if self.users <= 1 || self.groups <= 1 {
+            (entry.uid, entry.gid) = (0, 0);
+        }
+        if entry.uid < self.users && entry.gid < self.groups {
+            return Ok(());
+        }
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "owner {}:{} is not mapped in this user's namespace, which has {} users and {} groups: \
+                 add a range to /etc/subuid and /etc/subgid",
+                entry.uid, entry.gid, self.users, self.groups
+            ),
+        ))
+    }
 }
 
 struct Unpacker<'a> {
@@ -285,6 +321,11 @@ impl<'a> Unpacker<'a> {
             EntryKind::BlockDevice => FileType::BlockDevice,
             _ => FileType::Fifo,
         };
+        if matches!(kind, FileType::CharacterDevice | FileType::BlockDevice) && userns::is_nested()
+        {
+            // Nobody can make it here, and in the container nobody could open it.
+            return Ok(());
+        }
         let device = makedev(entry.device.0, entry.device.1);
         self.replacing(parent, folder, name, || match kind {
             FileType::Symlink => rustix::fs::symlinkat(entry.link.as_slice(), parent, name),
@@ -438,7 +479,7 @@ fn whiteout(parent: &OwnedFd, name: &[u8]) -> io::Result<()> {
 }
 
 fn set_opaque(folder: &OwnedFd) -> io::Result<()> {
-    Ok(rustix::fs::fsetxattr(folder, OPAQUE_XATTR, b"y", XattrFlags::empty())?)
+    Ok(rustix::fs::fsetxattr(folder, userns::opaque_attribute(), b"y", XattrFlags::empty())?)
 }
 
 /// Owner before mode and capabilities, which a change of owner clears; times last.
@@ -466,6 +507,14 @@ fn tolerate(set: rustix::io::Result<()>, key: &[u8], special: bool) -> io::Resul
     match set {
         Err(Errno::OPNOTSUPP) => Ok(()),
         Err(Errno::PERM) if special && key.starts_with(b"user.") => Ok(()),
+        // Attributes of the host's root, in a user namespace.
+        Err(Errno::PERM)
+            if !key.starts_with(b"user.")
+                && key != b"security.capability"
+                && userns::is_nested() =>
+        {
+            Ok(())
+        }
         Err(e) => {
             let e = io::Error::from(e);
             Err(io::Error::new(e.kind(), format!("attribute {}: {e}", show(key))))

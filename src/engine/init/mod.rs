@@ -23,6 +23,7 @@ use wharf_model::{Bind, NetworkMode, TermSize};
 
 use crate::channel::Channel;
 use crate::network::Endpoint;
+use crate::userns::{remap, trees};
 use crate::{Error, Result};
 use program::Program;
 
@@ -42,6 +43,10 @@ pub(crate) struct Plan {
     pub(crate) devices: Vec<devices::Node>,
     pub(crate) read_only: bool,
     pub(crate) privileged: bool,
+    /// Whether the engine is in a user namespace, where no device node can be made.
+    pub(crate) nested: bool,
+    /// Whether the container gets a user namespace of its own.
+    pub(crate) remapped: bool,
     pub(crate) network: NetworkMode,
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) terminal: Option<Option<TermSize>>,
@@ -107,15 +112,21 @@ fn prepare(
     limits::set_oom_score(plan.program.oom_score_adj)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     rustix::process::setsid().map_err(|cause| Error::failed("setsid", cause))?;
-    let root = mounts::overlay(plan)?;
+    let trees = if plan.remapped { Some(trees::receive(plan, channel)?) } else { None };
+    if trees.is_some() {
+        remap::become_root()?;
+        program::tie()?;
+    }
+    let root = mounts::overlay(plan, trees.as_ref())?;
     mounts::kernel_filesystems(&root, plan)?;
-    mounts::user_mounts(&root, plan)?;
+    mounts::user_mounts(&root, plan, trees.as_ref())?;
+    drop(trees);
     devices::make(&root, &plan.devices)?;
     // In its cgroups, which become the root of its cgroup namespace.
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
         .map_err(|cause| Error::failed("make a cgroup namespace", cause))?;
     mounts::cgroups(&root, plan, layout)?;
-    mounts::network_settings(&root, &plan.network)?;
+    mounts::network_settings(&root, plan)?;
     if !plan.privileged {
         mounts::protect(&root)?;
     }

@@ -19,7 +19,8 @@ use wharf_sys::mount as attributes;
 
 use super::Plan;
 use super::rootfs::{Root, by_descriptor};
-use crate::{Error, Result};
+use crate::userns::trees::Trees;
+use crate::{Error, Result, userns};
 
 fn failed(what: impl std::fmt::Display, cause: impl Into<io::Error>) -> Error {
     Error::failed(what, cause.into())
@@ -30,10 +31,13 @@ fn text(value: &str) -> Result<CString> {
 }
 
 /// Mounts what the plan says and returns the new root, not yet the process's own.
-pub(super) fn overlay(plan: &Plan) -> Result<Root> {
+pub(super) fn overlay(plan: &Plan, trees: Option<&Trees>) -> Result<Root> {
     // What is mounted here must not reach the host, nor the other way round.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(|cause| failed("make mounts private", cause))?;
+    if let Some(trees) = trees {
+        return trees.root();
+    }
     // Folders go in as descriptors: no length limit that a deep image could meet, no character that
     // would need escaping, and no path of the host that the container could read in its mount table.
     let folder = |path: &Path| -> Result<(OwnedFd, String)> {
@@ -47,7 +51,10 @@ pub(super) fn overlay(plan: &Plan) -> Result<Root> {
     let (_upper, upper) = folder(&plan.upper_dir)?;
     let (_work, work) = folder(&plan.work_dir)?;
     let names: Vec<&str> = lowers.iter().map(|(_, name)| name.as_str()).collect();
-    let options = text(&format!("lowerdir={},upperdir={upper},workdir={work}", names.join(":")))?;
+    // In a user namespace the overlay's own attributes are those that its root may write.
+    let attributes = if plan.nested { ",userxattr" } else { "" };
+    let names = names.join(":");
+    let options = text(&format!("lowerdir={names},upperdir={upper},workdir={work}{attributes}"))?;
     mount("overlay", &plan.merged_dir, "overlay", MountFlags::empty(), options.as_c_str())
         .map_err(|cause| {
             failed(format_args!("mount overlay on {}", plan.merged_dir.display()), cause)
@@ -90,12 +97,20 @@ pub(super) fn kernel_filesystems(root: &Root, plan: &Plan) -> Result<()> {
         MountFlags::NOSUID | MountFlags::STRICTATIME,
         "mode=755,size=65536k",
     )?;
-    let pty = "newinstance,ptmxmode=0666,mode=0620,gid=5";
-    special(root, "/dev/pts", "devpts", MountFlags::NOSUID | MountFlags::NOEXEC, pty)?;
+    let in_namespace = plan.nested || plan.remapped;
+    // The group of terminals, where it is mapped.
+    let group = if in_namespace && userns::mapped().1 <= 5 { "" } else { ",gid=5" };
+    let pty = format!("newinstance,ptmxmode=0666,mode=0620{group}");
+    special(root, "/dev/pts", "devpts", MountFlags::NOSUID | MountFlags::NOEXEC, &pty)?;
     named(root, "shm", "/dev/shm", "tmpfs", COMMON, "mode=1777,size=67108864")?;
     special(root, "/dev/mqueue", "mqueue", COMMON, "")?;
-    special(root, "/sys", "sysfs", COMMON | read_only, "")?;
-    devices(root, plan.privileged)
+    if plan.nested && plan.network == NetworkMode::Host {
+        // Only who owns the network may mount a /sys that shows it.
+        userns::devices::bind_sys(root)?;
+    } else {
+        special(root, "/sys", "sysfs", COMMON | read_only, "")?;
+    }
+    devices(root, plan.privileged, in_namespace)
 }
 
 /// The devices of the OCI runtime specification: name, major, minor.
@@ -117,11 +132,15 @@ const LINKS: [(&str, &str); 6] = [
     ("ptmx", "pts/ptmx"),
 ];
 
-fn devices(root: &Root, privileged: bool) -> Result<()> {
+fn devices(root: &Root, privileged: bool, in_namespace: bool) -> Result<()> {
     let dev = root
         .path(Path::new("/dev"), OFlags::PATH | OFlags::DIRECTORY)
         .map_err(|cause| failed("open /dev", cause))?;
     for (name, major, minor) in DEVICES {
+        if in_namespace {
+            userns::devices::bind(&Path::new("/dev").join(name), &dev, name)?;
+            continue;
+        }
         let mode = Mode::from_raw_mode(0o666);
         let device = rustix::fs::makedev(major, minor);
         rustix::fs::mknodat(&dev, name, FileType::CharacterDevice, mode, device)
@@ -133,7 +152,7 @@ fn devices(root: &Root, privileged: bool) -> Result<()> {
         rustix::fs::symlinkat(target, &dev, name)
             .map_err(|cause| failed(format_args!("make /dev/{name}"), cause))?;
     }
-    if privileged { host_devices(Path::new("/dev"), &dev) } else { Ok(()) }
+    if privileged { host_devices(Path::new("/dev"), &dev, in_namespace) } else { Ok(()) }
 }
 
 /// Folders and names of the host's /dev that a privileged container doesn't get: they have an
@@ -142,7 +161,7 @@ const NOT_SHARED: [&str; 8] =
     ["pts", "shm", "fd", "mqueue", "console", ".lxc", ".lxd-mounts", ".udev"];
 
 /// Makes the host's device nodes inside, in the same folders.
-fn host_devices(host: &Path, inside: &OwnedFd) -> Result<()> {
+fn host_devices(host: &Path, inside: &OwnedFd, in_namespace: bool) -> Result<()> {
     let entries = match std::fs::read_dir(host) {
         Ok(entries) => entries,
         Err(cause) => return Err(failed(format_args!("read {}", host.display()), cause)),
@@ -166,7 +185,10 @@ fn host_devices(host: &Path, inside: &OwnedFd) -> Result<()> {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let folder = rustix::fs::openat(inside, &name, flags, Mode::empty())
                     .map_err(|cause| failed(format_args!("open {}", path.display()), cause))?;
-                host_devices(&path, &folder)?;
+                host_devices(&path, &folder, in_namespace)?;
+            }
+            FileType::CharacterDevice | FileType::BlockDevice if in_namespace => {
+                userns::devices::bind_if_allowed(&path, inside, &name)?;
             }
             kind @ (FileType::CharacterDevice | FileType::BlockDevice) => {
                 let mode = Mode::from_raw_mode(found.st_mode);
@@ -215,7 +237,7 @@ pub(super) fn cgroups(root: &Root, plan: &Plan, layout: &Layout) -> Result<()> {
 }
 
 /// Binds what the user and the engine bind in, parents before what lies below them.
-pub(super) fn user_mounts(root: &Root, plan: &Plan) -> Result<()> {
+pub(super) fn user_mounts(root: &Root, plan: &Plan, trees: Option<&Trees>) -> Result<()> {
     let engine = plan.files.iter().map(|(source, target)| Bind {
         source: source.display().to_string(),
         target: (*target).to_owned(),
@@ -231,22 +253,25 @@ pub(super) fn user_mounts(root: &Root, plan: &Plan) -> Result<()> {
     for (kind, mount) in &mounts {
         match kind {
             MountKind::Tmpfs => tmpfs(root, &mount.target, &mount.source)?,
-            _ => bind(root, mount)?,
+            _ => bind(root, mount, trees)?,
         }
     }
     Ok(())
 }
 
-fn bind(root: &Root, bind: &Bind) -> Result<()> {
+fn bind(root: &Root, bind: &Bind, trees: Option<&Trees>) -> Result<()> {
     let what = || format!("bind {} on {}", bind.source, bind.target);
-    let tree = open_tree(
-        CWD,
-        bind.source.as_str(),
-        OpenTreeFlags::OPEN_TREE_CLONE
-            | OpenTreeFlags::OPEN_TREE_CLOEXEC
-            | OpenTreeFlags::AT_RECURSIVE,
-    )
-    .map_err(|cause| failed(what(), cause))?;
+    let tree = match trees.and_then(|trees| trees.bind(&bind.target)) {
+        Some(tree) => tree.try_clone_to_owned().map_err(|cause| failed(what(), cause))?,
+        None => open_tree(
+            CWD,
+            bind.source.as_str(),
+            OpenTreeFlags::OPEN_TREE_CLONE
+                | OpenTreeFlags::OPEN_TREE_CLOEXEC
+                | OpenTreeFlags::AT_RECURSIVE,
+        )
+        .map_err(|cause| failed(what(), cause))?,
+    };
     let found = rustix::fs::fstat(&tree).map_err(|cause| failed(what(), cause))?;
     let target = Path::new(&bind.target);
     let target = if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
@@ -379,10 +404,11 @@ fn thermal_throttles() -> impl Iterator<Item = PathBuf> {
 
 /// Sets what docker sets for a network namespace of the container's own: ports below 1024 and
 /// echo requests need no privilege.
-pub(super) fn network_settings(root: &Root, mode: &NetworkMode) -> Result<()> {
-    if *mode == NetworkMode::Host {
+pub(super) fn network_settings(root: &Root, plan: &Plan) -> Result<()> {
+    if plan.network == NetworkMode::Host {
         return Ok(());
     }
+    let in_namespace = plan.nested || plan.remapped;
     for (path, value) in crate::network::NAMESPACE_SETTINGS {
         let path = Path::new("/proc/sys").join(path);
         let path = path.as_path();
@@ -390,6 +416,14 @@ pub(super) fn network_settings(root: &Root, mode: &NetworkMode) -> Result<()> {
             Ok(file) => file,
             Err(Errno::NOENT) => continue,
             Err(cause) => return Err(failed(format_args!("write {}", path.display()), cause)),
+        };
+        // Of groups only those that are mapped can be named.
+        let all = (value, in_namespace);
+        let value = match all {
+            ("0 2147483647", true) => {
+                format!("0 {}", userns::mapped().1.saturating_sub(1).min(i32::MAX.unsigned_abs()))
+            }
+            (value, _) => value.to_owned(),
         };
         rustix::io::write(&file, value.as_bytes())
             .map_err(|cause| failed(format_args!("write {}", path.display()), cause))?;

@@ -16,7 +16,7 @@ use super::rootfs::Root;
 use super::user;
 use crate::security::capabilities::{self, CapSet};
 use crate::security::seccomp;
-use crate::{Error, Result};
+use crate::{Error, Result, userns};
 
 /// A program to become.
 #[derive(Clone, Debug)]
@@ -88,6 +88,7 @@ type Execution = (CString, Vec<CString>, Vec<CString>);
 fn prepare(program: &Program) -> Result<Execution> {
     let root = Root::open(Path::new("/")).map_err(|c| Error::failed("open /", c))?;
     let user = user::resolve(&root, &program.user)?;
+    check_mapped(user.uid, &user.groups, user.gid)?;
     // Compiled while there is still every right, and without the memory of the supervisor.
     let filter = match program.filtered {
         true => Some(seccomp::default_filter(program.capabilities)?),
@@ -99,7 +100,10 @@ fn prepare(program: &Program) -> Result<Execution> {
     super::limits::apply(&program.ulimits)?;
     let groups: Vec<Gid> = user.groups.iter().copied().map(Gid::from_raw).collect();
     let from_errno = |what: &'static str| move |errno: nix::Error| Error::failed(what, errno);
-    nix::unistd::setgroups(&groups).map_err(from_errno("set supplementary groups"))?;
+    // Where a single user is mapped, nobody may change them.
+    if !userns::is_nested() || userns::may_set_groups() {
+        nix::unistd::setgroups(&groups).map_err(from_errno("set supplementary groups"))?;
+    }
     if program.no_new_privileges {
         rustix::thread::set_no_new_privs(true).map_err(|c| Error::failed("set no_new_privs", c))?;
     }
@@ -149,6 +153,25 @@ fn prepare(program: &Program) -> Result<Execution> {
     }
     let environment = environment.iter().map(|e| text(e)).collect::<Result<_>>()?;
     Ok((path_text, arguments, environment))
+}
+
+/// Refuses a user or group that this user namespace doesn't have.
+fn check_mapped(uid: u32, groups: &[u32], gid: u32) -> Result<()> {
+    if !userns::is_nested() {
+        return Ok(());
+    }
+    let (users, all_groups) = userns::mapped();
+    let greatest = groups.iter().copied().fold(gid, u32::max);
+    if uid < users && greatest < all_groups {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Invalid,
+        format!(
+            "user {uid}:{greatest} is not mapped in the container's user namespace, which has \
+             {users} users and {all_groups} groups: see /etc/subuid and /etc/subgid"
+        ),
+    ))
 }
 
 /// Finds the file of a command as a shell does.

@@ -21,6 +21,7 @@ use crate::init::program::{Program, become_program, tie};
 use crate::init::rootfs::Root;
 use crate::init::{Streams, fresh_signals, let_go, terminal};
 use crate::security::capabilities;
+use crate::userns::remap;
 use crate::{Error, Result};
 
 /// A program that is being started.
@@ -62,10 +63,18 @@ pub(super) fn begin(
     let folder = group.directory_fd().map_err(cgroup)?;
     let (ours, theirs) = Channel::pair().map_err(failed)?;
     ours.set_nonblocking().map_err(failed)?;
+    let remapped = remap::root_outside(init.pid);
+    if let (Some(root), Some(streams)) = (remapped, &streams) {
+        let pipes = [&streams.stdin, &streams.stdout, &streams.stderr];
+        remap::give_pipes(pipes.map(AsFd::as_fd), root);
+    }
     let joiner = clone(Flags::NONE, None, || {
-        let result = join(init, &gate, program.oom_score_adj).and_then(|()| {
+        let result = join(init, &gate, program.oom_score_adj, remapped.is_some()).and_then(|()| {
             let child = clone(Flags::SIBLING, folder.as_ref().map(AsFd::as_fd), || {
-                let error = match prepare(spec, size, streams.as_ref(), &theirs, &program) {
+                let root = if remapped.is_some() { remap::become_root() } else { Ok(()) };
+                let prepared =
+                    root.and_then(|()| prepare(spec, size, streams.as_ref(), &theirs, &program));
+                let error = match prepared {
                     Ok(()) => become_program(&program),
                     Err(error) => error,
                 };
@@ -92,7 +101,7 @@ pub(super) fn begin(
 }
 
 /// Enters the container's cgroups and namespaces.
-fn join(init: &Child, gate: &Gate, oom_score_adj: Option<i32>) -> Result<()> {
+fn join(init: &Child, gate: &Gate, oom_score_adj: Option<i32>, remapped: bool) -> Result<()> {
     tie()?;
     // Until it executes its program, it has rights that the container's processes don't have, and
     // they can see it: they must not be able to trace it. The execution ends this.
@@ -107,6 +116,8 @@ fn join(init: &Child, gate: &Gate, oom_score_adj: Option<i32>) -> Result<()> {
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWCGROUP;
+    // All the others belong to it. Nobody may join the one that he is in.
+    let all = if remapped { all | CloneFlags::CLONE_NEWUSER } else { all };
     setns(&init.pidfd, all).map_err(|cause| Error::failed("join the container's namespaces", cause))
 }
 

@@ -10,7 +10,7 @@ use chrono::Utc;
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use wharf_cgroup::{DeviceAccess, Group, Layout, Limits, OomWatch};
-use wharf_model::{ErrorKind, NetworkMode, Status};
+use wharf_model::{ErrorKind, NetworkMode, Status, UsernsMode};
 use wharf_sys::clone::{Child, Flags, clone};
 
 use super::teardown;
@@ -23,7 +23,8 @@ use crate::network::files::NetworkFiles;
 use crate::network::{self, Endpoint};
 use crate::security::capabilities;
 use crate::state::{Record, Store};
-use crate::{Error, Paths, Result, folder, reconcile};
+use crate::userns::{self, remap, trees};
+use crate::{Error, Paths, Result, folder, reconcile, rootless};
 
 /// A running container, as its supervisor holds it.
 pub(super) struct Container {
@@ -116,15 +117,17 @@ fn start(
     let listener = channel::listen(&run)
         .map_err(|cause| Error::failed(format_args!("listen in {}", run.display()), cause))?;
     let layout = Layout::detect().map_err(|cause| Error::failed("cgroups", cause))?;
-    let bridged = record.spec.host.network_mode == NetworkMode::Bridge;
+    // An ordinary user's engine has no bridge: a helper connects its containers.
+    let bridged = record.spec.host.network_mode == NetworkMode::Bridge && userns::owns_network();
     let endpoint = if bridged { Some(network::prepare(store, &record.id)?) } else { None };
     let result = (|| {
         let plan = plan(paths, store, record, request, endpoint.as_ref())?;
         let group = make_group(store, record, &layout, &plan)?;
-        match make_container(&plan, record, &layout, &group) {
+        match make_container(paths, store, &plan, record, &layout, &group) {
             Ok((init, ends, program)) => Ok((group, init, ends, program)),
             Err(error) => {
                 let _ = teardown::give_back_group(store, record, &group);
+                let _ = remap::give_back(store, &record.id);
                 Err(error)
             }
         }
@@ -196,14 +199,25 @@ fn make_group(store: &Store, record: &Record, layout: &Layout, plan: &Plan) -> R
 
 type Made = (Child, Ends, Program);
 
-fn make_container(plan: &Plan, record: &Record, layout: &Layout, group: &Group) -> Result<Made> {
+fn make_container(
+    paths: &Paths,
+    store: &mut Store,
+    plan: &Plan,
+    record: &Record,
+    layout: &Layout,
+    group: &Group,
+) -> Result<Made> {
     let failed = |what: &'static str| move |cause: std::io::Error| Error::failed(what, cause);
     let (ours, theirs) = Channel::pair().map_err(failed("connect to the container's process"))?;
     let pipes = match plan.terminal {
         Some(_) => None,
         None => Some(make_pipes(record.spec.config.open_stdin)?),
     };
+    let maps = remap::prepare(store, &record.spec.host.userns_mode, &record.id)?;
     let mut flags = Flags::MOUNT.and(Flags::PID).and(Flags::UTS).and(Flags::IPC);
+    if plan.remapped {
+        flags = flags.and(Flags::USER);
+    }
     if plan.network != NetworkMode::Host {
         flags = flags.and(Flags::NETWORK);
     }
@@ -219,7 +233,18 @@ fn make_container(plan: &Plan, record: &Record, layout: &Layout, group: &Group) 
     })
     .map_err(failed("start a process in new namespaces"))?;
     drop(theirs);
-    match bring_up(&init, plan.endpoint.as_ref(), &ours) {
+    let mounted = maps.map_or(Ok(()), |maps| {
+        let user_namespace = maps.apply(&init)?;
+        if let (Some((streams, _)), Some(root)) = (&pipes, remap::root_outside(init.pid)) {
+            remap::give_pipes(
+                [&streams.stdin, &streams.stdout, &streams.stderr].map(AsFd::as_fd),
+                root,
+            );
+        }
+        trees::send(plan, &user_namespace, &ours)
+    });
+    let run = paths.container_run(&record.id);
+    match mounted.and_then(|()| bring_up(&init, plan, &run, &ours)) {
         Ok(terminal) => {
             let ends = match (terminal, pipes) {
                 (Some(master), _) => Ends::Terminal(master),
@@ -244,13 +269,12 @@ fn abort(init: &Child, error: Error) -> Error {
 
 /// Gives the new process its network, and waits until its program runs. Returns the
 /// terminal's master, when it has one.
-fn bring_up(
-    init: &Child,
-    endpoint: Option<&Endpoint>,
-    channel: &Channel,
-) -> Result<Option<OwnedFd>> {
+fn bring_up(init: &Child, plan: &Plan, run: &Path, channel: &Channel) -> Result<Option<OwnedFd>> {
     let gone = |cause: std::io::Error| Error::failed("start the container's process", cause);
-    if let Some(endpoint) = endpoint {
+    if plan.endpoint.is_none() && plan.network == NetworkMode::Bridge {
+        rootless::network::connect(init, run)?;
+    }
+    if let Some(endpoint) = &plan.endpoint {
         let namespace = rustix::fs::open(
             format!("/proc/{}/ns/net", init.pid),
             OFlags::RDONLY | OFlags::CLOEXEC,
@@ -311,6 +335,8 @@ fn plan(
         devices: devices::gather(&host.resources.devices)?,
         read_only: host.readonly_rootfs,
         privileged: host.privileged,
+        nested: userns::is_nested(),
+        remapped: !matches!(host.userns_mode, UsernsMode::Default | UsernsMode::Host),
         network: host.network_mode.clone(),
         endpoint: endpoint.cloned(),
         terminal: config.tty.then(|| request.attach.and_then(|a| a.size)),

@@ -20,7 +20,7 @@ use std::os::fd::OwnedFd;
 use wharf_sys::clone::{Flags, clone};
 
 use crate::channel::{Channel, Request};
-use crate::{Error, Result};
+use crate::{Error, Paths, Result};
 
 /// The hidden mode.
 pub(crate) const MODE: &str = "__supervise";
@@ -77,7 +77,8 @@ fn supervise(channel: Channel) -> i32 {
     // Without keys, it goes on with those of the starter's session, as without this call.
     let _ = wharf_sys::keys::new_session();
     let Ok(Some((Request::Start(request), verbs))) = channel.receive_request() else { return 1 };
-    match launch::launch(&request) {
+    let stays = crate::rootless::stay(&Paths::new(&request.root, &request.run));
+    match stays.and_then(|()| launch::launch(&request)) {
         Ok(container) => run::run(container, channel, request.attach, verbs),
         Err(error) => {
             drop(verbs);

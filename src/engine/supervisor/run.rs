@@ -642,6 +642,7 @@ impl Supervisor {
         let Ok(mut store) = Store::open(&self.container.paths.database()) else { return };
         let Container { paths, record, group, endpoint, .. } = &mut self.container;
         let _ = teardown::give_back_group(&store, record, group);
+        let _ = crate::userns::remap::give_back(&store, &record.id);
         if let Some(endpoint) = endpoint.take() {
             let _ = endpoint.disconnect(&mut store);
         }

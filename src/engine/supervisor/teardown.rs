@@ -43,6 +43,7 @@ pub(super) fn abandon(container: Container, store: &mut Store) {
     let _ = rustix::process::pidfd_send_signal(&init.pidfd, rustix::process::Signal::KILL);
     let _ = super::run::reap(&init);
     let _ = give_back_group(store, &record, &group);
+    let _ = crate::userns::remap::give_back(store, &record.id);
     if let Some(endpoint) = endpoint {
         let _ = endpoint.disconnect(store);
     }

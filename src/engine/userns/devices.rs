@@ -1,0 +1,57 @@
+//! What a user namespace's root can't make anew: the host's own, bound in. Device nodes first of all.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+
+use wharf_sys::mount as attributes;
+
+use crate::init::rootfs::Root;
+use crate::{Error, Result};
+
+/// Binds the host's node onto `name` in the open folder `inside`.
+pub(crate) fn bind(host: &Path, inside: &OwnedFd, name: &str) -> Result<()> {
+    attach(host, inside, OsStr::new(name))
+        .map_err(|cause| Error::failed(format_args!("bind {}", host.display()), cause))
+}
+
+/// Binds a node that a privileged container gets. One that this user may not even see is left out.
+pub(crate) fn bind_if_allowed(host: &Path, inside: &OwnedFd, name: &OsStr) -> Result<()> {
+    match attach(host, inside, name) {
+        Ok(()) | Err(Errno::ACCESS | Errno::PERM | Errno::NOENT) => Ok(()),
+        Err(cause) => Err(Error::failed(format_args!("bind {}", host.display()), cause)),
+    }
+}
+
+fn attach(host: &Path, inside: &OwnedFd, name: &OsStr) -> rustix::io::Result<()> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree = open_tree(CWD, host, flags)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    drop(rustix::fs::openat(inside, name, flags, Mode::from_raw_mode(0o644))?);
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    move_mount(tree.as_fd(), "", inside, name, flags)
+}
+
+/// Binds the host's /sys, read-only.
+pub(crate) fn bind_sys(root: &Root) -> Result<()> {
+    let bind = || -> std::io::Result<()> {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_RECURSIVE;
+        let tree = open_tree(CWD, "/sys", flags)?;
+        let all = attributes::READ_ONLY
+            | attributes::NO_SUID
+            | attributes::NO_DEVICES
+            | attributes::NO_EXEC;
+        attributes::set_attributes(tree.as_fd(), all, true)?;
+        let target = root.make_folder(Path::new("/sys"), 0o755)?;
+        let flags =
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        Ok(move_mount(tree.as_fd(), "", &target, "", flags)?)
+    };
+    bind().map_err(|cause| Error::failed("bind /sys", cause))
+}
