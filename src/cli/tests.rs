@@ -161,7 +161,9 @@ fn usage_errors_have_dockers_form_and_codes() {
     for (line, code) in [
         ("run", 1),
         ("run --foo x", 125),
-        ("run -m 1m x", 125),
+        ("run -m 1q x", 125),
+        ("update x", 1),
+        ("update --kernel-memory 1m x", 125),
         ("stop -t x y", 125),
         ("ps extra", 1),
         ("logs", 1),

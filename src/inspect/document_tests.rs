@@ -109,6 +109,16 @@ fn a_running_container_with_everything() {
     });
     let host = &mut detail.host_config;
     host.resources.memory = Some(64 << 20);
+    host.resources.memory_swap = Some(128 << 20);
+    let rate = |rate| vec![wharf_model::DeviceRate { path: "/dev/vda".into(), rate }];
+    host.resources.device_read_bps = rate(1024);
+    host.resources.blkio_weight_device = rate(100);
+    host.resources.ulimits = vec![Ulimit { name: "core".into(), soft: 0, hard: -1 }];
+    host.resources.devices = vec![DeviceMapping {
+        path_on_host: "/dev/a".into(),
+        path_in_container: "/dev/b".into(),
+        permissions: "r".into(),
+    }];
     host.resources.nano_cpus = Some(1_500_000_000);
     host.resources.pids_limit = Some(100);
     host.binds = vec![Bind { source: "/s".into(), target: "/t".into(), read_only: true }];
@@ -144,6 +154,13 @@ fn a_running_container_with_everything() {
     let host = &document["HostConfig"];
     assert_eq!(host["Binds"], json!(["/s:/t:ro"]));
     assert_eq!(host["MemorySwap"], 128 << 20);
+    assert_eq!(host["BlkioDeviceReadBps"], json!([{"Path": "/dev/vda", "Rate": 1024}]));
+    assert_eq!(host["BlkioWeightDevice"], json!([{"Path": "/dev/vda", "Weight": 100}]));
+    assert_eq!(host["Ulimits"], json!([{"Name": "core", "Hard": -1, "Soft": 0}]));
+    assert_eq!(
+        host["Devices"],
+        json!([{"PathOnHost": "/dev/a", "PathInContainer": "/dev/b", "CgroupPermissions": "r"}])
+    );
     assert_eq!(host["Tmpfs"], json!({"/run": "size=1m"}));
     assert_eq!(host["SecurityOpt"], json!(["no-new-privileges"]));
     assert_eq!(host["Init"], true);

@@ -2,12 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
+mod block;
+mod devices;
+mod docker;
+mod neighbours;
+mod processes;
+mod update;
+
 use crate::harness::{IMAGE, Lab, Test};
 use crate::tests;
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![
+    let mut tests = tests![
         memory_is_limited,
+        every_limit_is_what_the_kernel_holds,
+        what_the_kernel_lacks_is_said,
+        real_time_is_limited,
+        memory_and_swap_together,
+        cpu_time_is_held_to_its_quota,
+        a_parent_of_the_user_s_holds_the_container,
         out_of_memory,
         out_of_memory_of_a_child,
         cpu_is_limited,
@@ -15,7 +28,25 @@ pub(crate) fn tests() -> Vec<Test> {
         no_limit_by_default,
         wrong_limits_are_refused,
         the_container_sees_its_own_group,
-    ]
+    ];
+    tests.extend(block::tests());
+    tests.extend(devices::tests());
+    tests.extend(docker::tests());
+    tests.extend(neighbours::tests());
+    tests.extend(processes::tests());
+    tests.extend(update::tests());
+    tests
+}
+
+/// Returns whether the host has version 2 alone.
+fn unified() -> bool {
+    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
+/// Returns whether a container's group has a file of this name.
+fn has(lab: &Lab, container: &str, controller: &str, names: [&str; 2]) -> bool {
+    let (folder, version_2) = group(lab, container, controller);
+    folder.join(names[usize::from(version_2)]).exists()
 }
 
 /// Returns a container's group in the hierarchy of a controller, and whether it is version 2's.
@@ -52,6 +83,185 @@ fn memory_is_limited() {
         let limit = value(&lab, &id, "memory", ["memory.limit_in_bytes", "memory.max"]);
         assert_eq!(limit, bytes.to_string(), "{given}");
         assert_eq!(lab.inspect(&id, "/HostConfig/Memory"), bytes);
+    }
+}
+
+fn every_limit_is_what_the_kernel_holds() {
+    let lab = Lab::new();
+    let flags = [
+        "-m",
+        "64m",
+        "--memory-swap",
+        "96m",
+        "--memory-reservation",
+        "32m",
+        "--cpu-period",
+        "50000",
+        "--cpu-quota",
+        "20000",
+        "-c",
+        "512",
+        "--cpuset-cpus",
+        "0",
+        "--cpuset-mems",
+        "0",
+        "--pids-limit",
+        "50",
+    ];
+    let id = lab.start(&flags, "sleep 1000");
+    let mib = |n: u64| (n << 20).to_string();
+    let quota = |text: &str| text.to_owned();
+    for (controller, names, expected) in [
+        ("memory", ["memory.limit_in_bytes", "memory.max"], [mib(64), mib(64)]),
+        // Version 1 counts both, version 2 swap alone.
+        ("memory", ["memory.memsw.limit_in_bytes", "memory.swap.max"], [mib(96), mib(32)]),
+        ("memory", ["memory.soft_limit_in_bytes", "memory.low"], [mib(32), mib(32)]),
+        ("cpu", ["cpu.cfs_quota_us", "cpu.max"], [quota("20000"), quota("20000 50000")]),
+        ("cpu", ["cpu.cfs_period_us", "cpu.max"], [quota("50000"), quota("20000 50000")]),
+        ("cpu", ["cpu.shares", "cpu.weight"], [quota("512"), quota("59")]),
+        ("cpuset", ["cpuset.cpus", "cpuset.cpus"], [quota("0"), quota("0")]),
+        ("cpuset", ["cpuset.mems", "cpuset.mems"], [quota("0"), quota("0")]),
+        ("pids", ["pids.max", "pids.max"], [quota("50"), quota("50")]),
+    ] {
+        if names[0].contains("memsw") && !has(&lab, &id, controller, names) {
+            continue;
+        }
+        let (_, version_2) = group(&lab, &id, controller);
+        let held = value(&lab, &id, controller, names);
+        assert_eq!(held, expected[usize::from(version_2)], "{names:?}");
+    }
+    let cpus = lab.ok(&["exec", &id, "grep", "Cpus_allowed_list", "/proc/self/status"]);
+    assert_eq!(cpus.split_whitespace().last(), Some("0"), "{cpus}");
+    for (key, shown) in [
+        ("Memory", 64 << 20),
+        ("MemorySwap", 96 << 20),
+        ("MemoryReservation", 32 << 20),
+        ("CpuPeriod", 50_000),
+        ("CpuQuota", 20_000),
+        ("CpuShares", 512),
+        ("PidsLimit", 50),
+    ] {
+        assert_eq!(lab.inspect(&id, &format!("/HostConfig/{key}")), shown, "{key}");
+    }
+    assert_eq!(lab.inspect(&id, "/HostConfig/CpusetCpus"), "0");
+}
+
+fn what_the_kernel_lacks_is_said() {
+    let lab = Lab::new();
+    let flags = ["-m", "64m", "--memory-swappiness", "10", "--oom-kill-disable"];
+    let out = lab.ends(0, &[&["create", "--name", "asks"], &flags[..], &[IMAGE, "true"]].concat());
+    let host = |key: &str| lab.inspect("asks", &format!("/HostConfig/{key}"));
+    if unified() {
+        for sentence in [
+            "WARNING: Your kernel does not support memory swappiness capabilities or the cgroup is \
+             not mounted. Memory swappiness discarded.",
+            "WARNING: Your kernel does not support OomKillDisable. OomKillDisable discarded.",
+        ] {
+            assert!(out.stderr.contains(sentence), "{}", out.stderr);
+        }
+        assert!(host("MemorySwappiness").is_null() && host("OomKillDisable").is_null());
+        lab.ok(&["start", "-a", "asks"]);
+        return;
+    }
+    assert_eq!(out.stderr, "");
+    assert_eq!((host("MemorySwappiness"), host("OomKillDisable")), (10.into(), true.into()));
+    let id = lab.start(&flags, "sleep 1000");
+    let read = |name: &str| value(&lab, &id, "memory", [name, name]);
+    assert_eq!(read("memory.swappiness"), "10");
+    assert!(read("memory.oom_control").starts_with("oom_kill_disable 1"));
+    let out = lab.ends(0, &["create", "--oom-kill-disable", IMAGE, "true"]);
+    assert!(out.stderr.contains("no memory limit is set"), "{}", out.stderr);
+}
+
+fn real_time_is_limited() {
+    let lab = Lab::new();
+    let flags = ["--cpu-rt-period", "500000", "--cpu-rt-runtime", "1000"];
+    let arguments = [&["create", "--name", "real"], &flags[..], &[IMAGE, "sleep", "1000"]].concat();
+    if unified() || lab.run(&arguments).code != 0 {
+        lab.fails(1, "kernel does not support CPU real-time scheduler", &arguments);
+        return;
+    }
+    lab.ok(&["start", "real"]);
+    let read = |name: &str| value(&lab, "real", "cpu", [name, name]);
+    assert_eq!(read("cpu.rt_runtime_us"), "1000");
+    assert_eq!(read("cpu.rt_period_us"), "500000");
+    // A second one finds room beside it.
+    let id = lab.start(&["--cpu-rt-runtime", "2000"], "sleep 1000");
+    assert_eq!(value(&lab, &id, "cpu", ["cpu.rt_runtime_us", ""]), "2000");
+    let flags = ["--cpu-rt-period", "1000", "--cpu-rt-runtime", "2000"];
+    let arguments = [&["create"], &flags[..], &[IMAGE, "true"]].concat();
+    lab.fails(1, "cpu real-time runtime cannot be higher than cpu real-time period", &arguments);
+}
+
+fn memory_and_swap_together() {
+    let lab = Lab::new();
+    // No swap at all: what doesn't fit into memory is the end.
+    let flags = ["--network", "none", "-m", "16m", "--memory-swap", "16m"];
+    let eats = ["tail", "/dev/zero"];
+    lab.ends(137, &[&["run", "--name", "eats"], &flags[..], &[IMAGE], &eats[..]].concat());
+    assert_eq!(lab.inspect("eats", "/State/OOMKilled"), true);
+    let id = lab.start(&["-m", "16m", "--memory-swap=-1"], "sleep 1000");
+    let names = ["memory.memsw.limit_in_bytes", "memory.swap.max"];
+    if has(&lab, &id, "memory", names) {
+        let swap = value(&lab, &id, "memory", names);
+        assert!(swap == "max" || swap.parse::<u64>().unwrap() > 1 << 50, "{swap}");
+    }
+    assert_eq!(lab.inspect(&id, "/HostConfig/MemorySwap"), -1);
+    // Memory on a tmpfs counts, and can't be taken back either.
+    let line = "dd if=/dev/zero of=/t/x bs=1M count=64";
+    let flags = ["--network", "none", "-m", "16m", "--memory-swap", "16m", "--tmpfs", "/t"];
+    let out = lab.run(&[&["run"], &flags[..], &[IMAGE, "sh", "-c", line]].concat());
+    assert_eq!(out.code, 137, "{out:?}");
+}
+
+fn cpu_time_is_held_to_its_quota() {
+    let lab = Lab::new();
+    let id = lab.start(&["--cpus", "0.2"], "while :; do :; done");
+    let (folder, version_2) = group(&lab, &id, "cpu");
+    let counter = |key: &str| -> u64 {
+        let stat = std::fs::read_to_string(folder.join("cpu.stat")).unwrap();
+        let line = stat.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+        line.unwrap().parse().unwrap()
+    };
+    // Microseconds of CPU time.
+    let used = || match version_2 {
+        true => counter("usage_usec"),
+        false => {
+            let (folder, _) = group(&lab, &id, "cpuacct");
+            let text = std::fs::read_to_string(folder.join("cpuacct.usage")).unwrap();
+            text.trim().parse::<u64>().unwrap() / 1000
+        }
+    };
+    let (periods, before) = (counter("nr_periods"), used());
+    crate::harness::eventually("twenty periods", || counter("nr_periods") >= periods + 20);
+    let used = used() - before;
+    let allowed = (counter("nr_periods") - periods + 2) * 20_000;
+    // A scheduler tick may be overrun, and is paid back later.
+    assert!(used <= allowed * 3 / 2, "{used} us used of {allowed}");
+    assert!(used >= 20_000, "it runs: {used} us");
+}
+
+fn a_parent_of_the_user_s_holds_the_container() {
+    let lab = Lab::new();
+    let parent = format!("wharf-it-parent-{}", std::process::id());
+    let below = format!("/{parent}/below/");
+    let id = lab.start(&["--cgroup-parent", &below, "-m", "64m"], "sleep 1000");
+    let (folder, _) = group(&lab, &id, "memory");
+    assert!(folder.ends_with(format!("{parent}/below/{id}")), "{}", folder.display());
+    assert_eq!(lab.inspect(&id, "/HostConfig/CgroupParent"), below);
+    assert!(lab.ok(&["top", &id]).contains("sleep"));
+    lab.ok(&["update", "--pids-limit", "9", &id]);
+    assert_eq!(value(&lab, &id, "pids", ["pids.max", "pids.max"]), "9");
+    lab.ok(&["rm", "-f", &id]);
+    assert!(!folder.exists());
+    let arguments = ["create", "--cgroup-parent", "../out", IMAGE, "true"];
+    lab.fails(1, "invalid cgroup-parent: ../out", &arguments);
+    // What the user named is the user's, and stays as docker leaves it.
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let points = mounts.lines().filter(|line| line.contains(" - cgroup"));
+    for point in points.filter_map(|line| line.split(' ').nth(4)) {
+        let _ = std::fs::remove_dir(Path::new(point).join(&parent).join("below"));
+        let _ = std::fs::remove_dir(Path::new(point).join(&parent));
     }
 }
 
