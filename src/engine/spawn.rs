@@ -52,12 +52,28 @@ pub(crate) fn supervisor(id: &ContainerId) -> Result<Channel> {
 /// can't be had, and a sealed copy in memory serves.
 fn sealed(program: &Path) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let mount = open_tree(CWD, program, flags)?;
+    let mount = match open_tree(CWD, program, flags) {
+        // The file was executed in another mount namespace, which an ordinary user's process leaves;
+        // in this one it has the same name, if nobody has replaced it since.
+        Err(Errno::INVAL) => {
+            let found = std::fs::read_link(program).map(|path| open_tree(CWD, path, flags));
+            match found {
+                Ok(Ok(mount)) if is_same(&mount, program)? => mount,
+                _ => return copy(program),
+            }
+        }
+        other => other?,
+    };
     match wharf_sys::mount::set_attributes(mount.as_fd(), wharf_sys::mount::READ_ONLY, false) {
         Ok(()) => Ok(mount),
         Err(error) if error.raw_os_error() == Some(Errno::NOSYS.raw_os_error()) => copy(program),
         Err(error) => Err(error),
     }
+}
+
+fn is_same(mount: &OwnedFd, program: &Path) -> io::Result<bool> {
+    let (ours, theirs) = (rustix::fs::fstat(mount)?, rustix::fs::stat(program)?);
+    Ok((ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino))
 }
 
 fn copy(program: &Path) -> io::Result<OwnedFd> {

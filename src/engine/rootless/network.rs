@@ -125,6 +125,8 @@ fn pasta(program: &Path, namespace: &Path) -> io::Result<()> {
         .args(["--config-net", "--address", ADDRESS, "--netmask", NETMASK, "--gateway", GATEWAY])
         // Neither may the host's ports appear inside, nor the container's on the host.
         .args(["-t", "none", "-u", "none", "-T", "none", "-U", "none", "--no-map-gw", "--quiet"])
+        // Its end is the guard's matter.
+        .arg("--no-netns-quit")
         .arg("--netns")
         .arg(namespace)
         .stdin(Stdio::null())
