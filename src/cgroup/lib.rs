@@ -42,6 +42,7 @@ mod parse;
 mod sweep;
 
 pub use add::Gate;
+pub use create::leaf;
 pub use counters::{Counters, RawCounters};
 pub use error::{Error, Result};
 pub use events::Events;

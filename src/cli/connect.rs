@@ -91,6 +91,12 @@ impl Target {
     }
 }
 
+/// Returns whether the embedded engine is where it is when nobody says otherwise.
+pub(crate) fn is_default(paths: &Paths) -> bool {
+    paths.root() == std::path::Path::new(DEFAULT_ROOT)
+        && paths.run() == std::path::Path::new(DEFAULT_RUN)
+}
+
 /// Returns a connection to the engine.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ pub(crate) mod create;
 pub(crate) mod create_flags;
 mod mounts;
 mod parse;
+pub(crate) mod policy;
 pub(crate) mod signals;
 pub(crate) mod time;
 pub(crate) mod values;

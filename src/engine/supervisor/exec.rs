@@ -45,7 +45,8 @@ pub(super) enum Progress {
     Failed(Error),
 }
 
-/// Begins to start what `spec` says beside the container's own `program`.
+/// Begins to start what `spec` says beside the container's own `program`; with `part`, in that part
+/// of the container's cgroup.
 pub(super) fn begin(
     spec: &ExecSpec,
     size: Option<TermSize>,
@@ -53,17 +54,22 @@ pub(super) fn begin(
     container: &Program,
     init: &Child,
     group: &Group,
+    part: Option<&Group>,
 ) -> Result<Starting> {
     let failed = |cause: std::io::Error| Error::failed("exec", cause);
     let program = program(spec, container)?;
     let streams = streams(spec, descriptors)?;
     let cgroup = |cause| Error::failed("join the container's cgroup", cause);
-    let gate = group.gate().map_err(cgroup)?;
-    let folder = group.directory_fd().map_err(cgroup)?;
+    let mut gates = vec![group.gate().map_err(cgroup)?];
+    let mut folder = group.directory_fd().map_err(cgroup)?;
+    if let Some(part) = part {
+        gates.push(part.gate().map_err(cgroup)?);
+        folder = part.directory_fd().map_err(cgroup)?.or(folder);
+    }
     let (ours, theirs) = Channel::pair().map_err(failed)?;
     ours.set_nonblocking().map_err(failed)?;
     let joiner = clone(Flags::NONE, None, || {
-        let result = join(init, &gate).and_then(|()| {
+        let result = join(init, &gates).and_then(|()| {
             let child = clone(Flags::SIBLING, folder.as_ref().map(AsFd::as_fd), || {
                 let error = match prepare(spec, size, streams.as_ref(), &theirs, &program) {
                     Ok(()) => become_program(&program),
@@ -92,13 +98,16 @@ pub(super) fn begin(
 }
 
 /// Enters the container's cgroups and namespaces.
-fn join(init: &Child, gate: &Gate) -> Result<()> {
+fn join(init: &Child, gates: &[Gate]) -> Result<()> {
     tie()?;
     // Until it executes its program, it has rights that the container's processes don't have, and
     // they can see it: they must not be able to trace it. The execution ends this.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|cause| Error::failed("forbid to trace", cause))?;
-    gate.enter().map_err(|cause| Error::failed("join the container's cgroup", cause))?;
+    gates
+        .iter()
+        .try_for_each(Gate::enter)
+        .map_err(|cause| Error::failed("join the container's cgroup", cause))?;
     let all = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWNET
