@@ -1,8 +1,9 @@
 //! Making a group: its folders, the controllers handed down to it, its limits and its devices.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -40,6 +41,53 @@ impl Group {
         }
         Ok(group)
     }
+}
+
+impl Group {
+    /// Makes a group below this one, without limits of its own, in the one hierarchy whose list of
+    /// processes counts: what enters it can be ended as a whole ([`Group::kill`]) while the rest of
+    /// this group goes on. It is removed with [`Group::delete`], or together with this group.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn part(&self, name: &str) -> Result<Self> {
+        let Some(member) = self.census() else { return Err(Error::NotMounted) };
+        let path = member.path.join(name);
+        match mkdir(&path) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(cause) => return Err(Error::io("make", path, cause)),
+        }
+        let member = Member { hierarchy: member.hierarchy.clone(), path };
+        if member.hierarchy.has(Controller::Cpuset) && !member.hierarchy.unified {
+            inherit_cpuset(&member.path)?;
+        }
+        Ok(Self { name: format!("{}/{name}", self.name()), members: vec![member] })
+    }
+}
+
+/// Returns an open folder of the version 2 group of this name, for `clone3` with
+/// `CLONE_INTO_CGROUP`, made when it is missing and without limits; none on hosts with version 1
+/// alone.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn leaf(layout: &Layout, name: &str) -> Result<Option<OwnedFd>> {
+    let group = Group::at(layout, name)?;
+    let Some(member) = group.unified() else { return Ok(None) };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = || rustix::fs::open(&member.path, flags, Mode::empty());
+    if let Ok(folder) = open() {
+        return Ok(Some(folder));
+    }
+    let mut folders = parents(member);
+    folders.push(member.path.clone());
+    for path in folders {
+        match mkdir(&path) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(cause) => return Err(Error::io("make", path, cause)),
+        }
+    }
+    open().map(Some).map_err(|cause| Error::io("open", &member.path, cause))
 }
 
 /// Makes the folder of one hierarchy, the parents where they are missing.

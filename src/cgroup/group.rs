@@ -13,7 +13,7 @@ use crate::layout::{Controller, Hierarchy, Layout};
 /// A group in all hierarchies of the host. Dropping it leaves the kernel's group as it is.
 #[derive(Clone, Debug)]
 pub struct Group {
-    name: String,
+    pub(crate) name: String,
     /// In the layout's order: the version 2 hierarchy first, when there is one.
     pub(crate) members: Vec<Member>,
 }

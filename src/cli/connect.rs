@@ -116,6 +116,12 @@ pub(crate) fn tell_of_namespace() {
     }
 }
 
+/// Returns whether the embedded engine is where it is when nobody says otherwise.
+pub(crate) fn is_default(paths: &Paths) -> bool {
+    paths.root() == std::path::Path::new(DEFAULT_ROOT)
+        && paths.run() == std::path::Path::new(DEFAULT_RUN)
+}
+
 /// Returns a connection to the engine.
 ///
 /// # Errors

@@ -36,8 +36,13 @@ pub(crate) enum Request {
     Start(StartRequest),
     /// Pass streams on, then the exit code.
     Attach(AttachRequest),
-    /// Only the exit code.
+    /// Only the exit code, at the next end even if its restart policy starts it again.
     Wait,
+    /// Only the exit code, once it has ended for good.
+    Follow,
+    /// Don't wait any longer with the start that its restart policy is about to make; then as
+    /// attaching.
+    StartNow(Option<AttachRequest>),
     /// Don't remove the container at its end, though it was run with `--rm`: it is to be started
     /// again.
     Keep,
@@ -62,6 +67,9 @@ pub(crate) struct StartRequest {
     pub(crate) id: ContainerId,
     /// Attach this connection before the first byte of output.
     pub(crate) attach: Option<AttachRequest>,
+    /// Whether it is the restart policy that starts it.
+    #[serde(default)]
+    pub(crate) resumes: bool,
 }
 
 /// What to pass on.

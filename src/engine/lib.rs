@@ -4,6 +4,7 @@
 //! the container's own supervisor is the only writer of its observed state. The library never
 //! touches the terminal, the environment or the home directory: its callers hand these in.
 
+mod boot;
 mod channel;
 mod container;
 mod engine;
@@ -28,6 +29,7 @@ mod watch;
 
 use std::ffi::OsString;
 
+pub use boot::Booted;
 pub use channel::{CHUNK, Channel, Input, Reply};
 pub use container::exec::{ExecStreams, Executed};
 pub use container::list::Running;

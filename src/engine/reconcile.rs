@@ -60,17 +60,36 @@ impl Engine {
             lock::is_held(folder, lock::LIFE)
                 .map_err(|cause| Error::failed(format_args!("lock {}", folder.display()), cause))
         };
-        if !record.observed.state.status.is_alive() || held(&folder)? {
+        if !record.observed.state.status.is_supervised() || held(&folder)? {
             return Ok(record);
         }
         let locked = Lock::try_acquire(&folder, lock::LIFE)
             .map_err(|cause| Error::failed(format_args!("lock {}", folder.display()), cause))?;
         // It may have ended, or been started again, since the row was read.
         let record = self.reread(store, &record, lock::LIFE)?;
-        match locked {
-            Some(_life) if record.observed.state.status.is_alive() => self.correct(store, record),
-            _ => Ok(record),
+        if locked.is_none() || !record.observed.state.status.is_supervised() {
+            return Ok(record);
         }
+        let record = self.correct(store, record)?;
+        drop(locked);
+        self.resume(&record)?;
+        Ok(record)
+    }
+
+    /// Starts a container again whose supervisor was killed, when its policy wants it. Whoever holds
+    /// its verbs lock decides otherwise, and the next command sees to what is left to do.
+    fn resume(&self, record: &Record) -> Result<()> {
+        if record.observed.state.status != Status::Restarting {
+            return Ok(());
+        }
+        let folder = self.paths().container_run(&record.id);
+        let failed = |cause| Error::failed(format_args!("lock {}", folder.display()), cause);
+        if let Some(verbs) = Lock::try_acquire(&folder, lock::VERBS).map_err(failed)?
+            && !lock::is_held(&folder, lock::LIFE).map_err(failed)?
+        {
+            self.spawn(&verbs, record, None, true)?;
+        }
+        Ok(())
     }
 
     fn correct(&self, store: &mut Store, mut record: Record) -> Result<Record> {
@@ -79,6 +98,12 @@ impl Engine {
         let note = std::fs::read(folder.join(NOTE)).ok();
         match note.and_then(|text| serde_json::from_slice::<Observed>(&text).ok()) {
             Some(noted) if !noted.state.status.is_alive() => record.observed = noted,
+            // It waited for its next start, which somebody else has to make now.
+            _ if record.observed.state.status == Status::Restarting
+                && record.observed.boot == boot_id() =>
+            {
+                return Ok(record);
+            }
             _ => {
                 let state = &mut record.observed.state;
                 let rebooted = record.observed.boot != boot_id();
@@ -93,6 +118,18 @@ impl Engine {
             }
         }
         record.observed.endpoint = None;
+        let Record { spec, observed, .. } = &mut record;
+        let policy = &spec.host.restart_policy;
+        let state = &mut observed.state;
+        // After a restart of the host it is up to `boot`.
+        if observed.boot == boot_id()
+            && state.status != Status::Restarting
+            && !observed.stopped
+            && policy.wants_restart(state.exit_code, state.restart_count, observed.stopped)
+        {
+            state.status = Status::Restarting;
+            state.restart_count = state.restart_count.saturating_add(1);
+        }
         let attributes = vec![("exitCode", record.observed.state.exit_code.to_string())];
         if record.spec.host.auto_remove {
             store.remove_container(&record, &[("die", attributes), ("destroy", Vec::new())])?;

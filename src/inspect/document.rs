@@ -4,11 +4,13 @@
 //! has and this engine can't know (identifiers of its own sandboxes, say) is the empty value that
 //! the API gives where there is none.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use wharf_model::{
     Bind, ContainerConfig, ContainerDetail, ContainerState, DeviceMapping, DeviceRate,
-    EndpointInfo, HostConfig, MountInfo, MountKind, NetworkMode, Status, Ulimit,
+    EndpointInfo, HealthCheck, HostConfig, MountInfo, MountKind, NetworkMode, Status, Ulimit,
 };
 
 /// The size docker gives /dev/shm.
@@ -124,14 +126,20 @@ fn host_config(host: &HostConfig) -> Value {
     let mut value = json!({
         "Binds": list(&binds),
         "ContainerIDFile": "",
-        "LogConfig": {"Type": "json-file", "Config": {}},
+        "LogConfig": {
+            "Type": host.log_config.driver.as_str(),
+            "Config": host.log_config.options,
+        },
         "NetworkMode": match host.network_mode {
             // The word that docker's command line sends when no network is asked for.
             NetworkMode::Bridge => "default",
             _ => host.network_mode.as_str(),
         },
         "PortBindings": {},
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": {
+            "Name": host.restart_policy.kind.as_str(),
+            "MaximumRetryCount": host.restart_policy.maximum_retries,
+        },
         "AutoRemove": host.auto_remove,
         "VolumeDriver": "",
         "VolumesFrom": null,
@@ -278,6 +286,12 @@ fn config(config: &ContainerConfig) -> Value {
         "Labels": config.labels,
     });
     if let Some(map) = value.as_object_mut() {
+        if let Some(check) = &config.healthcheck {
+            map.insert("Healthcheck".to_owned(), health_check(check));
+        }
+        if !config.shell.is_empty() {
+            map.insert("Shell".to_owned(), json!(config.shell));
+        }
         if !config.stop_signal.is_empty() {
             map.insert("StopSignal".to_owned(), config.stop_signal.as_str().into());
         }
@@ -286,6 +300,29 @@ fn config(config: &ContainerConfig) -> Value {
         }
     }
     value
+}
+
+/// What isn't set is left out, as docker does.
+pub(crate) fn health_check(check: &HealthCheck) -> Value {
+    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let mut value = Map::new();
+    if !check.test.is_empty() {
+        value.insert("Test".to_owned(), json!(check.test));
+    }
+    for (key, time) in [
+        ("Interval", check.interval),
+        ("Timeout", check.timeout),
+        ("StartPeriod", check.start_period),
+        ("StartInterval", check.start_interval),
+    ] {
+        if let Some(time) = time {
+            value.insert(key.to_owned(), nanoseconds(time).into());
+        }
+    }
+    if let Some(retries) = check.retries.filter(|retries| *retries > 0) {
+        value.insert("Retries".to_owned(), retries.into());
+    }
+    value.into()
 }
 
 fn network_settings(detail: &ContainerDetail) -> Value {

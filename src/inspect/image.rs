@@ -57,6 +57,12 @@ fn config(config: &ImageConfig) -> Value {
     put("OnBuild", Value::Null);
     let labels = &config.labels;
     put("Labels", if labels.is_empty() { Value::Null } else { json!(labels) });
+    if let Some(check) = &config.healthcheck {
+        put("Healthcheck", crate::document::health_check(check));
+    }
+    if !config.shell.is_empty() {
+        put("Shell", json!(config.shell));
+    }
     if let Some(signal) = &config.stop_signal {
         put("StopSignal", signal.as_str().into());
     }

@@ -5,6 +5,7 @@
 //! parts of a record without decoding them, which is what makes a search of a large file fast.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use memchr::memchr2;
@@ -18,18 +19,73 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 /// Appends one record with its newline. `line` is what the container wrote, its own newline
 /// included when the line is complete; each byte that isn't UTF-8 becomes U+FFFD.
 pub fn encode(out: &mut Vec<u8>, stream: LogStream, time: DateTime<Utc>, line: &[u8]) {
-    out.extend_from_slice(b"{\"log\":\"");
-    for chunk in line.utf8_chunks() {
-        escape(out, chunk.valid().as_bytes());
-        for _ in chunk.invalid() {
-            out.extend_from_slice(b"\\ufffd");
-        }
-    }
+    let mut tail = Vec::with_capacity(80);
+    encode_tail(&mut tail, stream, b"", time);
+    encode_with(out, line, &tail);
+}
+
+/// Appends what follows the message in a record. `attributes` is an object of JSON, or nothing.
+pub(crate) fn encode_tail(
+    out: &mut Vec<u8>,
+    stream: LogStream,
+    attributes: &[u8],
+    time: DateTime<Utc>,
+) {
     out.extend_from_slice(b"\",\"stream\":\"");
     out.extend_from_slice(stream.as_str().as_bytes());
-    out.extend_from_slice(b"\",\"time\":\"");
+    if !attributes.is_empty() {
+        out.extend_from_slice(b"\",\"attrs\":");
+        out.extend_from_slice(attributes);
+        out.extend_from_slice(b",\"time\":\"");
+    } else {
+        out.extend_from_slice(b"\",\"time\":\"");
+    }
     time::write(out, time);
     out.extend_from_slice(b"\"}\n");
+}
+
+/// Appends one record, whose end is the same for all that were read at once.
+pub(crate) fn encode_with(out: &mut Vec<u8>, line: &[u8], tail: &[u8]) {
+    // Room for all at once: nearly always nothing becomes longer but the newline.
+    out.reserve(line.len() + tail.len() + 16);
+    out.extend_from_slice(b"{\"log\":\"");
+    let (body, newline) = match line.split_last() {
+        Some((b'\n', body)) => (body, true),
+        _ => (line, false),
+    };
+    if is_plain(body) {
+        out.extend_from_slice(body);
+    } else if let Ok(text) = std::str::from_utf8(body) {
+        escape(out, text.as_bytes());
+    } else {
+        for chunk in body.utf8_chunks() {
+            escape(out, chunk.valid().as_bytes());
+            for _ in chunk.invalid() {
+                out.extend_from_slice(b"\\ufffd");
+            }
+        }
+    }
+    if newline {
+        out.extend_from_slice(b"\\n");
+    }
+    out.extend_from_slice(tail);
+}
+
+/// Returns whether every byte is ASCII and stands for itself: what nearly all lines consist of,
+/// found many bytes at once.
+fn is_plain(text: &[u8]) -> bool {
+    let special = |byte: u8| {
+        u8::from(byte < 0x20)
+            | u8::from(byte >= 0x80)
+            | u8::from(byte == b'"')
+            | u8::from(byte == b'\\')
+            | u8::from(byte == b'<')
+            | u8::from(byte == b'>')
+            | u8::from(byte == b'&')
+    };
+    let (blocks, rest) = text.as_chunks::<32>();
+    blocks.iter().all(|block| block.iter().fold(0, |any, byte| any | special(*byte)) == 0)
+        && rest.iter().fold(0, |any, byte| any | special(*byte)) == 0
 }
 
 /// Bytes that can't stand for themselves. Docker escapes the three of HTML too; 0xe2 begins
@@ -87,9 +143,22 @@ pub fn decode(line: &[u8]) -> Option<LogRecord> {
             time: time::parse(raw.time)?,
             stream: raw.stream,
             message: unescape(raw.log)?.into_owned(),
+            attributes: match raw.attributes {
+                b"" => BTreeMap::new(),
+                text => words(serde_json::from_slice(text).ok()?),
+            },
         });
     }
     decode_any(line)
+}
+
+/// Returns attributes as text, which others may have written in other shapes.
+fn words(attributes: BTreeMap<String, serde_json::Value>) -> BTreeMap<String, String> {
+    let text = |value: serde_json::Value| match value {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    attributes.into_iter().map(|(key, value)| (key, text(value))).collect()
 }
 
 /// Any JSON object with the three keys, in any order.
@@ -100,6 +169,8 @@ fn decode_any(line: &[u8]) -> Option<LogRecord> {
         log: String,
         #[serde(default)]
         stream: String,
+        #[serde(default)]
+        attrs: BTreeMap<String, serde_json::Value>,
         time: String,
     }
     if line.first() != Some(&b'{') {
@@ -111,6 +182,7 @@ fn decode_any(line: &[u8]) -> Option<LogRecord> {
         time: time::parse(record.time.as_bytes())?,
         stream: if record.stream == "stderr" { LogStream::Stderr } else { LogStream::Stdout },
         message: record.log.into_bytes(),
+        attributes: words(record.attrs),
     })
 }
 
@@ -120,6 +192,8 @@ pub(crate) struct RawRecord<'a> {
     /// The message, still escaped.
     pub(crate) log: &'a [u8],
     pub(crate) stream: LogStream,
+    /// An object of JSON, not checked, or nothing.
+    pub(crate) attributes: &'a [u8],
     /// The time, not checked.
     pub(crate) time: &'a [u8],
 }
@@ -136,9 +210,18 @@ impl<'a> RawRecord<'a> {
         } else {
             (LogStream::Stderr, rest.strip_prefix(b"err\",")?)
         };
+        let (attributes, rest) = match rest.strip_prefix(b"\"attrs\":") {
+            None => (&b""[..], rest),
+            Some(rest) => {
+                // The time comes last, and nothing in an object of strings looks like it.
+                let end = memchr::memmem::rfind(rest, b",\"time\":\"")?;
+                (&rest[..end], &rest[end + 1..])
+            }
+        };
         let rest = rest.strip_prefix(b"\"time\":\"")?;
         let end = string_end(rest)?;
-        (&rest[end..] == b"\"}").then_some(Self { log, stream, time: &rest[..end] })
+        let time = &rest[..end];
+        (&rest[end..] == b"\"}").then_some(Self { log, stream, attributes, time })
     }
 }
 

@@ -38,6 +38,7 @@ fn foreign_records_are_understood() {
         time: Utc.with_ymd_and_hms(2026, 1, 2, 3, 4, 5).unwrap(),
         stream: LogStream::Stderr,
         message: b"x\n".to_vec(),
+        attributes: BTreeMap::new(),
     };
     for text in [
         r#"{"log":"x\n","stream":"stderr","time":"2026-01-02T03:04:05Z"}"#,
@@ -97,7 +98,7 @@ proptest! {
             expected.push_str(chunk.valid());
             expected.extend(chunk.invalid().iter().map(|_| '\u{fffd}'));
         }
-        prop_assert_eq!(record, LogRecord { time, stream, message: expected.into_bytes() });
+        prop_assert_eq!(record, LogRecord { time, stream, message: expected.into_bytes(), attributes: BTreeMap::new() });
         // A general JSON parser agrees.
         let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
         prop_assert!(json["log"].is_string());

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use memchr::{memchr, memrchr};
 
-use crate::{Error, Result};
+use crate::{Error, Result, pack};
 
 /// Positions are grouped in blocks of this many bytes for the index and for searches.
 pub(crate) const BLOCK: u64 = 256 * 1024;
@@ -34,7 +34,10 @@ pub(crate) fn rotated(path: &Path, number: u32) -> PathBuf {
 #[derive(Debug)]
 struct Segment {
     file: File,
-    id: (u64, u64),
+    /// Whether the file holds the bytes in compressed form.
+    packed: bool,
+    /// Device and inode, of the file before it was compressed.
+    id: Id,
     base: u64,
     /// Bytes that count: whole records only in the newest file, all bytes in older ones.
     len: u64,
@@ -42,11 +45,24 @@ struct Segment {
     size: u64,
 }
 
+/// Device and inode.
+type Id = (u64, u64);
+
 impl Segment {
-    fn open(path: &Path, base: u64) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let meta = file.metadata()?;
-        Ok(Self { id: (meta.dev(), meta.ino()), file, base, len: 0, size: 0 })
+    fn open(entry: &Entry, base: u64) -> io::Result<Self> {
+        let file = File::open(&entry.path)?;
+        let id = entry.id;
+        if !entry.packed {
+            return Ok(Self { id, file, packed: false, base, len: 0, size: 0 });
+        }
+        if let Some(stamp) = pack::stamp(&file)? {
+            let (len, size) = (stamp.length, stamp.length);
+            return Ok(Self { id, file, packed: true, base, len, size });
+        }
+        let folder = entry.path.parent().unwrap_or(Path::new("."));
+        let file = pack::unpack(&file, folder)?;
+        let size = file.metadata()?.len();
+        Ok(Self { id, file, packed: false, base, len: size, size })
     }
 
     fn end(&self) -> u64 {
@@ -55,6 +71,9 @@ impl Segment {
 
     /// Takes in what was appended. Returns whether the file became shorter.
     fn grow(&mut self, sealed: bool, counter: &mut u64) -> io::Result<bool> {
+        if self.packed {
+            return Ok(false);
+        }
         let size = self.file.metadata()?.len();
         if size < self.size {
             return Ok(true);
@@ -93,6 +112,29 @@ pub(crate) enum Refreshed {
     Rotated,
 }
 
+/// A file of the log, as the folder lists it.
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    id: Id,
+    path: PathBuf,
+    packed: bool,
+}
+
+impl Entry {
+    /// Returns the file of this number, in whichever form it is there.
+    fn find(log: &Path, number: u32) -> Option<Self> {
+        let path = if number == 0 { log.to_owned() } else { rotated(log, number) };
+        if let Ok(meta) = std::fs::metadata(&path) {
+            return Some(Self { id: (meta.dev(), meta.ino()), path, packed: false });
+        }
+        let path = pack::packed(&path);
+        let file = File::open(&path).ok().filter(|_| number > 0)?;
+        let meta = file.metadata().ok()?;
+        let inode = pack::stamp(&file).ok()?.map_or(meta.ino(), |stamp| stamp.inode);
+        Some(Self { id: (meta.dev(), inode), path, packed: true })
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Files {
     path: PathBuf,
@@ -121,18 +163,14 @@ impl Files {
     }
 
     /// Returns the files on disk, oldest first, as they were at one instant.
-    fn listing(&self) -> Vec<((u64, u64), PathBuf)> {
+    fn listing(&self) -> Vec<Entry> {
         let list = || {
             let mut found = Vec::new();
             for number in 0.. {
-                let path = match number {
-                    0 => self.path.clone(),
-                    _ => rotated(&self.path, number),
-                };
-                match std::fs::metadata(&path) {
-                    Ok(meta) => found.push(((meta.dev(), meta.ino()), path)),
-                    Err(_) if number == 0 => {}
-                    Err(_) => break,
+                match Entry::find(&self.path, number) {
+                    Some(entry) => found.push(entry),
+                    None if number == 0 => {}
+                    None => break,
                 }
             }
             found.reverse();
@@ -154,9 +192,12 @@ impl Files {
     fn add_newer(&mut self) -> io::Result<bool> {
         let listing = self.listing();
         let known = self.segments.back().map(|s| s.id);
-        let newer = listing.iter().rposition(|(id, _)| Some(*id) == known).map_or(0, |at| at + 1);
+        // An inode that is still open here can't be another file's; of compressed ones that bear its
+        // number, the newest is it.
+        let is_known = |entry: &Entry| Some(entry.id) == known;
+        let newer = listing.iter().rposition(is_known).map_or(0, |at| at + 1);
         let mut added = false;
-        for (_, path) in &listing[newer..] {
+        for entry in &listing[newer..] {
             let base = match self.segments.back_mut() {
                 Some(last) => {
                     last.grow(true, &mut self.read)?;
@@ -164,7 +205,7 @@ impl Files {
                 }
                 None => 0,
             };
-            match Segment::open(path, base) {
+            match Segment::open(entry, base) {
                 Ok(segment) => {
                     self.segments.push_back(segment);
                     added = true;
@@ -216,7 +257,7 @@ impl Files {
     fn reopen_emptied(&mut self) -> io::Result<()> {
         if let Some(old) = self.segments.pop_back() {
             let base = (old.end() + BLOCK).next_multiple_of(BLOCK);
-            let mut segment = Segment { file: old.file, id: old.id, base, len: 0, size: 0 };
+            let mut segment = Segment { base, len: 0, size: 0, ..old };
             segment.grow(false, &mut self.read)?;
             self.segments.push_back(segment);
         }
@@ -226,9 +267,10 @@ impl Files {
 
     /// Lets go of files that nobody can find any more, so that their space comes free.
     fn drop_deleted(&mut self, done: u64) {
+        let listing = self.listing();
         while self.segments.len() > 1
             && self.segments[0].end() <= done
-            && self.segments[0].file.metadata().is_ok_and(|m| m.nlink() == 0)
+            && listing.iter().all(|entry| entry.id != self.segments[0].id)
         {
             self.segments.pop_front();
         }
@@ -273,7 +315,13 @@ impl Files {
     /// Reads as many of the bytes from `position` on as fit in `buf` and lie in the same file.
     pub(crate) fn read_at(&mut self, position: u64, buf: &mut [u8]) -> Result<usize> {
         let Some(index) = self.segment_at(position) else { return Ok(0) };
-        let segment = &self.segments[index];
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let segment = &mut self.segments[index];
+        if segment.packed {
+            segment.file = pack::unpack(&segment.file, folder)
+                .map_err(|e| Error::file("unpack", &self.path, e))?;
+            segment.packed = false;
+        }
         let available =
             usize::try_from(segment.end().saturating_sub(position)).unwrap_or(usize::MAX);
         let want = available.min(buf.len());

@@ -1,6 +1,8 @@
 //! A container's log: docker's json-file records written with rotation, read and followed, viewed
 //! and searched at any size, and made safe to show.
 //!
+//! Rotated files may be compressed; readers take them as they are.
+//!
 //! Bytes flow from the container through [`Writer`] (in the supervisor) into records on disk
 //! ([`codec`]). [`Reader`] gives them back in order, for `logs`. [`LogView`] gives random access
 //! for a screen: [`FileView`] over files of any size, [`StreamView`] over records that only come
@@ -11,6 +13,8 @@ mod error;
 mod files;
 mod follow;
 mod matcher;
+mod options;
+mod pack;
 mod reader;
 mod search;
 #[cfg(test)]
@@ -23,6 +27,8 @@ mod writer;
 pub use error::{Error, Result};
 pub use follow::{Follow, Wake};
 pub use matcher::{Case, Matcher};
+pub use options::{About, attributes, check, rotation};
+pub use pack::pack;
 pub use reader::Reader;
 pub use search::{Direction, Page, Search, SearchProgress, Step};
 pub use text::{Color, Sanitizer, Span, Style, plain_text, sanitize_line};

@@ -64,7 +64,7 @@ fn rubbish_between_records_is_passed_over() {
 #[test]
 fn following_wakes_at_new_records_and_over_rotations() {
     let scene = Scene::new();
-    let rotation = Rotation { max_size: Some(300), max_files: 2 };
+    let rotation = Rotation { max_size: Some(300), max_files: 2, compress: false };
     let mut writer = Writer::open(scene.path(), rotation).unwrap();
     let mut write = |number: u64| {
         let text = format!("line {number}\n");

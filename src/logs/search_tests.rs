@@ -176,6 +176,7 @@ fn streams_are_searched_and_bounded() {
             time: Utc::now(),
             stream: LogStream::Stdout,
             message: text.clone().into_bytes(),
+            attributes: std::collections::BTreeMap::new(),
         });
     }
     assert!(view.dropped() > 2000 && view.dropped() < 5000, "{}", view.dropped());

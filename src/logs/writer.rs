@@ -4,6 +4,7 @@
 //! come in as they were read from the container's pipes; they are cut into lines, encoded, and
 //! appended with one `write` a batch. The file always ends with a whole record, whatever fails.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
@@ -14,17 +15,17 @@ use memchr::{memchr, memrchr};
 use wharf_model::LogStream;
 
 use crate::files::rotated;
-use crate::{Error, Result, codec};
+use crate::{Error, Result, codec, pack};
 
 /// The longest message of one record in bytes; longer lines become several records, all but the
 /// last without a newline. Docker's value.
 pub const MAX_RECORD: usize = 16 * 1024;
 
 /// A batch is written once it has grown to this.
-const BATCH: usize = 32 * 1024;
+const BATCH: usize = 128 * 1024;
 
-/// Buffers that grew beyond this are given back after use.
-const KEEP: usize = 64 * 1024;
+/// Buffers that grew beyond this are given back after use; smaller ones by [`Writer::relax`].
+const KEEP: usize = 256 * 1024;
 
 /// When to begin a new file, and how many to keep: docker's `max-size` and `max-file`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +34,14 @@ pub struct Rotation {
     pub max_size: Option<u64>,
     /// How many files are kept, the current one included; 0 counts as 1.
     pub max_files: u32,
+    /// Whether the older ones are to be compressed: see [`Writer::take_unpacked`].
+    pub compress: bool,
 }
 
 impl Default for Rotation {
     /// Never rotates, as docker's default.
     fn default() -> Self {
-        Self { max_size: None, max_files: 1 }
+        Self { max_size: None, max_files: 1, compress: false }
     }
 }
 
@@ -53,7 +56,15 @@ pub struct Writer {
     torn: bool,
     partial: [Partial; 2],
     batch: Vec<u8>,
+    /// What follows the message in the records of this batch.
+    tail: Vec<u8>,
+    /// The attributes as an object of JSON, or nothing.
+    attributes: Vec<u8>,
     lost: u64,
+    /// Whether the newest rotated file is still to be compressed.
+    unpacked: bool,
+    /// Whether somebody is compressing it.
+    packing: bool,
 }
 
 /// The unfinished line of one stream.
@@ -89,10 +100,61 @@ impl Writer {
             torn: false,
             partial: Default::default(),
             batch: Vec::new(),
+            tail: Vec::new(),
+            attributes: Vec::new(),
             lost: 0,
+            unpacked: false,
+            packing: false,
         };
         writer.repair();
+        if rotation.compress {
+            let newest = rotated(&writer.path, 1);
+            // What an earlier writer's end has interrupted.
+            let _ = std::fs::remove_file(pack::unfinished(&newest));
+            writer.unpacked = newest.exists();
+        }
         Ok(writer)
+    }
+
+    /// Sets what each record bears from now on.
+    pub fn set_attributes(&mut self, attributes: &BTreeMap<String, String>) {
+        self.attributes = match attributes.is_empty() {
+            true => Vec::new(),
+            // A map of strings has no value that JSON can't express.
+            false => serde_json::to_vec(attributes).unwrap_or_default(),
+        };
+    }
+
+    /// Returns whether there is a rotated file to be compressed now.
+    pub fn wants_packing(&self) -> bool {
+        self.unpacked && !self.packing
+    }
+
+    /// Returns the rotated file that is to be compressed now with [`crate::pack`], if there is one;
+    /// until [`Writer::packed`] the log isn't rotated.
+    pub fn take_unpacked(&mut self) -> Option<PathBuf> {
+        if !self.wants_packing() {
+            return None;
+        }
+        self.unpacked = false;
+        self.packing = true;
+        Some(rotated(&self.path, 1))
+    }
+
+    /// Says that the compression has ended, whether or not it succeeded.
+    pub fn packed(&mut self) {
+        self.packing = false;
+    }
+
+    /// Returns whether the writing is so far ahead of the compression that it had better wait.
+    pub fn is_behind(&self) -> bool {
+        self.packing && self.rotation.max_size.is_some_and(|max| self.size >= max.saturating_mul(2))
+    }
+
+    /// Gives back the memory that only busy times need.
+    pub fn relax(&mut self) {
+        self.batch = Vec::new();
+        self.tail = Vec::new();
     }
 
     /// Takes in a chunk as it was read. Complete lines are on disk when this returns; the rest
@@ -104,6 +166,9 @@ impl Writer {
     pub fn write(&mut self, stream: LogStream, time: DateTime<Utc>, data: &[u8]) -> Result<()> {
         let mut result = Ok(());
         let mut rest = data;
+        // The same for all lines of the chunk: only what began before has another time.
+        self.tail.clear();
+        codec::encode_tail(&mut self.tail, stream, &self.attributes, time);
         while !rest.is_empty() {
             let room = MAX_RECORD - self.partial[slot(stream)].data.len();
             let line = memchr(b'\n', &rest[..rest.len().min(room)]).map(|at| at + 1);
@@ -111,23 +176,30 @@ impl Writer {
             let (piece, after) = rest.split_at(take);
             rest = after;
             let partial = &mut self.partial[slot(stream)];
-            if line.is_some() && partial.data.is_empty() {
-                let time = partial.time.take().unwrap_or(time);
-                codec::encode(&mut self.batch, stream, time, piece);
+            if line.is_some() && partial.data.is_empty() && partial.time.is_none() {
+                codec::encode_with(&mut self.batch, piece, &self.tail);
             } else {
                 partial.data.extend_from_slice(piece);
-                if line.is_some() {
-                    let time = partial.time.take().unwrap_or(time);
-                    codec::encode(&mut self.batch, stream, time, &partial.data);
-                    partial.data.clear();
-                } else if partial.data.len() >= MAX_RECORD {
-                    let time = *partial.time.get_or_insert(time);
-                    let cut = whole_letters(&partial.data);
-                    codec::encode(&mut self.batch, stream, time, &partial.data[..cut]);
-                    partial.data.drain(..cut);
-                } else {
+                if line.is_none() && partial.data.len() < MAX_RECORD {
                     continue;
                 }
+                let cut = match line {
+                    Some(_) => partial.data.len(),
+                    None => whole_letters(&partial.data),
+                };
+                let first = if line.is_some() { partial.time.take() } else { partial.time };
+                match first {
+                    None => codec::encode_with(&mut self.batch, &partial.data[..cut], &self.tail),
+                    Some(first) => {
+                        let mut tail = Vec::new();
+                        codec::encode_tail(&mut tail, stream, &self.attributes, first);
+                        codec::encode_with(&mut self.batch, &partial.data[..cut], &tail);
+                    }
+                }
+                if line.is_none() {
+                    partial.time.get_or_insert(time);
+                }
+                partial.data.drain(..cut);
             }
             result = result.and(self.flush_if_due());
         }
@@ -142,7 +214,9 @@ impl Writer {
         let partial = &mut self.partial[slot(stream)];
         let time = partial.time.take().unwrap_or(time);
         if !partial.data.is_empty() {
-            codec::encode(&mut self.batch, stream, time, &partial.data);
+            self.tail.clear();
+            codec::encode_tail(&mut self.tail, stream, &self.attributes, time);
+            codec::encode_with(&mut self.batch, &partial.data, &self.tail);
         }
         partial.data = Vec::new();
         self.flush()
@@ -250,7 +324,7 @@ impl Writer {
 
     fn rotate_if_full(&mut self) -> Result<()> {
         match self.rotation.max_size {
-            Some(max) if self.size >= max && self.size > 0 => {
+            Some(max) if self.size >= max && self.size > 0 && !self.packing => {
                 self.rotate().map_err(|e| Error::file("rotate", &self.path, e))
             }
             _ => Ok(()),
@@ -266,22 +340,49 @@ impl Writer {
         let file = open_append(&fresh)?;
         file.set_len(0)?;
         let keep = self.rotation.max_files.max(1) - 1;
-        let older = (1..keep).take_while(|n| rotated(&self.path, *n).exists()).last().unwrap_or(0);
+        // Each is there in one of two forms.
+        let forms = |number: u32| {
+            let plain = rotated(&self.path, number);
+            [pack::packed(&plain), plain]
+        };
+        let exists = |number: &u32| forms(*number).iter().any(|path| path.exists());
+        let older = (1..keep).take_while(exists).last().unwrap_or(0);
+        if keep > 0 && older + 1 == keep {
+            for oldest in forms(keep) {
+                remove(&oldest)?;
+            }
+        }
         for number in (1..=older).rev() {
-            std::fs::rename(rotated(&self.path, number), rotated(&self.path, number + 1))?;
+            for (from, to) in forms(number).into_iter().zip(forms(number + 1)) {
+                rename(&from, &to)?;
+            }
         }
         if keep > 0 {
-            match std::fs::rename(&self.path, rotated(&self.path, 1)) {
-                // Somebody deleted it: nothing to keep.
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => {}
-            }
+            // When somebody has deleted it, there is nothing to keep.
+            rename(&self.path, &rotated(&self.path, 1))?;
+            self.unpacked = self.rotation.compress;
         }
         std::fs::rename(&fresh, &self.path)?;
         self.file = file;
         self.size = 0;
         self.torn = false;
         Ok(())
+    }
+}
+
+/// Renames a file, if it is there.
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    match std::fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }
 

@@ -77,7 +77,7 @@ fn letters_are_not_torn_at_the_split() {
 #[test]
 fn full_files_are_rotated() {
     let scene = Scene::new();
-    let rotation = Rotation { max_size: Some(200), max_files: 3 };
+    let rotation = Rotation { max_size: Some(200), max_files: 3, compress: false };
     let mut writer = Writer::open(scene.path(), rotation).unwrap();
     for number in 0..20 {
         writer.write(OUT, second(number), format!("line {number}\n").as_bytes()).unwrap();
@@ -97,7 +97,7 @@ fn full_files_are_rotated() {
 #[test]
 fn one_file_begins_anew() {
     let scene = Scene::new();
-    let rotation = Rotation { max_size: Some(200), max_files: 1 };
+    let rotation = Rotation { max_size: Some(200), max_files: 1, compress: false };
     let mut writer = Writer::open(scene.path(), rotation).unwrap();
     for number in 0..8 {
         writer.write(OUT, second(number), format!("line {number}\n").as_bytes()).unwrap();
@@ -158,7 +158,7 @@ proptest! {
         max_size in proptest::option::of(5_000_u64..80_000),
     ) {
         let scene = Scene::new();
-        let rotation = Rotation { max_size, max_files: 1000 };
+        let rotation = Rotation { max_size, max_files: 1000, compress: false };
         let mut writer = Writer::open(scene.path(), rotation).unwrap();
         let mut expected = String::new();
         for (chunk, times) in &chunks {

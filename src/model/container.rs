@@ -50,6 +50,12 @@ impl Status {
     pub fn is_alive(self) -> bool {
         matches!(self, Self::Running | Self::Paused)
     }
+
+    /// Returns whether somebody stands behind the container: it has live processes, or its restart
+    /// policy is about to start it again.
+    pub fn is_supervised(self) -> bool {
+        self.is_alive() || self == Self::Restarting
+    }
 }
 
 /// What health probes say.
@@ -198,6 +204,8 @@ pub struct ContainerConfig {
     pub domainname: String,
     /// How it is probed.
     pub healthcheck: Option<HealthCheck>,
+    /// The shell of `CMD-SHELL` probes and its flags; empty is `/bin/sh -c`.
+    pub shell: Vec<String>,
 }
 
 /// What `create` answers.

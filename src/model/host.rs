@@ -203,6 +203,18 @@ pub enum RestartKind {
     UnlessStopped,
 }
 
+impl RestartKind {
+    /// Returns docker's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::OnFailure => "on-failure",
+            Self::Always => "always",
+            Self::UnlessStopped => "unless-stopped",
+        }
+    }
+}
+
 /// `--restart`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -211,6 +223,21 @@ pub struct RestartPolicy {
     pub kind: RestartKind,
     /// How often at most, for `on-failure`; 0 is no bound.
     pub maximum_retries: u32,
+}
+
+impl RestartPolicy {
+    /// Returns whether a container that ended with this code after so many restarts is to be started
+    /// again. `stopped` is whether it was stopped by hand, which only `always` at boot overrules.
+    pub fn wants_restart(&self, exit_code: i32, restarts: u32, stopped: bool) -> bool {
+        match self.kind {
+            RestartKind::No => false,
+            RestartKind::Always => true,
+            RestartKind::UnlessStopped => !stopped,
+            RestartKind::OnFailure => {
+                exit_code != 0 && (self.maximum_retries == 0 || restarts < self.maximum_retries)
+            }
+        }
+    }
 }
 
 /// What a container's probes lead to (`--health-on-failure`).
@@ -226,6 +253,18 @@ pub enum HealthAction {
     Stop,
     /// It is killed.
     Kill,
+}
+
+impl HealthAction {
+    /// Returns the word of `--health-on-failure`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Restart => "restart",
+            Self::Stop => "stop",
+            Self::Kill => "kill",
+        }
+    }
 }
 
 /// How a container is probed: docker's `Healthcheck`. What is `None` has docker's default (30 s,
@@ -249,6 +288,58 @@ pub struct HealthCheck {
     pub start_interval: Option<Duration>,
     /// How many failures in a row make it unhealthy.
     pub retries: Option<u32>,
+}
+
+impl HealthCheck {
+    /// Docker's time between probes, and the most that one may take.
+    const INTERVAL: Duration = Duration::from_secs(30);
+    /// Docker's time between probes in the start period.
+    const START_INTERVAL: Duration = Duration::from_secs(5);
+    /// Docker's number of failures in a row.
+    const RETRIES: u32 = 3;
+
+    /// Returns whether there is anything to run: a test that is neither missing nor `NONE`.
+    pub fn is_probed(&self) -> bool {
+        matches!(self.test.first().map(String::as_str), Some("CMD" | "CMD-SHELL"))
+            && self.test.len() > 1
+    }
+
+    /// Returns the time between probes.
+    pub fn interval(&self) -> Duration {
+        self.interval.unwrap_or(Self::INTERVAL)
+    }
+
+    /// Returns how long a probe may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(Self::INTERVAL)
+    }
+
+    /// Returns how long failures don't count after the start.
+    pub fn start_period(&self) -> Duration {
+        self.start_period.unwrap_or_default()
+    }
+
+    /// Returns the time between probes in the start period.
+    pub fn start_interval(&self) -> Duration {
+        self.start_interval.unwrap_or(Self::START_INTERVAL)
+    }
+
+    /// Returns how many failures in a row make the container unhealthy.
+    pub fn retries(&self) -> u32 {
+        self.retries.filter(|retries| *retries > 0).unwrap_or(Self::RETRIES)
+    }
+
+    /// Fills in what isn't set from the image's check.
+    pub fn merge(&mut self, image: &Self) {
+        if self.test.is_empty() {
+            self.test.clone_from(&image.test);
+        }
+        self.interval = self.interval.or(image.interval);
+        self.timeout = self.timeout.or(image.timeout);
+        self.start_period = self.start_period.or(image.start_period);
+        self.start_interval = self.start_interval.or(image.start_interval);
+        self.retries = self.retries.or(image.retries);
+    }
 }
 
 /// Docker writes durations as nanoseconds, and 0 for one that isn't set.
@@ -285,6 +376,17 @@ pub enum LogDriver {
     Local,
     /// Nowhere.
     None,
+}
+
+impl LogDriver {
+    /// Returns docker's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::JsonFile => "json-file",
+            Self::Local => "local",
+            Self::None => "none",
+        }
+    }
 }
 
 /// `--log-driver` and `--log-opt`.

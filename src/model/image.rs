@@ -37,6 +37,9 @@ pub struct ImageConfig {
     pub labels: BTreeMap<String, String>,
     /// The signal that asks a container to stop.
     pub stop_signal: Option<String>,
+    /// The shell of `CMD-SHELL` probes and its flags.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    pub shell: Vec<String>,
     /// How a container is probed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<HealthCheck>,

@@ -1,5 +1,7 @@
 //! Log records and what part of a log is wanted.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,8 @@ pub struct LogRecord {
     /// The bytes as the container wrote them, the newline included when the line is complete. Not
     /// sanitised.
     pub message: Vec<u8>,
+    /// What `--log-opt labels`, `env` and `tag` add to it: usually nothing.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// Which records are wanted, and whether to wait for more.
@@ -46,4 +50,6 @@ pub struct LogOptions {
     pub until: Option<DateTime<Utc>>,
     /// Whether to go on with new records until the container ends.
     pub follow: bool,
+    /// Whether the records' attributes are wanted.
+    pub details: bool,
 }

@@ -1,16 +1,19 @@
 //! Every change, as the request that makes it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerUpdateResponse, HostConfig as DockerHostConfig,
+    ContainerCreateBody, ContainerUpdateResponse, HealthConfig, HostConfig as DockerHostConfig,
+    HostConfigLogConfig, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
     RemoveImageOptionsBuilder, StartContainerOptions, TagImageOptionsBuilder,
 };
 use wharf_model::{
-    Bind, Command, CreateOptions, Created, Digest, ErrorKind, HostConfig, ImageName, Outcome,
+    Bind, Command, CreateOptions, Created, Digest, ErrorKind, HealthAction, HealthCheck,
+    HostConfig, ImageName, Outcome, RestartKind,
 };
 
 use super::transport::{empty, full};
@@ -76,6 +79,12 @@ impl Docker {
     }
 
     async fn create(&self, options: CreateOptions) -> Result<Outcome> {
+        if options.host.health_on_failure != HealthAction::None {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "a Docker engine doesn't know --health-on-failure",
+            ));
+        }
         let mut query = CreateContainerOptionsBuilder::default();
         if let Some(name) = &options.name {
             query = query.name(name);
@@ -146,9 +155,45 @@ fn body(options: CreateOptions) -> ContainerCreateBody {
         labels: (!options.labels.is_empty()).then(|| options.labels.into_iter().collect()),
         stop_signal: options.stop_signal,
         stop_timeout: options.stop_timeout.map(i64::from),
+        healthcheck: options.healthcheck.map(health_check),
         host_config: Some(host_config(options.host)),
         ..Default::default()
     }
+}
+
+/// Zero is docker's way to write what isn't set.
+fn health_check(check: HealthCheck) -> HealthConfig {
+    let time = |time: Option<Duration>| {
+        time.map(|time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
+    };
+    HealthConfig {
+        test: Some(check.test).filter(|test| !test.is_empty()),
+        interval: time(check.interval),
+        timeout: time(check.timeout),
+        retries: check.retries.map(i64::from),
+        start_period: time(check.start_period),
+        start_interval: time(check.start_interval),
+    }
+}
+
+fn restart_policy(policy: wharf_model::RestartPolicy) -> RestartPolicy {
+    RestartPolicy {
+        name: Some(match policy.kind {
+            RestartKind::No => RestartPolicyNameEnum::NO,
+            RestartKind::OnFailure => RestartPolicyNameEnum::ON_FAILURE,
+            RestartKind::Always => RestartPolicyNameEnum::ALWAYS,
+            RestartKind::UnlessStopped => RestartPolicyNameEnum::UNLESS_STOPPED,
+        }),
+        maximum_retry_count: Some(policy.maximum_retries.into()),
+    }
+}
+
+/// Nothing, which leaves it to the engine, when nothing was asked for.
+fn log_config(config: wharf_model::LogConfig) -> Option<HostConfigLogConfig> {
+    (config != wharf_model::LogConfig::default()).then(|| HostConfigLogConfig {
+        typ: Some(config.driver.as_str().to_owned()),
+        config: Some(config.options.into_iter().collect()),
+    })
 }
 
 fn host_config(host: HostConfig) -> DockerHostConfig {
@@ -170,6 +215,8 @@ fn host_config(host: HostConfig) -> DockerHostConfig {
         oom_score_adj: host.oom_score_adj.map(i64::from),
         storage_opt: (!host.storage_opt.is_empty()).then(|| host.storage_opt.into_iter().collect()),
         cgroup_parent: Some(host.cgroup_parent),
+        restart_policy: Some(restart_policy(host.restart_policy)),
+        log_config: log_config(host.log_config),
         ..resources::of_container(host.resources)
     }
 }

@@ -1,11 +1,13 @@
 //! Docker's inspect document as a [`ContainerDetail`]. What the model has no word for stays in the
 //! raw document, which the Inspect tab shows.
 
+use std::time::Duration;
+
 use bollard::models;
 use chrono::{DateTime, Utc};
 use wharf_model::{
-    Bind, ContainerConfig, ContainerDetail, ContainerState, Health, HealthStatus, HostConfig,
-    NetworkMode, ProbeResult,
+    Bind, ContainerConfig, ContainerDetail, ContainerState, Health, HealthCheck, HealthStatus,
+    HostConfig, LogConfig, LogDriver, NetworkMode, ProbeResult, RestartKind, RestartPolicy,
 };
 
 use super::{error, list, resources};
@@ -71,7 +73,48 @@ fn settings(config: models::ContainerConfig) -> ContainerConfig {
             .unwrap_or_else(|| "SIGTERM".to_owned()),
         stop_timeout: config.stop_timeout.and_then(|seconds| u32::try_from(seconds).ok()),
         domainname: config.domainname.unwrap_or_default(),
-        healthcheck: None,
+        healthcheck: config.healthcheck.map(health_check),
+        shell: config.shell.unwrap_or_default(),
+    }
+}
+
+fn health_check(check: models::HealthConfig) -> HealthCheck {
+    let time = |nanoseconds: Option<i64>| {
+        let set = nanoseconds.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0);
+        set.map(Duration::from_nanos)
+    };
+    HealthCheck {
+        test: check.test.unwrap_or_default(),
+        interval: time(check.interval),
+        timeout: time(check.timeout),
+        start_period: time(check.start_period),
+        start_interval: time(check.start_interval),
+        retries: check.retries.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0),
+    }
+}
+
+fn restart_policy(policy: models::RestartPolicy) -> RestartPolicy {
+    use models::RestartPolicyNameEnum as Name;
+    let kind = match policy.name {
+        Some(Name::ALWAYS) => RestartKind::Always,
+        Some(Name::UNLESS_STOPPED) => RestartKind::UnlessStopped,
+        Some(Name::ON_FAILURE) => RestartKind::OnFailure,
+        _ => RestartKind::No,
+    };
+    let count = policy.maximum_retry_count.and_then(|count| u32::try_from(count).ok());
+    RestartPolicy { kind, maximum_retries: count.unwrap_or_default() }
+}
+
+/// What sends the log elsewhere has no word here, and is shown as the default; the raw document
+/// tells it.
+fn log_config(config: models::HostConfigLogConfig) -> LogConfig {
+    LogConfig {
+        driver: match config.typ.as_deref() {
+            Some("local") => LogDriver::Local,
+            Some("none") => LogDriver::None,
+            _ => LogDriver::JsonFile,
+        },
+        options: config.config.unwrap_or_default().into_iter().collect(),
     }
 }
 
@@ -107,6 +150,8 @@ fn host_config(host: models::HostConfig, network_mode: &str) -> HostConfig {
             matches!(option.as_str(), "no-new-privileges" | "no-new-privileges:true")
         }),
         init: host.init.unwrap_or_default(),
+        restart_policy: host.restart_policy.map(restart_policy).unwrap_or_default(),
+        log_config: host.log_config.map(log_config).unwrap_or_default(),
         ..HostConfig::default()
     }
 }

@@ -452,5 +452,5 @@ fn record(name: &str, n: usize, time: DateTime<Utc>) -> LogRecord {
         7 => format!("nasty \x1b]0;owned\x07 \x1b[2J\x1b[10;10H title and cursor moves {n}"),
         _ => format!("plain line {n}"),
     };
-    LogRecord { time, stream, message: (message + "\n").into_bytes() }
+    LogRecord { time, stream, message: (message + "\n").into_bytes(), attributes: BTreeMap::new() }
 }

@@ -4,7 +4,7 @@ use futures_util::stream::BoxStream;
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::mpsc;
 use wharf_logs::{Reader, Wake};
-use wharf_model::{ErrorKind, LogOptions, LogRecord};
+use wharf_model::{ErrorKind, LogDriver, LogOptions, LogRecord};
 
 use super::{Native, receiver_stream, watched};
 use crate::{Backend, Error, Result};
@@ -23,15 +23,21 @@ pub(super) async fn stream(
 ) -> Result<BoxStream<'static, Result<LogRecord>>> {
     let reference = container.to_owned();
     let detail = native.container(container).await?;
+    if detail.host_config.log_config.driver == LogDriver::None {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "configured logging driver does not support reading",
+        ));
+    }
     let (sender, receiver) = mpsc::channel(AHEAD);
-    if !std::path::Path::new(&detail.log_path).exists() && !detail.state.status.is_alive() {
+    if !std::path::Path::new(&detail.log_path).exists() && !detail.state.status.is_supervised() {
         // Never started: nothing was written, and nothing will be before the next start.
         return Ok(receiver_stream(receiver));
     }
     let stop = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(failed)?;
     if options.follow {
         let stop = stop.try_clone().map_err(failed)?;
-        let end = match native.blocking(move |engine| engine.watch_exit(&reference)).await? {
+        let end = match native.blocking(move |engine| engine.watch_last_exit(&reference)).await? {
             Ok(channel) => {
                 channel.set_nonblocking().map_err(failed)?;
                 Some(watched(std::os::fd::OwnedFd::from(channel)).map_err(failed)?)

@@ -18,8 +18,8 @@ use wharf_engine::image::Images;
 use wharf_engine::{Attach, Engine, Paths};
 use wharf_model::{
     Command, ContainerDetail, ContainerSummary, Digest, EngineInfo, ErrorKind, Event, ExecSpec,
-    HistoryEntry, ImageDetail, ImageName, ImageSummary, LogOptions, LogRecord, Outcome, TermSize,
-    TopTable, VersionInfo,
+    HistoryEntry, ImageDetail, ImageName, ImageSummary, LogDriver, LogOptions, LogRecord, Outcome,
+    TermSize, TopTable, VersionInfo,
 };
 
 use crate::{AttachOptions, Backend, Error, LogSource, Reader, Result, SampleBatch, Session};
@@ -193,7 +193,12 @@ impl Backend for Native {
     }
 
     async fn log_source(&self, container: &str) -> Result<LogSource> {
-        Ok(LogSource::Files(self.container(container).await?.log_path.into()))
+        let detail = self.container(container).await?;
+        Ok(match detail.host_config.log_config.driver {
+            // Its stream says why there is nothing.
+            LogDriver::None => LogSource::Stream,
+            _ => LogSource::Files(detail.log_path.into()),
+        })
     }
 
     async fn samples(&self, interval: Duration) -> Result<BoxStream<'static, Result<SampleBatch>>> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use wharf_model::{CreateOptions, HostConfig, NetworkMode, UsernsMode};
 
 use super::values::{self, Reason};
-use super::{Flag, Parsed, Takes, mounts, resources, signals};
+use super::{Flag, Parsed, Takes, mounts, policy, resources, signals};
 use crate::call::Failure;
 
 /// What the conversion needs to know of its surroundings.
@@ -39,6 +39,7 @@ pub(crate) fn options(
         open_stdin: parsed.on("interactive"),
         stop_signal: stop_signal(parsed)?,
         stop_timeout: stop_timeout(parsed)?,
+        healthcheck: policy::health_check(parsed)?,
         host: host(parsed, surroundings)?,
         ..CreateOptions::default()
     };
@@ -110,6 +111,9 @@ fn host(parsed: &Parsed, around: &Surroundings<'_>) -> Result<HostConfig, Failur
         privileged: parsed.on("privileged"),
         init: parsed.on("init"),
         userns_mode: userns(parsed)?,
+        restart_policy: policy::restart(parsed)?,
+        health_on_failure: policy::health_action(parsed)?,
+        log_config: policy::log_config(parsed)?,
         ..HostConfig::default()
     };
     resources::create(parsed, &mut host)?;
@@ -201,10 +205,6 @@ fn stop_timeout(parsed: &Parsed) -> Result<Option<u32>, Failure> {
 
 /// Flags of which only the values that change nothing work yet.
 fn check_partial(parsed: &Parsed) -> Result<(), Failure> {
-    match parsed.last("restart") {
-        None | Some("" | "no") => {}
-        Some(policy) => return Err(not_yet("--restart", policy)),
-    }
     match parsed.last("pull") {
         None | Some("missing" | "never") => Ok(()),
         Some("always") => Err(not_yet("--pull", "always")),
@@ -258,7 +258,7 @@ pub(crate) fn invalid(value: &str, flag: &str, reason: &str) -> Failure {
     Failure::usage(format!("invalid argument {value:?} for {flag:?} flag: {reason}"))
 }
 
-fn not_yet(flag: &str, value: &str) -> Failure {
+pub(super) fn not_yet(flag: &str, value: &str) -> Failure {
     Failure::usage(format!("{flag} {value} is not supported yet by this version of wharf"))
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod create;
 pub(crate) mod create_flags;
 mod mounts;
 mod parse;
+pub(crate) mod policy;
 mod resource_values;
 pub(crate) mod resources;
 pub(crate) mod signals;

@@ -48,7 +48,7 @@ pub(crate) fn instant(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, S
 }
 
 /// Returns a duration such as `1h30m`, `1.5s` or `250ms`.
-fn duration(text: &str) -> Option<TimeDelta> {
+pub(crate) fn duration(text: &str) -> Option<TimeDelta> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),

@@ -1,5 +1,6 @@
 //! `logs`: what a container has written.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use chrono::{SecondsFormat, Utc};
@@ -19,13 +20,14 @@ pub(crate) static VERB: Verb = Verb {
     arity: Arity::Exactly(1),
     interspersed: true,
     flags: &[&[
+        Flag::switch("details", "Put what --log-opt adds to each record before it"),
         Flag::switch("follow", "Go on with what it writes").short('f'),
         Flag::value("since", "string", "From this time on (2013-01-02T13:23:37Z, or 42m ago)"),
         Flag::value("tail", "string", "Only the last so many lines (all)").short('n'),
         Flag::switch("timestamps", "Put the time before each line").short('t'),
         Flag::value("until", "string", "Up to this time (2013-01-02T13:23:37Z, or 42m ago)"),
     ]],
-    missing: &[("details", None)],
+    missing: &[],
     run,
 };
 
@@ -54,9 +56,10 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         since: instant("since")?,
         until: instant("until")?,
         follow: parsed.on("follow"),
+        details: parsed.on("details"),
     };
     let name = parsed.argument(0).unwrap_or_default();
-    let mut lines = Lines::new(parsed.on("timestamps"));
+    let mut lines = Lines::new(parsed.on("timestamps"), parsed.on("details"));
     call.over_engine(async |backend| {
         let mut records = backend.logs(name, options).await?;
         loop {
@@ -81,6 +84,7 @@ fn run(call: &Call) -> anyhow::Result<i32> {
 /// Records on their way to standard output and standard error, byte for byte.
 struct Lines {
     timestamps: bool,
+    details: bool,
     /// Whether the next record of standard output, or of standard error, begins a line.
     fresh: [bool; 2],
     stream: LogStream,
@@ -88,8 +92,14 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(timestamps: bool) -> Self {
-        Self { timestamps, fresh: [true; 2], stream: LogStream::Stdout, buffer: Vec::new() }
+    fn new(timestamps: bool, details: bool) -> Self {
+        Self {
+            timestamps,
+            details,
+            fresh: [true; 2],
+            stream: LogStream::Stdout,
+            buffer: Vec::new(),
+        }
     }
 
     fn add(&mut self, record: &LogRecord) -> io::Result<()> {
@@ -101,6 +111,10 @@ impl Lines {
         if self.timestamps && *fresh {
             let time = record.time.to_rfc3339_opts(SecondsFormat::Nanos, true);
             self.buffer.extend_from_slice(time.as_bytes());
+            self.buffer.push(b' ');
+        }
+        if self.details && *fresh {
+            self.buffer.extend_from_slice(attributes(&record.attributes).as_bytes());
             self.buffer.push(b' ');
         }
         *fresh = record.message.ends_with(b"\n");
@@ -125,19 +139,30 @@ impl Lines {
     }
 }
 
+/// Returns attributes as docker writes them: `key=value,key=value`, escaped as in a query.
+fn attributes(attributes: &BTreeMap<String, String>) -> String {
+    let escaped = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let pairs: Vec<String> = attributes
+        .iter()
+        .map(|(key, value)| format!("{}={}", escaped(key), escaped(value)))
+        .collect();
+    pairs.join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn timestamps_stand_at_line_beginnings() {
-        let mut lines = Lines::new(true);
+        let mut lines = Lines::new(true, false);
         for message in ["par", "tial\n", "whole\n"] {
             lines
                 .add(&LogRecord {
                     time: "2024-05-06T12:00:00.5Z".parse().unwrap(),
                     stream: LogStream::Stdout,
                     message: message.as_bytes().to_vec(),
+                    attributes: BTreeMap::new(),
                 })
                 .unwrap();
         }

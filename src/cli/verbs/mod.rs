@@ -1,6 +1,7 @@
 //! The verbs, one a file, and how words find them.
 
 mod attach;
+mod boot;
 pub(crate) mod create;
 mod demo;
 mod exec;
@@ -18,6 +19,7 @@ mod reset;
 mod rm;
 mod rmi;
 pub(crate) mod run;
+mod service;
 mod start;
 mod stats;
 mod stop;
@@ -61,11 +63,12 @@ static VERBS: &[&Verb] = &[
     &rmi::VERB,
     &info::VERB,
     &version::VERB,
+    &boot::VERB,
 ];
 
 /// Verbs that are found in a group only, since at the top their names mean more.
 static GROUPED: &[&Verb] =
-    &[&inspect::CONTAINER, &inspect::IMAGE, &reset::VERB, &userns_remap::VERB];
+    &[&inspect::CONTAINER, &inspect::IMAGE, &reset::VERB, &service::VERB, &userns_remap::VERB];
 
 /// A group of docker's.
 pub(crate) struct Section {

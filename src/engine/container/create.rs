@@ -1,11 +1,13 @@
 //! `create`: the image's defaults and the user's wishes become a container's settings.
 
 use std::path::{Component, Path};
+use std::time::Duration;
 
 use chrono::Utc;
 use wharf_cgroup::Layout;
 use wharf_model::{
-    ContainerConfig, ContainerId, CreateOptions, Created, ErrorKind, HostConfig, ImageConfig,
+    ContainerConfig, ContainerId, CreateOptions, Created, ErrorKind, HealthCheck, HostConfig,
+    ImageConfig, RestartKind,
 };
 
 use crate::engine::Engine;
@@ -145,11 +147,63 @@ fn merge(
             .unwrap_or_else(|| "SIGTERM".to_owned()),
         stop_timeout: options.stop_timeout,
         domainname: options.domainname.clone(),
-        healthcheck: options.healthcheck.clone(),
+        healthcheck: health_check(options.healthcheck.as_ref(), image.healthcheck.as_ref())?,
+        shell: image.shell.clone(),
     })
 }
 
+/// The least that a time of a health check may be, as in docker.
+const LEAST_HEALTH_TIME: Duration = Duration::from_millis(1);
+
+/// Merges the user's health check and the image's.
+fn health_check(
+    wanted: Option<&HealthCheck>,
+    image: Option<&HealthCheck>,
+) -> Result<Option<HealthCheck>> {
+    if let Some(check) = wanted {
+        for (time, name) in [
+            (check.interval, "Interval"),
+            (check.timeout, "Timeout"),
+            (check.start_period, "StartPeriod"),
+            (check.start_interval, "StartInterval"),
+        ] {
+            if time.is_some_and(|time| time < LEAST_HEALTH_TIME) {
+                return Err(invalid(format!("{name} in Healthcheck cannot be less than 1ms")));
+            }
+        }
+    }
+    let Some(mut check) = wanted.or(image).cloned() else { return Ok(None) };
+    if let Some(image) = image {
+        check.merge(image);
+    }
+    match check.test.first().map(String::as_str) {
+        None => Ok(None),
+        Some("NONE" | "CMD" | "CMD-SHELL") => Ok(Some(check)),
+        Some(other) => Err(invalid(format!(
+            "unknown health check type {other:?}: give NONE, CMD or CMD-SHELL"
+        ))),
+    }
+}
+
+fn check_policy(host: &HostConfig) -> Result<()> {
+    let policy = host.restart_policy;
+    if policy.kind == RestartKind::No {
+        return Ok(());
+    }
+    if host.auto_remove {
+        return Err(invalid("can't create 'AutoRemove' container with restart policy"));
+    }
+    if policy.maximum_retries > 0 && policy.kind != RestartKind::OnFailure {
+        return Err(invalid(
+            "invalid restart policy: maximum retry count can only be used with 'on-failure'",
+        ));
+    }
+    Ok(())
+}
+
 fn check(config: &ContainerConfig, host: &HostConfig) -> Result<()> {
+    check_policy(host)?;
+    wharf_logs::check(&host.log_config).map_err(invalid)?;
     super::signal::parse(&config.stop_signal)?;
     if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
         return Err(invalid(format!(

@@ -10,6 +10,7 @@ use super::signal::not_running;
 use crate::channel::{Channel, Request};
 use crate::engine::Engine;
 use crate::state::Record;
+use crate::supervisor::restart::is_restarting;
 use crate::{Error, Result};
 
 /// The caller's ends of a further program's streams.
@@ -68,6 +69,7 @@ impl Engine {
             Status::Paused => {
                 return Err(paused_before_exec(&record));
             }
+            Status::Restarting => return Err(is_restarting(&record)),
             _ => return Err(not_running(&record)),
         }
         let failed = |cause: rustix::io::Errno| Error::failed("make pipes", cause);

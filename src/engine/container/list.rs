@@ -2,7 +2,9 @@
 
 use chrono::Utc;
 use wharf_inspect::human::status_text;
-use wharf_model::{ContainerDetail, ContainerId, ContainerSummary, MountInfo, MountKind};
+use wharf_model::{
+    ContainerDetail, ContainerId, ContainerSummary, LogDriver, MountInfo, MountKind,
+};
 
 use crate::Result;
 use crate::engine::Engine;
@@ -31,7 +33,7 @@ impl Engine {
     pub fn containers(&self, all: bool) -> Result<Vec<ContainerSummary>> {
         self.with_store(|store| {
             let records = self.true_records(store)?;
-            let shown = records.iter().filter(|r| all || r.observed.state.status.is_alive());
+            let shown = records.iter().filter(|r| all || r.observed.state.status.is_supervised());
             Ok(shown.map(summary).collect())
         })
     }
@@ -97,7 +99,10 @@ impl Engine {
             let text = |path: std::path::PathBuf| path.display().to_string();
             Ok(ContainerDetail {
                 mounts: mounts(&record),
-                log_path: text(self.paths().log(&record.id)),
+                log_path: match record.spec.host.log_config.driver {
+                    LogDriver::None => String::new(),
+                    _ => text(self.paths().log(&record.id)),
+                },
                 lower_dirs: lower_dirs.into_iter().map(text).collect(),
                 upper_dir: text(folder.join("upper")),
                 work_dir: text(folder.join("work")),
@@ -147,7 +152,9 @@ fn summary(record: &Record) -> ContainerSummary {
     let mut words = config.entrypoint.iter().chain(&config.cmd);
     let program = words.next().cloned().unwrap_or_default();
     let command: Vec<String> = std::iter::once(program).chain(words.map(quoted)).collect();
-    let health = state.health.as_ref().map(|health| health.status);
+    // What doesn't run is neither well nor ill.
+    let health = state.health.as_ref().filter(|_| state.status.is_alive());
+    let health = health.map(|health| health.status);
     ContainerSummary {
         id: record.id.clone(),
         name: record.name.clone(),

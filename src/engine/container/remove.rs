@@ -21,7 +21,7 @@ impl Engine {
                 // Before the lock, which a patient `stop` may hold for long.
                 let record = store.container(reference)?;
                 let record = self.refreshed(store, record)?;
-                if record.observed.state.status.is_alive() {
+                if record.observed.state.status.is_supervised() {
                     // A refusal means that it has ended.
                     let _ = self.ask(&record, &Request::Signal(SIGKILL));
                 }
@@ -31,7 +31,7 @@ impl Engine {
                 Err(error) if options.force && error.kind() == ErrorKind::NotFound => return Ok(()),
                 locked => locked?,
             };
-            if record.observed.state.status.is_alive() {
+            if record.observed.state.status.is_supervised() {
                 if !options.force {
                     let state = record.observed.state.status.as_str();
                     return Err(Error::new(

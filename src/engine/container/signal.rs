@@ -100,7 +100,7 @@ impl Engine {
             let refuse = |error: Error| {
                 Error::new(error.kind(), format!("cannot kill container: {reference}: {error}"))
             };
-            if !record.observed.state.status.is_alive() {
+            if !record.observed.state.status.is_supervised() {
                 return Err(refuse(not_running(&record)));
             }
             self.ask(&record, &Request::Signal(signal)).map(drop).map_err(refuse)?;
@@ -116,7 +116,7 @@ impl Engine {
     pub fn pause(&self, reference: &str) -> Result<()> {
         self.with_store(|store| {
             let record = self.current(store, reference)?;
-            match record.observed.state.status.is_alive() {
+            match record.observed.state.status.is_supervised() {
                 true => self.ask(&record, &Request::Pause).map(drop),
                 false => Err(not_running(&record)),
             }

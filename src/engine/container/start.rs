@@ -62,24 +62,20 @@ impl Engine {
                     "cannot start a paused container, try unpause instead",
                 ));
             }
+            // Its policy is about to do it: now is as good, and the connection may be wanted.
+            Status::Restarting => {
+                let request = Request::StartNow(attach.map(AttachRequest::from));
+                match self.ask(record, &request) {
+                    Ok(channel) => return Ok(attach.map(|_| channel)),
+                    // Its supervisor was killed.
+                    Err(error) if error.kind() == ErrorKind::Conflict => {}
+                    Err(error) => return Err(error),
+                }
+            }
             _ => {}
         }
         make_bind_sources(&record.spec.host.binds)?;
-        let channel = spawn::supervisor(&record.id)?;
-        let text = |path: &std::path::Path| {
-            path.to_str().map(str::to_owned).ok_or_else(|| {
-                Error::new(ErrorKind::Invalid, format!("{path:?} is not valid UTF-8"))
-            })
-        };
-        let request = Request::Start(StartRequest {
-            root: text(self.paths().root())?,
-            run: text(self.paths().run())?,
-            id: record.id.clone(),
-            attach: attach.map(AttachRequest::from),
-        });
-        channel
-            .send_request(&request, &[verbs.as_fd()])
-            .map_err(|cause| Error::failed("start a supervisor", cause))?;
+        let channel = self.spawn(verbs, record, attach, false)?;
         match channel.answer() {
             Ok(_) => Ok(attach.map(|_| channel)),
             Err(error) => {
@@ -96,6 +92,33 @@ impl Engine {
         }
     }
 
+    /// Has a new supervisor start a container, and doesn't wait for the outcome.
+    pub(crate) fn spawn(
+        &self,
+        verbs: &Lock,
+        record: &Record,
+        attach: Option<Attach>,
+        resumes: bool,
+    ) -> Result<Channel> {
+        let text = |path: &std::path::Path| {
+            path.to_str().map(str::to_owned).ok_or_else(|| {
+                Error::new(ErrorKind::Invalid, format!("{path:?} is not valid UTF-8"))
+            })
+        };
+        let request = Request::Start(StartRequest {
+            root: text(self.paths().root())?,
+            run: text(self.paths().run())?,
+            id: record.id.clone(),
+            attach: attach.map(AttachRequest::from),
+            resumes,
+        });
+        let channel = spawn::supervisor(&record.id)?;
+        channel
+            .send_request(&request, &[verbs.as_fd()])
+            .map_err(|cause| Error::failed("start a supervisor", cause))?;
+        Ok(channel)
+    }
+
     /// Connects to the streams of a running container.
     ///
     /// # Errors
@@ -110,6 +133,10 @@ impl Engine {
                     ErrorKind::Conflict,
                     "You cannot attach to a paused container, unpause it first",
                 )),
+                Status::Restarting => Err(Error::new(
+                    ErrorKind::Conflict,
+                    "You cannot attach to a restarting container, wait until it is running",
+                )),
                 _ => Err(Error::new(
                     ErrorKind::Conflict,
                     "You cannot attach to a stopped container, start it first",
@@ -123,14 +150,30 @@ impl Engine {
     /// # Errors
     /// When there is no such container.
     pub fn watch_exit(&self, reference: &str) -> Result<std::result::Result<Channel, i32>> {
+        self.watch_end(reference, &Request::Wait)
+    }
+
+    /// As [`Engine::watch_exit`], for the end of the last run that its restart policy makes.
+    ///
+    /// # Errors
+    /// When there is no such container.
+    pub fn watch_last_exit(&self, reference: &str) -> Result<std::result::Result<Channel, i32>> {
+        self.watch_end(reference, &Request::Follow)
+    }
+
+    fn watch_end(
+        &self,
+        reference: &str,
+        request: &Request,
+    ) -> Result<std::result::Result<Channel, i32>> {
         self.with_store(|store| {
             let record = store.container(reference)?;
             let record = self.refreshed(store, record)?;
             let code = |record: &Record| Err(record.observed.state.exit_code);
-            if !record.observed.state.status.is_alive() {
+            if !record.observed.state.status.is_supervised() {
                 return Ok(code(&record));
             }
-            match self.ask(&record, &Request::Wait) {
+            match self.ask(&record, request) {
                 Ok(channel) => Ok(Ok(channel)),
                 // It has just ended.
                 Err(error) if error.kind() == ErrorKind::Conflict => {

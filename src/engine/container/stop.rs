@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use wharf_model::ErrorKind;
+use wharf_model::{ErrorKind, Status};
 
 use super::signal::parse;
 use crate::channel::{Channel, Reply, Request};
 use crate::engine::Engine;
+use crate::lock::{self, Lock};
 use crate::state::{Record, Store};
 use crate::{Error, Result};
 
@@ -50,7 +51,8 @@ impl Engine {
     pub fn stop(&self, reference: &str, timeout: Option<i64>) -> Result<()> {
         self.with_store(|store| {
             let (_lock, record) = self.locked(store, reference)?;
-            if !record.observed.state.status.is_alive() {
+            if !record.observed.state.status.is_supervised() {
+                self.lay_down(store, &record)?;
                 return Err(Error::new(
                     ErrorKind::NotModified,
                     format!("container {} is not running", record.name),
@@ -71,7 +73,12 @@ impl Engine {
         let patience = u64::try_from(timeout).ok().map(Duration::from_secs);
         let watch = match self.ask(record, &Request::Wait) {
             Ok(watch) => watch,
-            Err(error) if error.kind() == ErrorKind::Conflict => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                return match self.settled(store, record) {
+                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                    other => self.lay_down(store, &other?),
+                };
+            }
             Err(error) => return Err(error),
         };
         let send = |signal: i32| match self.ask(record, &Request::Signal(signal)) {
@@ -86,8 +93,30 @@ impl Engine {
         }
         match self.settled(store, record) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            other => other.map(drop),
+            other => self.lay_down(store, &other?),
         }
+    }
+
+    /// Stores that a container was stopped by hand, and is not to be started again, where its
+    /// supervisor couldn't. The caller holds its verbs lock.
+    fn lay_down(&self, store: &mut Store, record: &Record) -> Result<()> {
+        let mut record = record.clone();
+        let observed = &mut record.observed;
+        // One that never ran has no policy to hold off.
+        if observed.stopped || observed.state.status == Status::Created {
+            return Ok(());
+        }
+        let folder = self.paths().container_run(&record.id);
+        let life = Lock::try_acquire(&folder, lock::LIFE)
+            .map_err(|cause| Error::failed(format_args!("lock {}", folder.display()), cause))?;
+        if life.is_some() {
+            observed.stopped = true;
+            if observed.state.status == Status::Restarting {
+                observed.state.status = Status::Exited;
+            }
+            store.observe_all(&record, &[])?;
+        }
+        Ok(())
     }
 
     /// Kills a running container and waits until all it took is given back.
@@ -110,7 +139,7 @@ impl Engine {
     pub fn restart(&self, reference: &str, timeout: Option<i64>) -> Result<()> {
         self.with_store(|store| {
             let (verbs, record) = self.locked(store, reference)?;
-            if record.observed.state.status.is_alive() {
+            if record.observed.state.status.is_supervised() {
                 if record.spec.host.auto_remove {
                     // A refusal means that it has just ended, which was its removal.
                     let _ = self.ask(&record, &Request::Keep);

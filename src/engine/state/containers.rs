@@ -28,6 +28,9 @@ pub(crate) struct Observed {
     pub(crate) boot: String,
     /// Its place on a network, while it runs.
     pub(crate) endpoint: Option<EndpointInfo>,
+    /// Whether it was stopped by hand since it was last started.
+    #[serde(default)]
+    pub(crate) stopped: bool,
 }
 
 /// A container's row.
@@ -40,6 +43,9 @@ pub(crate) struct Record {
     pub(crate) spec: Spec,
     pub(crate) observed: Observed,
 }
+
+/// What happened to a container: docker's word, and more about it.
+pub(crate) type Happened = (String, Vec<(&'static str, String)>);
 
 const COLUMNS: &str = "id, name, created, image, spec, state";
 
@@ -163,15 +169,22 @@ impl Store {
         &mut self,
         record: &Record,
         action: &str,
-        attributes: &[(&str, String)],
+        attributes: &[(&'static str, String)],
     ) -> Result<()> {
+        self.observe_all(record, &[(action.to_owned(), attributes.to_vec())])
+    }
+
+    /// Stores what was observed, and the events that say so, if any.
+    pub(crate) fn observe_all(&mut self, record: &Record, events: &[Happened]) -> Result<()> {
         let observed = to_json(&record.observed)?;
         self.transaction(|transaction| {
             transaction.execute(
                 "UPDATE container SET state = ?2 WHERE id = ?1",
                 params![record.id.as_str(), observed],
             )?;
-            add_event(transaction, &container_event(record, action, attributes))
+            events.iter().try_for_each(|(action, attributes)| {
+                add_event(transaction, &container_event(record, action, attributes))
+            })
         })
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-pub(crate) use containers::{Observed, Record, Spec, add_event};
+pub(crate) use containers::{Happened, Observed, Record, Spec, add_event};
 
 use crate::{Error, Result};
 

@@ -17,6 +17,8 @@ pub(super) enum Role {
     Attached { stdin: bool, output: bool, starter: bool },
     /// It waits for the container's exit code.
     Waiting,
+    /// It waits for the exit code of the container's last run.
+    Following,
     /// It waits for the exit code of a further program.
     Exec,
     /// It has its answer.

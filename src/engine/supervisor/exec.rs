@@ -46,7 +46,8 @@ pub(super) enum Progress {
     Failed(Error),
 }
 
-/// Begins to start what `spec` says beside the container's own `program`.
+/// Begins to start what `spec` says beside the container's own `program`; with `part`, in that part
+/// of the container's cgroup.
 pub(super) fn begin(
     spec: &ExecSpec,
     size: Option<TermSize>,
@@ -54,13 +55,18 @@ pub(super) fn begin(
     container: &Program,
     init: &Child,
     group: &Group,
+    part: Option<&Group>,
 ) -> Result<Starting> {
     let failed = |cause: std::io::Error| Error::failed("exec", cause);
     let program = program(spec, container)?;
     let streams = streams(spec, descriptors)?;
     let cgroup = |cause| Error::failed("join the container's cgroup", cause);
-    let gate = group.gate().map_err(cgroup)?;
-    let folder = group.directory_fd().map_err(cgroup)?;
+    let mut gates = vec![group.gate().map_err(cgroup)?];
+    let mut folder = group.directory_fd().map_err(cgroup)?;
+    if let Some(part) = part {
+        gates.push(part.gate().map_err(cgroup)?);
+        folder = part.directory_fd().map_err(cgroup)?.or(folder);
+    }
     let (ours, theirs) = Channel::pair().map_err(failed)?;
     ours.set_nonblocking().map_err(failed)?;
     let remapped = remap::root_outside(init.pid);
@@ -69,7 +75,7 @@ pub(super) fn begin(
         remap::give_pipes(pipes.map(AsFd::as_fd), root);
     }
     let joiner = clone(Flags::NONE, None, || {
-        let result = join(init, &gate, program.oom_score_adj, remapped.is_some()).and_then(|()| {
+        let result = join(init, &gates, program.oom_score_adj, remapped.is_some()).and_then(|()| {
             let child = clone(Flags::SIBLING, folder.as_ref().map(AsFd::as_fd), || {
                 let root = if remapped.is_some() { remap::become_root() } else { Ok(()) };
                 let prepared =
@@ -101,13 +107,16 @@ pub(super) fn begin(
 }
 
 /// Enters the container's cgroups and namespaces.
-fn join(init: &Child, gate: &Gate, oom_score_adj: Option<i32>, remapped: bool) -> Result<()> {
+fn join(init: &Child, gates: &[Gate], oom_score_adj: Option<i32>, remapped: bool) -> Result<()> {
     tie()?;
     // Until it executes its program, it has rights that the container's processes don't have, and
     // they can see it: they must not be able to trace it. The execution ends this.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|cause| Error::failed("forbid to trace", cause))?;
-    gate.enter().map_err(|cause| Error::failed("join the container's cgroup", cause))?;
+    gates
+        .iter()
+        .try_for_each(Gate::enter)
+        .map_err(|cause| Error::failed("join the container's cgroup", cause))?;
     // Here, where /proc is the host's and nobody in the container has a hand in it.
     crate::init::limits::set_oom_score(oom_score_adj)?;
     let all = CloneFlags::CLONE_NEWNS

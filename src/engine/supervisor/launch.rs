@@ -13,8 +13,8 @@ use wharf_cgroup::{DeviceAccess, Group, Layout, Limits, OomWatch};
 use wharf_model::{ErrorKind, NetworkMode, Status, UsernsMode};
 use wharf_sys::clone::{Child, Flags, clone};
 
-use super::teardown;
-use crate::channel::{self, Channel, Reply, StartRequest};
+use super::{health, teardown};
+use crate::channel::{self, AttachRequest, Channel, Reply, StartRequest};
 use crate::image::Images;
 use crate::init::program::{DEFAULT_PATH, Program};
 use crate::init::{self, Plan, Streams, devices};
@@ -57,6 +57,9 @@ pub(super) enum Ends {
 /// The folder of all containers' cgroups.
 pub(super) const PARENT: &str = "wharf";
 
+/// The cgroup of the supervisors themselves.
+pub(super) const HOME: &str = "wharf/supervisors";
+
 /// Returns the name of a container's cgroup.
 pub(crate) fn cgroup_name(record: &Record) -> String {
     let asked = record.spec.host.cgroup_parent.split('/');
@@ -77,13 +80,64 @@ pub(super) fn launch(request: &StartRequest) -> Result<Container> {
             lock::forget(&run, lock::LIFE);
         }
     })?;
-    let mut life = Some(life);
+    if !request.resumes {
+        record.observed.state.restart_count = 0;
+    }
+    attempt(&paths, &mut store, &mut record, request, &mut (Some(life), None))
+}
+
+/// Starts the container again, in place of the run of it that has ended. When that fails, its state
+/// says why, and nothing is left.
+pub(super) fn again(old: &mut Container, attach: Option<AttachRequest>) -> Result<()> {
+    let paths = old.paths.clone();
+    let mut store = Store::open(&paths.database())?;
+    let mut record = store.container(old.record.id.as_str())?;
+    // What was observed, this process knows best: the row may have missed something.
+    record.observed = old.record.observed.clone();
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let request = StartRequest {
+        root: text(paths.root()),
+        run: text(paths.run()),
+        id: record.id.clone(),
+        attach,
+        resumes: true,
+    };
+    let mut kept = (old.life.take(), old.listener.take());
+    match attempt(&paths, &mut store, &mut record, &request, &mut kept) {
+        Ok(container) => {
+            *old = container;
+            Ok(())
+        }
+        Err(error) => {
+            (old.life, old.listener) = kept;
+            old.record = record;
+            Err(error)
+        }
+    }
+}
+
+/// What outlives a run of the container: the life lock, and where others connect.
+type Kept = (Option<Lock>, Option<OwnedFd>);
+
+fn attempt(
+    paths: &Paths,
+    store: &mut Store,
+    record: &mut Record,
+    request: &StartRequest,
+    kept: &mut Kept,
+) -> Result<Container> {
+    record.observed.stopped = false;
     // What an earlier supervisor, killed at any moment, has left.
-    let result = reconcile::give_back(&paths, &mut store, &record.id)
-        .and_then(|()| start(&paths, &mut store, &mut record, request, &mut life));
+    let result = reconcile::give_back(paths, store, &record.id)
+        .and_then(|()| start(paths, store, record, request, kept));
     match result {
         Ok(container) => Ok(container),
         Err(error) => {
+            record.observed.state.status = match record.observed.state.status {
+                // It will not be tried again, as with docker.
+                Status::Restarting => Status::Exited,
+                status => status,
+            };
             record.observed.state.error = error.to_string();
             record.observed.state.exit_code = match error.kind() {
                 ErrorKind::CommandNotFound => 127,
@@ -93,11 +147,11 @@ pub(super) fn launch(request: &StartRequest) -> Result<Container> {
             record.observed.endpoint = None;
             // The first failure is the one to report.
             let _ = match record.spec.host.auto_remove {
-                false => store.observe(&record, "die", &[]),
+                false => store.observe(record, "die", &[]),
                 true => store
-                    .remove_container(&record, &[("die", Vec::new()), ("destroy", Vec::new())])
-                    .and_then(|()| folder::remove(&paths, &store, &record.id))
-                    .and_then(|()| Images::new(&mut store, &paths).collect()),
+                    .remove_container(record, &[("die", Vec::new()), ("destroy", Vec::new())])
+                    .and_then(|()| folder::remove(paths, store, &record.id))
+                    .and_then(|()| Images::new(store, paths).collect()),
             };
             Err(error)
         }
@@ -109,13 +163,16 @@ fn start(
     store: &mut Store,
     record: &mut Record,
     request: &StartRequest,
-    life: &mut Option<Lock>,
+    kept: &mut Kept,
 ) -> Result<Container> {
     folder::make(paths, &record.id)?;
     // Before its row says that it runs: who reads it there may connect.
-    let run = paths.container_run(&record.id);
-    let listener = channel::listen(&run)
-        .map_err(|cause| Error::failed(format_args!("listen in {}", run.display()), cause))?;
+    if kept.1.is_none() {
+        let run = paths.container_run(&record.id);
+        let listener = channel::listen(&run)
+            .map_err(|cause| Error::failed(format_args!("listen in {}", run.display()), cause))?;
+        kept.1 = Some(listener);
+    }
     let layout = Layout::detect().map_err(|cause| Error::failed("cgroups", cause))?;
     // An ordinary user's engine has no bridge: a helper connects its containers.
     let bridged = record.spec.host.network_mode == NetworkMode::Bridge && userns::owns_network();
@@ -141,6 +198,7 @@ fn start(
                 started_at: Some(Utc::now()),
                 finished_at: record.observed.state.finished_at,
                 restart_count: record.observed.state.restart_count,
+                health: health::at_start(record),
                 ..Default::default()
             };
             record.observed.boot = boot_id();
@@ -155,8 +213,8 @@ fn start(
                 init,
                 ends,
                 program,
-                listener: Some(listener),
-                life: life.take(),
+                listener: kept.1.take(),
+                life: kept.0.take(),
             };
             match stored {
                 Ok(()) => Ok(container),

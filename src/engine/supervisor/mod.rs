@@ -7,7 +7,11 @@
 
 mod clients;
 mod exec;
+mod health;
 mod launch;
+mod log;
+mod requests;
+pub(crate) mod restart;
 mod run;
 mod streams;
 mod teardown;
@@ -15,8 +19,10 @@ mod teardown;
 pub(crate) use launch::{boot_id, cgroup_name, set};
 pub(crate) use teardown::{forget_parents, remove_group};
 
-use std::os::fd::OwnedFd;
+use std::cell::Cell;
+use std::os::fd::{AsFd, OwnedFd};
 
+use wharf_cgroup::{Layout, leaf};
 use wharf_sys::clone::{Flags, clone};
 
 use crate::channel::{Channel, Request};
@@ -40,8 +46,20 @@ pub(crate) fn main() -> i32 {
             return 1;
         }
     };
-    // A copy goes on, so that whoever asked needn't wait for the supervisor's end to reap it.
-    match clone(Flags::NONE, None, || supervise(channel)) {
+    // A copy goes on, so that whoever asked needn't wait for the supervisor's end to reap it; where
+    // there is cgroup v2, outside of the starter's cgroup: the end of a login or of a service that
+    // has started a container is not the container's end.
+    let home = Layout::detect().ok().and_then(|layout| leaf(&layout, launch::HOME).ok().flatten());
+    let channel = Cell::new(Some(channel));
+    let begin = |home: Option<&OwnedFd>| {
+        clone(Flags::NONE, home.map(AsFd::as_fd), || channel.take().map_or(1, supervise))
+    };
+    let begun = match begin(home.as_ref()) {
+        // A group that takes no processes is no reason not to run the container.
+        Err(_) if home.is_some() => begin(None),
+        begun => begun,
+    };
+    match begun {
         Ok(_) => 0,
         Err(error) => {
             eprintln!("wharf {MODE}: can't start a process: {error}");

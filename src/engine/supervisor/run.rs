@@ -2,28 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 use rustix::time::Timespec;
-use wharf_logs::{Rotation, Writer};
-use wharf_model::{ErrorKind, LogStream, Status, UpdateOptions};
+use wharf_logs::Writer;
+use wharf_model::{HealthAction, LogStream, Status};
 use wharf_sys::clone::Child;
 
 use super::clients::{Client, Role};
-use super::exec::{self, Progress, Starting};
+use super::exec::{Progress, Starting};
+use super::health::Monitor;
 use super::launch::Container;
+use super::log;
+use super::restart::Backoff;
 use super::streams::{ContainerStreams, Taken};
 use super::teardown;
-use crate::channel::{AttachRequest, CHUNK, Channel, Input, Request};
-use crate::container::exec::paused_before_exec;
-use crate::container::limits;
-use crate::container::signal::{self, not_paused};
+use crate::channel::{AttachRequest, CHUNK, Channel, Input};
 use crate::init::terminal;
-use crate::state::Store;
-use crate::{Error, Result, folder};
+use crate::state::{Happened, Store};
+use crate::{Error, folder};
 
 /// What an event is about; connections and further programs are numbered from `FIRST_NUMBER` on.
 const INIT: u64 = 0;
@@ -32,11 +33,26 @@ const STDOUT: u64 = 2;
 const STDERR: u64 = 3;
 const STDIN: u64 = 4;
 const OOM: u64 = 5;
+/// The start of a probe, or the probe itself.
+pub(super) const PROBE: u64 = 6;
+pub(super) const PROBE_OUTPUT: u64 = 7;
+pub(super) const PACKER: u64 = 8;
 const FIRST_NUMBER: u64 = 16;
 
 /// How long nothing must happen before memory is given back: a program that ends at once, or writes
 /// all the time, never pays for it.
-const QUIET: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Where the container is in its life, as far as its supervisor is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Its first process lives.
+    Running,
+    /// It is started again at this instant.
+    Waiting(Instant),
+    /// It has ended for good.
+    Ended,
+}
 
 /// Waits for a child's end and returns its exit code: 128+n when signal n ended it. A stop is no
 /// end, even when a tracer makes it look like one.
@@ -50,20 +66,35 @@ pub(super) fn reap(child: &Child) -> rustix::io::Result<i32> {
     }))
 }
 
-struct Supervisor {
-    container: Container,
-    epoll: OwnedFd,
-    streams: ContainerStreams,
-    log: Option<Writer>,
-    clients: BTreeMap<u64, Client>,
-    starting: BTreeMap<u64, (Starting, u64)>,
+/// A supervisor at work.
+pub(super) struct Supervisor {
+    pub(super) container: Container,
+    pub(super) epoll: OwnedFd,
+    pub(super) streams: ContainerStreams,
+    pub(super) log: Option<Writer>,
+    /// The process that compresses a rotated log.
+    pub(super) packer: Option<Child>,
+    pub(super) clients: BTreeMap<u64, Client>,
+    pub(super) starting: BTreeMap<u64, (Starting, u64)>,
     /// Further programs, and who wants to know their end.
     programs: BTreeMap<u64, (Child, u64)>,
     next_number: u64,
-    oom_seen: u64,
-    exit: Option<i32>,
+    pub(super) oom_seen: u64,
+    pub(super) phase: Phase,
+    /// When the first process was started.
+    pub(super) started: Instant,
+    pub(super) backoff: Backoff,
+    pub(super) health: Option<Monitor>,
+    /// What is to follow the stop that failed probes have led to.
+    pub(super) after_stop: HealthAction,
+    /// When that stop becomes a kill.
+    pub(super) kill_at: Option<Instant>,
     /// Whether output is being read, or waits for a client that is behind.
-    reading: bool,
+    pub(super) reading: bool,
+    /// Whether memory was given back since something happened.
+    pub(super) trimmed: bool,
+    /// When something happened last.
+    busy: Instant,
     /// Whether there was no descriptor left for a further connection.
     full: bool,
 }
@@ -114,10 +145,10 @@ impl Supervisor {
                 return Err((Box::new(container), Error::failed("set up the streams", cause)));
             }
         };
-        let log_path = container.paths.log(&container.record.id);
-        let mut supervisor = Self {
-            // A container whose log can't be written runs without one rather than not at all.
-            log: Writer::open(log_path, Rotation::default()).ok(),
+        let health = Monitor::new(&container.record);
+        let supervisor = Self {
+            log: log::open(&container.paths, &container.record),
+            packer: None,
             container,
             epoll,
             streams,
@@ -126,19 +157,27 @@ impl Supervisor {
             programs: BTreeMap::new(),
             next_number: FIRST_NUMBER,
             oom_seen: 0,
-            exit: None,
+            phase: Phase::Running,
+            started: Instant::now(),
+            backoff: Backoff::default(),
+            health,
+            after_stop: HealthAction::None,
+            kill_at: None,
             reading: true,
+            trimmed: false,
+            busy: Instant::now(),
             full: false,
         };
-        supervisor.watch_all();
+        supervisor.watch_container();
+        if let Some(listener) = &supervisor.container.listener {
+            supervisor.watch(listener.as_fd(), LISTENER, EventFlags::IN);
+        }
         Ok(supervisor)
     }
 
-    fn watch_all(&mut self) {
+    /// Watches a run of the container.
+    pub(super) fn watch_container(&self) {
         self.watch(self.container.init.pidfd.as_fd(), INIT, EventFlags::IN);
-        if let Some(listener) = &self.container.listener {
-            self.watch(listener.as_fd(), LISTENER, EventFlags::IN);
-        }
         if let Some(oom) = &self.container.oom {
             self.watch(oom.fd(), OOM, oom.interest());
         }
@@ -151,11 +190,11 @@ impl Supervisor {
 
     /// Adding fails only for want of memory or watches; then the descriptor is not heard, and the
     /// container's end, which is watched first, still is.
-    fn watch(&self, fd: BorrowedFd<'_>, token: u64, flags: EventFlags) {
+    pub(super) fn watch(&self, fd: BorrowedFd<'_>, token: u64, flags: EventFlags) {
         let _ = epoll::add(&self.epoll, fd, EventData::new_u64(token), flags);
     }
 
-    fn number(&mut self) -> u64 {
+    pub(super) fn number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number - 1
     }
@@ -178,47 +217,94 @@ impl Supervisor {
     fn run(&mut self) {
         let mut events = Vec::with_capacity(16);
         let mut buffer = vec![0; CHUNK].into_boxed_slice();
-        let mut trimmed = false;
         loop {
-            if self.exit.is_some() && self.clients.values().all(|client| !client.has_queue()) {
+            // After the end, clients get all the time they need to take what waits for them: by now
+            // nothing but this process waits with it.
+            if self.phase == Phase::Ended && self.clients.values().all(|c| !c.has_queue()) {
                 return;
             }
             events.clear();
-            // Before the end, the first quiet second is used to become small. After it, clients get
-            // all the time they need to take what waits for them: by now nothing but this process
-            // waits with it.
-            let timeout = (self.exit.is_none() && !trimmed).then_some(QUIET);
+            let timeout = self.patience();
             match epoll::wait(
                 &self.epoll,
                 rustix::buffer::spare_capacity(&mut events),
                 timeout.as_ref(),
             ) {
-                Ok(0) => {
-                    // A matter of size only.
-                    let _ = wharf_sys::memory::trim();
-                    trimmed = true;
-                    continue;
-                }
-                Ok(_) => trimmed = false,
-                Err(Errno::INTR) => {}
+                Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => return,
             }
             let mut ended = false;
             for event in &events {
-                match event.data.u64() {
+                let token = event.data.u64();
+                // A probe leaves nothing behind that would be worth the giving back.
+                if !matches!(token, PROBE | PROBE_OUTPUT) {
+                    self.busy = Instant::now();
+                    self.trimmed = false;
+                }
+                match token {
                     INIT => ended = true,
                     LISTENER => self.accept(),
                     STDOUT => self.read(LogStream::Stdout, &mut buffer),
                     STDERR => self.read(LogStream::Stderr, &mut buffer),
                     STDIN => self.streams.flush(),
                     OOM => self.notice_oom(),
+                    PROBE => self.advance_probe(),
+                    PROBE_OUTPUT => self.read_probe(),
+                    PACKER => self.packed(),
                     number => self.serve(number, event.flags),
                 }
             }
-            if ended && self.exit.is_none() {
+            if ended && self.phase == Phase::Running {
                 self.end(&mut buffer);
             }
+            self.act_in_time();
             self.balance();
+        }
+    }
+
+    /// Returns how long to wait for something to happen before something is to be done anyway.
+    fn patience(&self) -> Option<Timespec> {
+        let deadline = match self.phase {
+            Phase::Running => {
+                let probe = self.health.as_ref().filter(|_| !self.is_paused());
+                let probe = probe.and_then(Monitor::next_deadline);
+                probe.into_iter().chain(self.kill_at).min()
+            }
+            Phase::Waiting(until) => Some(until),
+            Phase::Ended => return None,
+        };
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let quiet = (!self.trimmed).then(|| QUIET.saturating_sub(self.busy.elapsed()));
+        let wait = left.into_iter().chain(quiet).min()?;
+        // A wait that can't be told is as good as one without an end.
+        Timespec::try_from(wait).ok()
+    }
+
+    /// Does what the clock asks for.
+    fn act_in_time(&mut self) {
+        let now = Instant::now();
+        match self.phase {
+            Phase::Running => {
+                if self.kill_at.is_some_and(|at| now >= at) {
+                    self.kill_at = None;
+                    // One that has ended meanwhile needs no signal.
+                    let _ = self.send(Signal::KILL.as_raw());
+                }
+                self.check_health(now);
+            }
+            Phase::Waiting(until) if now >= until => {
+                // Its state says why it failed; there is nobody else to tell.
+                let _ = self.start_again(None);
+            }
+            Phase::Waiting(_) | Phase::Ended => {}
+        }
+        if !self.trimmed && now.duration_since(self.busy) >= QUIET {
+            // A matter of size only. The first quiet second is used to become small.
+            if let Some(log) = &mut self.log {
+                log.relax();
+            }
+            let _ = wharf_sys::memory::trim();
+            self.trimmed = true;
         }
     }
 
@@ -242,7 +328,8 @@ impl Supervisor {
             }
             let _ = epoll::modify(&self.epoll, client.fd(), EventData::new_u64(*number), flags);
         }
-        let reading = !self.clients.values().any(Client::is_behind);
+        let reading = !self.clients.values().any(Client::is_behind)
+            && !self.log.as_ref().is_some_and(Writer::is_behind);
         if reading != self.reading {
             self.reading = reading;
             let flags = if reading { EventFlags::IN } else { EventFlags::empty() };
@@ -281,6 +368,9 @@ impl Supervisor {
                 if let Some(log) = &mut self.log {
                     // What a full disk loses is counted by the writer; the container goes on.
                     let _ = log.write(stream, Utc::now(), data);
+                    if log.wants_packing() {
+                        self.pack_log();
+                    }
                 }
                 self.clients.retain(|_, client| {
                     !client.wants_output() || client.output(stream, data).is_ok()
@@ -323,9 +413,14 @@ impl Supervisor {
 
     /// Stores the state; when even that fails (a full disk), what waits is told all the same, and
     /// the row is corrected when the container's lock is found free.
-    fn store_observed(&mut self, action: &str, attributes: &[(&str, String)]) {
+    pub(super) fn store_observed(&mut self, action: &str, attributes: &[(&'static str, String)]) {
+        self.store_events(&[(action.to_owned(), attributes.to_vec())]);
+    }
+
+    /// Stores the state and what happened, as far as the database takes it.
+    pub(super) fn store_events(&mut self, events: &[Happened]) {
         let stored = Store::open(&self.container.paths.database())
-            .and_then(|mut store| store.observe(&self.container.record, action, attributes));
+            .and_then(|mut store| store.observe_all(&self.container.record, events));
         if stored.is_err() {
             let folder = self.container.paths.container_run(&self.container.record.id);
             crate::reconcile::leave_note(&folder, &self.container.record.observed);
@@ -378,7 +473,7 @@ impl Supervisor {
         }
     }
 
-    fn resize(&self, size: wharf_model::TermSize) {
+    pub(super) fn resize(&self, size: wharf_model::TermSize) {
         if let Some(master) = self.streams.terminal() {
             // A size the kernel doesn't take changes nothing.
             let _ = terminal::resize(master, size);
@@ -395,7 +490,7 @@ impl Supervisor {
         }
     }
 
-    fn drop_client(&mut self, number: u64) {
+    pub(super) fn drop_client(&mut self, number: u64) {
         if let Some(client) = self.clients.remove(&number) {
             let _ = epoll::delete(&self.epoll, client.fd());
             let role = client.role;
@@ -406,140 +501,6 @@ impl Supervisor {
                 self.streams.end_input();
             }
         }
-    }
-
-    fn answer(&mut self, number: u64, result: &Result<()>, role: Role) {
-        let Some(client) = self.clients.get_mut(&number) else { return };
-        let sent = match result {
-            Ok(()) => client.channel().send_ok(&[]),
-            Err(error) => client.channel().send_failure(error),
-        };
-        client.role = role;
-        if sent.is_err() || result.is_err() || role == Role::Answered {
-            self.drop_client(number);
-        }
-    }
-
-    fn request(&mut self, number: u64, request: Request, descriptors: Vec<OwnedFd>) {
-        match request {
-            Request::Start(_) => {
-                let error = Error::new(ErrorKind::Invalid, "the container is already started");
-                self.answer(number, &Err(error), Role::Answered);
-            }
-            Request::Attach(AttachRequest { stdin, output, size }) => {
-                if let Some(size) = size {
-                    self.resize(size);
-                }
-                let role = Role::Attached { stdin, output, starter: false };
-                self.answer(number, &Ok(()), role);
-            }
-            Request::Wait => self.answer(number, &Ok(()), Role::Waiting),
-            Request::Keep => {
-                self.container.record.spec.host.auto_remove = false;
-                self.answer(number, &Ok(()), Role::Answered);
-            }
-            Request::Signal(signal) => {
-                let result = self.signal(signal);
-                self.answer(number, &result, Role::Answered);
-            }
-            Request::Pause => {
-                let result = self.pause();
-                self.answer(number, &result, Role::Answered);
-            }
-            Request::Unpause => {
-                let result = self.unpause();
-                self.answer(number, &result, Role::Answered);
-            }
-            Request::Update(options) => {
-                let result = self.update(&options);
-                self.answer(number, &result, Role::Answered);
-            }
-            Request::Exec(..) if self.is_paused() => {
-                let error = paused_before_exec(&self.container.record);
-                self.answer(number, &Err(error), Role::Answered);
-            }
-            Request::Exec(spec, size) => {
-                let begun = exec::begin(
-                    &spec,
-                    size,
-                    descriptors,
-                    &self.container.program,
-                    &self.container.init,
-                    &self.container.group,
-                );
-                match begun {
-                    Ok(starting) => {
-                        let token = self.number();
-                        self.watch(starting.channel().as_fd(), token, EventFlags::IN);
-                        self.starting.insert(token, (starting, number));
-                        if let Some(client) = self.clients.get_mut(&number) {
-                            client.role = Role::Exec;
-                        }
-                    }
-                    Err(error) => self.answer(number, &Err(error), Role::Answered),
-                }
-            }
-        }
-    }
-
-    fn signal(&mut self, number: i32) -> Result<()> {
-        const KILL: i32 = Signal::KILL.as_raw();
-        const TERM: i32 = Signal::TERM.as_raw();
-        wharf_sys::signals::send(self.container.init.pidfd.as_fd(), number)
-            .map_err(|cause| Error::failed(format_args!("send signal {number}"), cause))?;
-        let stop = signal::parse(&self.container.record.spec.config.stop_signal);
-        let to_end = matches!(number, KILL | TERM) || stop.is_ok_and(|stop| stop == number);
-        if self.is_paused() && to_end {
-            // What is to end must be able to run.
-            self.unpause()?;
-        }
-        Ok(())
-    }
-
-    fn is_paused(&self) -> bool {
-        self.container.record.observed.state.status == Status::Paused
-    }
-
-    fn pause(&mut self) -> Result<()> {
-        let record = &self.container.record;
-        if self.is_paused() {
-            let text = format!("container {} is already paused", record.id);
-            return Err(Error::new(ErrorKind::Conflict, text));
-        }
-        self.container.group.freeze().map_err(|cause| Error::failed("freeze the cgroup", cause))?;
-        self.container.record.observed.state.status = Status::Paused;
-        self.store_observed("pause", &[]);
-        Ok(())
-    }
-
-    fn unpause(&mut self) -> Result<()> {
-        if !self.is_paused() {
-            return Err(not_paused(&self.container.record));
-        }
-        self.container.group.thaw().map_err(|cause| Error::failed("thaw the cgroup", cause))?;
-        self.container.record.observed.state.status = Status::Running;
-        self.store_observed("unpause", &[]);
-        Ok(())
-    }
-
-    /// Changes the kernel's limits and then the row: both, or neither.
-    fn update(&mut self, options: &UpdateOptions) -> Result<()> {
-        let Container { paths, record, group, .. } = &mut self.container;
-        let (host, _) = limits::updated(record, options)?;
-        let (from, to) = (record.spec.host.resources.clone(), host.resources.clone());
-        group.update(&from, &to).map_err(|cause| {
-            let text = format!("Cannot update container {}: {cause}", record.id);
-            Error::new(cause.kind(), text)
-        })?;
-        let before = std::mem::replace(&mut record.spec.host, host);
-        let stored = Store::open(&paths.database())
-            .and_then(|mut store| store.change_spec(record, "update"));
-        if stored.is_err() {
-            record.spec.host = before;
-            // It held these limits a moment ago.
-            let _ = group.update(&to, &from);
-        }
-        stored
     }
 
     /// Goes on with a program that is being started.
@@ -594,51 +555,90 @@ impl Supervisor {
                 let _ = epoll::delete(&self.epoll, fd);
             }
         }
-        self.log = None;
-        self.notice_end(code);
+        self.kill_at = None;
+        self.end_probes();
+        let next = self.next_start(code);
+        self.notice_end(code, next);
         for token in self.programs.keys().copied().collect::<Vec<_>>() {
             self.program_ended(token);
         }
-        let number_of = |(number, client): (&u64, &Client)| client.wants_exit().then_some(*number);
+        match next {
+            None => self.conclude(code),
+            Some(next) => {
+                self.tell(code, Client::wants_exit);
+                self.phase = Phase::Waiting(next);
+                self.give_back();
+            }
+        }
+    }
+
+    /// Ends for good: tells everybody who waits, and gives back all.
+    pub(super) fn conclude(&mut self, code: i32) {
+        self.log = None;
+        self.end_packing();
+        self.phase = Phase::Ended;
+        self.tell(code, |client| client.wants_exit() || client.role == Role::Following);
+        self.close();
+        self.give_back();
+        self.container.life = None;
+    }
+
+    /// Tells the exit code to those who want it.
+    fn tell(&mut self, code: i32, wants: impl Fn(&Client) -> bool) {
+        let number_of = |(number, client): (&u64, &Client)| wants(client).then_some(*number);
         for number in self.clients.iter().filter_map(number_of).collect::<Vec<_>>() {
             if self.clients.get_mut(&number).is_some_and(|client| client.exit(code).is_err()) {
                 self.clients.remove(&number);
             }
         }
-        self.exit = Some(code);
-        self.give_back();
     }
 
-    fn notice_end(&mut self, code: i32) {
+    /// Goes on with the start of a program that nobody waits for any more.
+    pub(super) fn adopt_starting(&mut self, starting: Starting) {
+        let token = self.number();
+        self.watch(starting.channel().as_fd(), token, EventFlags::IN);
+        self.starting.insert(token, (starting, 0));
+    }
+
+    /// Stores how the container has ended, and whether it is to be started again.
+    pub(super) fn notice_end(&mut self, code: i32, next: Option<Instant>) {
         let kills = self.container.oom.as_ref().and_then(|oom| oom.oom_kills().ok()).unwrap_or(0);
+        let attributes = self.end_attributes(code);
         let observed = &mut self.container.record.observed;
         observed.state.oom_killed |= kills > 0;
         observed.state.status = Status::Exited;
+        if next.is_some() {
+            observed.state.status = Status::Restarting;
+            observed.state.restart_count = observed.state.restart_count.saturating_add(1);
+        }
         observed.state.pid = None;
         observed.state.exit_code = code;
         observed.state.finished_at = Some(Utc::now());
         observed.endpoint = None;
-        let exit_code = vec![("exitCode", code.to_string())];
         if !self.container.record.spec.host.auto_remove {
-            self.store_observed("die", &exit_code);
+            self.store_observed("die", &attributes);
             return;
         }
         let removed = Store::open(&self.container.paths.database()).and_then(|mut store| {
             store.remove_container(
                 &self.container.record,
-                &[("die", exit_code.clone()), ("destroy", Vec::new())],
+                &[("die", attributes.clone()), ("destroy", Vec::new())],
             )
         });
         if removed.is_err() {
-            self.store_observed("die", &exit_code);
+            self.store_observed("die", &attributes);
+        }
+    }
+
+    /// Lets nobody connect any more.
+    fn close(&mut self) {
+        if let Some(listener) = self.container.listener.take() {
+            let _ = epoll::delete(&self.epoll, &listener);
         }
     }
 
     /// Gives back cgroup, network and, with `--rm`, the folder. What fails is journalled.
     fn give_back(&mut self) {
-        if let Some(listener) = self.container.listener.take() {
-            let _ = epoll::delete(&self.epoll, &listener);
-        }
         let Ok(mut store) = Store::open(&self.container.paths.database()) else { return };
         let Container { paths, record, group, endpoint, .. } = &mut self.container;
         let _ = teardown::give_back_group(&store, record, group);
@@ -650,6 +650,5 @@ impl Supervisor {
             let _ = folder::remove(paths, &store, &record.id);
             let _ = crate::image::Images::new(&mut store, paths).collect();
         }
-        self.container.life = None;
     }
 }

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use wharf_cgroup::{Group, Layout};
 
-use super::launch::{Container, PARENT};
+use super::launch::{Container, HOME, PARENT};
 use crate::state::{Record, Store};
 use crate::{Error, Result};
 
 /// How long processes that were killed may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a supervisor may take from its last act to its end.
+const EXIT_WITHIN: Duration = Duration::from_millis(50);
 
 /// Ends all processes of a cgroup and removes it.
 pub(crate) fn remove_group(group: &Group) -> Result<()> {
@@ -24,7 +27,13 @@ pub(crate) fn remove_group(group: &Group) -> Result<()> {
 
 /// Removes the folders that the containers' cgroups are in, where they are empty.
 pub(crate) fn forget_parents() {
-    if let Ok(parent) = Layout::detect().and_then(|layout| Group::open(&layout, PARENT)) {
+    let Ok(layout) = Layout::detect() else { return };
+    if let Ok(home) = Group::open(&layout, HOME) {
+        // A supervisor whose container has ended is about to end too.
+        let _ = home.wait_empty(EXIT_WITHIN);
+        let _ = home.delete_if_bare();
+    }
+    if let Ok(parent) = Group::open(&layout, PARENT) {
         // Other roots of this host may have containers.
         let _ = parent.delete_if_bare();
     }
@@ -37,14 +46,19 @@ pub(super) fn give_back_group(store: &Store, record: &Record, group: &Group) -> 
 }
 
 /// Ends a container that has just been started, and gives back what it took.
-pub(super) fn abandon(container: Container, store: &mut Store) {
+pub(super) fn abandon(mut container: Container, store: &mut Store) {
+    stop_at_once(&mut container, store);
+}
+
+/// Ends the run of a container that has just begun, and gives back what it took.
+pub(super) fn stop_at_once(container: &mut Container, store: &mut Store) {
     let Container { record, group, endpoint, init, .. } = container;
     // Whatever fails here is journalled, and the caller reports why it came to this.
     let _ = rustix::process::pidfd_send_signal(&init.pidfd, rustix::process::Signal::KILL);
-    let _ = super::run::reap(&init);
-    let _ = give_back_group(store, &record, &group);
+    let _ = super::run::reap(init);
+    let _ = give_back_group(store, record, group);
     let _ = crate::userns::remap::give_back(store, &record.id);
-    if let Some(endpoint) = endpoint {
+    if let Some(endpoint) = endpoint.take() {
         let _ = endpoint.disconnect(store);
     }
 }
