@@ -6,6 +6,7 @@
 
 mod channel;
 mod container;
+pub mod copy;
 mod engine;
 mod error;
 mod folder;
@@ -27,6 +28,7 @@ mod watch;
 use std::ffi::OsString;
 
 pub use channel::{CHUNK, Channel, Input, Reply};
+pub use container::archive::{Export, PutOptions, Source};
 pub use container::exec::{ExecStreams, Executed};
 pub use container::list::Running;
 pub use container::start::Attach;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CreateOptions, Created, Digest, ImageName};
+use crate::{CommitOptions, CreateOptions, Created, Digest, ImageName};
 
 /// How `rm` goes about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +63,8 @@ pub enum Command {
         /// How.
         options: RemoveOptions,
     },
+    /// Make an image of a container.
+    Commit(Box<CommitOptions>),
     /// Give an image one more name.
     Tag {
         /// Which.
@@ -89,6 +91,8 @@ pub enum Outcome {
     NotModified,
     /// A container was made.
     Created(Created),
+    /// An image was made.
+    Committed(Digest),
     /// An image was untagged and perhaps removed, in docker's order.
     ImageRemoved {
         /// The names it lost.

@@ -27,11 +27,7 @@ use program::Program;
 /// Everything a container is made from.
 pub(crate) struct Plan {
     pub(crate) hostname: String,
-    /// The image's layers, topmost first.
-    pub(crate) lower_dirs: Vec<PathBuf>,
-    pub(crate) upper_dir: PathBuf,
-    pub(crate) work_dir: PathBuf,
-    pub(crate) merged_dir: PathBuf,
+    pub(crate) layers: mounts::Layers,
     /// The engine's own files: source on the host, target inside.
     pub(crate) files: Vec<(PathBuf, &'static str)>,
     pub(crate) binds: Vec<Bind>,
@@ -102,7 +98,7 @@ fn prepare(
     gate.enter().map_err(|cause| Error::failed("join the container's cgroup", cause))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     rustix::process::setsid().map_err(|cause| Error::failed("setsid", cause))?;
-    let root = mounts::overlay(plan)?;
+    let root = mounts::overlay(&plan.layers)?;
     mounts::kernel_filesystems(&root, plan)?;
     mounts::user_mounts(&root, plan)?;
     // In its cgroups, which become the root of its cgroup namespace.

@@ -19,6 +19,8 @@ pub(super) enum Role {
     Waiting,
     /// It waits for the exit code of a further program.
     Exec,
+    /// While it is there, the container stands still.
+    Holding,
     /// It has its answer.
     Answered,
 }

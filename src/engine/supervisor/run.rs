@@ -65,6 +65,8 @@ struct Supervisor {
     reading: bool,
     /// Whether there was no descriptor left for a further connection.
     full: bool,
+    /// Whether it is paused only because clients hold it.
+    held: bool,
 }
 
 /// Runs a started container until it has ended and everybody who waits knows.
@@ -128,6 +130,7 @@ impl Supervisor {
             exit: None,
             reading: true,
             full: false,
+            held: false,
         };
         supervisor.watch_all();
         Ok(supervisor)
@@ -404,6 +407,9 @@ impl Supervisor {
             if matches!(role, Role::Attached { stdin: true, starter: true, .. }) {
                 self.streams.end_input();
             }
+            if role == Role::Holding {
+                self.release();
+            }
         }
     }
 
@@ -448,6 +454,17 @@ impl Supervisor {
             Request::Unpause => {
                 let result = self.unpause();
                 self.answer(number, &result, Role::Answered);
+            }
+            Request::Hold => {
+                let result = self.hold();
+                self.answer(number, &result, Role::Holding);
+            }
+            Request::Process => {
+                if let Some(client) = self.clients.get(&number) {
+                    // Who asked and has gone needs no answer.
+                    let _ = client.channel().send_ok(&[self.container.init.pidfd.as_fd()]);
+                }
+                self.drop_client(number);
             }
             Request::Exec(..) if self.is_paused() => {
                 let error = paused_before_exec(&self.container.record);
@@ -507,10 +524,30 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Lets the container stand still for one more client; one that is paused anyway stays so.
+    fn hold(&mut self) -> Result<()> {
+        if self.is_paused() {
+            return Ok(());
+        }
+        self.pause()?;
+        self.held = true;
+        Ok(())
+    }
+
+    /// Lets the container go on once nobody holds it any more.
+    fn release(&mut self) {
+        let holding = |client: &Client| client.role == Role::Holding;
+        if self.held && !self.clients.values().any(holding) {
+            // It may have been thawed by hand meanwhile.
+            let _ = self.unpause();
+        }
+    }
+
     fn unpause(&mut self) -> Result<()> {
         if !self.is_paused() {
             return Err(not_paused(&self.container.record));
         }
+        self.held = false;
         self.container.group.thaw().map_err(|cause| Error::failed("thaw the cgroup", cause))?;
         self.container.record.observed.state.status = Status::Running;
         self.store_observed("unpause", &[]);
