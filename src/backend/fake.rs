@@ -8,7 +8,7 @@
 
 mod data;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,12 +17,15 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use tokio::sync::broadcast;
 use wharf_model::{
-    Command, ContainerDetail, ContainerId, ContainerSummary, Digest, EngineInfo, ErrorKind, Event,
-    EventKind, ExecSpec, HistoryEntry, ImageDetail, ImageName, ImageSummary, LogOptions, LogRecord,
-    Outcome, Status, TermSize, TopTable, VersionInfo,
+    Change, Command, ContainerDetail, ContainerId, ContainerSummary, Digest, EngineInfo, ErrorKind,
+    Event, EventKind, ExecSpec, HistoryEntry, ImageDetail, ImageName, ImageSummary, LogOptions,
+    LogRecord, Outcome, PathStat, Status, TermSize, TopTable, VersionInfo,
 };
 
-use crate::{AttachOptions, Backend, Error, LogSource, Reader, Result, SampleBatch, Session};
+use crate::{
+    ArchivePut, AttachOptions, Backend, ByteStream, Error, LogSource, Reader, Result, SampleBatch,
+    Session,
+};
 
 pub use data::{EPOCH, container, epoch, image, sample, time};
 
@@ -43,6 +46,9 @@ struct State {
     unreachable: Option<Error>,
     logs: Vec<(ContainerId, Vec<LogRecord>)>,
     source: Option<LogSource>,
+    /// Archives by container and folder, as they were put.
+    archives: BTreeMap<(ContainerId, String), bytes::Bytes>,
+    changes: Vec<Change>,
     tick: u64,
 }
 
@@ -98,6 +104,11 @@ impl Fake {
     /// Sets what [`Backend::log_source`] answers.
     pub fn set_log_source(&self, source: LogSource) {
         self.lock().source = Some(source);
+    }
+
+    /// Sets what every container changed.
+    pub fn set_changes(&self, changes: Vec<Change>) {
+        self.lock().changes = changes;
     }
 
     /// Makes the next command fail with this error; several are used in order.
@@ -270,6 +281,11 @@ impl Fake {
                 Ok(Outcome::Done)
             }
             Command::RemoveImage { image, force } => self.remove_image(&image, force),
+            Command::Commit(options) => {
+                let found = self.find(&options.container)?;
+                self.tell(EventKind::Container, "commit", found.id.as_str());
+                Ok(Outcome::Committed(Digest::from_bytes(&[0xc0; 32])))
+            }
             _ => Err(unsupported("create")),
         }
     }
@@ -454,6 +470,54 @@ impl Backend for Fake {
 
     async fn import(&self, _archive: Reader, _name: Option<ImageName>) -> Result<Digest> {
         Err(unsupported("import"))
+    }
+
+    async fn archive_stat(&self, container: &str, path: &str) -> Result<PathStat> {
+        Ok(self.archive_get(container, path).await?.0)
+    }
+
+    async fn archive_get(&self, container: &str, path: &str) -> Result<(PathStat, ByteStream)> {
+        let found = self.find(container)?;
+        let archive = self.lock().archives.get(&(found.id, path.to_owned())).cloned();
+        let (archive, name) = match (archive, path) {
+            (Some(archive), path) => (archive, path.rsplit('/').next().unwrap_or_default()),
+            (None, "/") => (bytes::Bytes::new(), "/"),
+            (None, _) => {
+                let text = format!("Could not find the file {path} in container {container}");
+                return Err(Error::new(ErrorKind::NotFound, text));
+            }
+        };
+        let mode = PathStat::mode_of(0o040_755);
+        let stat = PathStat { name: name.to_owned(), mode, ..PathStat::default() };
+        Ok((stat, stream::iter([Ok(archive)]).boxed()))
+    }
+
+    async fn archive_put(
+        &self,
+        container: &str,
+        path: &str,
+        mut archive: Reader,
+        _options: ArchivePut,
+    ) -> Result<()> {
+        let found = self.find(container)?;
+        let read = tokio::task::spawn_blocking(move || {
+            let mut bytes = Vec::new();
+            archive.read_to_end(&mut bytes).map(|_| bytes)
+        });
+        let failed = |cause: String| Error::new(ErrorKind::Internal, cause);
+        let bytes = read.await.map_err(|cause| failed(cause.to_string()))?;
+        let bytes = bytes.map_err(|cause| failed(cause.to_string()))?;
+        self.lock().archives.insert((found.id, path.to_owned()), bytes.into());
+        Ok(())
+    }
+
+    async fn changes(&self, container: &str) -> Result<Vec<Change>> {
+        self.find(container)?;
+        Ok(self.lock().changes.clone())
+    }
+
+    async fn export(&self, container: &str) -> Result<ByteStream> {
+        Ok(self.archive_get(container, "/").await?.1)
     }
 }
 

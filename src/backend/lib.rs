@@ -4,6 +4,7 @@
 //! `native` (the embedded engine), `docker` (any Docker Engine API socket) and `fake` (for screens
 //! in tests). Questions are methods; every change is a [`Command`] given to [`Backend::execute`].
 
+mod bytes_stream;
 pub mod docker;
 mod error;
 pub mod fake;
@@ -16,11 +17,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use wharf_model::{
-    Command, ContainerDetail, ContainerId, ContainerSummary, EngineInfo, Event, ExecSpec,
-    HistoryEntry, HostSample, ImageDetail, ImageSummary, LogOptions, LogRecord, Outcome, Sample,
-    TermSize, TopTable, VersionInfo,
+    Change, Command, ContainerDetail, ContainerId, ContainerSummary, EngineInfo, Event, ExecSpec,
+    HistoryEntry, HostSample, ImageDetail, ImageSummary, LogOptions, LogRecord, Outcome, PathStat,
+    Sample, TermSize, TopTable, VersionInfo,
 };
 
+pub use bytes_stream::{ByteStream, BytesReader};
 pub use error::{Error, Result};
 pub use session::{AttachOptions, OutputChunk, Session};
 
@@ -44,6 +46,15 @@ pub enum LogSource {
 
 /// A tar stream to be read from, for `load` and `import`.
 pub type Reader = Box<dyn std::io::Read + Send>;
+
+/// How an engine takes in an archive for a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ArchivePut {
+    /// Whether a folder may not become something else, nor something else a folder.
+    pub keeps_folders: bool,
+    /// Whether the owners are asked to be those of the archive (`cp -a`).
+    pub keeps_owners: bool,
+}
 
 /// An engine, embedded or remote. `container` and `image` arguments take what users type: a name,
 /// an id, or the beginning of an id.
@@ -131,4 +142,27 @@ pub trait Backend: Send + Sync {
         archive: Reader,
         name: Option<wharf_model::ImageName>,
     ) -> Result<wharf_model::Digest>;
+
+    /// Returns what a path in a container leads to; of a symbolic link at its end, the link itself.
+    async fn archive_stat(&self, container: &str, path: &str) -> Result<PathStat>;
+
+    /// Returns what a path in a container leads to, and it with all that is in it as a tar, whose
+    /// paths begin with the last name of `path` (`.` when that ends in `/.`). Dropping the stream
+    /// ends the work.
+    async fn archive_get(&self, container: &str, path: &str) -> Result<(PathStat, ByteStream)>;
+
+    /// Unpacks a tar in a folder of a container that exists.
+    async fn archive_put(
+        &self,
+        container: &str,
+        path: &str,
+        archive: Reader,
+        options: ArchivePut,
+    ) -> Result<()>;
+
+    /// Returns what a container changed of its image's files.
+    async fn changes(&self, container: &str) -> Result<Vec<Change>>;
+
+    /// Returns a container's root filesystem, without what is mounted in it, as a tar.
+    async fn export(&self, container: &str) -> Result<ByteStream>;
 }

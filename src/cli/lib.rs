@@ -11,6 +11,7 @@ mod call;
 mod connect;
 mod format;
 mod help;
+mod paths;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -54,6 +54,11 @@ pub(crate) enum Request {
     Unpause,
     /// Change limits and the restart policy.
     Update(Box<UpdateOptions>),
+    /// Freeze all processes for as long as this connection lasts.
+    Hold,
+    /// A handle to the first process, by which its namespaces can be joined; it comes with the
+    /// answer.
+    Process,
     /// Run a further program. Without a terminal the message carries its input, output and error
     /// output, unless it is detached; with one, the answer carries the terminal's master.
     Exec(Box<ExecSpec>, Option<TermSize>),

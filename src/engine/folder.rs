@@ -11,7 +11,9 @@ use std::path::Path;
 
 use wharf_model::ContainerId;
 
-use crate::state::Store;
+use crate::image::Images;
+use crate::init::mounts::Layers;
+use crate::state::{Record, Store};
 use crate::{Error, Paths, Result};
 
 /// Makes the folders that a container's root filesystem is made of, where they are missing.
@@ -29,6 +31,17 @@ pub(crate) fn make(paths: &Paths, id: &ContainerId) -> Result<()> {
         make(&folder.join(name), mode)?;
     }
     Ok(())
+}
+
+/// Returns the folders that a container's root filesystem is made of.
+pub(crate) fn layers(paths: &Paths, store: &mut Store, record: &Record) -> Result<Layers> {
+    let folder = paths.container(&record.id);
+    Ok(Layers {
+        lower_dirs: Images::new(store, paths).lower_dirs(&record.image)?,
+        upper_dir: folder.join("upper"),
+        work_dir: folder.join("work"),
+        merged_dir: folder.join("merged"),
+    })
 }
 
 /// Removes the folders of a container whose row is gone, and their note in the journal.

@@ -7,6 +7,7 @@
 mod boot;
 mod channel;
 mod container;
+pub mod copy;
 mod engine;
 mod error;
 mod folder;
@@ -31,6 +32,7 @@ use std::ffi::OsString;
 
 pub use boot::Booted;
 pub use channel::{CHUNK, Channel, Input, Reply};
+pub use container::archive::{Export, PutOptions, Source};
 pub use container::exec::{ExecStreams, Executed};
 pub use container::list::Running;
 pub use container::start::Attach;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CreateOptions, Created, Digest, ImageName, UpdateOptions};
+use crate::{CommitOptions, CreateOptions, Created, Digest, ImageName, UpdateOptions};
 
 /// How `rm` goes about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +70,8 @@ pub enum Command {
         /// How.
         options: RemoveOptions,
     },
+    /// Make an image of a container.
+    Commit(Box<CommitOptions>),
     /// Give an image one more name.
     Tag {
         /// Which.
@@ -101,6 +103,8 @@ pub enum Outcome {
         /// What the user should know: a limit that this kernel doesn't have, say.
         warnings: Vec<String>,
     },
+    /// An image was made.
+    Committed(Digest),
     /// An image was untagged and perhaps removed, in docker's order.
     ImageRemoved {
         /// The names it lost.

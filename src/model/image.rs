@@ -43,6 +43,9 @@ pub struct ImageConfig {
     /// How a container is probed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<HealthCheck>,
+    /// Instructions for builds that start from the image.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub on_build: Vec<String>,
 }
 
 /// Docker writes `null` for an empty list or map.

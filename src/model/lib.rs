@@ -4,6 +4,7 @@
 //! Nothing here does I/O. Values flow from the engine (or a remote engine's adapter) through a
 //! backend to the dashboard and the command line, and commands flow the other way.
 
+mod archive;
 mod command;
 mod container;
 mod error;
@@ -16,6 +17,7 @@ mod stats;
 mod system;
 mod userns;
 
+pub use archive::{Change, ChangeKind, CommitOptions, PathStat};
 pub use command::{Command, Outcome, RemoveOptions};
 pub use container::{
     ContainerConfig, ContainerDetail, ContainerState, ContainerSummary, CreateOptions, Created,

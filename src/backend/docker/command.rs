@@ -70,6 +70,7 @@ impl Docker {
                     .build();
                 outcome(self.client.tag_image(&image_segment(&image)?, Some(options)).await)
             }
+            Command::Commit(options) => self.commit(&options).await.map(Outcome::Committed),
             Command::RemoveImage { image, force } => self.remove_image(&image, force).await,
             _ => Err(Error::new(
                 ErrorKind::Unsupported,

@@ -5,6 +5,7 @@
 //! after the thing. Nothing is remembered between calls: the engine is the only truth. Every request
 //! has a connection of its own, so an engine that was restarted is found again by the next call.
 
+mod archive;
 mod command;
 mod detail;
 mod error;
@@ -27,12 +28,15 @@ use async_trait::async_trait;
 use bollard::BollardRequest;
 use futures_util::stream::BoxStream;
 use wharf_model::{
-    Command, ContainerDetail, ContainerSummary, Digest, EngineInfo, ErrorKind, Event, ExecSpec,
-    HistoryEntry, ImageDetail, ImageName, ImageSummary, LogOptions, LogRecord, Outcome, TermSize,
-    TopTable, VersionInfo,
+    Change, Command, ContainerDetail, ContainerSummary, Digest, EngineInfo, ErrorKind, Event,
+    ExecSpec, HistoryEntry, ImageDetail, ImageName, ImageSummary, LogOptions, LogRecord, Outcome,
+    PathStat, TermSize, TopTable, VersionInfo,
 };
 
-use crate::{AttachOptions, Backend, Error, LogSource, Reader, Result, SampleBatch, Session};
+use crate::{
+    ArchivePut, AttachOptions, Backend, ByteStream, Error, LogSource, Reader, Result, SampleBatch,
+    Session,
+};
 use transport::{Transport, image_path, segment};
 
 /// A Docker engine behind a unix socket.
@@ -198,5 +202,32 @@ impl Backend for Docker {
 
     async fn import(&self, archive: Reader, name: Option<ImageName>) -> Result<Digest> {
         self.import_archive(archive, name).await
+    }
+
+    async fn archive_stat(&self, container: &str, path: &str) -> Result<PathStat> {
+        self.path_stat(container, path).await
+    }
+
+    async fn archive_get(&self, container: &str, path: &str) -> Result<(PathStat, ByteStream)> {
+        self.get_archive(container, path).await
+    }
+
+    async fn archive_put(
+        &self,
+        container: &str,
+        path: &str,
+        archive: Reader,
+        options: ArchivePut,
+    ) -> Result<()> {
+        self.put_archive(container, path, archive, options).await
+    }
+
+    async fn changes(&self, container: &str) -> Result<Vec<Change>> {
+        self.container_changes(container).await
+    }
+
+    async fn export(&self, container: &str) -> Result<ByteStream> {
+        let path = format!("/containers/{}/export", container_segment(container)?);
+        Ok(self.transport.get(&path, &[]).await?.into_bytes("export"))
     }
 }

@@ -29,7 +29,7 @@ use tokio_util::io::StreamReader;
 use wharf_model::ErrorKind;
 
 use super::error;
-use crate::{Error, Reader, Result};
+use crate::{ByteStream, Error, Reader, Result};
 
 /// How long a question may stay without the beginning of an answer. Changes (a `stop` with a long
 /// grace period) have no limit.
@@ -164,6 +164,22 @@ impl Transport {
         self.send(self.request(Method::GET, path, query, empty(), "application/json")?).await
     }
 
+    /// Asks for the head of an answer.
+    pub(super) async fn head(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply> {
+        self.send(self.request(Method::HEAD, path, query, empty(), "application/json")?).await
+    }
+
+    /// Puts a body, perhaps a long one.
+    pub(super) async fn put(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        body: RequestBody,
+        content_type: &'static str,
+    ) -> Result<Reply> {
+        self.send(self.request(Method::PUT, path, query, body, content_type)?).await
+    }
+
     /// Posts a body, perhaps a long one.
     pub(super) async fn post(
         &self,
@@ -224,6 +240,11 @@ impl Transport {
 }
 
 impl Reply {
+    /// Returns a header that is text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
     /// Returns the whole body.
     pub(super) async fn bytes(self) -> Result<Bytes> {
         let path = "the engine's answer";
@@ -235,6 +256,19 @@ impl Reply {
     pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T> {
         let bytes = self.bytes().await?;
         serde_json::from_slice(&bytes).map_err(|cause| error::malformed("JSON document", cause))
+    }
+
+    /// Returns the body in pieces; dropping it closes the connection.
+    pub(super) fn into_bytes(self, operation: &'static str) -> ByteStream {
+        let connection = self.connection;
+        let frames = BodyStream::new(self.response.into_body());
+        TryStreamExt::map_err(frames, move |cause| error::broken(operation, cause))
+            .try_filter_map(move |frame| {
+                // Held so that it ends with the stream.
+                let _ = &connection;
+                std::future::ready(Ok(frame.into_data().ok()))
+            })
+            .boxed()
     }
 
     /// Returns the body as a stream of bytes; dropping it closes the connection.

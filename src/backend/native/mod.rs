@@ -15,14 +15,18 @@ use futures_util::stream::{BoxStream, StreamExt};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use wharf_engine::image::Images;
-use wharf_engine::{Attach, Engine, Paths};
+use wharf_engine::{Attach, Engine, Paths, PutOptions};
 use wharf_model::{
-    Command, ContainerDetail, ContainerSummary, Digest, EngineInfo, ErrorKind, Event, ExecSpec,
-    HistoryEntry, ImageDetail, ImageName, ImageSummary, LogDriver, LogOptions, LogRecord, Outcome,
-    TermSize, TopTable, VersionInfo,
+    Change, Command, ContainerDetail, ContainerSummary, Digest, EngineInfo, ErrorKind, Event,
+    ExecSpec, HistoryEntry, ImageDetail, ImageName, ImageSummary, LogDriver, LogOptions, LogRecord,
+    Outcome, PathStat, TermSize, TopTable, VersionInfo,
 };
 
-use crate::{AttachOptions, Backend, Error, LogSource, Reader, Result, SampleBatch, Session};
+use crate::bytes_stream::written;
+use crate::{
+    ArchivePut, AttachOptions, Backend, ByteStream, Error, LogSource, Reader, Result, SampleBatch,
+    Session,
+};
 
 /// The embedded engine.
 #[derive(Clone)]
@@ -79,6 +83,7 @@ fn execute(engine: &Engine, command: Command) -> wharf_engine::Result<Outcome> {
             engine.update(&container, &options).map(|warnings| Outcome::Updated { warnings })
         }
         Command::Remove { container, options } => engine.remove(&container, options).map(done),
+        Command::Commit(options) => engine.commit(&options).map(Outcome::Committed),
         Command::Tag { image, name } => {
             engine.with_images(|images| images.tag(&image, &name)).map(done)
         }
@@ -248,6 +253,42 @@ impl Backend for Native {
 
     async fn import(&self, archive: Reader, name: Option<ImageName>) -> Result<Digest> {
         self.with_images(move |images| images.import(archive, name)).await
+    }
+
+    async fn archive_stat(&self, container: &str, path: &str) -> Result<PathStat> {
+        let (container, path) = (container.to_owned(), path.to_owned());
+        self.blocking(move |engine| engine.archive_stat(&container, &path)).await
+    }
+
+    async fn archive_get(&self, container: &str, path: &str) -> Result<(PathStat, ByteStream)> {
+        let (container, path) = (container.to_owned(), path.to_owned());
+        let source = self.blocking(move |engine| engine.archive_get(&container, &path)).await?;
+        let stat = source.stat().clone();
+        Ok((stat, written(move |to| source.write(to))))
+    }
+
+    async fn archive_put(
+        &self,
+        container: &str,
+        path: &str,
+        archive: Reader,
+        options: ArchivePut,
+    ) -> Result<()> {
+        let (container, path) = (container.to_owned(), path.to_owned());
+        // The archive's owners are kept in any case.
+        let options = PutOptions { keeps_folders: options.keeps_folders };
+        self.blocking(move |engine| engine.archive_put(&container, &path, archive, options)).await
+    }
+
+    async fn changes(&self, container: &str) -> Result<Vec<Change>> {
+        let container = container.to_owned();
+        self.blocking(move |engine| engine.changes(&container)).await
+    }
+
+    async fn export(&self, container: &str) -> Result<ByteStream> {
+        let container = container.to_owned();
+        let export = self.blocking(move |engine| engine.export(&container)).await?;
+        Ok(written(move |to| export.write(to)))
     }
 }
 

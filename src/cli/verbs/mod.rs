@@ -2,9 +2,13 @@
 
 mod attach;
 mod boot;
+mod commit;
+mod cp;
 pub(crate) mod create;
 mod demo;
+mod diff;
 mod exec;
+mod export;
 mod history;
 mod images;
 mod import;
@@ -41,6 +45,7 @@ static VERBS: &[&Verb] = &[
     &create::VERB,
     &exec::VERB,
     &attach::VERB,
+    &cp::VERB,
     &start::VERB,
     &stop::STOP,
     &stop::RESTART,
@@ -55,8 +60,11 @@ static VERBS: &[&Verb] = &[
     &stats::VERB,
     &top::VERB,
     &inspect::VERB,
+    &diff::VERB,
     &images::VERB,
     &history::VERB,
+    &commit::VERB,
+    &export::VERB,
     &import::VERB,
     &load::VERB,
     &tag::VERB,
@@ -91,21 +99,13 @@ const MISSING: &[&str] = &[
     "builder",
     "buildx",
     "checkpoint",
-    "commit",
     "compose",
     "config",
-    "container commit",
-    "container cp",
-    "container diff",
-    "container export",
     "container port",
     "container prune",
     "container rename",
     "context",
-    "cp",
-    "diff",
     "events",
-    "export",
     "image build",
     "image prune",
     "image pull",
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(path_of("foo"), None);
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
         assert!(matches!(find(&words("pull x")), Found::Missing(_)));
-        assert!(matches!(find(&words("container cp")), Found::Missing(_)));
+        assert!(matches!(find(&words("container port")), Found::Missing(_)));
         assert!(matches!(find(&words("container foo")), Found::Unknown(_)));
         assert!(matches!(find(&words("container --help")), Found::Group(_)));
     }

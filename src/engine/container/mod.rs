@@ -1,6 +1,9 @@
 //! The verbs of a container's life, one file each.
 
+pub(crate) mod archive;
+pub(crate) mod commit;
 pub(crate) mod create;
+pub(crate) mod diff;
 pub(crate) mod exec;
 pub(crate) mod limits;
 pub(crate) mod list;
@@ -10,3 +13,4 @@ pub(crate) mod start;
 pub(crate) mod stop;
 pub(crate) mod top;
 pub(crate) mod update;
+pub(crate) mod view;

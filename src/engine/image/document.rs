@@ -38,6 +38,8 @@ pub(super) struct HistoryDocument {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) created_by: String,
     #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) author: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) comment: String,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) empty_layer: bool,

@@ -68,7 +68,7 @@ impl Images<'_> {
                 created: about.created,
                 created_by: about.created_by,
                 comment: about.comment,
-                empty_layer: false,
+                ..HistoryDocument::default()
             }]),
             ..ConfigDocument::default()
         };

@@ -8,25 +8,31 @@
 
 mod archive;
 mod builtin;
+mod commit;
 mod compression;
 mod document;
 mod events;
 mod hash;
 mod import;
+mod instructions;
 mod list;
 mod load;
 mod oci;
+pub(crate) mod pack;
 mod publish;
 mod remove;
 mod resolve;
 mod staging;
 mod tar_stream;
-mod unpack;
+mod tar_writer;
+pub(crate) mod tree;
+pub(crate) mod unpack;
 
 #[cfg(test)]
 mod tests;
 
 pub use builtin::{DEMO_IMAGE, DEMO_PROGRAMS};
+pub(crate) use commit::Commit;
 pub use load::Loaded;
 pub use remove::Removed;
 pub use resolve::Image;

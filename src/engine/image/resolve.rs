@@ -45,6 +45,15 @@ impl Images<'_> {
         })
     }
 
+    /// Returns the configuration of an image that a container was made from, whether or not the image
+    /// was removed meanwhile.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub(crate) fn config(&self, id: &Digest) -> Result<ImageConfig> {
+        Ok(self.document(id)?.config.unwrap_or_default())
+    }
+
     /// Returns the layers of an image that a container was made from, topmost first, whether or not
     /// the image was removed meanwhile.
     ///

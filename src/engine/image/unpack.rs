@@ -5,6 +5,10 @@
 //! earlier entry leads out. The last component is never followed. Whiteouts become what overlayfs
 //! understands: a character device 0:0, or `trusted.overlay.opaque` on the folder, `user.` in a user
 //! namespace (OCI image layer specification, "Whiteouts"; kernel documentation, overlayfs).
+//!
+//! The same writer takes in the archives of `cp` ([`unpack_into`]), whose target may be a folder of a
+//! running container that changes names under its hands: what it has just made it touches only by
+//! the descriptor of it, or in a way that follows no link.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,6 +24,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::tar_stream::{Entry, EntryKind, TarStream, show};
+use crate::init::rootfs::by_descriptor;
 use crate::userns;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -27,7 +32,7 @@ const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
 /// A path without `.`, `..` and empty components; the root has none.
-type Components = Vec<Vec<u8>>;
+pub(crate) type Components = Vec<Vec<u8>>;
 
 /// Unpacks a tar below `root`, which exists and is empty, and returns the bytes of all its regular
 /// files. `lowers` are the layers below, topmost first: a folder that the archive leaves out takes
@@ -37,8 +42,75 @@ type Components = Vec<Vec<u8>>;
 /// When the archive is damaged or wants something outside its root, or something can't be written;
 /// names the entry. What was written until then stays.
 pub(super) fn unpack(reader: impl Read, root: &Path, lowers: &[PathBuf]) -> io::Result<u64> {
+    let root = rustix::fs::open(root, DIRECTORY, Mode::empty())?;
+    let options = Options { lowers, is_layer: true, ..Options::default() };
+    unpack_into(reader, root, options)
+}
+
+/// Whose the unpacked files are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Those that the archive names.
+    #[default]
+    Kept,
+    /// Whoever unpacks it.
+    Caller,
+}
+
+/// Another name for what an archive holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rename {
+    /// The first name of its paths; none when they begin at the archive's root.
+    pub from: Option<Vec<u8>>,
+    /// What stands there instead.
+    pub to: Vec<u8>,
+}
+
+impl Rename {
+    fn apply(&self, mut path: Components) -> Components {
+        match &self.from {
+            None => path.insert(0, self.to.clone()),
+            Some(from) if path.first() == Some(from) => path[0].clone_from(&self.to),
+            Some(_) => {}
+        }
+        path
+    }
+}
+
+/// How to unpack.
+#[derive(Debug, Default)]
+pub(crate) struct Options<'a> {
+    /// The layers below, topmost first.
+    pub(crate) lowers: &'a [PathBuf],
+    /// Whether whiteouts are meant, and the last entry of a name wins over all before.
+    pub(crate) is_layer: bool,
+    /// Whether a folder may not become something else, nor something else a folder.
+    pub(crate) keeps_folders: bool,
+    /// Whether no symbolic link may be on the way to an entry.
+    pub(crate) without_links: bool,
+    /// Whether long runs of zeros become holes.
+    pub(crate) makes_holes: bool,
+    /// Whose the files are.
+    pub(crate) owner: Owner,
+    /// The folder to unpack in, seen from the root.
+    pub(crate) base: Components,
+    /// The same as messages show it.
+    pub(crate) shown: Vec<u8>,
+    /// Another name for what the archive holds.
+    pub(crate) rename: Option<Rename>,
+}
+
+/// Unpacks a tar below an open root as `options` say, and returns the bytes of all regular files.
+///
+/// # Errors
+/// As [`unpack`].
+pub(crate) fn unpack_into(
+    reader: impl Read,
+    root: OwnedFd,
+    options: Options<'_>,
+) -> io::Result<u64> {
     let mut stream = TarStream::new(reader);
-    let mut unpacker = Unpacker::new(root, lowers)?;
+    let mut unpacker = Unpacker::new(root, options)?;
     let owners = Owners::current();
     while let Some(mut entry) = stream.next_entry()? {
         owners
@@ -85,7 +157,7 @@ impl Owners {
 
 struct Unpacker<'a> {
     root: OwnedFd,
-    lowers: &'a [PathBuf],
+    options: Options<'a>,
     /// The folder of the last entry: the next is most often there too.
     recent: Option<(Components, OwnedFd)>,
     /// Times of folders, set when nothing is written into them any more.
@@ -95,31 +167,50 @@ struct Unpacker<'a> {
 }
 
 impl<'a> Unpacker<'a> {
-    fn new(root: &Path, lowers: &'a [PathBuf]) -> io::Result<Self> {
-        let root = rustix::fs::open(root, DIRECTORY, Mode::empty())?;
+    fn new(root: OwnedFd, options: Options<'a>) -> io::Result<Self> {
         let this = Self {
             root,
-            lowers,
+            options,
             recent: None,
             times: BTreeMap::new(),
             size: 0,
             buffer: vec![0; 1 << 17],
         };
-        let root = this.root.try_clone()?;
-        this.imply(&root, &[])?;
+        if this.options.is_layer {
+            let root = this.root.try_clone()?;
+            this.imply(&root, &[])?;
+        }
         Ok(this)
     }
 
+    /// Returns the components of a path of the archive, under their new name.
+    fn place(&self, path: &[u8]) -> io::Result<Components> {
+        let path = clean(path)?;
+        Ok(match &self.options.rename {
+            Some(rename) => rename.apply(path),
+            None => path,
+        })
+    }
+
+    /// Opens a folder by its path in the archive.
+    fn open(&self, path: &[Vec<u8>]) -> rustix::io::Result<OwnedFd> {
+        let resolve = match self.options.without_links {
+            true => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+            false => ResolveFlags::IN_ROOT,
+        };
+        open_in(&self.root, &[self.options.base.as_slice(), path].concat(), resolve)
+    }
+
     fn entry(&mut self, entry: &Entry, data: &mut impl Read) -> io::Result<()> {
-        let mut path = clean(&entry.path)?;
+        let mut path = self.place(&entry.path)?;
         let Some(name) = path.pop() else {
             return self.root_entry(entry);
         };
         let folder = path;
         let parent = self.folder(&folder)?;
-        if name == OPAQUE {
+        if self.options.is_layer && name == OPAQUE {
             set_opaque(&parent)?;
-        } else if let Some(hidden) = name.strip_prefix(WHITEOUT) {
+        } else if let Some(hidden) = name.strip_prefix(WHITEOUT).filter(|_| self.options.is_layer) {
             // Other names of this form are aufs's own bookkeeping.
             if !hidden.starts_with(WHITEOUT) {
                 whiteout(&parent, hidden)?;
@@ -146,8 +237,12 @@ impl<'a> Unpacker<'a> {
         if entry.kind != EntryKind::Directory {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the root is not a folder"));
         }
+        if !self.options.is_layer {
+            // The folder that is copied into stays as it is.
+            return Ok(());
+        }
         let root = self.root.try_clone()?;
-        set_metadata(&root, entry, false)?;
+        self.set_metadata(&root, entry, false)?;
         self.times.insert(Vec::new(), entry.mtime);
         Ok(())
     }
@@ -158,17 +253,17 @@ impl<'a> Unpacker<'a> {
             Some((recent, fd)) if recent == path => return Ok(fd),
             _ => {}
         }
-        match open_in(&self.root, path) {
+        match self.open(path) {
             Err(Errno::NOENT | Errno::NOTDIR) => {}
             other => return Ok(other?),
         }
-        let mut above = self.root.try_clone()?;
+        let mut above = self.open(&[])?;
         for (depth, name) in path.iter().enumerate() {
             let here = &path[..=depth];
-            above = match open_in(&self.root, here) {
+            above = match self.open(here) {
                 Ok(fd) => fd,
                 Err(Errno::NOENT) => self.implied_folder(&above, here, name)?,
-                Err(Errno::NOTDIR) if is_whiteout(&above, name)? => {
+                Err(Errno::NOTDIR) if self.options.is_layer && is_whiteout(&above, name)? => {
                     rustix::fs::unlinkat(&above, name.as_slice(), AtFlags::empty())?;
                     let made = self.implied_folder(&above, here, name)?;
                     set_opaque(&made)?;
@@ -195,9 +290,9 @@ impl<'a> Unpacker<'a> {
     /// Gives a folder that the archive leaves out the owner and mode it has in the layers below.
     fn imply(&self, fd: &OwnedFd, path: &[Vec<u8>]) -> io::Result<()> {
         let mut found: Option<Stat> = None;
-        for lower in self.lowers {
+        for lower in self.options.lowers {
             let lower = rustix::fs::open(lower, DIRECTORY, Mode::empty())?;
-            match open_in(&lower, path) {
+            match open_in(&lower, path, ResolveFlags::IN_ROOT) {
                 Ok(same) => found = Some(rustix::fs::fstat(&same)?),
                 Err(Errno::NOENT) => continue,
                 Err(_) => {}
@@ -206,8 +301,27 @@ impl<'a> Unpacker<'a> {
         }
         let (uid, gid, mode) =
             found.map_or((0, 0, 0o755), |s| (s.st_uid, s.st_gid, s.st_mode & 0o7777));
-        rustix::fs::fchown(fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+        if self.options.owner == Owner::Kept {
+            rustix::fs::fchown(fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+        }
         rustix::fs::fchmod(fd, Mode::from_raw_mode(mode))?;
+        Ok(())
+    }
+
+    /// Owner before mode and capabilities, which a change of owner clears; times last.
+    fn set_metadata(&self, fd: &OwnedFd, entry: &Entry, times: bool) -> io::Result<()> {
+        if self.options.owner == Owner::Kept {
+            let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+            rustix::fs::fchown(fd, Some(uid), Some(gid))?;
+        }
+        rustix::fs::fchmod(fd, Mode::from_raw_mode(entry.mode))?;
+        for (key, value) in entry.xattrs.iter().filter(|(key, _)| may_set(key)) {
+            let set = rustix::fs::fsetxattr(fd, key.as_slice(), value, XattrFlags::empty());
+            tolerate(set, key, self.options.owner == Owner::Caller)?;
+        }
+        if times {
+            rustix::fs::futimens(fd, &timestamps(entry.mtime))?;
+        }
         Ok(())
     }
 
@@ -222,7 +336,10 @@ impl<'a> Unpacker<'a> {
         if let Err(e) = rustix::fs::mkdirat(parent, name, Mode::RWXU) {
             let stat = existing(parent, name, e)?;
             if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-                hides = is_whiteout_stat(&stat);
+                if self.options.keeps_folders {
+                    return Err(self.refuse("non-directory", folder, name, "directory"));
+                }
+                hides = self.options.is_layer && is_whiteout_stat(&stat);
                 self.remove(parent, folder, name, &stat)?;
                 rustix::fs::mkdirat(parent, name, Mode::RWXU)?;
             }
@@ -231,7 +348,7 @@ impl<'a> Unpacker<'a> {
         if hides {
             set_opaque(&made)?;
         }
-        set_metadata(&made, entry, false)?;
+        self.set_metadata(&made, entry, false)?;
         Ok(made)
     }
 
@@ -249,6 +366,9 @@ impl<'a> Unpacker<'a> {
         })?;
         let mut file = File::from(made);
         match &entry.sparse {
+            None if self.options.makes_holes => {
+                self.copy_with_holes(data, &mut file, entry.size)?;
+            }
             None => self.copy(data, &mut file, entry.size)?,
             Some(segments) => {
                 for segment in segments {
@@ -260,7 +380,7 @@ impl<'a> Unpacker<'a> {
         }
         self.size = self.size.saturating_add(entry.size);
         let fd = OwnedFd::from(file);
-        set_metadata(&fd, entry, true)?;
+        self.set_metadata(&fd, entry, true)?;
         Ok(())
     }
 
@@ -279,6 +399,43 @@ impl<'a> Unpacker<'a> {
         Ok(())
     }
 
+    /// Copies a whole file, and leaves out blocks that hold nothing but zeros.
+    fn copy_with_holes(
+        &mut self,
+        data: &mut impl Read,
+        file: &mut File,
+        size: u64,
+    ) -> io::Result<()> {
+        const BLOCK: usize = 1 << 16;
+        let mut left = size;
+        while left > 0 {
+            let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(BLOCK);
+            let block = &mut self.buffer[..wanted];
+            data.read_exact(block)?;
+            if block.iter().all(|byte| *byte == 0) {
+                file.seek(SeekFrom::Current(i64::try_from(wanted).unwrap_or(0)))?;
+            } else {
+                file.write_all(block)?;
+            }
+            left -= wanted as u64;
+        }
+        file.set_len(size)
+    }
+
+    /// Returns docker's error for a folder in the way of something else, or the other way round.
+    fn refuse(&self, what: &str, folder: &[Vec<u8>], name: &[u8], with: &str) -> io::Error {
+        let shown = &self.options.shown;
+        let mut path = shown.strip_suffix(b"/").unwrap_or(shown).to_vec();
+        for part in folder.iter().map(Vec::as_slice).chain([name]) {
+            path.push(b'/');
+            path.extend_from_slice(part);
+        }
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("cannot overwrite {what} {} with {with} {}", show(&path), show(shown)),
+        )
+    }
+
     fn hard_link(
         &mut self,
         parent: &OwnedFd,
@@ -286,13 +443,13 @@ impl<'a> Unpacker<'a> {
         name: &[u8],
         entry: &Entry,
     ) -> io::Result<()> {
-        let mut target = clean(&entry.link)?;
+        let mut target = self.place(&entry.link)?;
         let missing = |e: Errno| {
             let what = format!("hard link to {}: {}", show(&entry.link), io::Error::from(e));
             io::Error::new(io::Error::from(e).kind(), what)
         };
         let target_name = target.pop().ok_or_else(|| missing(Errno::ISDIR))?;
-        let target_folder = open_in(&self.root, &target).map_err(missing)?;
+        let target_folder = self.open(&target).map_err(missing)?;
         let stat =
             |dir: &OwnedFd, name: &[u8]| rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
         let of = stat(&target_folder, &target_name).map_err(missing)?;
@@ -331,11 +488,12 @@ impl<'a> Unpacker<'a> {
             FileType::Symlink => rustix::fs::symlinkat(entry.link.as_slice(), parent, name),
             _ => rustix::fs::mknodat(parent, name, kind, mode, device),
         })?;
-        let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
-        rustix::fs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        if self.options.owner == Owner::Kept {
+            let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+            rustix::fs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        }
         if kind != FileType::Symlink {
-            // Only this process writes here, so the name still is what was just made.
-            rustix::fs::chmodat(parent, name, mode, AtFlags::empty())?;
+            set_mode(parent, name, kind, mode)?;
         }
         for (key, value) in entry.xattrs.iter().filter(|(key, _)| may_set(key)) {
             let path = path_of(parent, name);
@@ -358,6 +516,10 @@ impl<'a> Unpacker<'a> {
         match make() {
             Err(Errno::EXIST) => {
                 let stat = existing(parent, name, Errno::EXIST)?;
+                let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+                if is_folder && self.options.keeps_folders {
+                    return Err(self.refuse("directory", folder, name, "non-directory"));
+                }
                 self.remove(parent, folder, name, &stat)?;
                 Ok(make()?)
             }
@@ -383,10 +545,10 @@ impl<'a> Unpacker<'a> {
 
     fn finish(self) -> io::Result<u64> {
         for (path, time) in &self.times {
-            match open_in(&self.root, path) {
+            match self.open(path) {
                 Ok(fd) => rustix::fs::futimens(&fd, &timestamps(*time))?,
                 // Something else took its place.
-                Err(Errno::NOENT | Errno::NOTDIR) => {}
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(e) => return Err(e.into()),
             }
         }
@@ -398,7 +560,7 @@ impl<'a> Unpacker<'a> {
 ///
 /// # Errors
 /// When it leads above the root.
-fn clean(path: &[u8]) -> io::Result<Components> {
+pub(crate) fn clean(path: &[u8]) -> io::Result<Components> {
     let mut components = Vec::new();
     for part in path.split(|b| *b == b'/') {
         match part {
@@ -424,10 +586,10 @@ fn child(folder: &[Vec<u8>], name: &[u8]) -> Components {
     path
 }
 
-/// Opens a folder by its path below `root`; links are followed, with `root` as their root.
-fn open_in(root: &OwnedFd, path: &[Vec<u8>]) -> rustix::io::Result<OwnedFd> {
+/// Opens a folder by its path below `root`, which nothing leads out of.
+fn open_in(root: &OwnedFd, path: &[Vec<u8>], resolve: ResolveFlags) -> rustix::io::Result<OwnedFd> {
     let joined = if path.is_empty() { b".".to_vec() } else { path.join(&b'/') };
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let resolve = resolve | ResolveFlags::NO_MAGICLINKS;
     loop {
         // EAGAIN: something on the host was renamed meanwhile, and the kernel can't be sure.
         match rustix::fs::openat2(root, joined.as_slice(), DIRECTORY, Mode::empty(), resolve) {
@@ -441,6 +603,17 @@ fn open_in(root: &OwnedFd, path: &[Vec<u8>]) -> rustix::io::Result<OwnedFd> {
 fn path_of(parent: &OwnedFd, name: &[u8]) -> PathBuf {
     Path::new(&format!("/proc/self/fd/{}", parent.as_raw_fd()))
         .join(std::ffi::OsStr::from_bytes(name))
+}
+
+/// Sets the mode of a device or FIFO that was just made. The name may mean something else by now,
+/// and a plain `chmod` would follow a link to wherever it leads.
+fn set_mode(parent: &OwnedFd, name: &[u8], kind: FileType, mode: Mode) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+    if FileType::from_raw_mode(rustix::fs::fstat(&made)?.st_mode) != kind {
+        return Err(io::Error::other("it was replaced while it was made"));
+    }
+    Ok(rustix::fs::chmod(by_descriptor(&made), mode)?)
 }
 
 fn existing(parent: &OwnedFd, name: &[u8], error: Errno) -> io::Result<Stat> {
@@ -480,20 +653,6 @@ fn whiteout(parent: &OwnedFd, name: &[u8]) -> io::Result<()> {
 
 fn set_opaque(folder: &OwnedFd) -> io::Result<()> {
     Ok(rustix::fs::fsetxattr(folder, userns::opaque_attribute(), b"y", XattrFlags::empty())?)
-}
-
-/// Owner before mode and capabilities, which a change of owner clears; times last.
-fn set_metadata(fd: &OwnedFd, entry: &Entry, times: bool) -> io::Result<()> {
-    rustix::fs::fchown(fd, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))?;
-    rustix::fs::fchmod(fd, Mode::from_raw_mode(entry.mode))?;
-    for (key, value) in entry.xattrs.iter().filter(|(key, _)| may_set(key)) {
-        let set = rustix::fs::fsetxattr(fd, key.as_slice(), value, XattrFlags::empty());
-        tolerate(set, key, false)?;
-    }
-    if times {
-        rustix::fs::futimens(fd, &timestamps(entry.mtime))?;
-    }
-    Ok(())
 }
 
 /// Returns whether an archive may set this attribute: overlayfs's own are not an image's to set, a

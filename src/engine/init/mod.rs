@@ -30,11 +30,7 @@ use program::Program;
 /// Everything a container is made from.
 pub(crate) struct Plan {
     pub(crate) hostname: String,
-    /// The image's layers, topmost first.
-    pub(crate) lower_dirs: Vec<PathBuf>,
-    pub(crate) upper_dir: PathBuf,
-    pub(crate) work_dir: PathBuf,
-    pub(crate) merged_dir: PathBuf,
+    pub(crate) layers: mounts::Layers,
     /// The engine's own files: source on the host, target inside.
     pub(crate) files: Vec<(PathBuf, &'static str)>,
     pub(crate) binds: Vec<Bind>,
@@ -117,7 +113,7 @@ fn prepare(
         remap::become_root()?;
         program::tie()?;
     }
-    let root = mounts::overlay(plan, trees.as_ref())?;
+    let root = mounts::root(plan, trees.as_ref())?;
     mounts::kernel_filesystems(&root, plan)?;
     mounts::user_mounts(&root, plan, trees.as_ref())?;
     drop(trees);

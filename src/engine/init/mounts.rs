@@ -31,13 +31,45 @@ fn text(value: &str) -> Result<CString> {
 }
 
 /// Mounts what the plan says and returns the new root, not yet the process's own.
-pub(super) fn overlay(plan: &Plan, trees: Option<&Trees>) -> Result<Root> {
-    // What is mounted here must not reach the host, nor the other way round.
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-        .map_err(|cause| failed("make mounts private", cause))?;
-    if let Some(trees) = trees {
-        return trees.root();
+pub(super) fn root(plan: &Plan, trees: Option<&Trees>) -> Result<Root> {
+    match trees {
+        Some(trees) => {
+            make_private()?;
+            trees.root()
+        }
+        None => overlay(&plan.layers),
     }
+}
+
+/// What is mounted here must not reach the host, nor the other way round.
+fn make_private() -> Result<()> {
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .map_err(|cause| failed("make mounts private", cause))
+}
+
+/// The folders that a container's root filesystem is made of.
+pub(crate) struct Layers {
+    /// The image's layers, topmost first.
+    pub(crate) lower_dirs: Vec<PathBuf>,
+    pub(crate) upper_dir: PathBuf,
+    pub(crate) work_dir: PathBuf,
+    pub(crate) merged_dir: PathBuf,
+}
+
+/// Mounts the root filesystem, in a mount namespace of the caller's own, and returns it, not yet the
+/// process's root.
+pub(crate) fn overlay(layers: &Layers) -> Result<Root> {
+    let Layers { lower_dirs, upper_dir, work_dir, merged_dir } = layers;
+    mount_overlay(lower_dirs, Some((upper_dir, work_dir)), merged_dir)
+}
+
+/// Mounts several layers on a folder; with an upper and a work folder, writable.
+pub(crate) fn mount_overlay(
+    lower_dirs: &[PathBuf],
+    writable: Option<(&PathBuf, &PathBuf)>,
+    at: &Path,
+) -> Result<Root> {
+    make_private()?;
     // Folders go in as descriptors: no length limit that a deep image could meet, no character that
     // would need escaping, and no path of the host that the container could read in its mount table.
     let folder = |path: &Path| -> Result<(OwnedFd, String)> {
@@ -47,20 +79,28 @@ pub(super) fn overlay(plan: &Plan, trees: Option<&Trees>) -> Result<Root> {
         let name = by_descriptor(&fd).display().to_string();
         Ok((fd, name))
     };
-    let lowers = plan.lower_dirs.iter().map(|p| folder(p)).collect::<Result<Vec<_>>>()?;
-    let (_upper, upper) = folder(&plan.upper_dir)?;
-    let (_work, work) = folder(&plan.work_dir)?;
+    let lowers = lower_dirs.iter().map(|p| folder(p)).collect::<Result<Vec<_>>>()?;
     let names: Vec<&str> = lowers.iter().map(|(_, name)| name.as_str()).collect();
-    // In a user namespace the overlay's own attributes are those that its root may write.
-    let attributes = if plan.nested { ",userxattr" } else { "" };
-    let names = names.join(":");
-    let options = text(&format!("lowerdir={names},upperdir={upper},workdir={work}{attributes}"))?;
-    mount("overlay", &plan.merged_dir, "overlay", MountFlags::empty(), options.as_c_str())
-        .map_err(|cause| {
-            failed(format_args!("mount overlay on {}", plan.merged_dir.display()), cause)
-        })?;
-    Root::open(&plan.merged_dir)
-        .map_err(|cause| failed(format_args!("open {}", plan.merged_dir.display()), cause))
+    let mut options = format!("lowerdir={}", names.join(":"));
+    let mut flags = MountFlags::RDONLY;
+    let mut held = Vec::new();
+    if let Some((upper, work)) = writable {
+        let ((upper, upper_name), (work, work_name)) = (folder(upper)?, folder(work)?);
+        // Whatever the kernel's defaults are, the upper folder alone tells what differs: `diff` and
+        // `commit` read it.
+        options +=
+            &format!(",upperdir={upper_name},workdir={work_name},redirect_dir=off,metacopy=off");
+        held.extend([upper, work]);
+        flags = MountFlags::empty();
+    }
+    if userns::is_nested() {
+        // In a user namespace the overlay's own attributes are those that its root may write.
+        options += ",userxattr";
+    }
+    let options = text(&options)?;
+    mount("overlay", at, "overlay", flags, options.as_c_str())
+        .map_err(|cause| failed(format_args!("mount overlay on {}", at.display()), cause))?;
+    Root::open(at).map_err(|cause| failed(format_args!("open {}", at.display()), cause))
 }
 
 const COMMON: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
@@ -259,7 +299,7 @@ pub(super) fn user_mounts(root: &Root, plan: &Plan, trees: Option<&Trees>) -> Re
     Ok(())
 }
 
-fn bind(root: &Root, bind: &Bind, trees: Option<&Trees>) -> Result<()> {
+pub(crate) fn bind(root: &Root, bind: &Bind, trees: Option<&Trees>) -> Result<()> {
     let what = || format!("bind {} on {}", bind.source, bind.target);
     let tree = match trees.and_then(|trees| trees.bind(&bind.target)) {
         Some(tree) => tree.try_clone_to_owned().map_err(|cause| failed(what(), cause))?,

@@ -17,6 +17,13 @@ pub(crate) struct Root {
     folder: OwnedFd,
 }
 
+impl From<OwnedFd> for Root {
+    /// The root filesystem whose folder this is.
+    fn from(folder: OwnedFd) -> Self {
+        Self { folder }
+    }
+}
+
 /// Returns a path that leads to what `fd` is open on, for calls that take no descriptor.
 pub(crate) fn by_descriptor(fd: impl AsFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()))

@@ -21,6 +21,8 @@ pub(super) enum Role {
     Following,
     /// It waits for the exit code of a further program.
     Exec,
+    /// While it is there, the container stands still.
+    Holding,
     /// It has its answer.
     Answered,
 }

@@ -383,10 +383,7 @@ fn plan(
     let (config, host) = (&record.spec.config, &record.spec.host);
     Ok(Plan {
         hostname: config.hostname.clone(),
-        lower_dirs: Images::new(store, paths).lower_dirs(&record.image)?,
-        upper_dir: folder.join("upper"),
-        work_dir: folder.join("work"),
-        merged_dir: folder.join("merged"),
+        layers: folder::layers(paths, store, record)?,
         files: network_files(&folder, record, endpoint)?,
         binds: host.binds.clone(),
         tmpfs: host.tmpfs.clone(),

@@ -17,6 +17,7 @@ mod streams;
 mod teardown;
 
 pub(crate) use launch::{boot_id, cgroup_name, set};
+pub(crate) use restart::is_restarting;
 pub(crate) use teardown::{forget_parents, remove_group};
 
 use std::cell::Cell;

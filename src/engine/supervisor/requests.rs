@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 use wharf_model::{ErrorKind, Status, UpdateOptions};
 
-use super::clients::Role;
+use super::clients::{Client, Role};
 use super::exec;
 use super::launch::Container;
 use super::restart::{Backoff, is_restarting};
@@ -58,7 +58,11 @@ impl Supervisor {
             }
             Request::Wait => self.answer(number, &Ok(()), Role::Waiting),
             Request::Follow => self.answer(number, &Ok(()), Role::Following),
-            Request::Attach(_) | Request::Pause | Request::Exec(..)
+            Request::Attach(_)
+            | Request::Pause
+            | Request::Hold
+            | Request::Process
+            | Request::Exec(..)
                 if matches!(self.phase, Phase::Waiting(_)) =>
             {
                 let error = is_restarting(&self.container.record);
@@ -86,6 +90,17 @@ impl Supervisor {
             Request::Unpause => {
                 let result = self.unpause();
                 self.answer(number, &result, Role::Answered);
+            }
+            Request::Hold => {
+                let result = self.hold();
+                self.answer(number, &result, Role::Holding);
+            }
+            Request::Process => {
+                if let Some(client) = self.clients.get(&number) {
+                    // Who asked and has gone needs no answer.
+                    let _ = client.channel().send_ok(&[self.container.init.pidfd.as_fd()]);
+                }
+                self.drop_client(number);
             }
             Request::Update(options) => {
                 let result = self.update(&options);
@@ -168,10 +183,30 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Lets the container stand still for one more client; one that is paused anyway stays so.
+    fn hold(&mut self) -> Result<()> {
+        if self.is_paused() {
+            return Ok(());
+        }
+        self.pause()?;
+        self.held = true;
+        Ok(())
+    }
+
+    /// Lets the container go on once nobody holds it any more.
+    pub(super) fn release(&mut self) {
+        let holding = |client: &Client| client.role == Role::Holding;
+        if self.held && !self.clients.values().any(holding) {
+            // It may have been thawed by hand meanwhile.
+            let _ = self.unpause();
+        }
+    }
+
     fn unpause(&mut self) -> Result<()> {
         if !self.is_paused() {
             return Err(not_paused(&self.container.record));
         }
+        self.held = false;
         self.container.group.thaw().map_err(|cause| Error::failed("thaw the cgroup", cause))?;
         self.container.record.observed.state.status = Status::Running;
         self.store_observed("unpause", &[]);

@@ -97,6 +97,8 @@ pub(super) struct Supervisor {
     busy: Instant,
     /// Whether there was no descriptor left for a further connection.
     full: bool,
+    /// Whether it is paused only because clients hold it.
+    pub(super) held: bool,
 }
 
 /// Runs a started container until it has ended and everybody who waits knows.
@@ -167,6 +169,7 @@ impl Supervisor {
             trimmed: false,
             busy: Instant::now(),
             full: false,
+            held: false,
         };
         supervisor.watch_container();
         if let Some(listener) = &supervisor.container.listener {
@@ -499,6 +502,9 @@ impl Supervisor {
             // As with docker, the input belongs to the one who started the container with it.
             if matches!(role, Role::Attached { stdin: true, starter: true, .. }) {
                 self.streams.end_input();
+            }
+            if role == Role::Holding {
+                self.release();
             }
         }
     }

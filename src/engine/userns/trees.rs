@@ -126,7 +126,7 @@ const TOO_OLD: &str = "--userns: this kernel can't show layers with other owners
 
 /// Returns the container's overlay, in no namespace.
 fn overlay(plan: &Plan, user_namespace: BorrowedFd<'_>) -> Result<OwnedFd> {
-    let place = &plan.merged_dir;
+    let place = &plan.layers.merged_dir;
     // An overlay takes only layers that are mounted somewhere: here, one over the other.
     let attached = |path: &Path| -> Result<OwnedFd> {
         let tree = open(path, false)?;
@@ -136,15 +136,16 @@ fn overlay(plan: &Plan, user_namespace: BorrowedFd<'_>) -> Result<OwnedFd> {
         Ok(tree)
     };
     let failed = |cause| Error::failed(format_args!("mount overlay on {}", place.display()), cause);
-    let lowers = plan.lower_dirs.iter().map(|path| attached(path)).collect::<Result<Vec<_>>>()?;
-    let own = plan.upper_dir.parent().unwrap_or(&plan.upper_dir);
+    let lowers =
+        plan.layers.lower_dirs.iter().map(|path| attached(path)).collect::<Result<Vec<_>>>()?;
+    let own = plan.layers.upper_dir.parent().unwrap_or(&plan.layers.upper_dir);
     let own = attached(own)?;
     let below = |name: &Path| -> Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::openat(&own, name.file_name().unwrap_or_default(), flags, Mode::empty())
             .map_err(|cause| Error::failed(format_args!("open {}", name.display()), cause))
     };
-    let (upper, work) = (below(&plan.upper_dir)?, below(&plan.work_dir)?);
+    let (upper, work) = (below(&plan.layers.upper_dir)?, below(&plan.layers.work_dir)?);
     let names: Vec<String> =
         lowers.iter().map(|fd| by_descriptor(fd).display().to_string()).collect();
     let options = format!(

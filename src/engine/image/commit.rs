@@ -1,0 +1,171 @@
+//! `commit`: an image of a container's image and what the container changed.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
+
+use chrono::Utc;
+use wharf_model::{ChangeKind, Digest, ImageConfig, ImageName};
+
+use super::archive::explain;
+use super::document::{ConfigDocument, HistoryDocument};
+use super::hash::{self, HashReader};
+use super::instructions;
+use super::pack::Packer;
+use super::publish::{NewImage, Published, Unpacked, chain, publish};
+use super::staging::Staging;
+use super::tree::Node;
+use super::unpack::{Options, unpack_into};
+use super::{Images, oci};
+use crate::container::diff::{self, Depth, Visitor};
+use crate::init::mounts::Layers;
+use crate::{Error, Result};
+
+/// What becomes an image.
+pub(crate) struct Commit<'a> {
+    /// The image that the container was made from.
+    pub(crate) image: &'a Digest,
+    pub(crate) layers: &'a Layers,
+    /// The container's settings.
+    pub(crate) config: ImageConfig,
+    pub(crate) author: String,
+    pub(crate) comment: String,
+    /// Instructions that change the settings.
+    pub(crate) changes: &'a [String],
+    pub(crate) name: Option<ImageName>,
+}
+
+/// The diff ID of a layer that holds nothing: an archive's end alone.
+const EMPTY: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+
+impl Images<'_> {
+    /// Makes an image of a container and returns its id. `copied` is called as soon as the container
+    /// may go on.
+    ///
+    /// # Errors
+    /// When an instruction is wrong, or the disk is full; then nothing of it stays.
+    pub(crate) fn commit(&mut self, commit: Commit<'_>, copied: impl FnOnce()) -> Result<Digest> {
+        let mut config = commit.config;
+        instructions::apply(&mut config, commit.changes)?;
+        let _ = self.sweep();
+        let base = self.document(commit.image)?;
+        let staging = Staging::new(self.paths)?;
+        let path = staging.folder("layer")?;
+        let (diff_id, size) = copy(commit.layers, &path)?;
+        copied();
+        let is_empty = diff_id.as_str() == EMPTY;
+        let mut diff_ids = base.diff_ids().to_vec();
+        let mut unpacked = BTreeMap::new();
+        if !is_empty {
+            diff_ids.push(diff_id);
+            if let Some(id) = chain(&diff_ids).pop() {
+                unpacked.insert(id, Unpacked { path, size });
+            }
+        }
+        let created = Utc::now();
+        let mut history = base.history.clone().unwrap_or_default();
+        history.push(HistoryDocument {
+            created: Some(created),
+            created_by: config.cmd.join(" "),
+            author: commit.author.clone(),
+            comment: commit.comment.clone(),
+            empty_layer: is_empty,
+        });
+        let architecture = match base.architecture.as_str() {
+            "" => oci::architecture().to_owned(),
+            other => other.to_owned(),
+        };
+        let mut rootfs = base.rootfs.clone();
+        "layers".clone_into(&mut rootfs.kind);
+        rootfs.diff_ids = Some(diff_ids.clone());
+        let document = ConfigDocument {
+            created: Some(created),
+            author: commit.author,
+            architecture,
+            os: "linux".to_owned(),
+            comment: commit.comment,
+            config: Some(config),
+            rootfs,
+            history: Some(history),
+        };
+        let config = serde_json::to_vec(&document)
+            .map_err(|e| Error::failed("write the image's configuration", e))?;
+        let image = NewImage {
+            id: hash::digest(&config),
+            config,
+            created: Some(created.timestamp_millis()),
+            manifest: None,
+            diff_ids,
+            tags: commit.name.into_iter().collect(),
+            action: "commit",
+        };
+        let id = image.id.clone();
+        match publish(self.store, self.paths, &staging, &[image], &unpacked)? {
+            Published::Done(_) => Ok(id),
+            Published::Missing => Err(Error::failed("commit", "a layer of the image is missing")),
+        }
+    }
+}
+
+/// Copies what a container changed into a layer's folder, by way of the layer's archive, so that the
+/// folder is what anybody gets who unpacks that archive. Returns the diff ID and the size.
+fn copy(layers: &Layers, to: &std::path::Path) -> Result<(Digest, u64)> {
+    let failed = |e: io::Error| Error::failed("copy the container's changes", explain(e));
+    let (reader, writer) = io::pipe().map_err(failed)?;
+    let root = std::fs::File::open(to).map_err(failed)?;
+    let (packed, unpacked) = std::thread::scope(|scope| {
+        let packing = scope.spawn(move || {
+            let mut layer = Layer(Packer::new(BufWriter::with_capacity(1 << 16, writer)));
+            diff::walk(layers, Depth::Exact, &mut layer)?;
+            layer.0.finish().map_err(|e| Error::failed("copy the container's changes", e))?;
+            Ok(())
+        });
+        let mut tar = HashReader::new(reader);
+        let options = Options {
+            lowers: &layers.lower_dirs,
+            is_layer: true,
+            makes_holes: true,
+            ..Options::default()
+        };
+        let unpacked = unpack_into(&mut tar, root.into(), options)
+            .and_then(|size| Ok((tar.finish()?.0, size)));
+        let packed = packing.join().unwrap_or_else(|_| {
+            Err(Error::failed("copy the container's changes", "its thread panicked"))
+        });
+        (packed, unpacked)
+    });
+    match (packed, unpacked) {
+        (Ok(()), unpacked) => unpacked.map_err(failed),
+        // The packer's pipe broke because the other side had failed before.
+        (Err(_), Err(e)) if e.kind() != io::ErrorKind::UnexpectedEof => Err(failed(e)),
+        (Err(e), _) => Err(e),
+    }
+}
+
+/// Packs differences as a layer.
+struct Layer<W>(Packer<W>);
+
+impl<W: Write> Visitor for Layer<W> {
+    fn visit(
+        &mut self,
+        kind: Option<ChangeKind>,
+        path: &[u8],
+        node: Option<&Node>,
+    ) -> io::Result<()> {
+        const WHITEOUT: &[u8] = b".wh.";
+        let at = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        let (folder, name) = path.split_at(at);
+        match (kind, node) {
+            (Some(ChangeKind::Deleted), _) => self.0.empty_file(&[folder, WHITEOUT, name].concat()),
+            (_, Some(_)) if name.starts_with(WHITEOUT) => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "{} can't be in an image: layers say by such names that a file is gone; \
+                     rename or remove it",
+                    super::tar_stream::show(path)
+                ),
+            )),
+            (_, Some(node)) => self.0.node(node, path),
+            (_, None) => Ok(()),
+        }
+    }
+}
