@@ -41,6 +41,9 @@ pub(crate) enum Request {
     /// Don't remove the container at its end, though it was run with `--rm`: it is to be started
     /// again.
     Keep,
+    /// Hand over the first process, so that another container can join its namespaces: the answer
+    /// carries its pidfd.
+    Handle,
     /// Signal the first process.
     Signal(i32),
     /// Freeze all processes.

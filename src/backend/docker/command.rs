@@ -8,11 +8,11 @@ use bollard::query_parameters::{
     RemoveImageOptionsBuilder, StartContainerOptions, TagImageOptionsBuilder,
 };
 use wharf_model::{
-    Bind, Command, CreateOptions, Created, Digest, ErrorKind, HostConfig, ImageName, Outcome,
+    Command, CreateOptions, Created, Digest, ErrorKind, HostConfig, ImageName, Outcome,
 };
 
 use super::transport::empty;
-use super::{Docker, container_segment, error, image_segment};
+use super::{Docker, container_segment, error, image_segment, spaces};
 use crate::{Error, Result};
 
 impl Docker {
@@ -69,6 +69,9 @@ impl Docker {
         if let Some(name) = &options.name {
             query = query.name(name);
         }
+        if let Some(platform) = &options.platform {
+            query = query.platform(platform);
+        }
         let answer = self.client.create_container(Some(query.build()), body(options)).await?;
         // The engine makes up a name when none was given.
         let document = self.inspect(&answer.id).await?;
@@ -119,6 +122,7 @@ fn body(options: CreateOptions) -> ContainerCreateBody {
     ContainerCreateBody {
         image: Some(options.image),
         hostname: options.hostname,
+        domainname: Some(options.domainname).filter(|name| !name.is_empty()),
         user: options.user,
         // The end of the first caller's input is the end of the container's.
         stdin_once: Some(options.open_stdin),
@@ -142,31 +146,27 @@ fn body(options: CreateOptions) -> ContainerCreateBody {
 
 fn host_config(host: HostConfig) -> DockerHostConfig {
     let number = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
-    let bind = |bind: Bind| {
-        let mode = if bind.read_only { ":ro" } else { "" };
-        format!("{}:{}{mode}", bind.source, bind.target)
-    };
-    DockerHostConfig {
+    let mut body = DockerHostConfig {
         auto_remove: Some(host.auto_remove),
-        binds: Some(host.binds.into_iter().map(bind).collect()),
-        tmpfs: Some(host.tmpfs.into_iter().collect::<HashMap<_, _>>()),
+        tmpfs: Some(host.tmpfs.clone().into_iter().collect::<HashMap<_, _>>()),
         readonly_rootfs: Some(host.readonly_rootfs),
         network_mode: Some(host.network_mode.as_str().to_owned()),
         memory: number(host.resources.memory),
         nano_cpus: number(host.resources.nano_cpus),
         pids_limit: number(host.resources.pids_limit),
-        cap_add: Some(host.cap_add),
-        cap_drop: Some(host.cap_drop),
+        cap_add: Some(host.cap_add.clone()),
+        cap_drop: Some(host.cap_drop.clone()),
         privileged: Some(host.privileged),
-        security_opt: host.no_new_privileges.then(|| vec!["no-new-privileges".to_owned()]),
         init: host.init.then_some(true),
         ..Default::default()
-    }
+    };
+    spaces::write(host, &mut body);
+    body
 }
 
 #[cfg(test)]
 mod tests {
-    use wharf_model::Resources;
+    use wharf_model::{Bind, Resources};
 
     use super::*;
 
@@ -183,6 +183,8 @@ mod tests {
                     source: "/a".to_owned(),
                     target: "/b".to_owned(),
                     read_only: true,
+                    options: "ro".to_owned(),
+                    ..Bind::default()
                 }],
                 resources: Resources { memory: Some(1 << 20), ..Default::default() },
                 no_new_privileges: true,

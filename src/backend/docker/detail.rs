@@ -4,11 +4,11 @@
 use bollard::models;
 use chrono::{DateTime, Utc};
 use wharf_model::{
-    Bind, ContainerConfig, ContainerDetail, ContainerState, Health, HealthStatus, HostConfig,
+    ContainerConfig, ContainerDetail, ContainerState, Health, HealthStatus, HostConfig,
     NetworkMode, ProbeResult, Resources,
 };
 
-use super::{error, list};
+use super::{error, list, spaces};
 use crate::Result;
 
 /// Returns what the document says of the container.
@@ -75,8 +75,7 @@ fn settings(config: models::ContainerConfig) -> ContainerConfig {
     }
 }
 
-fn host_config(host: models::HostConfig, network_mode: &str) -> HostConfig {
-    let security = host.security_opt.unwrap_or_default();
+fn host_config(mut host: models::HostConfig, network_mode: &str) -> HostConfig {
     let capabilities = |list: Option<Vec<String>>| {
         let plain = |name: String| name.strip_prefix("CAP_").map(str::to_owned).unwrap_or(name);
         list.unwrap_or_default().into_iter().map(plain).collect()
@@ -84,9 +83,10 @@ fn host_config(host: models::HostConfig, network_mode: &str) -> HostConfig {
     let limit = |value: Option<i64>| {
         value.filter(|value| *value > 0).and_then(|value| u64::try_from(value).ok())
     };
+    let mut wanted = HostConfig::default();
+    spaces::read(&mut host, &mut wanted);
     HostConfig {
         auto_remove: host.auto_remove.unwrap_or_default(),
-        binds: host.binds.unwrap_or_default().iter().filter_map(|text| bind(text)).collect(),
         tmpfs: host.tmpfs.unwrap_or_default().into_iter().collect(),
         readonly_rootfs: host.readonly_rootfs.unwrap_or_default(),
         network_mode: match network_mode {
@@ -104,21 +104,9 @@ fn host_config(host: models::HostConfig, network_mode: &str) -> HostConfig {
         cap_add: capabilities(host.cap_add),
         cap_drop: capabilities(host.cap_drop),
         privileged: host.privileged.unwrap_or_default(),
-        no_new_privileges: security.iter().any(|option| {
-            matches!(option.as_str(), "no-new-privileges" | "no-new-privileges:true")
-        }),
         init: host.init.unwrap_or_default(),
-        ..HostConfig::default()
+        ..wanted
     }
-}
-
-/// Returns the host path bound by `source:target[:options]`; named volumes are mounts, not binds.
-fn bind(text: &str) -> Option<Bind> {
-    let mut parts = text.split(':');
-    let source = parts.next().filter(|source| source.starts_with('/'))?;
-    let target = parts.next()?;
-    let read_only = parts.next().is_some_and(|options| options.split(',').any(|o| o == "ro"));
-    Some(Bind { source: source.to_owned(), target: target.to_owned(), read_only })
 }
 
 fn state(state: models::ContainerState, restart_count: Option<i64>) -> ContainerState {

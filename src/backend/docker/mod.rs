@@ -15,6 +15,7 @@ mod list;
 mod logs;
 mod samples;
 mod session;
+mod spaces;
 mod stats;
 mod system;
 mod transport;

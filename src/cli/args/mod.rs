@@ -7,9 +7,11 @@
 
 pub(crate) mod create;
 pub(crate) mod create_flags;
+mod mount_flag;
 mod mounts;
 mod parse;
 pub(crate) mod signals;
+mod spaces;
 pub(crate) mod time;
 pub(crate) mod values;
 

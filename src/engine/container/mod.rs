@@ -3,6 +3,8 @@
 pub(crate) mod create;
 pub(crate) mod exec;
 pub(crate) mod list;
+pub(crate) mod mounts;
+mod namespaces;
 pub(crate) mod remove;
 pub(crate) mod signal;
 pub(crate) mod start;

@@ -5,10 +5,12 @@
 //! once; the supervisor meanwhile makes the network interface, and says so over the [`Channel`]. The channel closes by itself when the user's program
 //! is executed; until then the copy reports any failure over it.
 
+mod binds;
 pub(crate) mod mounts;
 pub(crate) mod pid1;
 pub(crate) mod program;
 pub(crate) mod rootfs;
+mod settings;
 pub(crate) mod terminal;
 mod user;
 
@@ -17,7 +19,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use wharf_cgroup::{Gate, Layout};
-use wharf_model::{Bind, NetworkMode, TermSize};
+use wharf_model::{Mount, NetworkMode, TermSize};
 
 use crate::channel::Channel;
 use crate::network::Endpoint;
@@ -26,7 +28,10 @@ use program::Program;
 
 /// Everything a container is made from.
 pub(crate) struct Plan {
-    pub(crate) hostname: String,
+    /// None leaves the host's name alone.
+    pub(crate) hostname: Option<String>,
+    /// The NIS domain name, or empty.
+    pub(crate) domainname: String,
     /// The image's layers, topmost first.
     pub(crate) lower_dirs: Vec<PathBuf>,
     pub(crate) upper_dir: PathBuf,
@@ -34,14 +39,33 @@ pub(crate) struct Plan {
     pub(crate) merged_dir: PathBuf,
     /// The engine's own files: source on the host, target inside.
     pub(crate) files: Vec<(PathBuf, &'static str)>,
-    pub(crate) binds: Vec<Bind>,
+    pub(crate) mounts: Vec<Mount>,
     pub(crate) tmpfs: BTreeMap<String, String>,
     pub(crate) read_only: bool,
     pub(crate) privileged: bool,
+    /// Whether no path of /proc and /sys is hidden or read-only.
+    pub(crate) unconfined_paths: bool,
+    pub(crate) shm: Shm,
+    /// Its cgroup's name, when it stays in the host's cgroup namespace.
+    pub(crate) host_cgroups: Option<String>,
+    /// Kernel settings of its namespaces: names with dots.
+    pub(crate) sysctls: BTreeMap<String, String>,
     pub(crate) network: NetworkMode,
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) terminal: Option<Option<TermSize>>,
     pub(crate) program: Program,
+}
+
+/// Whose /dev/shm a container has.
+pub(crate) enum Shm {
+    /// Its own, of so many bytes.
+    Own(u64),
+    /// None.
+    None,
+    /// The host's.
+    Host,
+    /// That of the container whose first process this is, together with its IPC namespace.
+    Of(OwnedFd),
 }
 
 /// The child's ends of the container's streams, where it has no terminal.
@@ -102,15 +126,23 @@ fn prepare(
     gate.enter().map_err(|cause| Error::failed("join the container's cgroup", cause))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     rustix::process::setsid().map_err(|cause| Error::failed("setsid", cause))?;
+    let shm = mounts::open_shared_memory(&plan.shm)?;
+    if let Shm::Of(process) = &plan.shm {
+        nix::sched::setns(process, nix::sched::CloneFlags::CLONE_NEWIPC)
+            .map_err(|cause| Error::failed("join the IPC namespace", cause))?;
+    }
+    let binds = binds::open(plan)?;
     let root = mounts::overlay(plan)?;
-    mounts::kernel_filesystems(&root, plan)?;
-    mounts::user_mounts(&root, plan)?;
-    // In its cgroups, which become the root of its cgroup namespace.
-    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
-        .map_err(|cause| Error::failed("make a cgroup namespace", cause))?;
+    mounts::kernel_filesystems(&root, plan, shm)?;
+    if plan.host_cgroups.is_none() {
+        // In its cgroups, which become the root of its cgroup namespace.
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
+            .map_err(|cause| Error::failed("make a cgroup namespace", cause))?;
+    }
     mounts::cgroups(&root, plan, layout)?;
-    mounts::network_settings(&root, &plan.network)?;
-    if !plan.privileged {
+    let settings = settings::open(&root)?;
+    binds::attach(&root, &binds)?;
+    if !plan.privileged && !plan.unconfined_paths {
         mounts::protect(&root)?;
     }
     root.make_folder(Path::new(&plan.program.working_dir), 0o755).map_err(|cause| {
@@ -119,9 +151,12 @@ fn prepare(
             cause,
         )
     })?;
-    nix::unistd::sethostname(&plan.hostname).map_err(|cause| {
-        Error::failed(format_args!("set the host name {}", plan.hostname), cause)
-    })?;
+    if let Some(name) = &plan.hostname {
+        nix::unistd::sethostname(name)
+            .map_err(|cause| Error::failed(format_args!("set the host name {name}"), cause))?;
+        rustix::system::setdomainname(plan.domainname.as_bytes())
+            .map_err(|cause| Error::failed("set the domain name", cause))?;
+    }
     if let Some(size) = plan.terminal {
         terminal::attach(&root, size, channel)?;
     }
@@ -132,6 +167,8 @@ fn prepare(
         (_, Some(endpoint)) => endpoint.configure_inside()?,
         (_, None) => crate::network::loopback_up()?,
     }
+    // Some belong to its network interface.
+    settings::write(&settings, plan)?;
     mounts::pivot(&root, plan.read_only)?;
     drop(root);
     if let Some(streams) = streams {

@@ -11,6 +11,7 @@ use wharf_model::{
 };
 
 use super::Store;
+use crate::container::mounts::MountPoint;
 use crate::{Error, Result};
 
 /// What doesn't change after `create`.
@@ -18,6 +19,9 @@ use crate::{Error, Result};
 pub(crate) struct Spec {
     pub(crate) config: ContainerConfig,
     pub(crate) host: HostConfig,
+    /// The mounts it has taken over from other containers.
+    #[serde(default)]
+    pub(crate) inherited: Vec<MountPoint>,
 }
 
 /// What the supervisor observes.

@@ -7,12 +7,13 @@
 
 mod clients;
 mod exec;
+mod join;
 mod launch;
 mod run;
 mod streams;
 mod teardown;
 
-pub(crate) use launch::{boot_id, cgroup_name, set};
+pub(crate) use launch::{boot_id, cgroup_name};
 pub(crate) use teardown::{forget_parents, remove_group};
 
 use std::os::fd::OwnedFd;

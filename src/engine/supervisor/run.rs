@@ -14,7 +14,7 @@ use wharf_sys::clone::Child;
 
 use super::clients::{Client, Role};
 use super::exec::{self, Progress, Starting};
-use super::launch::Container;
+use super::launch::{Container, has_own_pids};
 use super::streams::{ContainerStreams, Taken};
 use super::teardown;
 use crate::channel::{AttachRequest, CHUNK, Channel, Input, Request};
@@ -437,6 +437,7 @@ impl Supervisor {
                 self.container.record.spec.host.auto_remove = false;
                 self.answer(number, &Ok(()), Role::Answered);
             }
+            Request::Handle => self.hand_over(number),
             Request::Signal(signal) => {
                 let result = self.signal(signal);
                 self.answer(number, &result, Role::Answered);
@@ -475,6 +476,15 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Sends the first process to who wants to join its namespaces.
+    fn hand_over(&mut self, number: u64) {
+        if let Some(client) = self.clients.get(&number) {
+            // Who has gone doesn't want it any more.
+            let _ = client.channel().send_ok(&[self.container.init.pidfd.as_fd()]);
+        }
+        self.drop_client(number);
     }
 
     fn signal(&mut self, number: i32) -> Result<()> {
@@ -558,8 +568,12 @@ impl Supervisor {
     fn end(&mut self, buffer: &mut [u8]) {
         let code = reap(&self.container.init).unwrap_or(255);
         let _ = epoll::delete(&self.epoll, self.container.init.pidfd.as_fd());
-        // With the first process all others of its PID namespace have ended, so that what the pipes
-        // hold now is all there will be.
+        if !has_own_pids(&self.container.record.spec.host.pid_mode) {
+            // What is still there is killed again, and reported, when the cgroup is given back.
+            let _ = teardown::end_all(&self.container.group);
+        }
+        // With the first process all others have ended, so that what the pipes hold now is all there
+        // will be.
         for stream in [LogStream::Stdout, LogStream::Stderr] {
             while self.pass_on(stream, buffer) {}
             if let Some(log) = &mut self.log {
