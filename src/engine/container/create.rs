@@ -220,13 +220,10 @@ fn check_platform(image: &str, wanted: &str, os: &str, architecture: &str) -> Re
     if system == os && machine.as_ref().is_none_or(|machine| machine == architecture) {
         return Ok(());
     }
-    Err(Error::new(
-        ErrorKind::NotFound,
-        format!(
-            "image with reference {image} was found but does not match the specified platform: \
-             wanted {wanted}, actual: {os}/{architecture}"
-        ),
-    ))
+    Err(invalid(format!(
+        "image with reference {image} was found but does not match the specified platform: \
+         wanted {wanted}, actual: {os}/{architecture}"
+    )))
 }
 
 /// Checks limits against their bounds and this kernel.

@@ -75,7 +75,7 @@ pub(crate) fn shown(spec: &Spec) -> Vec<MountInfo> {
 ///
 /// # Errors
 /// When a container isn't there, or an option isn't allowed here.
-pub(super) fn inherit(store: &mut Store, host: &HostConfig) -> Result<Vec<MountPoint>> {
+pub(super) fn inherit(store: &Store, host: &HostConfig) -> Result<Vec<MountPoint>> {
     let mut points: Vec<MountPoint> = Vec::new();
     for text in &host.volumes_from {
         if text.is_empty() {
@@ -96,7 +96,7 @@ pub(super) fn inherit(store: &mut Store, host: &HostConfig) -> Result<Vec<MountP
             }
         }
         let read_only = mode.split(',').any(|option| option == "ro");
-        for mut point in self::points(&store.container(name)?.spec) {
+        for mut point in self::points(&super::namespaces::other(store, name)?.spec) {
             if point.mount.kind == MountKind::Tmpfs {
                 continue;
             }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use wharf_model::{CreateOptions, ErrorKind, HostConfig, NamespaceMode, NetworkMode};
 
-use crate::state::Store;
+use crate::state::{Record, Store};
 use crate::{Error, Result};
 
 fn invalid(message: impl Into<String>) -> Error {
@@ -100,10 +100,19 @@ fn check_names(host: &HostConfig) -> Result<()> {
 pub(super) fn resolved(store: &Store, mut host: HostConfig) -> Result<HostConfig> {
     for mode in [&mut host.ipc_mode, &mut host.pid_mode] {
         if let NamespaceMode::Container(whose) = mode {
-            *whose = store.container(whose)?.id.as_str().to_owned();
+            *whose = other(store, whose)?.id.as_str().to_owned();
         }
     }
     Ok(host)
+}
+
+/// Returns the record of another container. That it isn't there is a mistake in what was asked for,
+/// not the lack of an image.
+pub(super) fn other(store: &Store, name: &str) -> Result<Record> {
+    store.container(name).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => error.with_kind(ErrorKind::Invalid),
+        _ => error,
+    })
 }
 
 #[cfg(test)]

@@ -142,6 +142,7 @@ fn prepare(
     mounts::cgroups(&root, plan, layout)?;
     let settings = settings::open(&root)?;
     binds::attach(&root, &binds)?;
+    drop(binds);
     if !plan.privileged && !plan.unconfined_paths {
         mounts::protect(&root)?;
     }
@@ -169,6 +170,7 @@ fn prepare(
     }
     // Some belong to its network interface.
     settings::write(&settings, plan)?;
+    drop(settings);
     mounts::pivot(&root, plan.read_only)?;
     drop(root);
     if let Some(streams) = streams {
