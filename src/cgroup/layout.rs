@@ -218,7 +218,7 @@ impl Layout {
             };
             let kind = if hierarchy.unified { "cgroup2" } else { "cgroup" };
             let options = hierarchy.options.clone();
-            View { folder, kind, options }
+            View { folder, kind, options, mount: hierarchy.mount.clone() }
         };
         self.hierarchies.iter().map(view).collect()
     }
@@ -247,6 +247,8 @@ pub struct View {
     pub kind: &'static str,
     /// The mount's options.
     pub options: String,
+    /// Where the host has the hierarchy.
+    pub mount: PathBuf,
 }
 
 fn is_cgroup2(path: &Path) -> bool {

@@ -121,7 +121,7 @@ fn waves<'a>(wanted: &[&'a Record], all: &[Record]) -> Vec<Vec<&'a Record>> {
 mod tests {
     use super::*;
     use crate::state::{Observed, Spec};
-    use wharf_model::{ContainerConfig, Digest, HostConfig, RestartPolicy, Status};
+    use wharf_model::{Digest, RestartPolicy, Status};
 
     fn record(number: u8, name: &str) -> Record {
         let mut observed = Observed { boot: "before".to_owned(), ..Observed::default() };
@@ -132,7 +132,7 @@ mod tests {
             name: name.to_owned(),
             created: chrono::Utc::now(),
             image: Digest::from_bytes(&[1; 32]),
-            spec: Spec { config: ContainerConfig::default(), host: HostConfig::default() },
+            spec: Spec::default(),
             observed,
         }
     }

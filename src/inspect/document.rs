@@ -10,7 +10,8 @@ use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use wharf_model::{
     Bind, ContainerConfig, ContainerDetail, ContainerState, DeviceMapping, DeviceRate,
-    EndpointInfo, HealthCheck, HostConfig, MountInfo, MountKind, NetworkMode, Status, Ulimit,
+    EndpointInfo, HealthCheck, HostConfig, MASKED_PATHS, Mount, MountInfo, MountKind, NetworkMode,
+    READ_ONLY_PATHS, ReadOnlyBelow, Status, Ulimit,
 };
 
 /// The size docker gives /dev/shm.
@@ -106,14 +107,68 @@ fn state(state: &ContainerState) -> Value {
 }
 
 fn bind(bind: &Bind) -> String {
-    let mode = if bind.read_only { ":ro" } else { "" };
-    format!("{}:{}{mode}", bind.source, bind.target)
+    let colon = if bind.options.is_empty() { "" } else { ":" };
+    format!("{}:{}{colon}{}", bind.source, bind.target, bind.options)
+}
+
+/// What `--mount` asked for, as docker's client sends it.
+fn wanted_mount(mount: &Mount) -> Value {
+    let mut value = Map::new();
+    value.insert("Type".into(), kind(mount.kind).into());
+    if !mount.source.is_empty() {
+        value.insert("Source".into(), mount.source.as_str().into());
+    }
+    value.insert("Target".into(), mount.target.as_str().into());
+    if mount.read_only {
+        value.insert("ReadOnly".into(), true.into());
+    }
+    let mut options = Map::new();
+    if let Some(propagation) = mount.propagation {
+        options.insert("Propagation".into(), propagation.as_str().into());
+    }
+    for (set, key) in [
+        (mount.non_recursive, "NonRecursive"),
+        (mount.read_only_below == ReadOnlyBelow::Never, "ReadOnlyNonRecursive"),
+        (mount.read_only_below == ReadOnlyBelow::Always, "ReadOnlyForceRecursive"),
+    ] {
+        if set {
+            options.insert(key.into(), true.into());
+        }
+    }
+    if let Some(size) = mount.tmpfs_size {
+        options.insert("SizeBytes".into(), size.into());
+    }
+    if let Some(mode) = mount.tmpfs_mode {
+        options.insert("Mode".into(), mode.into());
+    }
+    if !options.is_empty() {
+        let key = if mount.kind == MountKind::Tmpfs { "TmpfsOptions" } else { "BindOptions" };
+        value.insert(key.into(), options.into());
+    }
+    value.into()
+}
+
+fn kind(kind: MountKind) -> &'static str {
+    match kind {
+        MountKind::Bind => "bind",
+        MountKind::Volume => "volume",
+        MountKind::Tmpfs => "tmpfs",
+    }
+}
+
+/// The paths that are hidden and those that are read-only: none where protection is off, and `null`
+/// of a privileged container, as docker has it.
+fn protected(host: &HostConfig, paths: &[&str]) -> Value {
+    match (host.privileged, host.unconfined_paths) {
+        (true, _) => Value::Null,
+        (false, true) => json!([]),
+        (false, false) => json!(paths),
+    }
 }
 
 fn host_config(host: &HostConfig) -> Value {
     let binds: Vec<String> = host.binds.iter().map(bind).collect();
-    let security: Vec<String> =
-        host.no_new_privileges.then(|| "no-new-privileges".to_owned()).into_iter().collect();
+    let security = host.security_options();
     let limits = &host.resources;
     let rates = |list: &[DeviceRate]| match list {
         [] => Value::Null,
@@ -125,7 +180,7 @@ fn host_config(host: &HostConfig) -> Value {
     let ulimits: Vec<Value> = limits.ulimits.iter().map(ulimit).collect();
     let mut value = json!({
         "Binds": list(&binds),
-        "ContainerIDFile": "",
+        "ContainerIDFile": host.cidfile,
         "LogConfig": {
             "Type": host.log_config.driver.as_str(),
             "Config": host.log_config.options,
@@ -142,28 +197,31 @@ fn host_config(host: &HostConfig) -> Value {
         },
         "AutoRemove": host.auto_remove,
         "VolumeDriver": "",
-        "VolumesFrom": null,
+        "VolumesFrom": list(&host.volumes_from),
         "CapAdd": list(&host.cap_add),
         "CapDrop": list(&host.cap_drop),
-        "CgroupnsMode": "private",
-        "Dns": [],
-        "DnsOptions": [],
-        "DnsSearch": [],
-        "ExtraHosts": null,
-        "GroupAdd": null,
-        "IpcMode": "private",
+        "CgroupnsMode": host.cgroupns_mode.to_text("private"),
+        "Dns": host.dns,
+        "DnsOptions": host.dns_options,
+        "DnsSearch": host.dns_search,
+        "ExtraHosts": list(&host.extra_hosts),
+        "GroupAdd": list(&host.group_add),
+        "IpcMode": host.ipc_mode.to_text("private"),
         "Cgroup": "",
         "Links": null,
         "OomScoreAdj": host.oom_score_adj.unwrap_or(0),
-        "PidMode": "",
+        "PidMode": host.pid_mode.to_text(""),
         "Privileged": host.privileged,
         "PublishAllPorts": false,
         "ReadonlyRootfs": host.readonly_rootfs,
         "SecurityOpt": list(&security),
+        "Mounts": host.mounts.iter().map(wanted_mount).collect::<Vec<_>>(),
+        "Annotations": host.annotations,
         "Tmpfs": host.tmpfs,
-        "UTSMode": "",
+        "UTSMode": host.uts_mode.to_text(""),
         "UsernsMode": "",
-        "ShmSize": SHM_SIZE,
+        "ShmSize": host.shm_size.unwrap_or(SHM_SIZE),
+        "Sysctls": host.sysctls,
         "Runtime": "wharf",
         "Isolation": "",
         "CpuShares": limits.cpu_shares.unwrap_or(0),
@@ -195,10 +253,19 @@ fn host_config(host: &HostConfig) -> Value {
         "CpuPercent": 0,
         "IOMaximumIOps": 0,
         "IOMaximumBandwidth": 0,
+        "MaskedPaths": protected(host, &MASKED_PATHS),
+        "ReadonlyPaths": protected(host, &READ_ONLY_PATHS),
     });
     if let Some(map) = value.as_object_mut() {
-        if host.tmpfs.is_empty() {
-            map.shift_remove("Tmpfs");
+        for (key, empty) in [
+            ("Tmpfs", host.tmpfs.is_empty()),
+            ("Sysctls", host.sysctls.is_empty()),
+            ("Mounts", host.mounts.is_empty()),
+            ("Annotations", host.annotations.is_empty()),
+        ] {
+            if empty {
+                map.shift_remove(key);
+            }
         }
         if host.init {
             map.insert("Init".to_owned(), true.into());
@@ -244,12 +311,7 @@ fn mounts(detail: &ContainerDetail) -> Vec<Value> {
 
 fn mount(mount: &MountInfo) -> Value {
     let mut value = Map::new();
-    let kind = match mount.kind {
-        MountKind::Bind => "bind",
-        MountKind::Volume => "volume",
-        MountKind::Tmpfs => "tmpfs",
-    };
-    value.insert("Type".into(), kind.into());
+    value.insert("Type".into(), kind(mount.kind).into());
     if let Some(name) = &mount.name {
         value.insert("Name".into(), name.as_str().into());
     }
@@ -258,9 +320,12 @@ fn mount(mount: &MountInfo) -> Value {
     if mount.kind == MountKind::Volume {
         value.insert("Driver".into(), "local".into());
     }
-    value.insert("Mode".into(), if mount.writable { "" } else { "ro" }.into());
+    value.insert("Mode".into(), mount.mode.as_str().into());
     value.insert("RW".into(), mount.writable.into());
-    let propagation = if mount.kind == MountKind::Bind { "rprivate" } else { "" };
+    let propagation = match mount.kind {
+        MountKind::Bind => mount.propagation.as_str(),
+        MountKind::Volume | MountKind::Tmpfs => "",
+    };
     value.insert("Propagation".into(), propagation.into());
     value.into()
 }
@@ -268,7 +333,7 @@ fn mount(mount: &MountInfo) -> Value {
 fn config(config: &ContainerConfig) -> Value {
     let mut value = json!({
         "Hostname": config.hostname,
-        "Domainname": "",
+        "Domainname": config.domainname,
         "User": config.user,
         "AttachStdin": false,
         "AttachStdout": false,

@@ -121,7 +121,13 @@ fn a_running_container_with_everything() {
     }];
     host.resources.nano_cpus = Some(1_500_000_000);
     host.resources.pids_limit = Some(100);
-    host.binds = vec![Bind { source: "/s".into(), target: "/t".into(), read_only: true }];
+    host.binds = vec![Bind {
+        source: "/s".into(),
+        target: "/t".into(),
+        read_only: true,
+        options: "ro".into(),
+        ..Bind::default()
+    }];
     host.tmpfs.insert("/run".into(), "size=1m".into());
     host.no_new_privileges = true;
     host.init = true;
@@ -132,6 +138,8 @@ fn a_running_container_with_everything() {
             source: "/s".into(),
             destination: "/t".into(),
             writable: false,
+            mode: "ro".into(),
+            ..MountInfo::default()
         },
         MountInfo {
             kind: MountKind::Tmpfs,
@@ -139,6 +147,7 @@ fn a_running_container_with_everything() {
             source: String::new(),
             destination: "/run".into(),
             writable: true,
+            ..MountInfo::default()
         },
     ];
     detail.endpoints = vec![EndpointInfo {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::host::{HealthCheck, HostConfig, MountKind};
+use crate::host::{HealthCheck, HostConfig, MountKind, Propagation};
 use crate::{ContainerId, Digest};
 
 /// The life-cycle state of a container, in docker's words.
@@ -249,8 +249,8 @@ pub struct PortBinding {
 }
 
 /// A mount of a container: docker's `Mounts` entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 pub struct MountInfo {
     /// What is mounted.
     pub kind: MountKind,
@@ -262,6 +262,10 @@ pub struct MountInfo {
     pub destination: String,
     /// Whether the container may write.
     pub writable: bool,
+    /// The options as they were given with `-v`, or empty.
+    pub mode: String,
+    /// How a bind spreads.
+    pub propagation: Propagation,
 }
 
 /// One row of a container list.

@@ -31,9 +31,9 @@ impl NetworkMode {
     }
 }
 
-/// A host path bound into a container (`-v SOURCE:TARGET[:ro]`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+/// A host path bound into a container (`-v SOURCE:TARGET[:OPTIONS]`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 pub struct Bind {
     /// The absolute path on the host.
     pub source: String,
@@ -41,6 +41,10 @@ pub struct Bind {
     pub target: String,
     /// Whether the container may not write.
     pub read_only: bool,
+    /// How it spreads.
+    pub propagation: Propagation,
+    /// The options as they were given (`ro,rslave`), or empty; the fields above say what they mean.
+    pub options: String,
 }
 
 /// How a mount and what is mounted below it spread between host and container.
@@ -62,6 +66,34 @@ pub enum Propagation {
     Rslave,
 }
 
+impl Propagation {
+    /// All of them.
+    const ALL: [Self; 6] =
+        [Self::Private, Self::Rprivate, Self::Shared, Self::Rshared, Self::Slave, Self::Rslave];
+
+    /// Returns the kernel's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Rprivate => "rprivate",
+            Self::Shared => "shared",
+            Self::Rshared => "rshared",
+            Self::Slave => "slave",
+            Self::Rslave => "rslave",
+        }
+    }
+
+    /// Returns the one of this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == word)
+    }
+
+    /// Returns whether the mounts below are meant too.
+    pub fn is_recursive(self) -> bool {
+        matches!(self, Self::Rprivate | Self::Rshared | Self::Rslave)
+    }
+}
+
 /// A mount asked for with `--mount`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -74,10 +106,12 @@ pub struct Mount {
     pub target: String,
     /// Whether the container may not write.
     pub read_only: bool,
-    /// How a bind spreads.
-    pub propagation: Propagation,
+    /// How a bind spreads; none is `rprivate`.
+    pub propagation: Option<Propagation>,
     /// Whether a bind leaves out the mounts below its source.
     pub non_recursive: bool,
+    /// Which mounts below the source of a read-only bind are read-only too.
+    pub read_only_below: ReadOnlyBelow,
     /// Whether a bind's missing source is made as a folder.
     pub create_source: bool,
     /// The greatest size of memory, in bytes.
@@ -86,6 +120,19 @@ pub struct Mount {
     pub tmpfs_mode: Option<u32>,
     /// Further options of memory: `noexec`, `uid=5`, …
     pub tmpfs_options: Vec<String>,
+}
+
+/// Which mounts below the source of a read-only bind are read-only too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadOnlyBelow {
+    /// All, where the kernel can do that (Linux 5.12).
+    #[default]
+    IfPossible,
+    /// None (`bind-recursive=writable`).
+    Never,
+    /// All, or the container doesn't start (`bind-recursive=readonly`).
+    Always,
 }
 
 /// What kind of mount a container has.
@@ -418,6 +465,34 @@ pub enum NamespaceMode {
     Container(String),
 }
 
+impl NamespaceMode {
+    /// Returns docker's words; `default` is those for [`NamespaceMode::Default`].
+    pub fn to_text(&self, default: &str) -> String {
+        match self {
+            Self::Default => default.to_owned(),
+            Self::Private => "private".to_owned(),
+            Self::Shareable => "shareable".to_owned(),
+            Self::None => "none".to_owned(),
+            Self::Host => "host".to_owned(),
+            Self::Container(whose) => format!("container:{whose}"),
+        }
+    }
+
+    /// Returns the mode of docker's words.
+    pub fn from_text(text: &str) -> Option<Self> {
+        Some(match text {
+            "" => Self::Default,
+            "private" => Self::Private,
+            "shareable" => Self::Shareable,
+            "none" => Self::None,
+            "host" => Self::Host,
+            _ => Self::Container(
+                text.strip_prefix("container:").filter(|whose| !whose.is_empty())?.to_owned(),
+            ),
+        })
+    }
+}
+
 /// The system call filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -430,6 +505,27 @@ pub enum SeccompMode {
     /// A profile in docker's JSON form, as read from the user's file.
     Profile(String),
 }
+
+/// Paths that are hidden from a container: what tells of, or reaches, the host.
+pub const MASKED_PATHS: [&str; 13] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+    "/sys/fs/selinux",
+];
+
+/// Paths that a container may read but not write.
+pub const READ_ONLY_PATHS: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// What a container asks of the host: docker's `HostConfig`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -510,6 +606,21 @@ pub struct HostConfig {
     pub cgroup_parent: String,
     /// The file that got the container's id, or empty (`--cidfile`).
     pub cidfile: String,
+}
+
+impl HostConfig {
+    /// Returns docker's `SecurityOpt`.
+    pub fn security_options(&self) -> Vec<String> {
+        let seccomp = match &self.seccomp {
+            SeccompMode::Default => None,
+            SeccompMode::Unconfined => Some("seccomp=unconfined".to_owned()),
+            SeccompMode::Profile(text) => Some(format!("seccomp={text}")),
+        };
+        let first = self.no_new_privileges.then(|| "no-new-privileges".to_owned());
+        let apparmor = self.apparmor.iter().map(|profile| format!("apparmor={profile}"));
+        let label = self.label.iter().map(|label| format!("label={label}"));
+        first.into_iter().chain(seccomp).chain(apparmor).chain(label).collect()
+    }
 }
 
 /// What `update` changes; what is `None` stays.

@@ -28,8 +28,8 @@ pub use error::{ErrorKind, ParseError};
 pub use event::{Event, EventKind};
 pub use host::{
     Bind, DeviceMapping, DeviceRate, HealthAction, HealthCheck, HostConfig, LogConfig, LogDriver,
-    Mount, MountKind, NamespaceMode, NetworkMode, Propagation, Resources, RestartKind,
-    RestartPolicy, SeccompMode, Ulimit, UpdateOptions,
+    MASKED_PATHS, Mount, MountKind, NamespaceMode, NetworkMode, Propagation, READ_ONLY_PATHS,
+    ReadOnlyBelow, Resources, RestartKind, RestartPolicy, SeccompMode, Ulimit, UpdateOptions,
 };
 pub use id::{ContainerId, Digest, ImageName};
 pub use image::{HistoryEntry, ImageConfig, ImageDetail, ImageSummary, LayerInfo};

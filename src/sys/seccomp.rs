@@ -23,18 +23,19 @@ struct Program {
     instructions: *const Instruction,
 }
 
-/// Installs `filter` for this thread and all that it starts. Needs CAP_SYS_ADMIN or no_new_privs,
+/// Installs `filter` for this thread and all that it starts, with the flags of
+/// `SECCOMP_SET_MODE_FILTER`. Needs CAP_SYS_ADMIN or no_new_privs,
 /// and, unlike the crates that do this, doesn't set the latter.
 ///
 /// # Errors
 /// What `seccomp` says; `EINVAL` for a program that isn't valid or is too long.
-pub fn install(filter: &[Instruction]) -> io::Result<()> {
+pub fn install(filter: &[Instruction], flags: u32) -> io::Result<()> {
     let length = u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     let program = Program { length, instructions: filter.as_ptr() };
     // SAFETY: `program` points to `length` instructions that live through the call; the kernel
     // copies and checks them.
     let result = unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program)
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

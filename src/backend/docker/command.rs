@@ -12,12 +12,12 @@ use bollard::query_parameters::{
     RemoveImageOptionsBuilder, StartContainerOptions, TagImageOptionsBuilder,
 };
 use wharf_model::{
-    Bind, Command, CreateOptions, Created, Digest, ErrorKind, HealthAction, HealthCheck,
-    HostConfig, ImageName, Outcome, RestartKind,
+    Command, CreateOptions, Created, Digest, ErrorKind, HealthAction, HealthCheck, HostConfig,
+    ImageName, Outcome, RestartKind,
 };
 
 use super::transport::{empty, full};
-use super::{Docker, container_segment, error, image_segment, resources};
+use super::{Docker, container_segment, error, image_segment, resources, spaces};
 use crate::{Error, Result};
 
 impl Docker {
@@ -90,6 +90,9 @@ impl Docker {
         if let Some(name) = &options.name {
             query = query.name(name);
         }
+        if let Some(platform) = &options.platform {
+            query = query.platform(platform);
+        }
         let answer = self.client.create_container(Some(query.build()), body(options)).await?;
         // The engine makes up a name when none was given.
         let document = self.inspect(&answer.id).await?;
@@ -140,6 +143,7 @@ fn body(options: CreateOptions) -> ContainerCreateBody {
     ContainerCreateBody {
         image: Some(options.image),
         hostname: options.hostname,
+        domainname: Some(options.domainname).filter(|name| !name.is_empty()),
         user: options.user,
         // The end of the first caller's input is the end of the container's.
         stdin_once: Some(options.open_stdin),
@@ -198,33 +202,30 @@ fn log_config(config: wharf_model::LogConfig) -> Option<HostConfigLogConfig> {
 }
 
 fn host_config(host: HostConfig) -> DockerHostConfig {
-    let bind = |bind: Bind| {
-        let mode = if bind.read_only { ":ro" } else { "" };
-        format!("{}:{}{mode}", bind.source, bind.target)
-    };
-    DockerHostConfig {
+    let mut body = DockerHostConfig {
         auto_remove: Some(host.auto_remove),
-        binds: Some(host.binds.into_iter().map(bind).collect()),
-        tmpfs: Some(host.tmpfs.into_iter().collect::<HashMap<_, _>>()),
+        tmpfs: Some(host.tmpfs.clone().into_iter().collect::<HashMap<_, _>>()),
         readonly_rootfs: Some(host.readonly_rootfs),
         network_mode: Some(host.network_mode.as_str().to_owned()),
-        cap_add: Some(host.cap_add),
-        cap_drop: Some(host.cap_drop),
+        cap_add: Some(host.cap_add.clone()),
+        cap_drop: Some(host.cap_drop.clone()),
         privileged: Some(host.privileged),
-        security_opt: host.no_new_privileges.then(|| vec!["no-new-privileges".to_owned()]),
         init: host.init.then_some(true),
         oom_score_adj: host.oom_score_adj.map(i64::from),
-        storage_opt: (!host.storage_opt.is_empty()).then(|| host.storage_opt.into_iter().collect()),
-        cgroup_parent: Some(host.cgroup_parent),
+        storage_opt: (!host.storage_opt.is_empty())
+            .then(|| host.storage_opt.clone().into_iter().collect()),
+        cgroup_parent: Some(host.cgroup_parent.clone()),
         restart_policy: Some(restart_policy(host.restart_policy)),
-        log_config: log_config(host.log_config),
-        ..resources::of_container(host.resources)
-    }
+        log_config: log_config(host.log_config.clone()),
+        ..resources::of_container(host.resources.clone())
+    };
+    spaces::write(host, &mut body);
+    body
 }
 
 #[cfg(test)]
 mod tests {
-    use wharf_model::Resources;
+    use wharf_model::{Bind, Resources};
 
     use super::*;
 
@@ -241,6 +242,8 @@ mod tests {
                     source: "/a".to_owned(),
                     target: "/b".to_owned(),
                     read_only: true,
+                    options: "ro".to_owned(),
+                    ..Bind::default()
                 }],
                 resources: Resources { memory: Some(1 << 20), ..Default::default() },
                 no_new_privileges: true,

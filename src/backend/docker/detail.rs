@@ -6,11 +6,11 @@ use std::time::Duration;
 use bollard::models;
 use chrono::{DateTime, Utc};
 use wharf_model::{
-    Bind, ContainerConfig, ContainerDetail, ContainerState, Health, HealthCheck, HealthStatus,
+    ContainerConfig, ContainerDetail, ContainerState, Health, HealthCheck, HealthStatus,
     HostConfig, LogConfig, LogDriver, NetworkMode, ProbeResult, RestartKind, RestartPolicy,
 };
 
-use super::{error, list, resources};
+use super::{error, list, resources, spaces};
 use crate::Result;
 
 /// Returns what the document says of the container.
@@ -118,16 +118,16 @@ fn log_config(config: models::HostConfigLogConfig) -> LogConfig {
     }
 }
 
-fn host_config(host: models::HostConfig, network_mode: &str) -> HostConfig {
+fn host_config(mut host: models::HostConfig, network_mode: &str) -> HostConfig {
     let resources = resources::from_container(&host);
-    let security = host.security_opt.unwrap_or_default();
     let capabilities = |list: Option<Vec<String>>| {
         let plain = |name: String| name.strip_prefix("CAP_").map(str::to_owned).unwrap_or(name);
         list.unwrap_or_default().into_iter().map(plain).collect()
     };
+    let mut wanted = HostConfig::default();
+    spaces::read(&mut host, &mut wanted);
     HostConfig {
         auto_remove: host.auto_remove.unwrap_or_default(),
-        binds: host.binds.unwrap_or_default().iter().filter_map(|text| bind(text)).collect(),
         tmpfs: host.tmpfs.unwrap_or_default().into_iter().collect(),
         readonly_rootfs: host.readonly_rootfs.unwrap_or_default(),
         network_mode: match network_mode {
@@ -146,23 +146,11 @@ fn host_config(host: models::HostConfig, network_mode: &str) -> HostConfig {
         cap_add: capabilities(host.cap_add),
         cap_drop: capabilities(host.cap_drop),
         privileged: host.privileged.unwrap_or_default(),
-        no_new_privileges: security.iter().any(|option| {
-            matches!(option.as_str(), "no-new-privileges" | "no-new-privileges:true")
-        }),
         init: host.init.unwrap_or_default(),
         restart_policy: host.restart_policy.map(restart_policy).unwrap_or_default(),
         log_config: host.log_config.map(log_config).unwrap_or_default(),
-        ..HostConfig::default()
+        ..wanted
     }
-}
-
-/// Returns the host path bound by `source:target[:options]`; named volumes are mounts, not binds.
-fn bind(text: &str) -> Option<Bind> {
-    let mut parts = text.split(':');
-    let source = parts.next().filter(|source| source.starts_with('/'))?;
-    let target = parts.next()?;
-    let read_only = parts.next().is_some_and(|options| options.split(',').any(|o| o == "ro"));
-    Some(Bind { source: source.to_owned(), target: target.to_owned(), read_only })
 }
 
 fn state(state: models::ContainerState, restart_count: Option<i64>) -> ContainerState {

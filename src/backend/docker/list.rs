@@ -6,8 +6,8 @@ use bollard::models;
 use bollard::query_parameters::{ListContainersOptionsBuilder, TopOptionsBuilder};
 use chrono::{DateTime, Utc};
 use wharf_model::{
-    ContainerSummary, EndpointInfo, HealthStatus, MountInfo, MountKind, PortBinding, Status,
-    TopTable,
+    ContainerSummary, EndpointInfo, HealthStatus, MountInfo, MountKind, PortBinding, Propagation,
+    Status, TopTable,
 };
 
 use super::{Docker, container_segment, error};
@@ -161,6 +161,12 @@ pub(super) fn mount(point: models::MountPoint) -> Option<MountInfo> {
         source: point.source.unwrap_or_default(),
         destination: point.destination.unwrap_or_default(),
         writable: point.rw.unwrap_or(true),
+        mode: point.mode.unwrap_or_default(),
+        propagation: point
+            .propagation
+            .as_deref()
+            .and_then(Propagation::from_word)
+            .unwrap_or_default(),
     })
 }
 

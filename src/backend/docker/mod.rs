@@ -17,6 +17,7 @@ mod logs;
 mod resources;
 mod samples;
 mod session;
+mod spaces;
 mod stats;
 mod system;
 mod transport;

@@ -115,6 +115,7 @@ pub(super) fn containers() -> Vec<ContainerSummary> {
         source: "/srv/shop/static".to_owned(),
         destination: "/usr/share/nginx/html".to_owned(),
         writable: false,
+        ..MountInfo::default()
     }];
     let mut api = container(2, "api-1", "shop/api:2.3.1", Status::Running);
     api.health = Some(HealthStatus::Unhealthy);
@@ -130,6 +131,7 @@ pub(super) fn containers() -> Vec<ContainerSummary> {
         source: "/var/lib/fake/volumes/shop_pgdata/_data".to_owned(),
         destination: "/var/lib/postgresql/data".to_owned(),
         writable: true,
+        ..MountInfo::default()
     }];
     compose(&mut db, "shop", "db");
     let cache = container(4, "cache", "redis:8", Status::Paused);

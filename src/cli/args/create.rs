@@ -5,7 +5,7 @@ use std::path::Path;
 use wharf_model::{CreateOptions, HostConfig, NetworkMode, UsernsMode};
 
 use super::values::{self, Reason};
-use super::{Flag, Parsed, Takes, mounts, policy, resources, signals};
+use super::{Flag, Parsed, Takes, policy, resources, signals, spaces};
 use crate::call::Failure;
 
 /// What the conversion needs to know of its surroundings.
@@ -41,15 +41,17 @@ pub(crate) fn options(
         stop_timeout: stop_timeout(parsed)?,
         healthcheck: policy::health_check(parsed)?,
         host: host(parsed, surroundings)?,
+        domainname: parsed.last("domainname").unwrap_or_default().to_owned(),
+        platform: non_empty(parsed.last("platform")),
         ..CreateOptions::default()
     };
     if let Some(name) = non_empty(parsed.last("name")) {
         options.name = Some(values::container_name(&name).map_err(Failure::usage)?);
     }
     options.env = environment(parsed, surroundings)?;
-    for line in lines(parsed, "label-file")? {
-        let (name, value) = values::label(&line).map_err(|r| invalid(&line, "--label-file", &r))?;
-        options.labels.insert(name, value);
+    for (name, value) in lines(parsed, "label-file")? {
+        // A name alone labels nothing, there.
+        options.labels.extend(value.map(|value| (name, value)));
     }
     for text in parsed.all("label") {
         let (name, value) = values::label(text).map_err(|r| invalid(text, "-l, --label", &r))?;
@@ -62,11 +64,7 @@ pub(crate) fn options(
 /// Returns the entries of the files and then of the flags, which override them.
 fn environment(parsed: &Parsed, around: &Surroundings<'_>) -> Result<Vec<String>, Failure> {
     let mut entries = Vec::new();
-    for line in lines(parsed, "env-file")? {
-        let entry = values::environment(&line, around.environment)
-            .map_err(|reason| invalid(&line, "--env-file", &reason))?;
-        entries.extend(entry);
-    }
+    entries.extend(file_environment(parsed, around.environment)?);
     entries.extend(flag_environment(parsed, around.environment)?);
     Ok(entries)
 }
@@ -83,22 +81,57 @@ pub(crate) fn flag_environment(
     for text in parsed.all("env") {
         let entry = values::environment(text, lookup)
             .map_err(|reason| invalid(text, "-e, --env", &reason))?;
-        entries.extend(entry);
+        entries.push(entry);
     }
     Ok(entries)
 }
 
-/// Returns the lines of the named files, without empty ones and comments.
-pub(crate) fn lines(parsed: &Parsed, flag: &str) -> Result<Vec<String>, Failure> {
+/// Returns the entries of `--env-file`; a name alone is taken from the caller's environment, and
+/// left out when it isn't there.
+///
+/// # Errors
+/// A usage error that names the file.
+pub(crate) fn file_environment(
+    parsed: &Parsed,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<String>, Failure> {
+    let entries = lines(parsed, "env-file")?.into_iter();
+    let filled = entries.filter_map(|(name, value)| {
+        value.or_else(|| lookup(&name)).map(|value| format!("{name}={value}"))
+    });
+    Ok(filled.collect())
+}
+
+/// Returns the lines of the named files, `NAME=value` or `NAME`, without empty ones and comments.
+fn lines(parsed: &Parsed, flag: &str) -> Result<Vec<(String, Option<String>)>, Failure> {
     let mut lines = Vec::new();
     for path in parsed.all(flag) {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("open {path}: {error}")))?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let wanted = text.lines().map(str::trim_start);
-        lines.extend(
-            wanted.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned),
-        );
+        let invalid = |why: String| Failure::usage(format!("invalid env file ({path}): {why}"));
+        let bytes = std::fs::read(path)
+            .map_err(|error| Failure::usage(format!("open {path}: {}", values::cause(&error))))?;
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let text = std::str::from_utf8(line).map_err(|_| {
+                let shown: Vec<String> = line.iter().map(u8::to_string).collect();
+                invalid(format!("invalid utf8 bytes at line {}: [{}]", at + 1, shown.join(" ")))
+            })?;
+            let text = text.trim_start();
+            if text.is_empty() || text.starts_with('#') {
+                continue;
+            }
+            let (name, value) = match text.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (text, None),
+            };
+            if name.contains(char::is_whitespace) {
+                return Err(invalid(format!("variable '{name}' contains whitespaces")));
+            }
+            if name.is_empty() {
+                return Err(invalid(format!("no variable name on line '{text}'")));
+            }
+            lines.push((name.to_owned(), value));
+        }
     }
     Ok(lines)
 }
@@ -117,21 +150,7 @@ fn host(parsed: &Parsed, around: &Surroundings<'_>) -> Result<HostConfig, Failur
         ..HostConfig::default()
     };
     resources::create(parsed, &mut host)?;
-    for text in parsed.all("volume") {
-        let bind = mounts::bind(text, around.folder).map_err(Failure::usage)?;
-        if host.binds.iter().any(|other| other.target == bind.target) {
-            return Err(Failure::usage(format!("Duplicate mount point: {}", bind.target)));
-        }
-        host.binds.push(bind);
-    }
-    for text in parsed.all("tmpfs") {
-        let (path, mount_options) =
-            mounts::tmpfs(text).map_err(|reason| invalid(text, "--tmpfs", &reason))?;
-        if host.binds.iter().any(|bind| bind.target == path) {
-            return Err(Failure::usage(format!("Duplicate mount point: {path}")));
-        }
-        host.tmpfs.insert(path, mount_options);
-    }
+    spaces::take(parsed, around.folder, &mut host)?;
     for text in parsed.all("cap-add") {
         let name = values::capability(text)
             .map_err(|reason| Failure::usage(format!("invalid CapAdd: {reason}")))?;
@@ -141,13 +160,6 @@ fn host(parsed: &Parsed, around: &Surroundings<'_>) -> Result<HostConfig, Failur
         let name = values::capability(text)
             .map_err(|reason| Failure::usage(format!("invalid CapDrop: {reason}")))?;
         host.cap_drop.push(name);
-    }
-    for text in parsed.all("security-opt") {
-        host.no_new_privileges = match text {
-            "no-new-privileges" | "no-new-privileges:true" | "no-new-privileges=true" => true,
-            "no-new-privileges:false" | "no-new-privileges=false" => false,
-            _ => return Err(not_yet("--security-opt", text)),
-        };
     }
     Ok(host)
 }
@@ -349,7 +361,7 @@ mod tests {
         assert_eq!(got.image, "img");
         assert_eq!(got.command, ["-c", "true"]);
         assert_eq!(got.name.as_deref(), Some("web"));
-        assert_eq!(got.env, ["A=1", "FROM_CALLER=yes"]);
+        assert_eq!(got.env, ["A=1", "FROM_CALLER=yes", "GONE"]);
         assert_eq!(got.working_dir.as_deref(), Some("/srv"));
         assert_eq!(got.user.as_deref(), Some("1000:1000"));
         assert_eq!(got.entrypoint, Some(vec!["/bin/x".to_owned()]));
@@ -400,10 +412,6 @@ mod tests {
             (
                 vec!["--pull", "always", "x"],
                 "--pull always is not supported yet by this version of wharf",
-            ),
-            (
-                vec!["--security-opt", "seccomp=unconfined", "x"],
-                "--security-opt seccomp=unconfined is not supported yet by this version of wharf",
             ),
             (vec!["-v", "/a:/c", "-v", "/b:/c", "x"], "Duplicate mount point: /c"),
             (

@@ -7,12 +7,14 @@
 
 pub(crate) mod create;
 pub(crate) mod create_flags;
+mod mount_flag;
 mod mounts;
 mod parse;
 pub(crate) mod policy;
 mod resource_values;
 pub(crate) mod resources;
 pub(crate) mod signals;
+mod spaces;
 pub(crate) mod time;
 pub(crate) mod values;
 

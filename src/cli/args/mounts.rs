@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use wharf_model::Bind;
+use wharf_model::{Bind, Propagation};
 
 use super::values::Reason;
 
@@ -10,7 +10,7 @@ use super::values::Reason;
 /// `folder`.
 ///
 /// # Errors
-/// Docker's, and by name what isn't there yet: volumes and mount propagation.
+/// Docker's, and by name what isn't there yet: volumes.
 pub(crate) fn bind(text: &str, folder: &Path) -> Result<Bind, Reason> {
     let parts: Vec<&str> = text.split(':').collect();
     if parts.iter().any(|part| part.is_empty()) {
@@ -55,23 +55,47 @@ pub(crate) fn bind(text: &str, folder: &Path) -> Result<Bind, Reason> {
             "the volume {source} is not supported yet: give a host path as /host/path:{target}"
         ));
     };
-    let mut read_only = false;
-    for option in options.split(',').filter(|option| !option.is_empty()) {
-        match option {
-            "ro" => read_only = true,
-            // Relabelling does nothing without SELinux, and consistency hints nothing on Linux.
-            "rw" | "z" | "Z" | "cached" | "delegated" | "consistent" | "rprivate" => {}
-            "private" | "shared" | "rshared" | "slave" | "rslave" | "nocopy" => {
-                return Err(format!("mount option {option} of '{text}' is not supported yet"));
+    let bind = Bind { source, target, options: options.to_owned(), ..Bind::default() };
+    mode(bind, text)
+}
+
+/// Takes in the options of a bind; one of each kind may be given.
+fn mode(mut bind: Bind, text: &str) -> Result<Bind, Reason> {
+    let mut kinds = Vec::new();
+    let options = bind.options.clone();
+    for option in options.split(',').filter(|_| !options.is_empty()) {
+        let kind = match option {
+            "ro" | "rw" => {
+                bind.read_only = option == "ro";
+                "access"
             }
-            _ => return Err(format!("invalid mode: {options}")),
+            // Relabelling does nothing without SELinux, and consistency hints nothing on Linux.
+            "z" | "Z" => "label",
+            "cached" | "delegated" | "consistent" => "consistency",
+            "nocopy" => {
+                return Err(format!(
+                    "invalid volume specification: '{text}': invalid mount config for type \
+                     \"bind\": field VolumeOptions must not be specified"
+                ));
+            }
+            _ => match Propagation::from_word(option) {
+                Some(propagation) => {
+                    bind.propagation = propagation;
+                    "propagation"
+                }
+                None => return Err(format!("invalid mode: {options}")),
+            },
+        };
+        if kinds.contains(&kind) {
+            return Err(format!("invalid mode: {options}"));
         }
+        kinds.push(kind);
     }
-    Ok(Bind { source, target, read_only })
+    Ok(bind)
 }
 
 /// Returns the path without `.`, `..` and doubled slashes, by its text alone.
-fn clean(path: &Path) -> String {
+pub(super) fn clean(path: &Path) -> String {
     let mut out = PathBuf::from("/");
     for part in path.components() {
         match part {
@@ -113,13 +137,19 @@ mod tests {
         assert_eq!(ok("/a:/b:ro,z"), ("/a".into(), "/b".into(), true));
         assert_eq!(ok("./x:/b:rw"), ("/home/me/x".into(), "/b".into(), false));
         assert_eq!(ok("..:/b"), ("/home".into(), "/b".into(), false));
+        let spread = bind("/a:/b:rslave,ro,cached", folder).unwrap();
+        assert_eq!((spread.propagation, spread.read_only), (Propagation::Rslave, true));
+        assert_eq!(spread.options, "rslave,ro,cached");
         for (text, part) in [
             ("a:b:c:d", "invalid volume specification: 'a:b:c:d'"),
             ("/a::/b", "empty section between colons"),
             ("/a:b", "mount path must be absolute"),
             ("/a:/", "destination can't be '/'"),
             ("/a:/b:foo", "invalid mode: foo"),
-            ("/a:/b:shared", "shared of '/a:/b:shared' is not supported yet"),
+            ("/a:/b:ro,rw", "invalid mode: ro,rw"),
+            ("/a:/b:z,Z", "invalid mode: z,Z"),
+            ("/a:/b:shared,rslave", "invalid mode: shared,rslave"),
+            ("/a:/b:nocopy", "field VolumeOptions must not be specified"),
             ("data:/b", "the volume data is not supported yet"),
             ("/b", "the anonymous volume /b is not supported yet"),
             ("a/b:/c", "use absolute path"),

@@ -1,6 +1,6 @@
 //! Reads a verb's flags and arguments by its table.
 
-use super::{Arity, Flag, Missing, Takes, Verb};
+use super::{Arity, Flag, Missing, Takes, Verb, values};
 
 /// A command line that can't be understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,15 +217,13 @@ fn refused(long: &str, shown: &str) -> UsageError {
 }
 
 fn boolean(flag: &Flag, text: &str) -> Result<bool, UsageError> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(UsageError::Flag(format!(
+    values::boolean(text).ok_or_else(|| {
+        UsageError::Flag(format!(
             "invalid argument {text:?} for {:?} flag: strconv.ParseBool: parsing {text:?}: invalid \
              syntax",
             flag.display()
-        ))),
-    }
+        ))
+    })
 }
 
 fn check_arity(verb: &Verb, count: usize) -> Result<(), UsageError> {

@@ -147,22 +147,41 @@ pub(crate) fn container_name(text: &str) -> Result<String, Reason> {
     }
 }
 
-/// Returns the `NAME=value` entry of `-e`: as it stands, or from the caller's environment when only
-/// a name is given. None when the caller has no such variable.
+/// Returns the entry of `-e`: as it stands, or from the caller's environment when only a name is
+/// given. When the caller has no such variable, the name alone takes it from the container.
 ///
 /// # Errors
 /// When the name is empty.
 pub(crate) fn environment(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<Option<String>, Reason> {
+) -> Result<String, Reason> {
     if text.is_empty() || text.starts_with('=') {
         return Err(format!("invalid environment variable: {text}"));
     }
     if text.contains('=') {
-        return Ok(Some(text.to_owned()));
+        return Ok(text.to_owned());
     }
-    Ok(lookup(text).map(|value| format!("{text}={value}")))
+    Ok(lookup(text).map_or_else(|| text.to_owned(), |value| format!("{text}={value}")))
+}
+
+/// Returns a switch's value as Go reads it.
+pub(crate) fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// Returns why a file can't be opened, in Go's words.
+pub(crate) fn cause(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        std::io::ErrorKind::IsADirectory => "is a directory".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// Returns a label's name and value; the value is empty when only a name is given.
@@ -237,9 +256,9 @@ mod tests {
     #[test]
     fn environment_and_labels() {
         let lookup = |name: &str| (name == "HOME").then(|| "/root".to_owned());
-        assert_eq!(environment("A=b=c", &lookup), Ok(Some("A=b=c".into())));
-        assert_eq!(environment("HOME", &lookup), Ok(Some("HOME=/root".into())));
-        assert_eq!(environment("NONE", &lookup), Ok(None));
+        assert_eq!(environment("A=b=c", &lookup), Ok("A=b=c".into()));
+        assert_eq!(environment("HOME", &lookup), Ok("HOME=/root".into()));
+        assert_eq!(environment("NONE", &lookup), Ok("NONE".into()));
         assert!(environment("=x", &lookup).is_err());
         assert_eq!(label("a=b=c"), Ok(("a".into(), "b=c".into())));
         assert_eq!(label("a"), Ok(("a".into(), String::new())));

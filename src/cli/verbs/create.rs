@@ -1,5 +1,7 @@
 //! `create`: make a container without starting it; and what `run` shares with it.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use wharf_backend::Backend;
@@ -8,7 +10,7 @@ use wharf_model::{Command, CreateOptions, Created, ErrorKind, ImageName, Outcome
 use crate::args::create::{Surroundings, options};
 use crate::args::create_flags::{FLAGS, MISSING};
 use crate::args::resources::{CHANGEABLE, FIXED};
-use crate::args::{Arity, Group, Verb};
+use crate::args::{Arity, Group, Verb, values};
 use crate::call::{Call, ENGINE_FAILED, Failure, print_line};
 
 pub(crate) static VERB: Verb = Verb {
@@ -50,18 +52,10 @@ pub(super) async fn create(
     call: &Call,
     options: CreateOptions,
 ) -> Result<Created, Failure> {
-    let id_file = call.parsed.last("cidfile").filter(|path| !path.is_empty()).map(Path::new);
-    if let Some(path) = id_file
-        && path.exists()
-    {
-        return Err(Failure::new(
-            ENGINE_FAILED,
-            format!(
-                "container ID file found, make sure the other container isn't running or delete {}",
-                path.display()
-            ),
-        ));
-    }
+    let id_file = match call.parsed.last("cidfile").filter(|path| !path.is_empty()) {
+        Some(path) => Some(IdFile::make(Path::new(path))?),
+        None => None,
+    };
     let image = options.image.clone();
     let created = match backend.execute(Command::Create(Box::new(options))).await {
         Ok(Outcome::Created(created)) => created,
@@ -74,15 +68,61 @@ pub(super) async fn create(
     for warning in &created.warnings {
         crate::notice(&format!("WARNING: {warning}"));
     }
-    if let Some(path) = id_file {
-        std::fs::write(path, created.id.as_str()).map_err(|error| {
-            Failure::new(
-                ENGINE_FAILED,
-                format!("failed to write the container ID to {}: {error}", path.display()),
-            )
-        })?;
+    if let Some(file) = id_file {
+        file.write(created.id.as_str())?;
     }
     Ok(created)
+}
+
+/// The file of `--cidfile`, which is there before the container and goes away with a failure.
+struct IdFile<'a> {
+    path: &'a Path,
+    file: File,
+    written: bool,
+}
+
+impl<'a> IdFile<'a> {
+    fn make(path: &'a Path) -> Result<Self, Failure> {
+        match File::create_new(path) {
+            Ok(file) => Ok(Self { path, file, written: false }),
+            Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists => Err(Failure::new(
+                ENGINE_FAILED,
+                format!(
+                    "container ID file found, make sure the other container isn't running or \
+                     delete {}",
+                    path.display()
+                ),
+            )),
+            Err(cause) => Err(Failure::new(
+                ENGINE_FAILED,
+                format!(
+                    "failed to create the container ID file: open {}: {}",
+                    path.display(),
+                    values::cause(&cause)
+                ),
+            )),
+        }
+    }
+
+    fn write(mut self, id: &str) -> Result<(), Failure> {
+        self.file.write_all(id.as_bytes()).map_err(|cause| {
+            Failure::new(
+                ENGINE_FAILED,
+                format!("failed to write the container ID to the file: {cause}"),
+            )
+        })?;
+        self.written = true;
+        Ok(())
+    }
+}
+
+impl Drop for IdFile<'_> {
+    fn drop(&mut self) {
+        if !self.written {
+            // Why there is no container is what the user wants to know.
+            let _ = std::fs::remove_file(self.path);
+        }
+    }
 }
 
 /// Returns the error for an image that isn't there.

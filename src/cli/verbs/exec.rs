@@ -2,8 +2,8 @@
 
 use wharf_model::{ErrorKind, ExecSpec};
 
-use crate::args::create::{Streams, flag_environment, lines};
-use crate::args::{Arity, Flag, Group, Verb, values};
+use crate::args::create::{Streams, file_environment, flag_environment};
+use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, Failure};
 use crate::session::{self, End, Handover, Keys, Signals, terminal};
 
@@ -68,10 +68,7 @@ fn run(call: &Call) -> anyhow::Result<i32> {
 fn spec(call: &Call, stdin: bool) -> Result<ExecSpec, Failure> {
     let parsed = &call.parsed;
     let lookup = |name: &str| std::env::var(name).ok();
-    let mut env = Vec::new();
-    for line in lines(parsed, "env-file")? {
-        env.extend(values::environment(&line, &lookup).map_err(Failure::usage)?);
-    }
+    let mut env = file_environment(parsed, &lookup)?;
     env.extend(flag_environment(parsed, &lookup)?);
     let non_empty =
         |flag: &str| parsed.last(flag).filter(|value| !value.is_empty()).map(str::to_owned);

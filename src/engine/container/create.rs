@@ -1,6 +1,5 @@
 //! `create`: the image's defaults and the user's wishes become a container's settings.
 
-use std::path::{Component, Path};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -10,11 +9,11 @@ use wharf_model::{
     ImageConfig, RestartKind,
 };
 
+use super::{mounts, namespaces};
 use crate::engine::Engine;
 use crate::image::Images;
-use crate::security::capabilities;
+use crate::security::{capabilities, seccomp};
 use crate::state::{Observed, Record, Spec, Store};
-use crate::supervisor::set;
 use crate::userns::{self, remap};
 use crate::{Error, Result, folder, names};
 
@@ -50,9 +49,14 @@ impl Engine {
         }
         let image = Images::new(store, self.paths()).resolve(&options.image)?;
         let id = ContainerId::from_bytes(random()?);
+        if let Some(platform) = &options.platform {
+            check_platform(&options.image, platform, &image.os, &image.architecture)?;
+        }
         let config = merge(&id, options, &image.config)?;
         check(&config, &options.host)?;
-        let mut host = normalised(&options.host);
+        namespaces::check(options)?;
+        let inherited = mounts::inherit(store, &options.host)?;
+        let mut host = namespaces::resolved(store, normalised(&options.host))?;
         self.default_userns(&mut host)?;
         remap::check(&host)?;
         let mut warnings = Vec::new();
@@ -65,7 +69,7 @@ impl Engine {
             name: options.name.clone().unwrap_or_default(),
             created: Utc::now(),
             image: image.id,
-            spec: Spec { config, host },
+            spec: Spec { config, host, inherited },
             observed: Observed::default(),
             id,
         };
@@ -105,10 +109,17 @@ fn merge(
     options: &CreateOptions,
     image: &ImageConfig,
 ) -> Result<ContainerConfig> {
-    let mut env = image.env.clone();
+    // The user's own come first, and one that only names a variable takes the image's away.
+    let name = |entry: &String| entry.split('=').next().unwrap_or_default().to_owned();
+    let mut env = Vec::new();
     for entry in &options.env {
-        set(&mut env, entry);
+        match env.iter_mut().find(|other| name(other) == name(entry)) {
+            Some(other) => entry.clone_into(other),
+            None => env.push(entry.clone()),
+        }
     }
+    let own: Vec<String> = env.iter().map(name).collect();
+    env.extend(image.env.iter().filter(|entry| !own.contains(&name(entry))).cloned());
     // An entrypoint of the user's own leaves nothing of the image's command.
     let (entrypoint, cmd) = match &options.entrypoint {
         Some(entrypoint) => (entrypoint.clone(), options.command.clone()),
@@ -224,40 +235,58 @@ fn check(config: &ContainerConfig, host: &HostConfig) -> Result<()> {
     if let Some(entry) = config.env.iter().find(|e| e.starts_with('=') || e.is_empty()) {
         return Err(invalid(format!("invalid environment variable: {entry}")));
     }
-    capabilities::select(host.privileged, &host.cap_add, &host.cap_drop)?;
-    let mut targets = Vec::new();
-    for bind in &host.binds {
-        check_target(&bind.target)?;
-        if !bind.source.starts_with('/') {
-            return Err(invalid(format!("bind source {:?} is not an absolute path", bind.source)));
-        }
-        targets.push(bind.target.as_str());
+    let granted = capabilities::select(host.privileged, &host.cap_add, &host.cap_drop)?;
+    seccomp::filter(&host.seccomp, granted)?;
+    // Labels mean nothing without SELinux, and docker lets them pass then.
+    let labelled = host.label.iter().any(|label| label != "disable");
+    if labelled && std::path::Path::new("/sys/fs/selinux/enforce").exists() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "--security-opt label=… is not supported yet by this version of wharf on a host with \
+             SELinux: label=disable is",
+        ));
     }
-    for target in host.tmpfs.keys() {
-        check_target(target)?;
-        targets.push(target);
-    }
-    targets.sort_unstable();
-    match targets.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(invalid(format!("Duplicate mount point: {}", pair[0]))),
-        None => Ok(()),
-    }
+    mounts::check(host)
 }
 
-fn check_target(target: &str) -> Result<()> {
-    let path = Path::new(target);
-    if !path.is_absolute() {
-        return Err(invalid(format!(
-            "invalid volume specification: mount path must be absolute: {target:?}"
-        )));
+/// Refuses an image that is for another platform than the one asked for.
+fn check_platform(image: &str, wanted: &str, os: &str, architecture: &str) -> Result<()> {
+    let wrong = |why: &str| {
+        invalid(format!("error parsing specified platform: {wanted:?}: {why}: invalid argument"))
+    };
+    let parts: Vec<&str> = wanted.split('/').collect();
+    let usual = |word: &str| match word.to_ascii_lowercase().as_str() {
+        "x86_64" | "x86-64" => "amd64".to_owned(),
+        "aarch64" => "arm64".to_owned(),
+        "i386" | "i686" => "386".to_owned(),
+        "macos" => "darwin".to_owned(),
+        other => other.to_owned(),
+    };
+    let systems = ["linux", "windows", "darwin", "freebsd"];
+    let machines =
+        ["amd64", "386", "arm", "arm64", "loong64", "mips64le", "ppc64le", "riscv64", "s390x"];
+    let (system, machine) = match parts[..] {
+        [one] if systems.contains(&usual(one).as_str()) => (usual(one), None),
+        [one] if machines.contains(&usual(one).as_str()) => ("linux".to_owned(), Some(usual(one))),
+        [_] => return Err(wrong("unknown operating system or architecture")),
+        [system, machine] | [system, machine, _] => (usual(system), Some(usual(machine))),
+        _ => return Err(wrong("cannot parse platform specifier")),
+    };
+    if parts.iter().any(|part| part.is_empty()) {
+        return Err(wrong("cannot parse platform specifier"));
     }
-    if path.components().all(|c| matches!(c, Component::RootDir | Component::CurDir)) {
-        return Err(invalid("invalid specification: destination can't be '/'"));
+    let architecture = if architecture.is_empty() { "amd64" } else { architecture };
+    let os = if os.is_empty() { "linux" } else { os };
+    if system == os && machine.as_ref().is_none_or(|machine| machine == architecture) {
+        return Ok(());
     }
-    Ok(())
+    Err(invalid(format!(
+        "image with reference {image} was found but does not match the specified platform: \
+         wanted {wanted}, actual: {os}/{architecture}"
+    )))
 }
 
-/// Host paths that don't exist are made, as docker's `-v` does; capability names get one form.
+/// Gives capability names one form.
 fn normalised(host: &HostConfig) -> HostConfig {
     let mut host = host.clone();
     for list in [&mut host.cap_add, &mut host.cap_drop] {

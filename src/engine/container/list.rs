@@ -2,10 +2,9 @@
 
 use chrono::Utc;
 use wharf_inspect::human::status_text;
-use wharf_model::{
-    ContainerDetail, ContainerId, ContainerSummary, LogDriver, MountInfo, MountKind,
-};
+use wharf_model::{ContainerDetail, ContainerId, ContainerSummary, LogDriver};
 
+use super::mounts;
 use crate::Result;
 use crate::engine::Engine;
 use crate::image::Images;
@@ -98,7 +97,7 @@ impl Engine {
             let folder = self.paths().container(&record.id);
             let text = |path: std::path::PathBuf| path.display().to_string();
             Ok(ContainerDetail {
-                mounts: mounts(&record),
+                mounts: mounts::shown(&record.spec),
                 log_path: match record.spec.host.log_config.driver {
                     LogDriver::None => String::new(),
                     _ => text(self.paths().log(&record.id)),
@@ -120,25 +119,6 @@ impl Engine {
             })
         })
     }
-}
-
-fn mounts(record: &Record) -> Vec<MountInfo> {
-    let host = &record.spec.host;
-    let binds = host.binds.iter().map(|bind| MountInfo {
-        kind: MountKind::Bind,
-        name: None,
-        source: bind.source.clone(),
-        destination: bind.target.clone(),
-        writable: !bind.read_only,
-    });
-    let tmpfs = host.tmpfs.iter().map(|(target, options)| MountInfo {
-        kind: MountKind::Tmpfs,
-        name: None,
-        source: String::new(),
-        destination: target.clone(),
-        writable: !options.split(',').any(|option| option == "ro"),
-    });
-    binds.chain(tmpfs).collect()
 }
 
 fn summary(record: &Record) -> ContainerSummary {
@@ -173,6 +153,6 @@ fn summary(record: &Record) -> ContainerSummary {
         ports: Vec::new(),
         endpoints: record.observed.endpoint.iter().cloned().collect(),
         networks: vec![record.spec.host.network_mode.as_str().to_owned()],
-        mounts: mounts(record),
+        mounts: mounts::shown(&record.spec),
     }
 }

@@ -7,6 +7,8 @@ pub(crate) mod diff;
 pub(crate) mod exec;
 pub(crate) mod limits;
 pub(crate) mod list;
+pub(crate) mod mounts;
+mod namespaces;
 pub(crate) mod remove;
 pub(crate) mod signal;
 pub(crate) mod start;

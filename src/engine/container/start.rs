@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 
 use wharf_model::{ErrorKind, Status, TermSize};
 
+use super::mounts;
 use crate::channel::{AttachRequest, Channel, Request, StartRequest};
 use crate::engine::Engine;
 use crate::lock::{self, Lock};
@@ -74,7 +75,7 @@ impl Engine {
             }
             _ => {}
         }
-        make_bind_sources(&record.spec.host.binds)?;
+        mounts::make_sources(&record.spec)?;
         let channel = self.spawn(verbs, record, attach, false)?;
         match channel.answer() {
             Ok(_) => Ok(attach.map(|_| channel)),
@@ -192,19 +193,4 @@ impl Engine {
         let record = store.container(record.id.as_str())?;
         self.refreshed(store, record)
     }
-}
-
-/// A bind source that isn't there is made as a folder, as docker's `-v` does.
-fn make_bind_sources(binds: &[wharf_model::Bind]) -> Result<()> {
-    for bind in binds {
-        let path = std::path::Path::new(&bind.source);
-        if let Err(cause) = std::fs::symlink_metadata(path)
-            && cause.kind() == std::io::ErrorKind::NotFound
-        {
-            std::fs::create_dir_all(path).map_err(|cause| {
-                Error::failed(format_args!("make bind source {}", bind.source), cause)
-            })?;
-        }
-    }
-    Ok(())
 }

@@ -10,19 +10,22 @@
 //! `RESOLVE_IN_ROOT`, so that no link inside leads out (CVE-2018-15664), and nothing of the
 //! container is ever executed or loaded (CVE-2019-14271).
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
-use wharf_model::{Bind, ErrorKind, Status};
+use wharf_model::{ErrorKind, Mount, MountKind, Status};
 
+use super::mounts::points;
 use super::signal::not_running;
 use crate::channel::Request;
 use crate::engine::Engine;
+use crate::init::binds;
 use crate::init::mounts::{self, Layers};
 use crate::init::rootfs::Root;
 use crate::lock::{self, Lock};
@@ -87,7 +90,7 @@ impl Engine {
         let layers = folder::layers(self.paths(), store, &record)?;
         let binds = match mounts {
             Mounts::Seen => self.binds(&record),
-            Mounts::LeftOut => Vec::new(),
+            Mounts::LeftOut => Binds::default(),
         };
         let (root, namespace) = in_thread(|| mount(&layers, &binds))?;
         let view = View {
@@ -121,20 +124,31 @@ impl Engine {
         }
     }
 
-    /// Returns what is bound into a container that doesn't run, parents first. A source that isn't
-    /// there is made only when the container starts.
-    fn binds(&self, record: &Record) -> Vec<Bind> {
+    /// Returns what is bound into a container that doesn't run: the engine's files, and the user's
+    /// host paths. A source that isn't there is made only when the container starts.
+    fn binds(&self, record: &Record) -> Binds {
         let folder = self.paths().container(&record.id);
-        let files = ["hosts", "hostname", "resolv.conf"].map(|name| Bind {
-            source: folder.join(name).display().to_string(),
-            target: format!("/etc/{name}"),
-            read_only: false,
-        });
-        let mut binds: Vec<Bind> = record.spec.host.binds.iter().cloned().chain(files).collect();
-        binds.retain(|bind| Path::new(&bind.source).exists());
-        binds.sort_by_key(|bind| Path::new(&bind.target).components().count());
-        binds
+        let files = [
+            ("hosts", "/etc/hosts"),
+            ("hostname", "/etc/hostname"),
+            ("resolv.conf", "/etc/resolv.conf"),
+        ];
+        let files = files.map(|(name, target)| (folder.join(name), target));
+        let points = points(&record.spec).into_iter().map(|point| point.mount);
+        Binds {
+            files: files.into_iter().filter(|(source, _)| source.exists()).collect(),
+            mounts: points
+                .filter(|m| m.kind != MountKind::Tmpfs && Path::new(&m.source).exists())
+                .collect(),
+        }
     }
+}
+
+/// What is bound into a container.
+#[derive(Default)]
+struct Binds {
+    files: Vec<(PathBuf, &'static str)>,
+    mounts: Vec<Mount>,
 }
 
 /// Runs `work` on a thread of its own, whose namespaces are its own to change.
@@ -172,12 +186,11 @@ fn join(process: BorrowedFd<'_>, mounts: Mounts, record: &Record) -> Result<Root
 }
 
 /// Mounts a container's root filesystem in a new mount namespace; returns it and the namespace.
-fn mount(layers: &Layers, binds: &[Bind]) -> Result<(Root, OwnedFd)> {
+fn mount(layers: &Layers, binds: &Binds) -> Result<(Root, OwnedFd)> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(failed)?;
+    let opened = binds::open(&binds.files, &binds.mounts, &BTreeMap::new(), None)?;
     let root = mounts::overlay(layers)?;
-    for bind in binds {
-        mounts::bind(&root, bind, None)?;
-    }
+    binds::attach(&root, &opened)?;
     Ok((root, own_namespace()?))
 }
 

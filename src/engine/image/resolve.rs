@@ -17,6 +17,10 @@ pub struct Image {
     pub id: Digest,
     /// What it says about its containers.
     pub config: ImageConfig,
+    /// The operating system it is for, or empty.
+    pub os: String,
+    /// The processor it is for (`amd64`), or empty.
+    pub architecture: String,
     /// Its unpacked layers, topmost first, as overlayfs wants them.
     pub lower_dirs: Vec<PathBuf>,
 }
@@ -35,12 +39,14 @@ impl Images<'_> {
     /// When there is none (docker's sentence), or the beginning fits several.
     pub fn resolve(&self, reference: &str) -> Result<Image> {
         let id = self.find(reference)?.id;
-        let config = self.document(&id)?.config.unwrap_or_default();
+        let document = self.document(&id)?;
         let mut lower_dirs = self.layer_ids(&id)?;
         lower_dirs.reverse();
         Ok(Image {
             id,
-            config,
+            config: document.config.unwrap_or_default(),
+            os: document.os,
+            architecture: document.architecture,
             lower_dirs: lower_dirs.iter().map(|layer| self.paths.layer(layer)).collect(),
         })
     }

@@ -5,12 +5,14 @@
 //! once; the supervisor meanwhile makes the network interface, and says so over the [`Channel`]. The channel closes by itself when the user's program
 //! is executed; until then the copy reports any failure over it.
 
+pub(crate) mod binds;
 pub(crate) mod devices;
 pub(crate) mod limits;
 pub(crate) mod mounts;
 pub(crate) mod pid1;
 pub(crate) mod program;
 pub(crate) mod rootfs;
+mod settings;
 pub(crate) mod terminal;
 mod user;
 
@@ -19,7 +21,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use wharf_cgroup::{Gate, Layout};
-use wharf_model::{Bind, NetworkMode, TermSize};
+use wharf_model::{Mount, NetworkMode, TermSize};
 
 use crate::channel::Channel;
 use crate::network::Endpoint;
@@ -29,11 +31,14 @@ use program::Program;
 
 /// Everything a container is made from.
 pub(crate) struct Plan {
-    pub(crate) hostname: String,
+    /// None leaves the host's name alone.
+    pub(crate) hostname: Option<String>,
+    /// The NIS domain name, or empty.
+    pub(crate) domainname: String,
     pub(crate) layers: mounts::Layers,
     /// The engine's own files: source on the host, target inside.
     pub(crate) files: Vec<(PathBuf, &'static str)>,
-    pub(crate) binds: Vec<Bind>,
+    pub(crate) mounts: Vec<Mount>,
     pub(crate) tmpfs: BTreeMap<String, String>,
     /// Devices of the host's.
     pub(crate) devices: Vec<devices::Node>,
@@ -43,10 +48,29 @@ pub(crate) struct Plan {
     pub(crate) nested: bool,
     /// Whether the container gets a user namespace of its own.
     pub(crate) remapped: bool,
+    /// Whether no path of /proc and /sys is hidden or read-only.
+    pub(crate) unconfined_paths: bool,
+    pub(crate) shm: Shm,
+    /// Its cgroup's name, when it stays in the host's cgroup namespace.
+    pub(crate) host_cgroups: Option<String>,
+    /// Kernel settings of its namespaces: names with dots.
+    pub(crate) sysctls: BTreeMap<String, String>,
     pub(crate) network: NetworkMode,
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) terminal: Option<Option<TermSize>>,
     pub(crate) program: Program,
+}
+
+/// Whose /dev/shm a container has.
+pub(crate) enum Shm {
+    /// Its own, of so many bytes.
+    Own(u64),
+    /// None.
+    None,
+    /// The host's.
+    Host,
+    /// That of the container whose first process this is, together with its IPC namespace.
+    Of(OwnedFd),
 }
 
 /// The child's ends of the container's streams, where it has no terminal.
@@ -113,17 +137,26 @@ fn prepare(
         remap::become_root()?;
         program::tie()?;
     }
+    let shm = mounts::open_shared_memory(&plan.shm)?;
+    if let Shm::Of(process) = &plan.shm {
+        nix::sched::setns(process, nix::sched::CloneFlags::CLONE_NEWIPC)
+            .map_err(|cause| Error::failed("join the IPC namespace", cause))?;
+    }
+    let binds = binds::open(&plan.files, &plan.mounts, &plan.tmpfs, trees.as_ref())?;
     let root = mounts::root(plan, trees.as_ref())?;
-    mounts::kernel_filesystems(&root, plan)?;
-    mounts::user_mounts(&root, plan, trees.as_ref())?;
     drop(trees);
-    devices::make(&root, &plan.devices)?;
-    // In its cgroups, which become the root of its cgroup namespace.
-    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
-        .map_err(|cause| Error::failed("make a cgroup namespace", cause))?;
+    mounts::kernel_filesystems(&root, plan, shm)?;
+    if plan.host_cgroups.is_none() {
+        // In its cgroups, which become the root of its cgroup namespace.
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
+            .map_err(|cause| Error::failed("make a cgroup namespace", cause))?;
+    }
     mounts::cgroups(&root, plan, layout)?;
-    mounts::network_settings(&root, plan)?;
-    if !plan.privileged {
+    let settings = settings::open(&root)?;
+    binds::attach(&root, &binds)?;
+    drop(binds);
+    devices::make(&root, &plan.devices)?;
+    if !plan.privileged && !plan.unconfined_paths {
         mounts::protect(&root)?;
     }
     root.make_folder(Path::new(&plan.program.working_dir), 0o755).map_err(|cause| {
@@ -132,9 +165,12 @@ fn prepare(
             cause,
         )
     })?;
-    nix::unistd::sethostname(&plan.hostname).map_err(|cause| {
-        Error::failed(format_args!("set the host name {}", plan.hostname), cause)
-    })?;
+    if let Some(name) = &plan.hostname {
+        nix::unistd::sethostname(name)
+            .map_err(|cause| Error::failed(format_args!("set the host name {name}"), cause))?;
+        rustix::system::setdomainname(plan.domainname.as_bytes())
+            .map_err(|cause| Error::failed("set the domain name", cause))?;
+    }
     if let Some(size) = plan.terminal {
         terminal::attach(&root, size, channel)?;
     }
@@ -145,6 +181,9 @@ fn prepare(
         (_, Some(endpoint)) => endpoint.configure_inside()?,
         (_, None) => crate::network::loopback_up()?,
     }
+    // Some belong to its network interface.
+    settings::write(&settings, plan)?;
+    drop(settings);
     mounts::pivot(&root, plan.read_only)?;
     drop(root);
     if let Some(streams) = streams {

@@ -1,28 +1,27 @@
-//! The container's mounts, made before its root becomes the root: the overlay, the kernel's
-//! filesystems as the OCI runtime specification has them, and what the user binds in.
+//! The container's mounts, made before its root becomes the root: the overlay, and the kernel's
+//! filesystems as the OCI runtime specification has them.
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount,
     mount_change, mount_remount, move_mount, open_tree, unmount,
 };
 use wharf_cgroup::Layout;
-use wharf_model::{Bind, MountKind, NetworkMode};
-use wharf_sys::mount as attributes;
+use wharf_model::{ErrorKind, MASKED_PATHS, NetworkMode, READ_ONLY_PATHS};
 
-use super::Plan;
 use super::rootfs::{Root, by_descriptor};
+use super::{Plan, Shm};
 use crate::userns::trees::Trees;
 use crate::{Error, Result, userns};
 
-fn failed(what: impl std::fmt::Display, cause: impl Into<io::Error>) -> Error {
+pub(super) fn failed(what: impl std::fmt::Display, cause: impl Into<io::Error>) -> Error {
     Error::failed(what, cause.into())
 }
 
@@ -105,8 +104,14 @@ pub(crate) fn mount_overlay(
 
 const COMMON: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
-/// Mounts a filesystem of the kernel's inside, making its folder.
-fn special(root: &Root, path: &str, kind: &str, flags: MountFlags, options: &str) -> Result<()> {
+/// Mounts a filesystem inside, making its folder.
+pub(super) fn special(
+    root: &Root,
+    path: &str,
+    kind: &str,
+    flags: MountFlags,
+    options: &str,
+) -> Result<()> {
     named(root, kind, path, kind, flags, options)
 }
 
@@ -127,8 +132,17 @@ fn named(
 }
 
 /// Mounts /proc, /sys, /dev and what belongs in them.
-pub(super) fn kernel_filesystems(root: &Root, plan: &Plan) -> Result<()> {
+pub(super) fn kernel_filesystems(root: &Root, plan: &Plan, shm: Memory) -> Result<()> {
     let read_only = if plan.privileged { MountFlags::empty() } else { MountFlags::RDONLY };
+    for path in ["/proc", "/sys", "/dev"] {
+        root.make_plain_folder(path).map_err(|cause| match cause {
+            Errno::LOOP | Errno::NOTDIR => Error::new(
+                ErrorKind::Invalid,
+                format!("mount on {path}: it is no folder in the image, which it must be"),
+            ),
+            _ => failed(format_args!("make {path}"), cause),
+        })?;
+    }
     special(root, "/proc", "proc", COMMON, "")?;
     special(
         root,
@@ -142,7 +156,7 @@ pub(super) fn kernel_filesystems(root: &Root, plan: &Plan) -> Result<()> {
     let group = if in_namespace && userns::mapped().1 <= 5 { "" } else { ",gid=5" };
     let pty = format!("newinstance,ptmxmode=0666,mode=0620{group}");
     special(root, "/dev/pts", "devpts", MountFlags::NOSUID | MountFlags::NOEXEC, &pty)?;
-    named(root, "shm", "/dev/shm", "tmpfs", COMMON, "mode=1777,size=67108864")?;
+    shared_memory(root, shm)?;
     special(root, "/dev/mqueue", "mqueue", COMMON, "")?;
     if plan.nested && plan.network == NetworkMode::Host {
         // Only who owns the network may mount a /sys that shows it.
@@ -151,6 +165,75 @@ pub(super) fn kernel_filesystems(root: &Root, plan: &Plan) -> Result<()> {
         special(root, "/sys", "sysfs", COMMON | read_only, "")?;
     }
     devices(root, plan.privileged, in_namespace)
+}
+
+/// Where a container's /dev/shm comes from, ready to be mounted.
+pub(super) enum Memory {
+    /// It has none.
+    None,
+    /// Its own, of so many bytes.
+    Own(u64),
+    /// A copy of somebody else's mount.
+    Copy(OwnedFd),
+}
+
+/// Opens the /dev/shm that belongs to the IPC namespace that is joined. To be called before anything
+/// is mounted.
+pub(super) fn open_shared_memory(shm: &Shm) -> Result<Memory> {
+    let what = "open the /dev/shm to share";
+    let copy = |root: &Root| -> rustix::io::Result<OwnedFd> {
+        let folder = root.path(Path::new("/dev/shm"), OFlags::PATH | OFlags::DIRECTORY)?;
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_EMPTY_PATH;
+        open_tree(&folder, "", flags)
+    };
+    let here = || Root::open(Path::new("/")).map_err(|cause| Error::failed(what, cause));
+    match shm {
+        Shm::None => Ok(Memory::None),
+        Shm::Own(size) => Ok(Memory::Own(*size)),
+        Shm::Host => copy(&here()?).map(Memory::Copy).map_err(|cause| failed(what, cause)),
+        Shm::Of(process) => {
+            // A mount can be copied in its own namespace only, and moved anywhere from there.
+            let join = |fd: BorrowedFd<'_>| {
+                nix::sched::setns(fd, nix::sched::CloneFlags::CLONE_NEWNS)
+                    .map_err(|cause| Error::failed(what, cause))
+            };
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            let own = rustix::fs::open("/proc/self/ns/mnt", flags, Mode::empty())
+                .map_err(|cause| failed(what, cause))?;
+            let root = here()?;
+            join(process.as_fd())?;
+            let copied = here().and_then(|theirs| copy(&theirs).map_err(|c| failed(what, c)));
+            join(own.as_fd())?;
+            // Joining has made the namespace's root this process's.
+            rustix::process::fchdir(root.folder())
+                .and_then(|()| rustix::process::chroot("."))
+                .map_err(|cause| failed(what, cause))?;
+            copied.map(Memory::Copy)
+        }
+    }
+}
+
+fn shared_memory(root: &Root, shm: Memory) -> Result<()> {
+    match shm {
+        Memory::None => Ok(()),
+        Memory::Own(size) => {
+            let options = format!("mode=1777,size={size}");
+            named(root, "shm", "/dev/shm", "tmpfs", COMMON, &options)
+        }
+        Memory::Copy(tree) => {
+            let what = "mount the shared /dev/shm";
+            let target = root
+                .make_folder(Path::new("/dev/shm"), 0o755)
+                .map_err(|cause| failed(what, cause))?;
+            let flags =
+                MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+            move_mount(&tree, "", &target, "", flags)
+                .and_then(|()| mount_change(by_descriptor(&tree), MountPropagationFlags::PRIVATE))
+                .map_err(|cause| failed(what, cause))
+        }
+    }
 }
 
 /// The devices of the OCI runtime specification: name, major, minor.
@@ -254,7 +337,7 @@ fn host_devices(host: &Path, inside: &OwnedFd, in_namespace: bool) -> Result<()>
 }
 
 /// Mounts the container's own view of its cgroups. It must be in them, and in a cgroup namespace
-/// made since.
+/// made since, unless it keeps the host's.
 pub(super) fn cgroups(root: &Root, plan: &Plan, layout: &Layout) -> Result<()> {
     let read_only = if plan.privileged { MountFlags::empty() } else { MountFlags::RDONLY };
     let views = layout.views();
@@ -264,6 +347,11 @@ pub(super) fn cgroups(root: &Root, plan: &Plan, layout: &Layout) -> Result<()> {
     }
     for view in &views {
         let path = Path::new("/sys/fs/cgroup").join(&view.folder).display().to_string();
+        if let (Some(group), false) = (&plan.host_cgroups, whole) {
+            // In the host's namespace a hierarchy would begin at its own root.
+            bind_group(root, &view.mount.join(group), &path, COMMON | read_only)?;
+            continue;
+        }
         special(root, &path, view.kind, COMMON | read_only, &view.options)?;
     }
     if !whole && !plan.privileged {
@@ -276,126 +364,29 @@ pub(super) fn cgroups(root: &Root, plan: &Plan, layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// Binds what the user and the engine bind in, parents before what lies below them.
-pub(super) fn user_mounts(root: &Root, plan: &Plan, trees: Option<&Trees>) -> Result<()> {
-    let engine = plan.files.iter().map(|(source, target)| Bind {
-        source: source.display().to_string(),
-        target: (*target).to_owned(),
-        read_only: false,
-    });
-    let mut mounts: Vec<(MountKind, Bind)> =
-        plan.binds.iter().cloned().chain(engine).map(|b| (MountKind::Bind, b)).collect();
-    mounts.extend(plan.tmpfs.iter().map(|(target, options)| {
-        let bind = Bind { source: options.clone(), target: target.clone(), read_only: false };
-        (MountKind::Tmpfs, bind)
-    }));
-    mounts.sort_by_key(|(_, b)| Path::new(&b.target).components().count());
-    for (kind, mount) in &mounts {
-        match kind {
-            MountKind::Tmpfs => tmpfs(root, &mount.target, &mount.source)?,
-            _ => bind(root, mount, trees)?,
-        }
-    }
-    Ok(())
-}
-
-pub(crate) fn bind(root: &Root, bind: &Bind, trees: Option<&Trees>) -> Result<()> {
-    let what = || format!("bind {} on {}", bind.source, bind.target);
-    let tree = match trees.and_then(|trees| trees.bind(&bind.target)) {
-        Some(tree) => tree.try_clone_to_owned().map_err(|cause| failed(what(), cause))?,
-        None => open_tree(
-            CWD,
-            bind.source.as_str(),
-            OpenTreeFlags::OPEN_TREE_CLONE
-                | OpenTreeFlags::OPEN_TREE_CLOEXEC
-                | OpenTreeFlags::AT_RECURSIVE,
-        )
-        .map_err(|cause| failed(what(), cause))?,
-    };
-    let found = rustix::fs::fstat(&tree).map_err(|cause| failed(what(), cause))?;
-    let target = Path::new(&bind.target);
-    let target = if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
-        root.make_folder(target, 0o755)
-    } else {
-        root.make_file(target)
-    }
+/// Shows one folder of the host's hierarchy as the container's.
+fn bind_group(root: &Root, source: &Path, path: &str, flags: MountFlags) -> Result<()> {
+    let what = || format!("bind {} on {path}", source.display());
+    let target = root.make_folder(Path::new(path), 0o755).map_err(|cause| failed(what(), cause))?;
+    let tree = open_tree(
+        rustix::fs::CWD,
+        source,
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
+    )
     .map_err(|cause| failed(what(), cause))?;
-    let mut unprotected = false;
-    if bind.read_only {
-        match attributes::set_attributes(tree.as_fd(), attributes::READ_ONLY, true) {
-            Err(error) if error.raw_os_error() == Some(Errno::NOSYS.raw_os_error()) => {
-                unprotected = true;
-            }
-            result => result.map_err(|cause| failed(what(), cause))?,
-        }
-    }
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(&tree, "", &target, "", flags).map_err(|cause| failed(what(), cause))?;
-    if unprotected {
-        // Before Linux 5.12 only the topmost mount can be made read-only, and by naming all its
-        // properties; the bits of the two sets are the same (statvfs(3), linux/mount.h).
-        let found = rustix::fs::fstatvfs(&tree).map_err(|cause| failed(what(), cause))?;
-        let restrictions = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        let bits = u32::try_from(found.f_flag.bits()).unwrap_or_default();
-        let kept = MountFlags::from_bits_truncate(bits) & restrictions;
-        let flags = MountFlags::BIND | MountFlags::RDONLY | kept;
-        mount_remount(by_descriptor(&tree), flags, c"").map_err(|cause| failed(what(), cause))?;
-    }
-    Ok(())
+    let moving = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(&tree, "", &target, "", moving)
+        .and_then(|()| mount_change(by_descriptor(&tree), MountPropagationFlags::PRIVATE))
+        .and_then(|()| mount_remount(by_descriptor(&tree), flags | MountFlags::BIND, c""))
+        .map_err(|cause| failed(what(), cause))
 }
-
-/// Mounts memory; `options` is a list of mount options, `size=` and `mode=` among them.
-fn tmpfs(root: &Root, path: &str, options: &str) -> Result<()> {
-    let mut flags = COMMON;
-    let mut data = Vec::new();
-    for option in options.split(',').filter(|o| !o.is_empty()) {
-        match option {
-            "rw" => flags.remove(MountFlags::RDONLY),
-            "ro" => flags.insert(MountFlags::RDONLY),
-            "exec" => flags.remove(MountFlags::NOEXEC),
-            "noexec" => flags.insert(MountFlags::NOEXEC),
-            "suid" => flags.remove(MountFlags::NOSUID),
-            "nosuid" => flags.insert(MountFlags::NOSUID),
-            "dev" => flags.remove(MountFlags::NODEV),
-            "nodev" => flags.insert(MountFlags::NODEV),
-            "noatime" => flags.insert(MountFlags::NOATIME),
-            "nodiratime" => flags.insert(MountFlags::NODIRATIME),
-            "relatime" => flags.insert(MountFlags::RELATIME),
-            "strictatime" => flags.insert(MountFlags::STRICTATIME),
-            "sync" => flags.insert(MountFlags::SYNCHRONOUS),
-            "async" => flags.remove(MountFlags::SYNCHRONOUS),
-            other => data.push(other),
-        }
-    }
-    special(root, path, "tmpfs", flags, &data.join(","))
-}
-
-/// Hidden from the container: what tells of, or reaches, the host.
-const MASKED: [&str; 13] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-    "/sys/fs/selinux",
-];
-
-const READ_ONLY: [&str; 5] =
-    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Hides and protects what the defaults name. What this kernel doesn't have needs no protection.
 pub(super) fn protect(root: &Root) -> Result<()> {
     let null = root
         .path(Path::new("/dev/null"), OFlags::PATH)
         .map_err(|cause| failed("open /dev/null", cause))?;
-    for path in MASKED.iter().map(PathBuf::from).chain(thermal_throttles()) {
+    for path in MASKED_PATHS.iter().map(PathBuf::from).chain(thermal_throttles()) {
         let what = || format!("mask {}", path.display());
         let target = match root.path(&path, OFlags::PATH) {
             Ok(target) => target,
@@ -411,7 +402,7 @@ pub(super) fn protect(root: &Root) -> Result<()> {
         }
         .map_err(|cause| failed(what(), cause))?;
     }
-    for path in READ_ONLY {
+    for path in READ_ONLY_PATHS {
         let what = || format!("make {path} read-only");
         let target = match root.path(Path::new(path), OFlags::PATH) {
             Ok(target) => by_descriptor_of(target),
@@ -440,35 +431,6 @@ fn thermal_throttles() -> impl Iterator<Item = PathBuf> {
     cpus.map(|cpu| cpu.path().join("thermal_throttle")).filter(|path| {
         path.parent().and_then(Path::file_name).is_some_and(|n| n.as_bytes().starts_with(b"cpu"))
     })
-}
-
-/// Sets what docker sets for a network namespace of the container's own: ports below 1024 and
-/// echo requests need no privilege.
-pub(super) fn network_settings(root: &Root, plan: &Plan) -> Result<()> {
-    if plan.network == NetworkMode::Host {
-        return Ok(());
-    }
-    let in_namespace = plan.nested || plan.remapped;
-    for (path, value) in crate::network::NAMESPACE_SETTINGS {
-        let path = Path::new("/proc/sys").join(path);
-        let path = path.as_path();
-        let file = match root.path(path, OFlags::WRONLY) {
-            Ok(file) => file,
-            Err(Errno::NOENT) => continue,
-            Err(cause) => return Err(failed(format_args!("write {}", path.display()), cause)),
-        };
-        // Of groups only those that are mapped can be named.
-        let all = (value, in_namespace);
-        let value = match all {
-            ("0 2147483647", true) => {
-                format!("0 {}", userns::mapped().1.saturating_sub(1).min(i32::MAX.unsigned_abs()))
-            }
-            (value, _) => value.to_owned(),
-        };
-        rustix::io::write(&file, value.as_bytes())
-            .map_err(|cause| failed(format_args!("write {}", path.display()), cause))?;
-    }
-    Ok(())
 }
 
 /// Makes the new root the process's root, and lets go of the old one.

@@ -10,12 +10,12 @@ use nix::unistd::{Gid, Uid};
 use rustix::fs::{Access, AtFlags, CWD, FileType};
 use rustix::io::Errno;
 use rustix::process::Signal;
-use wharf_model::{ErrorKind, Ulimit};
+use wharf_model::{ErrorKind, SeccompMode, Ulimit};
 
 use super::rootfs::Root;
 use super::user;
 use crate::security::capabilities::{self, CapSet};
-use crate::security::seccomp;
+use crate::security::{apparmor, seccomp};
 use crate::{Error, Result, userns};
 
 /// A program to become.
@@ -30,12 +30,16 @@ pub(crate) struct Program {
     pub(crate) user: String,
     pub(crate) capabilities: CapSet,
     pub(crate) no_new_privileges: bool,
-    /// Whether the default system call filter applies.
-    pub(crate) filtered: bool,
     /// Its resource limits, where they aren't the host's.
     pub(crate) ulimits: Vec<Ulimit>,
     /// How readily the kernel kills it for want of memory.
     pub(crate) oom_score_adj: Option<i32>,
+    /// The system call filter.
+    pub(crate) seccomp: SeccompMode,
+    /// Further groups: names or numbers.
+    pub(crate) groups: Vec<String>,
+    /// The AppArmor profile.
+    pub(crate) apparmor: Option<String>,
     /// This program's own file, when it is to stay as the container's small init.
     pub(crate) init: Option<std::sync::Arc<OwnedFd>>,
 }
@@ -87,13 +91,13 @@ type Execution = (CString, Vec<CString>, Vec<CString>);
 
 fn prepare(program: &Program) -> Result<Execution> {
     let root = Root::open(Path::new("/")).map_err(|c| Error::failed("open /", c))?;
-    let user = user::resolve(&root, &program.user)?;
+    let user = user::resolve(&root, &program.user, &program.groups)?;
     check_mapped(user.uid, &user.groups, user.gid)?;
     // Compiled while there is still every right, and without the memory of the supervisor.
-    let filter = match program.filtered {
-        true => Some(seccomp::default_filter(program.capabilities)?),
-        false => None,
-    };
+    let filter = seccomp::filter(&program.seccomp, program.capabilities)?;
+    if let Some(profile) = &program.apparmor {
+        apparmor::on_execution(&root, profile)?;
+    }
     let failed = |what: &'static str| move |cause: std::io::Error| Error::failed(what, cause);
     let kept = capabilities::bound(program.capabilities).map_err(failed("drop capabilities"))?;
     // While there is still the right to raise them, and after the last file was opened.
@@ -110,7 +114,8 @@ fn prepare(program: &Program) -> Result<Execution> {
     // Before the change of user and the loss of CAP_SYS_ADMIN, without which the kernel wants
     // no_new_privs; the calls that are still to come are all in the filter.
     if let Some(filter) = filter {
-        wharf_sys::seccomp::install(&filter).map_err(failed("install the seccomp filter"))?;
+        wharf_sys::seccomp::install(&filter.program, filter.flags)
+            .map_err(failed("install the seccomp filter"))?;
     }
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     nix::unistd::setresgid(gid, gid, gid).map_err(from_errno("set the group"))?;

@@ -74,6 +74,18 @@ impl Root {
         }
     }
 
+    /// Makes a folder at the top when it is missing, and fails with `LOOP` or `NOTDIR` when something
+    /// else is there, a link to a folder included.
+    pub(crate) fn make_plain_folder(&self, path: &str) -> rustix::io::Result<()> {
+        let name = path.trim_start_matches('/');
+        match rustix::fs::mkdirat(&self.folder, name, Mode::from_raw_mode(0o755)) {
+            Err(Errno::EXIST) => {}
+            result => return result,
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.folder, name, flags, Mode::empty()).map(drop)
+    }
+
     /// Opens a file inside (anything but a folder), making an empty one and its parents when it is
     /// missing.
     pub(crate) fn make_file(&self, path: &Path) -> rustix::io::Result<OwnedFd> {

@@ -17,11 +17,38 @@ pub(crate) struct User {
     pub(crate) home: String,
 }
 
-/// Looks up `wanted`, which is empty for root.
-pub(crate) fn resolve(root: &Root, wanted: &str) -> Result<User> {
+/// Looks up `wanted`, which is empty for root, and `further` groups of its.
+pub(crate) fn resolve(root: &Root, wanted: &str, further: &[String]) -> Result<User> {
     let passwd = root.read_small(Path::new("/etc/passwd")).unwrap_or_default();
     let group = root.read_small(Path::new("/etc/group")).unwrap_or_default();
-    from_files(&passwd, &group, wanted)
+    let mut user = from_files(&passwd, &group, wanted)?;
+    for name in further {
+        let number = find_group(&group, name).or_else(|| name.parse().ok()).ok_or_else(|| {
+            let out_of_range = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
+            Error::new(
+                ErrorKind::Invalid,
+                match out_of_range {
+                    true => "uids and gids must be in range 0-2147483647".to_owned(),
+                    false => {
+                        format!("Unable to find group {name}: no matching entries in group file")
+                    }
+                },
+            )
+        })?;
+        check("group", number)?;
+        user.groups.push(number);
+    }
+    // Docker's order, and each once.
+    user.groups.sort_unstable();
+    user.groups.dedup();
+    Ok(user)
+}
+
+/// Returns the number of the group of this name.
+fn find_group(group: &str, name: &str) -> Option<u32> {
+    // name:password:gid:members
+    let mut groups = group.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    groups.find(|fields| fields[0] == name).and_then(|fields| fields.get(2)?.parse().ok())
 }
 
 /// Refuses numbers out of docker's range; the greatest of all would mean "unchanged" to the kernel,
@@ -59,31 +86,27 @@ fn from_files(passwd: &str, group: &str, wanted: &str) -> Result<User> {
     };
     check("user", uid)?;
     check("group", gid)?;
-    // name:password:gid:members
-    let groups = || group.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let gid_of = |fields: &[&str]| fields.get(2).and_then(|g| g.parse::<u32>().ok());
     let home = entry.as_ref().map_or("/", |fields| fields[5]);
     let home = if home.is_empty() { "/" } else { home }.to_owned();
     if let Some(wanted) = wanted_group {
-        let gid = groups()
-            .find(|fields| fields[0] == wanted)
-            .and_then(|fields| gid_of(&fields))
-            .or_else(|| wanted.parse().ok())
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Invalid,
-                    format!("unable to find group {wanted}: no matching entries in group file"),
-                )
-            })?;
+        let gid = find_group(group, wanted).or_else(|| wanted.parse().ok()).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Invalid,
+                format!("unable to find group {wanted}: no matching entries in group file"),
+            )
+        })?;
         check("group", gid)?;
         return Ok(User { uid, gid, groups: vec![gid], home });
     }
     let name = entry.as_ref().map(|fields| fields[0]);
-    let groups = groups()
-        .filter(|fields| {
-            fields.len() >= 4 && name.is_some_and(|n| fields[3].split(',').any(|m| m == n))
-        })
-        .filter_map(|fields| gid_of(&fields))
+    let member = |fields: &Vec<&str>| {
+        fields.len() >= 4 && name.is_some_and(|n| fields[3].split(',').any(|m| m == n))
+    };
+    let entries = group.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    // Its own group is among them, so that a file that the group may not read stays closed even
+    // where all others may.
+    let groups = std::iter::once(gid)
+        .chain(entries.filter(member).filter_map(|fields| fields[2].parse().ok()))
         .collect();
     Ok(User { uid, gid, groups, home })
 }
@@ -103,12 +126,12 @@ mod tests {
     fn names_and_numbers_are_found_as_docker_does() {
         let root = look_up("");
         assert_eq!((root.uid, root.gid, root.home.as_str()), (0, 0, "/root"));
-        let web = User { uid: 101, gid: 102, groups: vec![10, 104], home: "/srv".into() };
+        let web = User { uid: 101, gid: 102, groups: vec![102, 10, 104], home: "/srv".into() };
         assert_eq!(look_up("web"), web);
         assert_eq!(look_up("101"), web);
         assert_eq!(look_up("web:logs"), User { gid: 104, groups: vec![104], ..web.clone() });
         assert_eq!(look_up("web:7"), User { gid: 7, groups: vec![7], ..web });
-        assert_eq!(look_up("4242"), User { uid: 4242, gid: 0, groups: vec![], home: "/".into() });
+        assert_eq!(look_up("4242"), User { uid: 4242, gid: 0, groups: vec![0], home: "/".into() });
         for (wanted, named) in [
             ("nobody", "nobody"),
             ("web:nogroup", "nogroup"),

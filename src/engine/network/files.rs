@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use wharf_model::NetworkMode;
+use wharf_model::{ErrorKind, NetworkMode};
 
 use crate::{Error, Result};
 
@@ -26,25 +26,111 @@ pub struct NetworkFiles {
     pub resolv_conf: String,
 }
 
+/// What a container's files depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct Wishes<'a> {
+    /// Its network.
+    pub mode: &'a NetworkMode,
+    /// Its host name.
+    pub hostname: &'a str,
+    /// Its domain, or empty.
+    pub domainname: &'a str,
+    /// Its address, where it has one.
+    pub address: Option<IpAddr>,
+    /// Where it reaches the host, where there is a way.
+    pub gateway: Option<IpAddr>,
+    /// `NAME:ADDRESS` lines; the address may be `host-gateway`.
+    pub extra_hosts: &'a [String],
+    /// Name servers instead of the host's.
+    pub dns: &'a [String],
+    /// Search domains instead of the host's; `.` is none.
+    pub dns_search: &'a [String],
+    /// Options of the resolver instead of the host's.
+    pub dns_options: &'a [String],
+}
+
+/// The word for the host's address in `--add-host`.
+pub const HOST_GATEWAY: &str = "host-gateway";
+
 impl NetworkFiles {
-    /// Returns the files for a container of this network, from the host's own. `address` is the
-    /// container's, where it has one.
+    /// Returns the files of a container, from the host's own and what it wants instead.
     ///
     /// # Errors
-    /// When a file of the host exists but can't be read.
-    pub fn of_host(mode: &NetworkMode, hostname: &str, address: Option<IpAddr>) -> Result<Self> {
-        let resolv = read(RESOLV)?.unwrap_or_default();
-        let (hosts, resolv_conf) = match mode {
+    /// When a file of the host exists but can't be read, or it has no gateway and wants its address.
+    pub fn of_host(wishes: &Wishes<'_>) -> Result<Self> {
+        let extra = extra_lines(wishes)?;
+        let host_resolv = read(RESOLV)?.unwrap_or_default();
+        let own = || hosts(wishes, &extra);
+        let (hosts, resolv) = match wishes.mode {
             // On the host's network what the host knows holds as it is.
-            NetworkMode::Host => (read(HOSTS)?.unwrap_or_else(|| hosts(hostname, None)), resolv),
-            NetworkMode::None => (hosts(hostname, address), resolv),
+            NetworkMode::Host if extra.is_empty() => {
+                (read(HOSTS)?.unwrap_or_else(own), host_resolv)
+            }
+            NetworkMode::Host | NetworkMode::None => (own(), host_resolv),
             NetworkMode::Bridge => {
-                let resolved = if is_resolved(&resolv) { read(RESOLVED)? } else { None };
-                (hosts(hostname, address), resolv_conf(resolved.as_deref().unwrap_or(&resolv)))
+                let resolved = if is_resolved(&host_resolv) { read(RESOLVED)? } else { None };
+                (own(), resolv_conf(resolved.as_deref().unwrap_or(&host_resolv)))
             }
         };
-        Ok(Self { hosts, hostname: format!("{hostname}\n"), resolv_conf })
+        let hostname = format!("{}\n", wishes.hostname);
+        Ok(Self { hosts, hostname, resolv_conf: override_resolver(&resolv, wishes) })
     }
+}
+
+/// Returns the lines of `--add-host`.
+fn extra_lines(wishes: &Wishes<'_>) -> Result<String> {
+    let mut lines = String::new();
+    for entry in wishes.extra_hosts {
+        let (name, address) = entry.split_once(':').unwrap_or((entry, ""));
+        let address = match (address, wishes.gateway) {
+            (HOST_GATEWAY, Some(gateway)) => gateway.to_string(),
+            (HOST_GATEWAY, None) => {
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "unable to derive the IP value for host-gateway: there is no bridge yet, which \
+                     the first container on it brings",
+                ));
+            }
+            (address, _) => address.to_owned(),
+        };
+        lines.push_str(&format!("{address}\t{name}\n"));
+    }
+    Ok(lines)
+}
+
+/// Returns a resolv.conf in which what the container wants stands instead; unchanged when it wants
+/// nothing.
+fn override_resolver(text: &str, wishes: &Wishes<'_>) -> String {
+    let Wishes { dns, dns_search, dns_options, .. } = wishes;
+    if dns.is_empty() && dns_search.is_empty() && dns_options.is_empty() {
+        return text.to_owned();
+    }
+    // The last line of these two holds (resolv.conf(5)).
+    let last = |keyword: &str| -> Vec<String> {
+        let words = |line: &str| line.split_ascii_whitespace().map(str::to_owned).collect();
+        let mut lines = text
+            .lines()
+            .map(words)
+            .filter(|words: &Vec<String>| words.first().is_some_and(|first| first == keyword));
+        lines.next_back().map(|words| words[1..].to_vec()).unwrap_or_default()
+    };
+    let servers: Vec<String> = match dns.is_empty() {
+        true => text.lines().filter_map(server).map(str::to_owned).collect(),
+        false => dns.to_vec(),
+    };
+    let search = if dns_search.is_empty() { last("search") } else { dns_search.to_vec() };
+    let options = if dns_options.is_empty() { last("options") } else { dns_options.to_vec() };
+    let mut text = String::new();
+    if !search.is_empty() && search.join(" ").trim() != "." {
+        text.push_str(&format!("search {}\n", search.join(" ")));
+    }
+    for server in servers {
+        text.push_str(&format!("nameserver {server}\n"));
+    }
+    if !options.is_empty() {
+        text.push_str(&format!("options {}\n", options.join(" ")));
+    }
+    text
 }
 
 fn read(path: &str) -> Result<Option<String>> {
@@ -55,9 +141,10 @@ fn read(path: &str) -> Result<Option<String>> {
     }
 }
 
-/// Returns /etc/hosts: docker's lines for the loopback and the multicast groups, then the
-/// container's own address with its host name and, of a qualified one, the part before the dot.
-pub fn hosts(hostname: &str, address: Option<IpAddr>) -> String {
+/// Returns /etc/hosts: docker's lines for the loopback and the multicast groups, those asked for,
+/// then the container's own address with its full name and, of a qualified one, the part before the
+/// dot.
+fn hosts(wishes: &Wishes<'_>, extra: &str) -> String {
     let mut text = String::from(
         "127.0.0.1\tlocalhost\n\
          ::1\tlocalhost ip6-localhost ip6-loopback\n\
@@ -66,9 +153,14 @@ pub fn hosts(hostname: &str, address: Option<IpAddr>) -> String {
          ff02::1\tip6-allnodes\n\
          ff02::2\tip6-allrouters\n",
     );
-    if let Some(address) = address {
-        text.push_str(&format!("{address}\t{hostname}"));
-        if let Some((short, _)) = hostname.split_once('.') {
+    text.push_str(extra);
+    if let Some(address) = wishes.address {
+        let full = match wishes.domainname {
+            "" => wishes.hostname.to_owned(),
+            domain => format!("{}.{domain}", wishes.hostname),
+        };
+        text.push_str(&format!("{address}\t{full}"));
+        if let Some((short, _)) = full.split_once('.') {
             text.push_str(&format!(" {short}"));
         }
         text.push('\n');
@@ -121,13 +213,57 @@ fn is_reachable(server: &str) -> bool {
 mod tests {
     use super::*;
 
+    const PLAIN: Wishes<'static> = Wishes {
+        mode: &NetworkMode::Bridge,
+        hostname: "web",
+        domainname: "",
+        address: None,
+        gateway: None,
+        extra_hosts: &[],
+        dns: &[],
+        dns_search: &[],
+        dns_options: &[],
+    };
+
     #[test]
     fn hosts_has_the_loopback_and_the_container() {
-        let text = hosts("web.example.org", Some([172, 17, 0, 2].into()));
+        let address = Some([172, 17, 0, 2].into());
+        let text = hosts(&Wishes { hostname: "web.example.org", address, ..PLAIN }, "");
         assert!(text.starts_with("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost"));
         assert!(text.ends_with("\n172.17.0.2\tweb.example.org web\n"), "{text}");
-        assert!(hosts("web", Some([10, 0, 0, 2].into())).ends_with("\n10.0.0.2\tweb\n"));
-        assert!(hosts("web", None).ends_with("ip6-allrouters\n"));
+        let text = hosts(&Wishes { domainname: "example.org", address, ..PLAIN }, "");
+        assert!(text.ends_with("\n172.17.0.2\tweb.example.org web\n"), "{text}");
+        let text = hosts(&Wishes { address, ..PLAIN }, "1.2.3.4\tfoo\n");
+        assert!(text.ends_with("allrouters\n1.2.3.4\tfoo\n172.17.0.2\tweb\n"), "{text}");
+        assert!(hosts(&PLAIN, "").ends_with("ip6-allrouters\n"));
+    }
+
+    #[test]
+    fn names_are_added_and_the_host_is_one() {
+        let entries = ["a:1.2.3.4", "v6:::1", "gate:host-gateway"].map(str::to_owned);
+        let wishes = Wishes { extra_hosts: &entries, gateway: "10.0.0.1".parse().ok(), ..PLAIN };
+        let lines = extra_lines(&wishes).unwrap();
+        assert_eq!(lines, "1.2.3.4\ta\n::1\tv6\n10.0.0.1\tgate\n");
+        assert!(extra_lines(&Wishes { gateway: None, ..wishes }).is_err());
+    }
+
+    #[test]
+    fn what_is_asked_for_stands_instead_of_the_hosts() {
+        let host = "search corp\nnameserver 10.1.2.3\noptions edns0\n";
+        let list = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(override_resolver(host, &PLAIN), host);
+        let (dns, search, options) =
+            (list(&["1.1.1.1", "8.8.4.4"]), list(&["a.b", "c"]), list(&["ndots:2", "rotate"]));
+        let all = Wishes { dns: &dns, dns_search: &search, dns_options: &options, ..PLAIN };
+        assert_eq!(
+            override_resolver(host, &all),
+            "search a.b c\nnameserver 1.1.1.1\nnameserver 8.8.4.4\noptions ndots:2 rotate\n"
+        );
+        let dot = list(&["."]);
+        assert_eq!(
+            override_resolver(host, &Wishes { dns_search: &dot, ..PLAIN }),
+            "nameserver 10.1.2.3\noptions edns0\n"
+        );
     }
 
     #[test]
@@ -163,7 +299,9 @@ mod tests {
 
     #[test]
     fn the_hosts_own_network_keeps_the_hosts_files() {
-        let files = NetworkFiles::of_host(&NetworkMode::Host, "box", None).unwrap();
+        let files =
+            NetworkFiles::of_host(&Wishes { mode: &NetworkMode::Host, hostname: "box", ..PLAIN })
+                .unwrap();
         assert_eq!(files.hostname, "box\n");
         assert_eq!(files.resolv_conf, read(RESOLV).unwrap().unwrap_or_default());
     }

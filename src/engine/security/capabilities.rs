@@ -80,8 +80,9 @@ impl CapSet {
             | (1 << 31),
     );
 
-    /// Returns whether the capability of this name (without `CAP_`) is in the set.
+    /// Returns whether the capability of this name, with or without `CAP_`, is in the set.
     pub(crate) fn contains_name(self, name: &str) -> bool {
+        let name = name.strip_prefix("CAP_").unwrap_or(name);
         NAMES.iter().position(|n| *n == name).is_some_and(|bit| self.0 & (1 << bit) != 0)
     }
 

@@ -11,13 +11,17 @@ use wharf_model::{
 };
 
 use super::Store;
+use crate::container::mounts::MountPoint;
 use crate::{Error, Result};
 
 /// What doesn't change after `create`, but by `update`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spec {
     pub(crate) config: ContainerConfig,
     pub(crate) host: HostConfig,
+    /// The mounts it has taken over from other containers.
+    #[serde(default)]
+    pub(crate) inherited: Vec<MountPoint>,
 }
 
 /// What the supervisor observes.

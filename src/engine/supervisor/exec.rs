@@ -193,8 +193,11 @@ fn program(spec: &ExecSpec, container: &Program) -> Result<Program> {
         working_dir: spec.working_dir.clone().unwrap_or_else(|| container.working_dir.clone()),
         user: spec.user.clone().unwrap_or_else(|| container.user.clone()),
         capabilities,
-        no_new_privileges: container.no_new_privileges && !spec.privileged,
-        filtered: container.filtered && !spec.privileged,
+        // Docker leaves these as the container has them, with `--privileged` too.
+        no_new_privileges: container.no_new_privileges,
+        seccomp: container.seccomp.clone(),
+        groups: container.groups.clone(),
+        apparmor: container.apparmor.clone(),
         ulimits: container.ulimits.clone(),
         oom_score_adj: container.oom_score_adj,
         init: None,

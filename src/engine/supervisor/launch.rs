@@ -10,16 +10,17 @@ use chrono::Utc;
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use wharf_cgroup::{DeviceAccess, Group, Layout, Limits, OomWatch};
-use wharf_model::{ErrorKind, NetworkMode, Status, UsernsMode};
+use wharf_model::{ErrorKind, NamespaceMode, NetworkMode, SeccompMode, Status, UsernsMode};
 use wharf_sys::clone::{Child, Flags, clone};
 
-use super::{health, teardown};
+use super::{health, join, teardown};
 use crate::channel::{self, AttachRequest, Channel, Reply, StartRequest};
+use crate::container::mounts;
 use crate::image::Images;
 use crate::init::program::{DEFAULT_PATH, Program};
-use crate::init::{self, Plan, Streams, devices};
+use crate::init::{self, Plan, Shm, Streams, devices};
 use crate::lock::{self, Lock};
-use crate::network::files::NetworkFiles;
+use crate::network::files::{NetworkFiles, Wishes};
 use crate::network::{self, Endpoint};
 use crate::security::capabilities;
 use crate::state::{Record, Store};
@@ -53,6 +54,9 @@ pub(super) enum Ends {
         stderr: OwnedFd,
     },
 }
+
+/// The size of /dev/shm when nobody says otherwise: docker's 64 MiB.
+const DEFAULT_SHM: u64 = 64 << 20;
 
 /// The folder of all containers' cgroups.
 pub(super) const PARENT: &str = "wharf";
@@ -271,25 +275,33 @@ fn make_container(
         Some(_) => None,
         None => Some(make_pipes(record.spec.config.open_stdin)?),
     };
-    let maps = remap::prepare(store, &record.spec.host.userns_mode, &record.id)?;
-    let mut flags = Flags::MOUNT.and(Flags::PID).and(Flags::UTS).and(Flags::IPC);
-    if plan.remapped {
-        flags = flags.and(Flags::USER);
+    let host = &record.spec.host;
+    let maps = remap::prepare(store, &host.userns_mode, &record.id)?;
+    let mut flags = Flags::MOUNT;
+    for (own, namespace) in [
+        (plan.remapped, Flags::USER),
+        (has_own_pids(&host.pid_mode), Flags::PID),
+        (host.uts_mode != NamespaceMode::Host, Flags::UTS),
+        (matches!(plan.shm, Shm::Own(_) | Shm::None), Flags::IPC),
+        (plan.network != NetworkMode::Host, Flags::NETWORK),
+    ] {
+        if own {
+            flags = flags.and(namespace);
+        }
     }
-    if plan.network != NetworkMode::Host {
-        flags = flags.and(Flags::NETWORK);
-    }
+    let pids_of = join::of_pid(paths, store, &host.pid_mode)?;
     let cgroup = |cause| Error::failed("join the container's cgroup", cause);
     let gate = group.gate().map_err(cgroup)?;
     let folder = group.directory_fd().map_err(cgroup)?;
-    let init = clone(flags, folder.as_ref().map(AsFd::as_fd), || {
-        // Its own copy of the supervisor's end would keep it from seeing that one close. That it is
-        // open here is certain, so that closing it can't fail.
-        let _ = nix::unistd::close(ours.as_fd().as_raw_fd());
-        let streams = pipes.as_ref().map(|(streams, _)| streams);
-        init::run(plan, layout, &gate, streams, &theirs)
-    })
-    .map_err(failed("start a process in new namespaces"))?;
+    let init = join::in_pid_namespace_of(pids_of.as_ref(), || {
+        clone(flags, folder.as_ref().map(AsFd::as_fd), || {
+            // Its own copy of the supervisor's end would keep it from seeing that one close. That it
+            // is open here is certain, so that closing it can't fail.
+            let _ = nix::unistd::close(ours.as_fd().as_raw_fd());
+            let streams = pipes.as_ref().map(|(streams, _)| streams);
+            init::run(plan, layout, &gate, streams, &theirs)
+        })
+    })?;
     drop(theirs);
     let mounted = maps.map_or(Ok(()), |maps| {
         let user_namespace = maps.apply(&init)?;
@@ -317,8 +329,14 @@ fn make_container(
     }
 }
 
+/// Returns whether a container's first process is the first of a PID namespace, with whose end the
+/// kernel ends all others.
+pub(super) fn has_own_pids(mode: &NamespaceMode) -> bool {
+    !matches!(mode, NamespaceMode::Host | NamespaceMode::Container(_))
+}
+
 /// Ends a process that was to become a container, and waits for it.
-fn abort(init: &Child, error: Error) -> Error {
+pub(super) fn abort(init: &Child, error: Error) -> Error {
     // Already gone is as good.
     let _ = rustix::process::pidfd_send_signal(&init.pidfd, rustix::process::Signal::KILL);
     let _ = super::run::reap(init);
@@ -381,17 +399,32 @@ fn plan(
 ) -> Result<Plan> {
     let folder = paths.container(&record.id);
     let (config, host) = (&record.spec.config, &record.spec.host);
+    let shm = match &host.ipc_mode {
+        NamespaceMode::Host => Shm::Host,
+        NamespaceMode::None => Shm::None,
+        NamespaceMode::Container(id) => Shm::Of(join::of_ipc(paths, store, id)?),
+        NamespaceMode::Default | NamespaceMode::Private | NamespaceMode::Shareable => {
+            Shm::Own(host.shm_size.unwrap_or(DEFAULT_SHM))
+        }
+    };
+    let own_name = host.uts_mode != NamespaceMode::Host;
+    let own_cgroups = host.cgroupns_mode != NamespaceMode::Host;
     Ok(Plan {
-        hostname: config.hostname.clone(),
+        hostname: own_name.then(|| config.hostname.clone()),
+        domainname: config.domainname.clone(),
         layers: folder::layers(paths, store, record)?,
-        files: network_files(&folder, record, endpoint)?,
-        binds: host.binds.clone(),
+        files: network_files(store, &folder, record, endpoint)?,
+        mounts: mounts::points(&record.spec).into_iter().map(|point| point.mount).collect(),
         tmpfs: host.tmpfs.clone(),
         devices: devices::gather(&host.resources.devices)?,
         read_only: host.readonly_rootfs,
         privileged: host.privileged,
         nested: userns::is_nested(),
         remapped: !matches!(host.userns_mode, UsernsMode::Default | UsernsMode::Host),
+        unconfined_paths: host.unconfined_paths,
+        shm,
+        host_cgroups: (!own_cgroups).then(|| cgroup_name(record)),
+        sysctls: host.sysctls.clone(),
         network: host.network_mode.clone(),
         endpoint: endpoint.cloned(),
         terminal: config.tty.then(|| request.attach.and_then(|a| a.size)),
@@ -421,9 +454,14 @@ pub(super) fn program(record: &Record) -> Result<Program> {
         user: config.user.clone(),
         capabilities: capabilities::select(host.privileged, &host.cap_add, &host.cap_drop)?,
         no_new_privileges: host.no_new_privileges,
-        filtered: !host.privileged,
         ulimits: host.resources.ulimits.clone(),
         oom_score_adj: host.oom_score_adj,
+        seccomp: match (&host.seccomp, host.privileged) {
+            (SeccompMode::Default, true) => SeccompMode::Unconfined,
+            (mode, _) => mode.clone(),
+        },
+        groups: host.group_add.clone(),
+        apparmor: host.apparmor.clone().filter(|_| !host.privileged),
         init,
     })
 }
@@ -443,9 +481,13 @@ fn environment(record: &Record) -> Vec<String> {
     environment
 }
 
-/// Sets `NAME=value` in a list, where it stood before if it did.
+/// Sets `NAME=value` in a list, where it stood before if it did; a `NAME` alone is taken away.
 pub(crate) fn set(environment: &mut Vec<String>, entry: &str) {
     let name = entry.split('=').next().unwrap_or(entry);
+    if name == entry {
+        environment.retain(|other| other.split('=').next() != Some(name));
+        return;
+    }
     let same = |other: &&mut String| other.split('=').next() == Some(name);
     match environment.iter_mut().find(same) {
         Some(old) => entry.clone_into(old),
@@ -455,13 +497,28 @@ pub(crate) fn set(environment: &mut Vec<String>, entry: &str) {
 
 /// Writes the files by which a container knows its name and finds others.
 fn network_files(
+    store: &Store,
     folder: &Path,
     record: &Record,
     endpoint: Option<&Endpoint>,
 ) -> Result<Vec<(PathBuf, &'static str)>> {
-    let mode = &record.spec.host.network_mode;
-    let address = endpoint.map(|endpoint| endpoint.info().ip);
-    let texts = NetworkFiles::of_host(mode, &record.spec.config.hostname, address)?;
+    let (config, host) = (&record.spec.config, &record.spec.host);
+    let place = endpoint.map(Endpoint::info);
+    let gateway = match place.as_ref().and_then(|place| place.gateway) {
+        Some(gateway) => Some(gateway),
+        None => network::network(store, network::DEFAULT_NETWORK)?.map(|n| n.gateway.into()),
+    };
+    let texts = NetworkFiles::of_host(&Wishes {
+        mode: &host.network_mode,
+        hostname: &config.hostname,
+        domainname: &config.domainname,
+        address: place.map(|place| place.ip),
+        gateway,
+        extra_hosts: &host.extra_hosts,
+        dns: &host.dns,
+        dns_search: &host.dns_search,
+        dns_options: &host.dns_options,
+    })?;
     let mut files = Vec::new();
     for (name, target, text) in [
         ("hosts", "/etc/hosts", texts.hosts),
@@ -493,7 +550,7 @@ mod tests {
     #[test]
     fn the_last_of_a_name_holds_in_its_first_place() {
         let mut environment = vec!["PATH=/bin".to_owned(), "A=1".to_owned()];
-        for entry in ["PATH=/sbin", "B=", "A=2=3"] {
+        for entry in ["C=1", "PATH=/sbin", "B=", "A=2=3", "C", "D"] {
             set(&mut environment, entry);
         }
         assert_eq!(environment, ["PATH=/sbin", "A=2=3", "B="]);

@@ -8,6 +8,7 @@
 mod clients;
 mod exec;
 mod health;
+mod join;
 mod launch;
 mod log;
 mod requests;

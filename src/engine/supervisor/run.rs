@@ -16,7 +16,7 @@ use wharf_sys::clone::Child;
 use super::clients::{Client, Role};
 use super::exec::{Progress, Starting};
 use super::health::Monitor;
-use super::launch::Container;
+use super::launch::{Container, has_own_pids};
 use super::log;
 use super::restart::Backoff;
 use super::streams::{ContainerStreams, Taken};
@@ -550,8 +550,12 @@ impl Supervisor {
     fn end(&mut self, buffer: &mut [u8]) {
         let code = reap(&self.container.init).unwrap_or(255);
         let _ = epoll::delete(&self.epoll, self.container.init.pidfd.as_fd());
-        // With the first process all others of its PID namespace have ended, so that what the pipes
-        // hold now is all there will be.
+        if !has_own_pids(&self.container.record.spec.host.pid_mode) {
+            // What is still there is killed again, and reported, when the cgroup is given back.
+            let _ = teardown::end_all(&self.container.group);
+        }
+        // With the first process all others have ended, so that what the pipes hold now is all there
+        // will be.
         for stream in [LogStream::Stdout, LogStream::Stderr] {
             while self.pass_on(stream, buffer) {}
             if let Some(log) = &mut self.log {

@@ -15,14 +15,19 @@ const GONE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a supervisor may take from its last act to its end.
 const EXIT_WITHIN: Duration = Duration::from_millis(50);
 
+/// Ends all processes of a cgroup.
+pub(super) fn end_all(group: &Group) -> wharf_cgroup::Result<()> {
+    if group.is_empty()? {
+        return Ok(());
+    }
+    group.kill()?;
+    group.wait_empty(GONE_WITHIN).map(drop)
+}
+
 /// Ends all processes of a cgroup and removes it.
 pub(crate) fn remove_group(group: &Group) -> Result<()> {
     let failed = |cause| Error::failed(format_args!("remove cgroup {}", group.name()), cause);
-    if !group.is_empty().map_err(failed)? {
-        group.kill().map_err(failed)?;
-        group.wait_empty(GONE_WITHIN).map_err(failed)?;
-    }
-    group.delete().map_err(failed)
+    end_all(group).and_then(|()| group.delete()).map_err(failed)
 }
 
 /// Removes the folders that the containers' cgroups are in, where they are empty.

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::path::Path;
 
 use rusqlite::params;
-use wharf_model::{ContainerId, ErrorKind, HostConfig, NetworkMode, UsernsMode};
+use wharf_model::{ContainerId, ErrorKind, HostConfig, NamespaceMode, NetworkMode, UsernsMode};
 use wharf_sys::clone::Child;
 
 use super::map::IdMap;
@@ -62,7 +62,12 @@ pub(crate) fn check(host: &HostConfig) -> Result<()> {
     }
     let shared = [
         ("host's network", host.network_mode == NetworkMode::Host),
-        ("host PID", host.pid_mode == wharf_model::NamespaceMode::Host),
+        ("host PID", matches!(host.pid_mode, NamespaceMode::Host)),
+        ("other container's PID", matches!(host.pid_mode, NamespaceMode::Container(_))),
+        ("host IPC", matches!(host.ipc_mode, NamespaceMode::Host)),
+        ("other container's IPC", matches!(host.ipc_mode, NamespaceMode::Container(_))),
+        ("host UTS", matches!(host.uts_mode, NamespaceMode::Host)),
+        ("host cgroup", matches!(host.cgroupns_mode, NamespaceMode::Host)),
     ];
     if let Some((what, _)) = shared.iter().find(|(_, shared)| *shared) {
         return Err(invalid(format!(

@@ -17,10 +17,11 @@ use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount,
     mount_change, move_mount, open_tree, unmount,
 };
-use wharf_model::ErrorKind;
+use wharf_model::{ErrorKind, Mount, MountKind};
 
 use crate::channel::Channel;
 use crate::init::Plan;
+use crate::init::binds::open_source;
 use crate::init::rootfs::{Root, by_descriptor};
 use crate::{Error, Result};
 
@@ -35,12 +36,12 @@ pub(crate) fn send(plan: &Plan, user_namespace: &File, channel: &Channel) -> Res
     let overlay = overlay(plan, user_namespace.as_fd())?;
     channel.send_ok(&[overlay.as_fd()]).map_err(gone)?;
     for (source, _) in &plan.files {
-        let tree = open(source, false)?;
+        let tree = open(source)?;
         map(tree.as_fd(), user_namespace.as_fd(), source)?;
         channel.send_ok(&[tree.as_fd()]).map_err(gone)?;
     }
-    for bind in &plan.binds {
-        let tree = open(Path::new(&bind.source), true)?;
+    for mount in binds(plan) {
+        let tree = open_source(mount)?;
         channel.send_ok(&[tree.as_fd()]).map_err(gone)?;
     }
     Ok(())
@@ -53,6 +54,11 @@ pub(crate) struct Trees {
     binds: Vec<(String, OwnedFd)>,
 }
 
+/// Returns the host paths that the user mounts.
+fn binds(plan: &Plan) -> impl Iterator<Item = &Mount> {
+    plan.mounts.iter().filter(|mount| mount.kind != MountKind::Tmpfs)
+}
+
 /// Receives what [`send`] sends.
 pub(crate) fn receive(plan: &Plan, channel: &Channel) -> Result<Trees> {
     let next = || -> Result<OwnedFd> {
@@ -63,7 +69,7 @@ pub(crate) fn receive(plan: &Plan, channel: &Channel) -> Result<Trees> {
     };
     let overlay = next()?;
     let files = plan.files.iter().map(|(_, target)| (*target).to_owned());
-    let targets = files.chain(plan.binds.iter().map(|bind| bind.target.clone()));
+    let targets = files.chain(binds(plan).map(|mount| mount.target.clone()));
     let binds = targets.map(|target| Ok((target, next()?))).collect::<Result<_>>()?;
     Ok(Trees { overlay, binds })
 }
@@ -83,9 +89,9 @@ impl Trees {
         Err(failed(last.into()))
     }
 
-    /// Returns the mount for a target.
+    /// Returns the mount for a target: the user's, where one of the engine's files has the same.
     pub(crate) fn bind(&self, target: &str) -> Option<BorrowedFd<'_>> {
-        self.binds.iter().find(|(name, _)| name == target).map(|(_, tree)| tree.as_fd())
+        self.binds.iter().rfind(|(name, _)| name == target).map(|(_, tree)| tree.as_fd())
     }
 }
 
@@ -98,9 +104,8 @@ fn leave_mounts() -> Result<()> {
         .map_err(|cause| Error::failed("keep mounts from the host", cause))
 }
 
-fn open(path: &Path, recursive: bool) -> Result<OwnedFd> {
+fn open(path: &Path) -> Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let flags = if recursive { flags | OpenTreeFlags::AT_RECURSIVE } else { flags };
     open_tree(CWD, path, flags)
         .map_err(|cause| Error::failed(format_args!("bind {}", path.display()), cause))
 }
@@ -129,7 +134,7 @@ fn overlay(plan: &Plan, user_namespace: BorrowedFd<'_>) -> Result<OwnedFd> {
     let place = &plan.layers.merged_dir;
     // An overlay takes only layers that are mounted somewhere: here, one over the other.
     let attached = |path: &Path| -> Result<OwnedFd> {
-        let tree = open(path, false)?;
+        let tree = open(path)?;
         map(tree.as_fd(), user_namespace, path)?;
         move_mount(&tree, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
             .map_err(|cause| Error::failed(format_args!("mount {}", path.display()), cause))?;
@@ -160,7 +165,7 @@ fn overlay(plan: &Plan, user_namespace: BorrowedFd<'_>) -> Result<OwnedFd> {
         Err(Errno::INVAL) => return Err(Error::new(ErrorKind::Unsupported, TOO_OLD)),
         result => result.map_err(failed)?,
     }
-    let overlay = open(place, false)?;
+    let overlay = open(place)?;
     for _ in 0..lowers.len() + 2 {
         unmount(place, UnmountFlags::DETACH).map_err(failed)?;
     }
