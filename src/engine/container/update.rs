@@ -7,6 +7,7 @@
 use wharf_model::{ErrorKind, UpdateOptions};
 
 use super::limits;
+use super::signal::not_running;
 use crate::Result;
 use crate::channel::Request;
 use crate::engine::Engine;
@@ -34,8 +35,11 @@ impl Engine {
             }
             let (_verbs, record) = self.locked(store, record.id.as_str())?;
             match record.observed.state.status.is_alive() {
-                // It has been started since.
-                true => self.update_running(&record, options)?,
+                // It has been started since; one that doesn't answer now can't be changed.
+                true => self.update_running(&record, options).map_err(|error| {
+                    let gone = error.kind() == ErrorKind::NotModified;
+                    if gone { not_running(&record) } else { error }
+                })?,
                 false => update_stopped(store, record, options)?,
             }
             Ok(warnings)
