@@ -4,7 +4,7 @@
 //! row then. When it is killed in between, the container ends with it, and the row says what the
 //! next start will have.
 
-use wharf_model::{ErrorKind, UpdateOptions};
+use wharf_model::{ErrorKind, Status, UpdateOptions};
 
 use super::limits;
 use super::signal::not_running;
@@ -25,7 +25,9 @@ impl Engine {
             let record = store.container(reference)?;
             let record = self.refreshed(store, record)?;
             let (_, warnings) = limits::updated(&record, options)?;
-            if record.observed.state.status.is_alive() {
+            // Between two runs its supervisor holds the row as well.
+            let status = record.observed.state.status;
+            if status.is_alive() || status == Status::Restarting {
                 // Without the lock, which a patient `stop` may hold for long.
                 match self.update_running(&record, options) {
                     // It has just ended.

@@ -527,17 +527,23 @@ impl Supervisor {
         let Container { paths, record, group, .. } = &mut self.container;
         let (host, _) = limits::updated(record, options)?;
         let (from, to) = (record.spec.host.resources.clone(), host.resources.clone());
-        group.update(&from, &to).map_err(|cause| {
-            let text = format!("Cannot update container {}: {cause}", record.id);
-            Error::new(cause.kind(), text)
-        })?;
+        // Between two runs there is only the row.
+        let runs = record.observed.state.status.is_alive();
+        if runs {
+            group.update(&from, &to).map_err(|cause| {
+                let text = format!("Cannot update container {}: {cause}", record.id);
+                Error::new(cause.kind(), text)
+            })?;
+        }
         let before = std::mem::replace(&mut record.spec.host, host);
         let stored = Store::open(&paths.database())
             .and_then(|mut store| store.change_spec(record, "update"));
         if stored.is_err() {
             record.spec.host = before;
-            // It held these limits a moment ago.
-            let _ = group.update(&to, &from);
+            if runs {
+                // It held these limits a moment ago.
+                let _ = group.update(&to, &from);
+            }
         }
         stored
     }
