@@ -114,10 +114,19 @@ fn warnings(layout: Option<&Layout>) -> Vec<String> {
         false if lacks(Feature::Swap) => warn("swap limit"),
         false => {}
     }
-    // What version 2 has in another way, or not at all, is no lack of this host's.
-    let legacy = layout.version_word() != "2";
-    if legacy && lacks(Feature::OomKillDisable) {
+    // Kernels since 5.0 have no weights in version 1, and no kernel has this switch in version 2.
+    let unified = layout.version_word() == "2";
+    if !unified && lacks(Feature::OomKillDisable) {
         warn("oom kill disable");
+    }
+    let weights = [
+        (Feature::BlockWeight, "io.weight"),
+        (Feature::BlockWeightDevice, "io.weight (per device)"),
+    ];
+    for (feature, what) in weights {
+        if unified && lacks(feature) {
+            warn(what);
+        }
     }
     for (feature, what) in [
         (Feature::CpuQuota, "cpu cfs quota"),
@@ -125,15 +134,19 @@ fn warnings(layout: Option<&Layout>) -> Vec<String> {
         (Feature::CpuShares, "cpu shares"),
         (Feature::Cpuset, "cpuset"),
         (Feature::Pids, "pids limit"),
-        (Feature::BlockWeight, "blkio weight"),
-        (Feature::BlockWeightDevice, "blkio weight_device"),
-        (Feature::ReadBps, "blkio throttle.read_bps_device"),
-        (Feature::WriteBps, "blkio throttle.write_bps_device"),
-        (Feature::ReadIops, "blkio throttle.read_iops_device"),
-        (Feature::WriteIops, "blkio throttle.write_iops_device"),
     ] {
         if lacks(feature) {
             warn(what);
+        }
+    }
+    for (feature, names) in [
+        (Feature::ReadBps, ["blkio throttle.read_bps_device", "io.max (rbps)"]),
+        (Feature::WriteBps, ["blkio throttle.write_bps_device", "io.max (wbps)"]),
+        (Feature::ReadIops, ["blkio throttle.read_iops_device", "io.max (riops)"]),
+        (Feature::WriteIops, ["blkio throttle.write_iops_device", "io.max (wiops)"]),
+    ] {
+        if lacks(feature) {
+            warn(names[usize::from(unified)]);
         }
     }
     warnings

@@ -231,8 +231,8 @@ fn unknown_flags_are_refused_by_name() {
     let lab = Lab::empty();
     for verb in [
         "run", "create", "start", "stop", "kill", "restart", "pause", "unpause", "rm", "ps",
-        "logs", "inspect", "stats", "exec", "wait", "top", "version", "info", "images", "tag",
-        "rmi", "history", "import", "load",
+        "logs", "inspect", "stats", "exec", "update", "wait", "top", "version", "info", "images",
+        "tag", "rmi", "history", "import", "load",
     ] {
         let out = lab.run(&[verb, "--wharf-nonsense"]);
         assert!(out.code != 0, "{verb}");
@@ -245,7 +245,7 @@ fn unknown_flags_are_refused_by_name() {
 
 fn flags_of_docker_not_there_yet_are_refused_by_name() {
     let lab = Lab::new();
-    for flag in ["--memory-swap=1g", "--device=/dev/null", "--restart=always", "-p=80:80"] {
+    for flag in ["--gpus=all", "--mac-address=1", "--restart=always", "-p=80:80"] {
         let name = flag.split('=').next().unwrap();
         lab.fails(125, name.trim_start_matches('-'), &run(&[flag, IMAGE, "true"]));
     }

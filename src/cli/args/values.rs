@@ -42,26 +42,45 @@ pub(crate) fn bytes(text: &str) -> Result<u64, Reason> {
     Ok(size as u64)
 }
 
-/// Returns billionths of a CPU from a decimal number of CPUs (`--cpus`); 0 is no limit.
+/// Returns billionths of a CPU from a number of CPUs (`--cpus`): `1.5`, `15e-1` or `3/2`; 0 is no
+/// limit.
 ///
 /// # Errors
 /// When it isn't a number that is not negative, or has more than nine decimals.
 pub(crate) fn cpus(text: &str) -> Result<Option<u64>, Reason> {
     let bad = || format!("failed to parse {text} as a rational number");
-    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if whole.is_empty() && fraction.is_empty() || !digits(whole) || !digits(fraction) {
-        return Err(bad());
-    }
-    let fraction = fraction.trim_end_matches('0');
-    if fraction.len() > 9 {
+    let (numerator, denominator) = rational(text).ok_or_else(bad)?;
+    let nano = numerator.checked_mul(1_000_000_000).ok_or_else(bad)?;
+    if nano % denominator != 0 {
         return Err("value is too precise".to_owned());
     }
-    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| bad())? };
-    let fraction: u64 = format!("{fraction:0<9}").parse().map_err(|_| bad())?;
-    let nano =
-        whole.checked_mul(1_000_000_000).and_then(|n| n.checked_add(fraction)).ok_or_else(bad)?;
+    let nano = u64::try_from(nano / denominator).map_err(|_| bad())?;
     Ok((nano > 0).then_some(nano))
+}
+
+/// Returns a number that is not negative as a fraction.
+fn rational(text: &str) -> Option<(u128, u128)> {
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    let whole = |part: &str| {
+        if part.is_empty() || !digits(part) { None } else { part.parse::<u128>().ok() }
+    };
+    let text = text.strip_prefix('+').unwrap_or(text);
+    if let Some((numerator, denominator)) = text.split_once('/') {
+        return Some((whole(numerator)?, whole(denominator).filter(|number| *number > 0)?));
+    }
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (before, after) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if before.is_empty() && after.is_empty() || !digits(before) || !digits(after) {
+        return None;
+    }
+    let after = after.trim_end_matches('0');
+    let numerator = whole(&format!("0{before}{after}"))?;
+    let shift = exponent.checked_sub(i32::try_from(after.len()).ok()?)?;
+    let power = 10u128.checked_pow(shift.unsigned_abs())?;
+    if shift < 0 { Some((numerator, power)) } else { Some((numerator.checked_mul(power)?, 1)) }
 }
 
 /// Returns a whole number.
@@ -235,6 +254,13 @@ mod tests {
         assert_eq!(cpus("2"), Ok(Some(2_000_000_000)));
         assert_eq!(cpus("0"), Ok(None));
         assert_eq!(cpus("0.1000000000"), Ok(Some(100_000_000)));
+        assert_eq!(cpus("3/2"), Ok(Some(1_500_000_000)));
+        assert_eq!(cpus("+15e-1"), Ok(Some(1_500_000_000)));
+        assert_eq!(cpus("1e1"), Ok(Some(10_000_000_000)));
+        assert_eq!(cpus("1/3"), Err("value is too precise".to_owned()));
+        for text in ["1/0", "/2", ".", "1e", "1e99", "1.5/2"] {
+            assert_eq!(cpus(text), Err(format!("failed to parse {text} as a rational number")));
+        }
         assert_eq!(cpus("a"), Err("failed to parse a as a rational number".to_owned()));
         assert_eq!(cpus(""), Err("failed to parse  as a rational number".to_owned()));
         assert_eq!(cpus("-1"), Err("failed to parse -1 as a rational number".to_owned()));

@@ -314,6 +314,7 @@ fn check_whole(limits: &Resources) -> Result<()> {
 fn check_storage(host: &HostConfig) -> Result<()> {
     match host.storage_opt.keys().next() {
         None => Ok(()),
+        // Docker can, where xfs keeps quotas of projects.
         Some(key) if key.eq_ignore_ascii_case("size") => Err(Error::new(
             ErrorKind::Unsupported,
             "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",

@@ -4,9 +4,10 @@
 //! row then. When it is killed in between, the container ends with it, and the row says what the
 //! next start will have.
 
-use wharf_model::{ErrorKind, UpdateOptions};
+use wharf_model::{ErrorKind, Status, UpdateOptions};
 
 use super::limits;
+use super::signal::not_running;
 use crate::Result;
 use crate::channel::Request;
 use crate::engine::Engine;
@@ -24,7 +25,9 @@ impl Engine {
             let record = store.container(reference)?;
             let record = self.refreshed(store, record)?;
             let (_, warnings) = limits::updated(&record, options)?;
-            if record.observed.state.status.is_alive() {
+            // Between two runs its supervisor holds the row as well.
+            let status = record.observed.state.status;
+            if status.is_alive() || status == Status::Restarting {
                 // Without the lock, which a patient `stop` may hold for long.
                 match self.update_running(&record, options) {
                     // It has just ended.
@@ -34,8 +37,11 @@ impl Engine {
             }
             let (_verbs, record) = self.locked(store, record.id.as_str())?;
             match record.observed.state.status.is_alive() {
-                // It has been started since.
-                true => self.update_running(&record, options)?,
+                // It has been started since; one that doesn't answer now can't be changed.
+                true => self.update_running(&record, options).map_err(|error| {
+                    let gone = error.kind() == ErrorKind::NotModified;
+                    if gone { not_running(&record) } else { error }
+                })?,
                 false => update_stopped(store, record, options)?,
             }
             Ok(warnings)

@@ -1,7 +1,9 @@
 //! Create, start, stop, kill, pause, remove, wait: what they do and how they refuse.
 
 use futures_util::future::join_all;
-use wharf_model::{Command, ErrorKind, HostConfig, NetworkMode, Outcome, Resources, Status};
+use wharf_model::{
+    Command, ErrorKind, HostConfig, NetworkMode, Outcome, Resources, Status, UpdateOptions,
+};
 
 use super::{Bench, Check, checks, kind};
 use crate::harness::IMAGE;
@@ -16,6 +18,7 @@ pub(super) const CHECKS: &[(&str, Check)] = checks![
     exit_codes,
     commands_that_cannot_be_run,
     settings_are_kept,
+    limits_are_changed,
     out_of_memory,
     many_at_once,
 ];
@@ -188,7 +191,7 @@ async fn settings_are_kept(bench: &Bench) {
         },
         ..Default::default()
     };
-    let asked = options.clone();
+    let mut asked = options.clone();
     let id = bench.create(options).await.unwrap();
     let detail = bench.detail(&id).await;
     assert!(detail.config.env.contains(&"A=1".to_owned()));
@@ -197,10 +200,41 @@ async fn settings_are_kept(bench: &Bench) {
     assert_eq!(detail.config.hostname, "sea");
     assert_eq!(detail.config.labels["color"], "blue");
     assert_eq!(detail.config.stop_signal, "SIGINT");
+    // What docker completes: as much swap as memory, and whether the kernel offers a choice.
+    asked.host.resources.memory_swap = Some(128 << 20);
+    asked.host.resources.oom_kill_disable = detail.host_config.resources.oom_kill_disable;
     assert_eq!(detail.host_config, asked.host);
     let list = bench.backend.containers(true).await.unwrap();
     assert_eq!(list[0].labels["color"], "blue");
     assert_eq!(list[0].networks, ["none"]);
+}
+
+async fn limits_are_changed(bench: &Bench) {
+    let id = bench.run("sleep 1000").await;
+    let limits = Resources {
+        memory: Some(64 << 20),
+        memory_swap: Some(96 << 20),
+        cpu_shares: Some(512),
+        pids_limit: Some(20),
+        ..Resources::default()
+    };
+    let update = async |resources: Resources, unlimited_pids: bool| {
+        let options = UpdateOptions { resources, unlimited_pids, ..UpdateOptions::default() };
+        let container = id.clone();
+        bench.backend.execute(Command::Update { container, options: Box::new(options) }).await
+    };
+    let outcome = update(limits.clone(), false).await.unwrap();
+    assert!(matches!(outcome, Outcome::Updated { .. }), "{outcome:?}");
+    let held = async || bench.detail(&id).await.host_config.resources;
+    let expected = Resources { oom_kill_disable: held().await.oom_kill_disable, ..limits.clone() };
+    assert_eq!(held().await, expected);
+    update(Resources::default(), true).await.unwrap();
+    assert_eq!(held().await, Resources { pids_limit: None, ..expected.clone() });
+    // A refusal changes nothing.
+    let more = Resources { memory: Some(512 << 20), ..Resources::default() };
+    let error = update(more, false).await.unwrap_err();
+    assert!(error.message.contains("smaller than already set memoryswap limit"), "{error}");
+    assert_eq!(held().await, Resources { pids_limit: None, ..expected });
 }
 
 async fn out_of_memory(bench: &Bench) {

@@ -18,14 +18,15 @@ pub(crate) fn tests() -> Vec<Test> {
 }
 
 /// Flags that are taken; those of a group are given at once.
-const TAKEN: [&[&str]; 21] = [
+const TAKEN: [&[&str]; 22] = [
     &[],
     &["-m", "64m"],
     &["-m", "0.5g", "--memory-swap", "1GiB", "--memory-reservation", "6MB"],
     &["-m", "67108864", "--memory-swap=-1"],
     &["-m", "65536k", "--memory-swap", "65536K", "--memory-swappiness", "0"],
     &["-m", "+64m", "--oom-kill-disable"],
-    &["--cpus", ".5", "-c", "512"],
+    &["--cpus", "1/2", "-c", "512"],
+    &["--cpus", "5e-1"],
     &["--cpus=1.25", "--cpuset-cpus", "0", "--cpuset-mems", "0"],
     &["--cpu-period", "50000", "--cpu-quota", "25000"],
     &["--cpu-quota=-1"],

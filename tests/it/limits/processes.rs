@@ -18,6 +18,14 @@ fn limit(text: &str, title: &str) -> (String, String) {
     (words.next().unwrap(), words.next().unwrap())
 }
 
+/// Returns whether this process may raise limits and lower OOM scores.
+fn may_raise() -> bool {
+    const SYS_RESOURCE: u64 = 1 << 24;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
+    u64::from_str_radix(capabilities.trim(), 16).unwrap() & SYS_RESOURCE != 0
+}
+
 fn ulimits_hold_for_every_program() {
     let lab = Lab::new();
     let flags = ["--ulimit", "nofile=64:128", "--ulimit", "core=0", "--ulimit", "nproc=100"];
@@ -59,14 +67,10 @@ fn ulimits_hold_for_every_program() {
 fn a_ulimit_above_the_host_s_is_refused_by_name() {
     let lab = Lab::new();
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
-    let capabilities = u64::from_str_radix(capabilities.trim(), 16).unwrap();
-    const SYS_RESOURCE: u64 = 1 << 24;
     let (_, hard) = limit(&limits, "Max open files");
     let more = hard.parse::<u64>().unwrap() + 1;
     let asked = format!("nofile={more}");
-    if capabilities & SYS_RESOURCE != 0 {
+    if may_raise() {
         let text = lab.shell(&["--ulimit", &asked], "cat /proc/self/limits");
         assert_eq!(limit(&text, "Max open files").1, more.to_string());
         return;
@@ -84,8 +88,23 @@ fn the_oom_score_is_the_container_s_own() {
     assert_eq!(lab.shell(&[], score), "0");
     let id = lab.start(&["--oom-score-adj", "500"], "sleep 1000");
     assert_eq!(lab.ok(&["exec", &id, "sh", "-c", score]), "500");
-    let own = std::fs::read_to_string(format!("/proc/{}/oom_score_adj", lab.pid(&id))).unwrap();
-    assert_eq!(own.trim(), "500");
+    let of = |pid: &str| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap();
+        text.trim().to_owned()
+    };
+    let first = lab.pid(&id).to_string();
+    assert_eq!(of(&first), "500");
+    let lowered = ["run", "--rm", "--network", "none", "--oom-score-adj", "-500", IMAGE];
+    let lowered = [&lowered[..], &["cat", "/proc/self/oom_score_adj"]].concat();
+    if may_raise() {
+        // The supervisor outlives its container.
+        let stat = std::fs::read_to_string(format!("/proc/{first}/stat")).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        assert_eq!(of(fields[1]), "-999");
+        assert_eq!(lab.ok(&lowered), "-500");
+    } else {
+        lab.fails(125, "error setting oom-score-adj -500: Permission denied", &lowered);
+    }
     assert_eq!(lab.inspect(&id, "/HostConfig/OomScoreAdj"), 500);
     // Even where the first process hides its /proc.
     let hides = "mount -t tmpfs x /proc && mkdir -p /proc/self && echo 0 >/proc/self/oom_score_adj \
