@@ -63,7 +63,13 @@ impl Group {
         self.member(Controller::Freezer).map(Freezer::Legacy).ok_or(Error::Unsupported {
             flag: verb,
             controller: "freezer",
-            why: "this kernel doesn't offer, or has not mounted",
+            why: match self.members.is_empty() {
+                true => {
+                    "was not handed down to this user; with systemd and cgroup v2 start the \
+                     container by: systemd-run --user --scope -p Delegate=yes wharf …"
+                }
+                false => "this kernel doesn't offer, or has not mounted",
+            },
         })
     }
 }

@@ -204,9 +204,9 @@ fn docker_save() {
     assert_eq!(out, "not a program");
 }
 
-/// An archive of two layers, the upper one taking away from the lower.
-fn layers_stack_with_whiteouts() {
-    let lab = Lab::empty();
+/// Returns an archive of `wharf-test/layers:1`: two layers over busybox, the upper one taking away
+/// from the lower.
+pub(crate) fn layered_archive() -> Vec<u8> {
     let mut lower = tar::Builder::new(Vec::new());
     for path in ["kept", "gone", "dir/old", "dir/older"] {
         entry(&mut lower, path, 0o644, tar::EntryType::Regular, path.as_bytes());
@@ -233,7 +233,12 @@ fn layers_stack_with_whiteouts() {
     }
     entry(&mut archive, "c.json", 0o644, file, config.to_string().as_bytes());
     entry(&mut archive, "manifest.json", 0o644, file, manifest.to_string().as_bytes());
-    let out = lab.run_with(&["load"], &archive.into_inner().unwrap());
+    archive.into_inner().unwrap()
+}
+
+fn layers_stack_with_whiteouts() {
+    let lab = Lab::empty();
+    let out = lab.run_with(&["load"], &layered_archive());
     assert_eq!(
         (out.code, out.stdout.as_str()),
         (0, "Loaded image: wharf-test/layers:1\n"),

@@ -253,6 +253,18 @@ fn cell(process: &Process, column: Column, host: &Host) -> String {
     }
 }
 
+/// Returns the processes of the PID namespace that this one is in.
+fn same_pid_namespace(pid: i32) -> Vec<i32> {
+    let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let Some(wanted) = namespace(&pid.to_string()) else { return Vec::new() };
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names
+        .filter_map(|name| Some((name.parse().ok()?, namespace(&name)?)))
+        .filter_map(|(pid, found)| (found == wanted).then_some(pid))
+        .collect()
+}
+
 impl Engine {
     /// Returns the processes of a running container; `arguments` are those of `ps`, `-ef` when
     /// there are none.
@@ -270,8 +282,13 @@ impl Engine {
         }
         let failed = |cause| Error::failed(format_args!("processes of {}", record.name), cause);
         let layout = Layout::detect().map_err(failed)?;
-        let group = Group::open(&layout, &cgroup_name(&record)).map_err(failed)?;
-        let mut pids = group.processes().map_err(failed)?;
+        let mut pids = match Group::open(&layout, &cgroup_name(&record)) {
+            // An ordinary user's container may have no group of its own.
+            Err(wharf_cgroup::Error::NotFound(_)) if crate::userns::is_nested() => {
+                record.observed.state.pid.map(same_pid_namespace).unwrap_or_default()
+            }
+            group => group.and_then(|group| group.processes()).map_err(failed)?,
+        };
         pids.sort_unstable();
         let host = read_host();
         let row = |process: &Process| {

@@ -90,6 +90,7 @@ fn guard(helper: &Helper, init: &Child, source: &Path, file: &Path, tell: &Owned
     let start = || -> io::Result<()> {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
         nix::sys::signal::SigSet::empty().thread_set_mask()?;
+        let _ = rustix::thread::set_name(c"wharf-net");
         wharf_sys::descriptors::close_all_but(&[tell.as_fd(), init.pidfd.as_fd()])?;
         rustix::mount::mount_bind(source, file)?;
         // The helper looks itself up in /proc by its number, which is another one in this namespace.

@@ -304,14 +304,12 @@ fn make_container(
     })?;
     drop(theirs);
     let mounted = maps.map_or(Ok(()), |maps| {
-        let user_namespace = maps.apply(&init)?;
-        if let (Some((streams, _)), Some(root)) = (&pipes, remap::root_outside(init.pid)) {
-            remap::give_pipes(
-                [&streams.stdin, &streams.stdout, &streams.stderr].map(AsFd::as_fd),
-                root,
-            );
+        let (user_namespace, root) = (maps.apply(&init)?, maps.root()?);
+        if let Some((streams, _)) = &pipes {
+            let pipes = [&streams.stdin, &streams.stdout, &streams.stderr];
+            remap::give_pipes(pipes.map(AsFd::as_fd), root);
         }
-        trees::send(plan, &user_namespace, &ours)
+        trees::send(plan, &user_namespace, root, &ours)
     });
     let run = paths.container_run(&record.id);
     match mounted.and_then(|()| bring_up(&init, plan, &run, &ours)) {
@@ -363,8 +361,17 @@ fn bring_up(init: &Child, plan: &Plan, run: &Path, channel: &Channel) -> Result<
     // A process that has failed already has closed its end; its reason is still to be read.
     let _ = channel.send_go();
     let mut terminal = None;
+    let mut reset = false;
     loop {
-        match channel.receive_reply().map_err(gone)? {
+        let reply = match channel.receive_reply() {
+            // It ended before it had read all that was sent, which is told once, before its reason.
+            Err(cause) if cause.kind() == std::io::ErrorKind::ConnectionReset && !reset => {
+                reset = true;
+                continue;
+            }
+            reply => reply.map_err(gone)?,
+        };
+        match reply {
             Some((Reply::Ok, descriptors)) => terminal = descriptors.into_iter().next(),
             Some((Reply::Failed(error), _)) => return Err(error),
             Some(_) => return Err(Error::failed("start the container's process", "odd message")),

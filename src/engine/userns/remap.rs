@@ -214,6 +214,14 @@ impl Maps {
         }
     }
 
+    /// Returns the user and the group outside that are root inside.
+    pub(crate) fn root(&self) -> Result<(u32, u32)> {
+        match (self.users.outside(0), self.groups.outside(0)) {
+            (Some(uid), Some(gid)) => Ok((uid, gid)),
+            _ => Err(invalid("--userns: no number is left for root")),
+        }
+    }
+
     /// Writes the maps of a new namespace and returns it.
     pub(crate) fn apply(&self, child: &Child) -> Result<File> {
         let write = |file: &str, map: &IdMap| {

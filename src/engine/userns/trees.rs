@@ -30,19 +30,26 @@ use crate::{Error, Result};
 const PLACES: [&str; 5] = ["/usr", "/var", "/run", "/tmp", "/etc"];
 
 /// Makes the mounts and sends them to the container's first process, which waits in [`receive`].
-pub(crate) fn send(plan: &Plan, user_namespace: &File, channel: &Channel) -> Result<()> {
-    let gone = |cause| Error::failed("start the container's process", cause);
+/// `root` is who the container's root is outside.
+pub(crate) fn send(
+    plan: &Plan,
+    user_namespace: &File,
+    root: (u32, u32),
+    channel: &Channel,
+) -> Result<()> {
     leave_mounts()?;
-    let overlay = overlay(plan, user_namespace.as_fd())?;
-    channel.send_ok(&[overlay.as_fd()]).map_err(gone)?;
+    let send = |tree: &OwnedFd| {
+        // A process that has failed already has closed its end; its reason is still to be read.
+        let _ = channel.send_ok(&[tree.as_fd()]);
+    };
+    send(&overlay(plan, user_namespace.as_fd(), root)?);
     for (source, _) in &plan.files {
         let tree = open(source)?;
         map(tree.as_fd(), user_namespace.as_fd(), source)?;
-        channel.send_ok(&[tree.as_fd()]).map_err(gone)?;
+        send(&tree);
     }
     for mount in binds(plan) {
-        let tree = open_source(mount)?;
-        channel.send_ok(&[tree.as_fd()]).map_err(gone)?;
+        send(&open_source(mount)?);
     }
     Ok(())
 }
@@ -129,8 +136,27 @@ fn map(tree: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>, path: &Path) -> Res
 const TOO_OLD: &str = "--userns: this kernel can't show layers with other owners: remapped containers \
     need Linux 5.19; run with --userns host";
 
+/// Runs `work` as the container's root in the eyes of filesystems, with every right of the engine's:
+/// an overlay works in its upper folder as who has mounted it, and there only who is mapped can make
+/// anything.
+fn as_root_inside<T>((uid, gid): (u32, u32), work: impl FnOnce() -> T) -> Result<T> {
+    use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
+    use rustix::thread::{CapabilitySets, capabilities, set_capabilities};
+    let failed = |cause| Error::failed("keep capabilities", cause);
+    let sets = capabilities(None).map_err(failed)?;
+    let (old_gid, old_uid) = (setfsgid(Gid::from_raw(gid)), setfsuid(Uid::from_raw(uid)));
+    // The change has taken those that override file permissions.
+    let result = set_capabilities(None, CapabilitySets { effective: sets.permitted, ..sets })
+        .map_err(failed)
+        .map(|()| work());
+    setfsuid(old_uid);
+    setfsgid(old_gid);
+    set_capabilities(None, sets).map_err(failed)?;
+    result
+}
+
 /// Returns the container's overlay, in no namespace.
-fn overlay(plan: &Plan, user_namespace: BorrowedFd<'_>) -> Result<OwnedFd> {
+fn overlay(plan: &Plan, user_namespace: BorrowedFd<'_>, root: (u32, u32)) -> Result<OwnedFd> {
     let place = &plan.layers.merged_dir;
     // An overlay takes only layers that are mounted somewhere: here, one over the other.
     let attached = |path: &Path| -> Result<OwnedFd> {
@@ -160,7 +186,10 @@ fn overlay(plan: &Plan, user_namespace: BorrowedFd<'_>) -> Result<OwnedFd> {
         by_descriptor(&work).display()
     );
     let options = std::ffi::CString::new(options).map_err(|_| failed(Errno::INVAL))?;
-    match mount("overlay", place, "overlay", MountFlags::empty(), options.as_c_str()) {
+    let mounted = as_root_inside(root, || {
+        mount("overlay", place, "overlay", MountFlags::empty(), options.as_c_str())
+    })?;
+    match mounted {
         // Those that can't have such layers say it thus.
         Err(Errno::INVAL) => return Err(Error::new(ErrorKind::Unsupported, TOO_OLD)),
         result => result.map_err(failed)?,
