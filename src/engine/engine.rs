@@ -24,19 +24,24 @@ impl Engine {
     /// # Errors
     /// When the caller isn't root, or the folders can't be used.
     pub fn open(paths: Paths) -> Result<Self> {
-        if !rustix::process::geteuid().is_root() {
-            return Err(Error::new(
-                ErrorKind::Denied,
-                "the embedded engine needs root: run wharf with sudo, or name a running engine \
-                 with --host",
-            ));
-        }
+        Self::need_root()?;
         let engine = Self { paths, idle: Mutex::new(Vec::new()) };
         if !engine.paths.database().exists() {
             engine.make_folders()?;
         }
         engine.with_store(|_| Ok(()))?;
         Ok(engine)
+    }
+
+    pub(crate) fn need_root() -> Result<()> {
+        if rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Denied,
+            "the embedded engine needs root: run wharf with sudo, or name a running engine with \
+             --host",
+        ))
     }
 
     fn make_folders(&self) -> Result<()> {

@@ -46,7 +46,23 @@ impl Error {
 
 impl From<rusqlite::Error> for Error {
     fn from(cause: rusqlite::Error) -> Self {
-        Self::failed("state database", cause)
+        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly};
+        let way_out = match cause.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => {
+                ": run 'wharf system check --repair', which saves what can be read"
+            }
+            Some(DiskFull) => ": free some space on its disk",
+            Some(ReadOnly) => ": its folder must be writable",
+            _ => "",
+        };
+        // What a column holds, however it came there, isn't what this program writes.
+        let way_out = match &cause {
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..) => ": run 'wharf system check'",
+            _ => way_out,
+        };
+        let message = format!("state database: {cause}{way_out}");
+        Self { kind: ErrorKind::Internal, message, cause: Some(Box::new(cause)) }
     }
 }
 

@@ -5,6 +5,7 @@
 //! touches the terminal, the environment or the home directory: its callers hand these in.
 
 mod channel;
+pub mod check;
 mod container;
 mod engine;
 mod error;

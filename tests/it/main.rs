@@ -14,12 +14,16 @@
 )]
 
 mod arch;
+mod audit;
+mod check;
 mod contract;
+mod crowd;
 mod dashboard;
 mod dockerd;
 mod faults;
 mod harness;
 mod isolation;
+mod kills;
 mod limits;
 mod pty;
 mod verbs_image;
@@ -42,12 +46,15 @@ fn main() -> ExitCode {
     }
     let arguments = libtest_mimic::Arguments::from_args();
     harness::remember_panics();
-    let modules: [(&str, Vec<Test>); 13] = [
+    let modules: Vec<(&str, Vec<Test>)> = vec![
         ("arch", arch::tests()),
+        ("check", check::tests()),
         ("contract", contract::tests()),
+        ("crowd", crowd::tests()),
         ("dashboard", dashboard::tests()),
         ("faults", faults::tests()),
         ("isolation", isolation::tests()),
+        ("kills", kills::tests()),
         ("limits", limits::tests()),
         ("verbs_image", verbs_image::tests()),
         ("verbs_io", verbs_io::tests()),

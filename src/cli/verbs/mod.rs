@@ -1,6 +1,7 @@
 //! The verbs, one a file, and how words find them.
 
 mod attach;
+mod check;
 pub(crate) mod create;
 mod demo;
 mod exec;
@@ -61,7 +62,7 @@ static VERBS: &[&Verb] = &[
 ];
 
 /// Verbs that are found in a group only, since at the top their names mean more.
-static GROUPED: &[&Verb] = &[&inspect::CONTAINER, &inspect::IMAGE, &reset::VERB];
+static GROUPED: &[&Verb] = &[&inspect::CONTAINER, &inspect::IMAGE, &check::VERB, &reset::VERB];
 
 /// A group of docker's.
 pub(crate) struct Section {

@@ -12,6 +12,10 @@ pub(crate) use containers::{Observed, Record, Spec, add_event};
 
 use crate::{Error, Result};
 
+/// How long a change waits for those of others. Each takes a millisecond at most, but they don't queue
+/// up in order, and hundreds may come at once on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// An open state database. Cheap to open (well under a millisecond), so each process, and each
 /// thread, has its own.
 pub struct Store {
@@ -38,8 +42,8 @@ impl Store {
                 | OpenFlags::SQLITE_OPEN_CREATE
                 | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
-        connection.busy_timeout(Duration::from_secs(10))?;
-        schema::migrate(&connection)?;
+        connection.busy_timeout(PATIENCE)?;
+        schema::migrate(&connection, path)?;
         Ok(Self { connection })
     }
 
