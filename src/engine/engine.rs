@@ -73,7 +73,7 @@ impl Engine {
             Some(store) => store,
             None => Store::open(&self.paths.database())?,
         };
-        let result = work(&mut store);
+        let result = work(&mut store).map_err(|error| error.of_database(&self.paths.database()));
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(store);
         result
     }

@@ -1,6 +1,11 @@
 //! The engine's error: the kind, the operation with its object, and the cause.
 
+use std::path::Path;
+
 use wharf_model::ErrorKind;
+
+/// How the sentences of the database's errors begin.
+const DATABASE: &str = "state database";
 
 /// A failed operation of the engine.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +34,15 @@ impl Error {
             message: format!("{operation}: {cause}"),
             cause: Some(cause),
         }
+    }
+
+    /// Returns the same error, with the database's place if it is one of the database's.
+    #[must_use]
+    pub(crate) fn of_database(mut self, path: &Path) -> Self {
+        if let Some(rest) = self.message.strip_prefix(DATABASE) {
+            self.message = format!("state database {}{rest}", path.display());
+        }
+        self
     }
 
     /// Returns the same error with another kind.
@@ -61,7 +75,7 @@ impl From<rusqlite::Error> for Error {
             | rusqlite::Error::InvalidColumnType(..) => ": run 'wharf system check'",
             _ => way_out,
         };
-        let message = format!("state database: {cause}{way_out}");
+        let message = format!("{DATABASE}: {cause}{way_out}");
         Self { kind: ErrorKind::Internal, message, cause: Some(Box::new(cause)) }
     }
 }

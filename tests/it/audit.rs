@@ -36,6 +36,9 @@ pub(crate) fn database(lab: &Lab) -> Connection {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let database = Connection::open_with_flags(lab.root().join("state.db"), flags).unwrap();
     database.busy_timeout(*PATIENCE).unwrap();
+    // As the engine does: the last to close leaves the write-ahead log alone.
+    let keep = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+    database.set_db_config(keep, true).unwrap();
     database
 }
 

@@ -196,7 +196,12 @@ impl Lab {
 
     /// Returns an engine with nothing in it.
     pub(crate) fn empty() -> Self {
-        Self { root: folder(), network: None }
+        Self::at(folder())
+    }
+
+    /// Returns an engine with nothing in it in this folder, which need not be there.
+    pub(crate) fn at(root: PathBuf) -> Self {
+        Self { root, network: None }
     }
 
     /// Returns the same engine, all of whose commands run in another network namespace: `--net=FILE`.

@@ -21,6 +21,8 @@ mod crowd;
 mod dashboard;
 mod dockerd;
 mod faults;
+mod faults_disk;
+mod faults_host;
 mod harness;
 mod isolation;
 mod kills;
@@ -53,6 +55,8 @@ fn main() -> ExitCode {
         ("crowd", crowd::tests()),
         ("dashboard", dashboard::tests()),
         ("faults", faults::tests()),
+        ("faults_disk", faults_disk::tests()),
+        ("faults_host", faults_host::tests()),
         ("isolation", isolation::tests()),
         ("kills", kills::tests()),
         ("limits", limits::tests()),

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 
 pub(crate) use containers::{Observed, Record, Spec, add_event};
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// How long a change waits for those of others. Each takes a millisecond at most, but they don't queue
 /// up in order, and hundreds may come at once on a slow machine.
@@ -28,11 +28,7 @@ impl Store {
     /// # Errors
     /// When the file can't be opened or was written by a newer version.
     pub fn open(path: &Path) -> Result<Self> {
-        let named = |cause: Error| {
-            let kind = cause.kind();
-            Error::failed(path.display(), cause).with_kind(kind)
-        };
-        Self::open_file(path).map_err(named)
+        Self::open_file(path).map_err(|error| error.of_database(path))
     }
 
     fn open_file(path: &Path) -> Result<Self> {

@@ -129,7 +129,7 @@ pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
         return Err(Error::new(
             ErrorKind::Unsupported,
             format!(
-                "state database has version {found}, newer than this program's {VERSION}: use the newer wharf"
+                "state database: it has version {found}, newer than this program's {VERSION}: use the newer wharf"
             ),
         ));
     }
@@ -141,5 +141,19 @@ pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
         connection.pragma_update(None, "user_version", VERSION)?;
     }
     connection.execute_batch("COMMIT")?;
+    reserve(path);
     Ok(())
+}
+
+/// Reserves room for the write-ahead log, which is used again and again: on a disk that a container has
+/// filled, containers can still be ended and removed.
+fn reserve(path: &Path) {
+    const ROOM: u64 = 2 << 20;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    // A filesystem that can't reserve does without.
+    let _ = File::options()
+        .write(true)
+        .open(&log)
+        .map(|file| rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, ROOM));
 }
