@@ -158,7 +158,22 @@ impl Counters {
         if reader.gone { Err(Error::NotFound(self.name.clone())) } else { Ok(counters) }
     }
 
-    fn read_cpu(&self, reader: &mut Reader) -> Option<CpuCounters> {
+    /// Returns whether the group has used no CPU time and no block device since it counted this: a
+    /// fraction of what a whole reading costs, since the memory controller has to add up first. What
+    /// nobody runs in keeps its other counters, too, but for memory that the kernel reclaims.
+    ///
+    /// # Errors
+    /// As [`Counters::read`].
+    pub fn is_quiet_since(&self, before: &RawCounters) -> Result<bool> {
+        let mut reader = Reader { buffer: [0; io::BUFFER], gone: false };
+        let usage = self.read_usage(&mut reader).map(|cpu| cpu.usage_ns);
+        let quiet = usage.is_some()
+            && usage == before.cpu.map(|cpu| cpu.usage_ns)
+            && self.block.as_ref().and_then(|files| files.read(&mut reader)) == before.block;
+        if reader.gone { Err(Error::NotFound(self.name.clone())) } else { Ok(quiet) }
+    }
+
+    fn read_usage(&self, reader: &mut Reader) -> Option<CpuCounters> {
         let mut cpu = CpuCounters::default();
         match self.cpu.as_ref()? {
             CpuFiles::Unified(stat) => read_cpu_stat(reader.read(stat)?, &mut cpu)?,
@@ -172,6 +187,11 @@ impl Counters {
                 }
             }
         }
+        Some(cpu)
+    }
+
+    fn read_cpu(&self, reader: &mut Reader) -> Option<CpuCounters> {
+        let mut cpu = self.read_usage(reader)?;
         if let Some(text) = self.throttling.as_ref().and_then(|file| reader.read(file)) {
             cpu.periods = parse::keyed(text, b"nr_periods");
             cpu.throttled_periods = parse::keyed(text, b"nr_throttled");

@@ -80,15 +80,36 @@ impl Call {
         &self,
         work: impl AsyncFnOnce(&Arc<dyn Backend>) -> anyhow::Result<i32>,
     ) -> anyhow::Result<i32> {
+        enough_descriptors()?;
         connect::enter(&self.target)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let code = runtime.block_on(async {
-            let backend = connect::backend(&self.target).await?;
+            let reached = connect::backend(&self.target).await;
+            let backend = reached.map_err(|error| match self.path.as_str() {
+                // Of all verbs, docker's `run` alone tells its own failures from the program's.
+                "run" | "container run" => Failure::new(ENGINE_FAILED, format!("{error:#}")).into(),
+                _ => error,
+            })?;
             work(&backend).await
         });
         // A thread may sit in a read of the terminal that never ends; the process ends anyway.
         runtime.shutdown_background();
         code
+    }
+}
+
+/// Refuses to begin what would fail half way.
+fn enough_descriptors() -> Result<(), Failure> {
+    use rustix::process::{Resource, getrlimit};
+    const LEAST: u64 = 32;
+    match getrlimit(Resource::Nofile).current {
+        Some(limit) if limit < LEAST => Err(Failure::new(
+            ENGINE_FAILED,
+            format!(
+                "only {limit} files may be open at once, of which {LEAST} are needed: ulimit -n"
+            ),
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -25,18 +25,23 @@ impl Engine {
     /// When the caller is an ordinary user who hasn't entered ([`crate::rootless::enter`]), or the
     /// folders can't be used.
     pub fn open(paths: Paths) -> Result<Self> {
-        if !rustix::process::geteuid().is_root() {
-            return Err(Error::new(
-                ErrorKind::Denied,
-                "the embedded engine was opened by an ordinary user outside of the user's namespace",
-            ));
-        }
+        Self::need_root()?;
         let engine = Self { paths, idle: Mutex::new(Vec::new()) };
         if !engine.paths.database().exists() {
             engine.make_folders()?;
         }
         engine.with_store(|_| Ok(()))?;
         Ok(engine)
+    }
+
+    pub(crate) fn need_root() -> Result<()> {
+        if rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Denied,
+            "the embedded engine was opened by an ordinary user outside of the user's namespace",
+        ))
     }
 
     fn make_folders(&self) -> Result<()> {
@@ -68,7 +73,7 @@ impl Engine {
             Some(store) => store,
             None => Store::open(&self.paths.database())?,
         };
-        let result = work(&mut store);
+        let result = work(&mut store).map_err(|error| error.of_database(&self.paths.database()));
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(store);
         result
     }

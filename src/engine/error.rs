@@ -1,6 +1,11 @@
 //! The engine's error: the kind, the operation with its object, and the cause.
 
+use std::path::Path;
+
 use wharf_model::ErrorKind;
+
+/// How the sentences of the database's errors begin.
+const DATABASE: &str = "state database";
 
 /// A failed operation of the engine.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +36,15 @@ impl Error {
         }
     }
 
+    /// Returns the same error, with the database's place if it is one of the database's.
+    #[must_use]
+    pub(crate) fn of_database(mut self, path: &Path) -> Self {
+        if let Some(rest) = self.message.strip_prefix(DATABASE) {
+            self.message = format!("state database {}{rest}", path.display());
+        }
+        self
+    }
+
     /// Returns the same error with another kind.
     #[must_use]
     pub fn with_kind(mut self, kind: ErrorKind) -> Self {
@@ -46,7 +60,23 @@ impl Error {
 
 impl From<rusqlite::Error> for Error {
     fn from(cause: rusqlite::Error) -> Self {
-        Self::failed("state database", cause)
+        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly};
+        let way_out = match cause.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => {
+                ": run 'wharf system check --repair', which saves what can be read"
+            }
+            Some(DiskFull) => ": free some space on its disk",
+            Some(ReadOnly) => ": its folder must be writable",
+            _ => "",
+        };
+        // What a column holds, however it came there, isn't what this program writes.
+        let way_out = match &cause {
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..) => ": run 'wharf system check'",
+            _ => way_out,
+        };
+        let message = format!("{DATABASE}: {cause}{way_out}");
+        Self { kind: ErrorKind::Internal, message, cause: Some(Box::new(cause)) }
     }
 }
 

@@ -46,11 +46,14 @@ pub(crate) fn layers(paths: &Paths, store: &mut Store, record: &Record) -> Resul
 
 /// Removes the folders of a container whose row is gone, and their note in the journal.
 pub(crate) fn remove(paths: &Paths, store: &Store, id: &ContainerId) -> Result<()> {
-    for folder in [paths.container(id), paths.container_run(id)] {
-        remove_all(&folder)
-            .map_err(|cause| Error::failed(format_args!("remove {}", folder.display()), cause))?;
-    }
-    store.settle("folder", id.as_str())
+    let remove = |folder: &Path| {
+        remove_all(folder)
+            .map_err(|cause| Error::failed(format_args!("remove {}", folder.display()), cause))
+    };
+    remove(&paths.container(id))?;
+    store.settle("folder", id.as_str())?;
+    // Last, since the locks are in it: who makes new ones must find that all is done.
+    remove(&paths.container_run(id))
 }
 
 /// Removes a folder with all in it. Somebody who looked the container up before its row went may

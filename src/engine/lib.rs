@@ -6,6 +6,7 @@
 
 mod boot;
 mod channel;
+pub mod check;
 mod container;
 pub mod copy;
 mod engine;

@@ -1,9 +1,9 @@
 //! Locks on files: one that serialises a container's verbs, one that says its supervisor lives.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::FlockOperation;
@@ -30,21 +30,38 @@ fn open(folder: &Path, name: &str) -> io::Result<File> {
             .mode(0o600)
             .open(folder.join(name))
     };
-    open().or_else(|error| {
-        if error.kind() != io::ErrorKind::NotFound {
-            return Err(error);
+    loop {
+        match open() {
+            // The folder isn't there, or somebody has just removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            }
+            result => return result,
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        open()
-    })
+    }
+}
+
+/// Returns whether this open file is still the one of that name: a lock on a file that was removed
+/// since it was opened keeps nobody out.
+fn is_current(file: &File, folder: &Path, name: &str) -> io::Result<bool> {
+    let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    match std::fs::metadata(folder.join(name)) {
+        Ok(found) => Ok(id(found) == id(file.metadata()?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 impl Lock {
     /// Waits for the lock, making its file and folder when they are missing.
     pub(crate) fn acquire(folder: &Path, name: &str) -> io::Result<Self> {
-        let file = open(folder, name)?;
-        rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))?;
-        Ok(Self { file })
+        loop {
+            let file = open(folder, name)?;
+            rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))?;
+            if is_current(&file, folder, name)? {
+                return Ok(Self { file });
+            }
+        }
     }
 
     /// Waits until nobody holds the lock alone, and holds it together with all others who do so.
@@ -56,11 +73,14 @@ impl Lock {
 
     /// Returns the lock if nobody holds it.
     pub(crate) fn try_acquire(folder: &Path, name: &str) -> io::Result<Option<Self>> {
-        let file = open(folder, name)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { file })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
+        loop {
+            let file = open(folder, name)?;
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) if is_current(&file, folder, name)? => return Ok(Some(Self { file })),
+                Ok(()) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 }
@@ -81,6 +101,22 @@ pub(crate) fn wait_free(folder: &Path, name: &str) -> io::Result<()> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+/// Both locks of a container: nobody works on it, and nothing of it runs.
+#[derive(Debug)]
+pub(crate) struct Idle {
+    _verbs: Lock,
+    _life: Lock,
+}
+
+impl Idle {
+    /// Returns both locks if nobody holds either.
+    pub(crate) fn try_acquire(folder: &Path) -> io::Result<Option<Self>> {
+        let Some(verbs) = Lock::try_acquire(folder, VERBS)? else { return Ok(None) };
+        let life = Lock::try_acquire(folder, LIFE)?;
+        Ok(life.map(|life| Self { _verbs: verbs, _life: life }))
     }
 }
 
@@ -124,6 +160,23 @@ mod tests {
         drop(copy);
         wait_free(&inside, LIFE).unwrap();
         assert!(Lock::try_acquire(&inside, LIFE).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_is_on_the_file_that_others_find() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("run");
+        let held = Lock::acquire(&folder, VERBS).unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| Lock::acquire(&folder, VERBS).unwrap());
+            // Removed by its holder, while somebody waits for what is no lock any more.
+            std::fs::remove_dir_all(&folder).unwrap();
+            drop(held);
+            let got = waiter.join().unwrap();
+            assert!(folder.join(VERBS).exists() && is_held(&folder, VERBS).unwrap());
+            drop(got);
+        });
+        assert!(!is_held(&folder, VERBS).unwrap());
     }
 
     #[test]

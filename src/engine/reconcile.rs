@@ -4,6 +4,7 @@
 //! is wrong. Whoever notices it ends what is left of the container, gives back what it took, and
 //! corrects the row.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use chrono::Utc;
@@ -11,7 +12,7 @@ use wharf_cgroup::{Group, Layout};
 use wharf_model::{ContainerId, ErrorKind, Status};
 
 use crate::engine::Engine;
-use crate::lock::{self, Lock};
+use crate::lock::{self, Idle, Lock};
 use crate::state::{Observed, Record, Store};
 use crate::supervisor::{boot_id, remove_group};
 use crate::{Error, Paths, Result, folder, network};
@@ -92,7 +93,8 @@ impl Engine {
         Ok(())
     }
 
-    fn correct(&self, store: &mut Store, mut record: Record) -> Result<Record> {
+    /// Tells the truth about a container whose supervisor is gone. The caller holds its life lock.
+    pub(crate) fn correct(&self, store: &mut Store, mut record: Record) -> Result<Record> {
         let folder = self.paths().container_run(&record.id);
         give_back(self.paths(), store, &record.id)?;
         let note = std::fs::read(folder.join(NOTE)).ok();
@@ -145,14 +147,12 @@ impl Engine {
 
     /// Gives back what containers that no longer run, or no longer exist, still have: the traces of
     /// supervisors that were killed while they cleaned up. `alive` are those that run.
-    pub(crate) fn sweep(&self, store: &mut Store, alive: &[&ContainerId]) -> Result<()> {
-        let mut owners: Vec<String> =
+    pub(crate) fn sweep(&self, store: &mut Store, alive: &BTreeSet<&ContainerId>) -> Result<()> {
+        let owners: BTreeSet<String> =
             store.journalled()?.into_iter().map(|(_, _, owner)| owner).collect();
-        owners.sort_unstable();
-        owners.dedup();
         for owner in owners {
             let Ok(id) = owner.parse::<ContainerId>() else { continue };
-            if alive.contains(&&id) {
+            if alive.contains(&id) {
                 continue;
             }
             let folder = self.paths().container_run(&id);
@@ -166,6 +166,34 @@ impl Engine {
                 if row.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
                     lock::forget(&folder, lock::LIFE);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the lock folders of containers that aren't there: what is left when somebody is killed
+    /// between a look-up and the lock, or between the lock and a new row. `known` are those with rows.
+    pub(crate) fn sweep_locks(&self, store: &Store, known: &BTreeSet<&ContainerId>) -> Result<()> {
+        let parent = self.paths().run().join("containers");
+        let Ok(entries) = std::fs::read_dir(&parent) else { return Ok(()) };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Some(id) = name.to_str().and_then(|name| name.parse::<ContainerId>().ok()) else {
+                continue;
+            };
+            if known.contains(&id) {
+                continue;
+            }
+            // Held by whoever is making it, or is at its end.
+            let Ok(Some(_locks)) = Idle::try_acquire(&entry.path()) else { continue };
+            match store.container(id.as_str()) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    if store.journalled_for(&id)?.is_empty() {
+                        // Somebody else may be doing the same.
+                        let _ = std::fs::remove_dir_all(entry.path());
+                    }
+                }
+                _ => {}
             }
         }
         Ok(())

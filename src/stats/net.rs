@@ -38,8 +38,9 @@ impl Process {
         statat(&self.folder, "stat", AtFlags::empty()).is_ok()
     }
 
-    /// Returns the traffic of its network; none when it has none of its own.
-    pub(crate) fn network(&self, buffer: &mut [u8]) -> Option<NetCounters> {
+    /// Returns the traffic of its network, and how many interfaces had it besides the loopback; none
+    /// when it has no network of its own.
+    pub(crate) fn network(&self, buffer: &mut [u8]) -> Option<(NetCounters, usize)> {
         if !self.network {
             return None;
         }
@@ -55,21 +56,23 @@ impl Process {
 
 /// Adds up all interfaces but the loopback. Columns: bytes and packets received are the first two,
 /// bytes and packets sent the ninth and tenth.
-fn parse(text: &[u8]) -> Option<NetCounters> {
+fn parse(text: &[u8]) -> Option<(NetCounters, usize)> {
     let text = std::str::from_utf8(text).ok()?;
     let mut total = NetCounters::default();
+    let mut interfaces = 0;
     for line in text.lines().skip(2) {
         let (name, numbers) = line.split_once(':')?;
         if name.trim() == "lo" {
             continue;
         }
+        interfaces += 1;
         let mut numbers = numbers.split_ascii_whitespace().map(str::parse::<u64>);
         total.rx_bytes += numbers.next()?.ok()?;
         total.rx_packets += numbers.next()?.ok()?;
         total.tx_bytes += numbers.nth(6)?.ok()?;
         total.tx_packets += numbers.next()?.ok()?;
     }
-    Some(total)
+    Some((total, interfaces))
 }
 
 #[cfg(test)]
@@ -86,12 +89,15 @@ mod tests {
 ";
         assert_eq!(
             parse(text).unwrap(),
-            NetCounters {
-                rx_bytes: 1_000_000_001_116,
-                tx_bytes: 660,
-                rx_packets: 15,
-                tx_packets: 10,
-            }
+            (
+                NetCounters {
+                    rx_bytes: 1_000_000_001_116,
+                    tx_bytes: 660,
+                    rx_packets: 15,
+                    tx_packets: 10,
+                },
+                2
+            )
         );
         assert_eq!(parse(b"x\ny\n  eth0: 1 2 3\n"), None);
     }

@@ -3,12 +3,18 @@
 //! Files are opened when a container is added and stay open; a tick is one `pread` of each, into
 //! one buffer. A container whose group or first process is gone is missing from the tick, it never
 //! shows as zeros.
+//!
+//! Most containers of a crowded host do nothing most of the time, and most of what a reading costs is
+//! the kernel's adding up of memory and pressure. So a container that used neither CPU time nor a
+//! block device since the tick before keeps the other counters it had, and they are all read again at
+//! every [`WHOLE`]th tick, another one for each container; its traffic is read at each tick, since packets come whether it runs or not.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Instant;
 
-use wharf_cgroup::{Counters, Layout};
-use wharf_model::{ContainerId, HostSample, Sample};
+use wharf_cgroup::{Counters, Layout, RawCounters};
+use wharf_model::{ContainerId, HostSample, NetCounters, Sample};
 
 use crate::host::HostReader;
 use crate::net::Process;
@@ -16,6 +22,9 @@ use crate::{Error, Result};
 
 /// Enough for `/proc/stat` of some 150 CPUs and for any `net/dev` of a container.
 const BUFFER: usize = 16 * 1024;
+
+/// After how many ticks even a container that does nothing is wholly read.
+const WHOLE: usize = 10;
 
 /// What one tick read.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +44,9 @@ pub struct Sampler {
     origin: Instant,
     host: HostReader,
     containers: Vec<Entry>,
+    /// When each of them was started.
+    known: HashMap<ContainerId, i64>,
+    ticks: usize,
     buffer: Vec<u8>,
 }
 
@@ -44,6 +56,15 @@ struct Entry {
     started_ms: i64,
     counters: Counters,
     process: Process,
+    last: Option<Last>,
+}
+
+/// What was read last.
+#[derive(Clone, Debug)]
+struct Last {
+    raw: RawCounters,
+    /// Whether there is an interface that could have traffic.
+    connected: bool,
 }
 
 impl Sampler {
@@ -54,6 +75,8 @@ impl Sampler {
             origin: Instant::now(),
             host: HostReader::open(root),
             containers: Vec::new(),
+            known: HashMap::new(),
+            ticks: 0,
             buffer: vec![0; BUFFER],
         }
     }
@@ -64,26 +87,37 @@ impl Sampler {
     /// # Errors
     /// When it has no group or no process (any more).
     pub fn add(&mut self, id: &ContainerId, group: &str, pid: i32, started_ms: i64) -> Result<()> {
-        if let Some(known) = self.containers.iter().find(|e| e.id == *id) {
-            if known.started_ms == started_ms {
+        if let Some(known) = self.known.get(id) {
+            if *known == started_ms {
                 return Ok(());
             }
             self.remove(id);
         }
         let counters = Counters::open(&self.layout, group)?;
         let process = Process::open(pid).ok_or_else(|| Error::Gone(id.short().to_owned()))?;
-        self.containers.push(Entry { id: id.clone(), started_ms, counters, process });
+        let entry = Entry { id: id.clone(), started_ms, counters, process, last: None };
+        self.containers.push(entry);
+        self.known.insert(id.clone(), started_ms);
         Ok(())
     }
 
     /// Removes a container, closing its files.
     pub fn remove(&mut self, id: &ContainerId) {
-        self.containers.retain(|entry| entry.id != *id);
+        if self.known.remove(id).is_some() {
+            self.containers.retain(|entry| entry.id != *id);
+        }
     }
 
     /// Keeps only the containers for which `keep` is true.
     pub fn retain(&mut self, mut keep: impl FnMut(&ContainerId) -> bool) {
-        self.containers.retain(|entry| keep(&entry.id));
+        let known = &mut self.known;
+        self.containers.retain(|entry| {
+            let kept = keep(&entry.id);
+            if !kept {
+                known.remove(&entry.id);
+            }
+            kept
+        });
     }
 
     /// Returns the containers that are being sampled.
@@ -98,16 +132,21 @@ impl Sampler {
             containers: Vec::with_capacity(self.containers.len()),
             gone: Vec::new(),
         };
-        let buffer = &mut self.buffer;
-        let origin = self.origin;
-        self.containers.retain_mut(|entry| match entry.read(origin, buffer) {
-            Some(sample) => {
-                tick.containers.push((entry.id.clone(), sample));
-                true
-            }
-            None => {
-                tick.gone.push(entry.id.clone());
-                false
+        self.ticks += 1;
+        let Self { buffer, known, origin, ticks, .. } = self;
+        let mut turn = *ticks;
+        self.containers.retain_mut(|entry| {
+            turn += 1;
+            match entry.read(*origin, buffer, turn % WHOLE == 0) {
+                Some(sample) => {
+                    tick.containers.push((entry.id.clone(), sample));
+                    true
+                }
+                None => {
+                    known.remove(&entry.id);
+                    tick.gone.push(entry.id.clone());
+                    false
+                }
             }
         });
         tick
@@ -115,14 +154,26 @@ impl Sampler {
 }
 
 impl Entry {
-    fn read(&mut self, origin: Instant, buffer: &mut [u8]) -> Option<Sample> {
-        let raw = self.counters.read().ok()?;
+    /// Reads what may have changed, or everything.
+    fn read(&mut self, origin: Instant, buffer: &mut [u8], whole: bool) -> Option<Sample> {
+        let (raw, rested) = match self.last.take().filter(|_| !whole) {
+            Some(last) if self.counters.is_quiet_since(&last.raw).ok()? => {
+                (last.raw, !last.connected)
+            }
+            _ => (self.counters.read().ok()?, false),
+        };
         // Each sample has its own time: a rate is over what really passed between two readings.
         let at = origin.elapsed();
-        let network = self.process.network(buffer);
-        if network.is_none() && !self.process.is_alive() {
-            return None;
-        }
+        let (network, connected) = if rested {
+            (Some(NetCounters::default()), false)
+        } else {
+            match self.process.network(buffer) {
+                Some((network, interfaces)) => (Some(network), interfaces > 0),
+                None if !self.process.is_alive() => return None,
+                None => (None, true),
+            }
+        };
+        self.last = Some(Last { raw: raw.clone(), connected });
         Some(Sample {
             at,
             started_ms: self.started_ms,

@@ -76,6 +76,16 @@ pub(crate) fn remember_panics() {
     std::panic::set_hook(Box::new(|info| PANIC.set(info.to_string())));
 }
 
+/// Returns what a thread of a test returned; its panic is the test's.
+#[track_caller]
+pub(crate) fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|payload| {
+        let text = payload.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        panic!("{}", text.unwrap_or_default())
+    })
+}
+
 /// Returns the text of the last panic of this thread.
 pub(crate) fn last_panic() -> String {
     PANIC.take()
@@ -171,6 +181,8 @@ fn read_all(reader: &mut impl Read) -> String {
 /// A private engine root. Dropping it removes all that it has and looks for what is left.
 pub(crate) struct Lab {
     root: PathBuf,
+    /// The argument of `nsenter` for commands in a network namespace of their own.
+    network: Option<String>,
 }
 
 impl Lab {
@@ -184,7 +196,18 @@ impl Lab {
 
     /// Returns an engine with nothing in it.
     pub(crate) fn empty() -> Self {
-        Self { root: folder() }
+        Self::at(folder())
+    }
+
+    /// Returns an engine with nothing in it in this folder, which need not be there.
+    pub(crate) fn at(root: PathBuf) -> Self {
+        Self { root, network: None }
+    }
+
+    /// Returns the same engine, all of whose commands run in another network namespace: `--net=FILE`.
+    pub(crate) fn in_network(mut self, enter: &str) -> Self {
+        self.network = Some(enter.to_owned());
+        self
     }
 
     /// Returns the engine's root.
@@ -194,7 +217,14 @@ impl Lab {
 
     /// Returns a command of this engine's, not yet started.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = match &self.network {
+            None => Command::new(binary()),
+            Some(enter) => {
+                let mut command = Command::new("nsenter");
+                command.arg(enter).arg(binary());
+                command
+            }
+        };
         command
             .args(arguments)
             .env("WHARF_ROOT", &self.root)

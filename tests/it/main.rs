@@ -14,12 +14,18 @@
 )]
 
 mod arch;
+mod audit;
+mod check;
 mod contract;
+mod crowd;
 mod dashboard;
 mod dockerd;
 mod faults;
+mod faults_disk;
+mod faults_host;
 mod harness;
 mod isolation;
+mod kills;
 mod limits;
 mod pty;
 mod remap;
@@ -44,12 +50,17 @@ fn main() -> ExitCode {
     }
     let arguments = libtest_mimic::Arguments::from_args();
     harness::remember_panics();
-    let modules: [(&str, Vec<Test>); 15] = [
+    let modules: Vec<(&str, Vec<Test>)> = vec![
         ("arch", arch::tests()),
+        ("check", check::tests()),
         ("contract", contract::tests()),
+        ("crowd", crowd::tests()),
         ("dashboard", dashboard::tests()),
         ("faults", faults::tests()),
+        ("faults_disk", faults_disk::tests()),
+        ("faults_host", faults_host::tests()),
         ("isolation", isolation::tests()),
+        ("kills", kills::tests()),
         ("limits", limits::tests()),
         ("remap", remap::tests()),
         ("rootless", rootless::tests()),

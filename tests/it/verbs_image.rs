@@ -204,6 +204,26 @@ fn docker_save() {
     assert_eq!(out, "not a program");
 }
 
+/// Returns an image archive, as `docker save` writes it, of these layers, lowest first.
+pub(crate) fn image_archive(name: &str, layers: &[Vec<u8>]) -> Vec<u8> {
+    let diff_ids: Vec<String> =
+        layers.iter().map(|layer| format!("sha256:{}", sha256(layer))).collect();
+    let config = serde_json::json!({
+        "architecture": "amd64", "os": "linux", "config": {"Cmd": ["true"]},
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
+    });
+    let names: Vec<String> = (0..layers.len()).map(|n| format!("{n}.tar")).collect();
+    let manifest = serde_json::json!([{"Config": "c.json", "RepoTags": [name], "Layers": names}]);
+    let mut archive = tar::Builder::new(Vec::new());
+    let file = tar::EntryType::Regular;
+    for (name, layer) in names.iter().zip(layers) {
+        entry(&mut archive, name, 0o644, file, layer);
+    }
+    entry(&mut archive, "c.json", 0o644, file, config.to_string().as_bytes());
+    entry(&mut archive, "manifest.json", 0o644, file, manifest.to_string().as_bytes());
+    archive.into_inner().unwrap()
+}
+
 /// Returns an archive of `wharf-test/layers:1`: two layers over busybox, the upper one taking away
 /// from the lower.
 pub(crate) fn layered_archive() -> Vec<u8> {
@@ -216,24 +236,7 @@ pub(crate) fn layered_archive() -> Vec<u8> {
         entry(&mut upper, path, 0o644, tar::EntryType::Regular, b"");
     }
     let layers = [rootfs_tar(), lower.into_inner().unwrap(), upper.into_inner().unwrap()];
-    let diff_ids: Vec<String> =
-        layers.iter().map(|layer| format!("sha256:{}", sha256(layer))).collect();
-    let config = serde_json::json!({
-        "architecture": "amd64", "os": "linux", "config": {"Cmd": ["true"]},
-        "rootfs": {"type": "layers", "diff_ids": diff_ids},
-    });
-    let names = ["0.tar", "1.tar", "2.tar"];
-    let manifest = serde_json::json!(
-        [{"Config": "c.json", "RepoTags": ["wharf-test/layers:1"], "Layers": names}]
-    );
-    let mut archive = tar::Builder::new(Vec::new());
-    let file = tar::EntryType::Regular;
-    for (name, layer) in names.iter().zip(&layers) {
-        entry(&mut archive, name, 0o644, file, layer);
-    }
-    entry(&mut archive, "c.json", 0o644, file, config.to_string().as_bytes());
-    entry(&mut archive, "manifest.json", 0o644, file, manifest.to_string().as_bytes());
-    archive.into_inner().unwrap()
+    image_archive("wharf-test/layers:1", &layers)
 }
 
 fn layers_stack_with_whiteouts() {

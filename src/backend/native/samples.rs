@@ -3,6 +3,7 @@
 //! The thread knows which containers run from the engine's events, asks the engine again only when
 //! one came, and hands each batch over through a cell that holds the newest only.
 
+use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -90,7 +91,8 @@ fn sample(
 /// Takes in which containers run now.
 fn refresh(engine: &Engine, sampler: &mut Sampler) -> Result<()> {
     let running = engine.running()?;
-    sampler.retain(|id| running.iter().any(|container| container.id == *id));
+    let ids: HashSet<_> = running.iter().map(|container| &container.id).collect();
+    sampler.retain(|id| ids.contains(id));
     for container in &running {
         // One that ended meanwhile has no counters; the event that says so is on its way.
         let _ = sampler.add(&container.id, &container.cgroup, container.pid, container.started_ms);

@@ -2,6 +2,7 @@
 
 mod attach;
 mod boot;
+mod check;
 mod commit;
 mod cp;
 pub(crate) mod create;
@@ -75,8 +76,14 @@ static VERBS: &[&Verb] = &[
 ];
 
 /// Verbs that are found in a group only, since at the top their names mean more.
-static GROUPED: &[&Verb] =
-    &[&inspect::CONTAINER, &inspect::IMAGE, &reset::VERB, &service::VERB, &userns_remap::VERB];
+static GROUPED: &[&Verb] = &[
+    &inspect::CONTAINER,
+    &inspect::IMAGE,
+    &check::VERB,
+    &reset::VERB,
+    &service::VERB,
+    &userns_remap::VERB,
+];
 
 /// A group of docker's.
 pub(crate) struct Section {

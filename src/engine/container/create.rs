@@ -12,6 +12,7 @@ use wharf_model::{
 use super::{mounts, namespaces};
 use crate::engine::Engine;
 use crate::image::Images;
+use crate::lock::{self, Lock};
 use crate::security::{capabilities, seccomp};
 use crate::state::{Observed, Record, Spec, Store};
 use crate::userns::{self, remap};
@@ -73,11 +74,18 @@ impl Engine {
             observed: Observed::default(),
             id,
         };
-        let record = add(store, record, options.name.is_none())?;
-        let made = folder::make(self.paths(), &record.id)
-            // Somebody may have removed it already.
-            .and_then(|()| store.container(record.id.as_str()).map(drop));
-        if let Err(error) = made {
+        // Until it is whole, nobody else may start, remove or judge it.
+        let run = self.paths().container_run(&record.id);
+        let _verbs = Lock::acquire(&run, lock::VERBS)
+            .map_err(|cause| Error::failed(format_args!("lock {}", run.display()), cause))?;
+        let record = match add(store, record, options.name.is_none()) {
+            Ok(record) => record,
+            Err(error) => {
+                lock::forget(&run, lock::VERBS);
+                return Err(error);
+            }
+        };
+        if let Err(error) = folder::make(self.paths(), &record.id) {
             // The reason why there is no container is the one to report; what can't be removed is
             // journalled.
             let _ = store.remove_container(&record, &[("destroy", Vec::new())]);

@@ -1,5 +1,7 @@
 //! Lists, details, and the sentence that says how a container is.
 
+use std::collections::BTreeSet;
+
 use chrono::Utc;
 use wharf_inspect::human::status_text;
 use wharf_model::{ContainerDetail, ContainerId, ContainerSummary, LogDriver};
@@ -76,12 +78,13 @@ impl Engine {
                 records.pop();
             }
         }
-        let alive: Vec<&ContainerId> = records
+        let alive: BTreeSet<&ContainerId> = records
             .iter()
             .filter(|record| record.observed.state.status.is_alive())
             .map(|record| &record.id)
             .collect();
         self.sweep(store, &alive)?;
+        self.sweep_locks(store, &records.iter().map(|record| &record.id).collect())?;
         Ok(records)
     }
 

@@ -40,6 +40,11 @@ pub use resolve::Image;
 use crate::Paths;
 use crate::state::Store;
 
+/// Returns the half-made things of processes that were killed.
+pub(crate) fn leftovers(paths: &Paths) -> crate::Result<Vec<std::path::PathBuf>> {
+    Ok(staging::dead(paths)?.into_iter().map(|(path, _)| path).collect())
+}
+
 /// The images of an engine. Cheap to make: it only borrows.
 pub struct Images<'a> {
     store: &'a mut Store,

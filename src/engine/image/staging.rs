@@ -1,7 +1,7 @@
-//! Folders for half-made things: each process has its own below `tmp`, holds a lock while it uses
-//! it, and a [`sweep`] removes those that nobody holds any more.
+//! Folders for half-made things: each process has its own below `tmp`, holds a lock on it until it
+//! is removed, and a [`sweep`] removes those that nobody holds any more.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,6 @@ use crate::{Error, Paths, Result};
 
 /// Only folders with this prefix are this module's.
 const PREFIX: &str = "image-";
-const LOCK: &str = "lock";
 
 /// A folder that is removed with all in it when dropped.
 pub(super) struct Staging {
@@ -33,7 +32,7 @@ impl Staging {
         let path = paths.temporary().join(name);
         let failed = |e| Error::failed(format!("create {}", path.display()), e);
         DirBuilder::new().mode(0o700).create(&path).map_err(failed)?;
-        let lock = File::create_new(path.join(LOCK)).map_err(failed)?;
+        let lock = File::open(&path).map_err(failed)?;
         lock.lock().map_err(failed)?;
         Ok(Self { path, _lock: lock })
     }
@@ -64,31 +63,33 @@ impl Drop for Staging {
     }
 }
 
-/// Removes the folders that processes left when they were killed.
-pub(super) fn sweep(paths: &Paths) -> Result<()> {
-    let Ok(entries) = std::fs::read_dir(paths.temporary()) else {
-        return Ok(());
-    };
+/// Returns the folders that processes left when they were killed, with a lock on each that keeps
+/// others from removing it too.
+pub(super) fn dead(paths: &Paths) -> Result<Vec<(PathBuf, File)>> {
     let mut dead = Vec::new();
-    {
-        // Nobody is between making a folder and locking it while this is held.
-        let gate = gate(paths)?;
-        gate.lock().map_err(|e| Error::failed("lock the temporary folder", e))?;
-        for entry in entries.flatten() {
-            if !entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
-                continue;
-            }
-            let path = entry.path();
-            match File::open(path.join(LOCK)) {
-                Ok(lock) => match lock.try_lock() {
-                    Ok(()) => dead.push((path, Some(lock))),
-                    Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
-                },
-                Err(_) => dead.push((path, None)),
-            }
+    let Ok(entries) = std::fs::read_dir(paths.temporary()) else {
+        return Ok(dead);
+    };
+    // Nobody is between making a folder and locking it while this is held.
+    let gate = gate(paths)?;
+    gate.lock().map_err(|e| Error::failed("lock the temporary folder", e))?;
+    for entry in entries.flatten() {
+        if !entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+            continue;
+        }
+        let path = entry.path();
+        let Ok(lock) = File::open(&path) else { continue };
+        // Its maker may have removed it between the two calls.
+        if lock.try_lock().is_ok() && path.exists() {
+            dead.push((path, lock));
         }
     }
-    for (path, _lock) in dead {
+    Ok(dead)
+}
+
+/// Removes the folders that processes left when they were killed.
+pub(super) fn sweep(paths: &Paths) -> Result<()> {
+    for (path, _lock) in dead(paths)? {
         match std::fs::remove_dir_all(&path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::failed(format!("remove {}", path.display()), e));

@@ -450,7 +450,6 @@ fn a_sweep_removes_what_a_killed_process_left() {
     let id = engine.images().import(Cursor::new(layer(&[("a", "")])), None).unwrap();
     let dead = engine.paths.temporary().join("image-0123456789abcdef");
     std::fs::create_dir(&dead).unwrap();
-    std::fs::write(dead.join("lock"), "").unwrap();
     std::fs::write(dead.join("big"), "half").unwrap();
     let orphan = engine.paths.layers().join("0".repeat(64));
     std::fs::create_dir(&orphan).unwrap();
@@ -459,7 +458,7 @@ fn a_sweep_removes_what_a_killed_process_left() {
     std::fs::create_dir(&foreign).unwrap();
     engine.images().sweep().unwrap();
     assert!(!dead.exists() && !orphan.exists());
-    assert!(living.join("lock").exists() && foreign.exists());
+    assert!(living.join(".").exists() && foreign.exists());
     assert_eq!(engine.layers(), 1);
     assert!(engine.images().resolve(id.as_str()).unwrap().lower_dirs[0].join("a").exists());
 }

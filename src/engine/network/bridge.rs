@@ -98,11 +98,16 @@ pub(super) fn mac(address: std::net::Ipv4Addr) -> Mac {
     [0x02, 0x42, a, b, c, d]
 }
 
-/// Makes the host route packets, and returns whether it didn't before.
-pub(super) fn enable_forwarding() -> Result<bool> {
+/// Returns whether the host routes packets.
+pub(super) fn is_forwarding() -> Result<bool> {
     let read = std::fs::read(FORWARDING)
         .map_err(|cause| Error::failed(format!("read {FORWARDING}"), cause))?;
-    if read.trim_ascii() != b"0" {
+    Ok(read.trim_ascii() != b"0")
+}
+
+/// Makes the host route packets, and returns whether it didn't before.
+pub(super) fn enable_forwarding() -> Result<bool> {
+    if is_forwarding()? {
         return Ok(false);
     }
     std::fs::write(FORWARDING, "1").map_err(|cause| {

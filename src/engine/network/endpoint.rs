@@ -82,6 +82,13 @@ pub fn endpoints(store: &Store) -> Result<BTreeMap<ContainerId, EndpointInfo>> {
     Ok(found)
 }
 
+/// Returns the containers that hold addresses, whatever they are called.
+pub(crate) fn lease_owners(store: &Store) -> Result<Vec<String>> {
+    let mut statement = store.connection().prepare("SELECT DISTINCT container FROM lease")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Returns a container's endpoint, if it has one.
 ///
 /// # Errors
@@ -236,6 +243,6 @@ pub(super) fn delete_link(route: &mut RouteSocket, link: &str) -> Result<()> {
 
 /// Returns the name of a container's link on the host: at most 15 characters, and unlike those of
 /// bridges, which have a dash or no hexadecimal digits.
-fn link_name(container: &ContainerId) -> String {
+pub(crate) fn link_name(container: &ContainerId) -> String {
     format!("wh{}", container.short())
 }

@@ -12,6 +12,7 @@
 //! the engine survives whatever was done to them from outside.
 
 mod bridge;
+pub(crate) mod check;
 mod endpoint;
 pub mod files;
 mod lease;
@@ -21,6 +22,7 @@ mod subnet;
 mod sweep;
 
 pub use endpoint::{Endpoint, endpoint, endpoints, loopback_up, prepare};
+pub(crate) use endpoint::{lease_owners, link_name};
 pub use record::{DEFAULT_NETWORK, Network, network};
 pub use subnet::Subnet;
 pub use sweep::{release, remove_network, sweep};

@@ -51,12 +51,7 @@ pub(super) fn ensure(nft: &mut NftSocket, route: &mut RouteSocket, bridge: &str)
             if version.is_some() {
                 change.delete_table(TABLE);
             }
-            create(&mut change);
-            for link in route.links().map_err(failed)? {
-                if is_bridge_name(&link.name) && link.kind.as_deref() == Some("bridge") {
-                    add(&mut change, &link.name);
-                }
-            }
+            create_with_bridges(&mut change, route)?;
         }
         add(&mut change, bridge);
         match nft.commit(change) {
@@ -96,6 +91,45 @@ pub(super) fn remove(bridge: &str) -> Result<()> {
     error.map_or(Ok(()), |cause| Err(refused(cause)))
 }
 
+/// Returns whether the table is there as [`ensure`] makes it, down to its rules, and this bridge in
+/// it: `ensure` itself, which each start waits for, doesn't count them.
+pub(super) fn is_whole(nft: &mut NftSocket, bridge: &str) -> Result<bool> {
+    let (version, listed) = nft.look_up(TABLE, BRIDGES, &[bridge]).map_err(failed)?;
+    let (_, local) = nft.look_up(TABLE, LOCAL, &[bridge, bridge]).map_err(failed)?;
+    if version.as_deref() != Some(VERSION) || !listed || !local {
+        return Ok(false);
+    }
+    let rules = nft.rules(TABLE).map_err(failed)?;
+    let count = |chain: &str| rules.iter().filter(|of| *of == chain).count();
+    let chains = nft.base_chains().map_err(failed)?;
+    let called = |name: &str, hook: Hook| {
+        chains.iter().any(|c| c.table == TABLE && c.name == name && c.hook == hook.number())
+    };
+    Ok(called(NAT, Hook::PostRouting)
+        && called(FILTER, Hook::Forward)
+        && (count(NAT), count(FILTER)) == (NAT_RULES, FILTER_RULES))
+}
+
+/// Makes the table anew, with all bridges that the host has.
+pub(super) fn restore(nft: &mut NftSocket, route: &mut RouteSocket) -> Result<()> {
+    let mut error = None;
+    for _ in 0..TRIES {
+        let generation = nft.generation().map_err(failed)?;
+        let (version, _) = nft.look_up(TABLE, BRIDGES, &[""]).map_err(failed)?;
+        let mut change = Transaction::new(Some(generation));
+        if version.is_some() {
+            change.delete_table(TABLE);
+        }
+        create_with_bridges(&mut change, route)?;
+        match nft.commit(change) {
+            Ok(()) => return Ok(()),
+            Err(cause) if raced(cause.errno()) => error = Some(cause),
+            Err(cause) => return Err(refused(cause)),
+        }
+    }
+    error.map_or(Ok(()), |cause| Err(refused(cause)))
+}
+
 /// Returns a sentence for each chain of others that drops what is routed unless it knows better.
 pub(super) fn foreign_drops(nft: &mut NftSocket) -> Result<Vec<String>> {
     let chains = nft.base_chains().map_err(failed)?;
@@ -125,6 +159,20 @@ fn refused(cause: wharf_sys::netlink::Error) -> Error {
     }
     failed(cause)
 }
+
+fn create_with_bridges(change: &mut Transaction, route: &mut RouteSocket) -> Result<()> {
+    create(change);
+    for link in route.links().map_err(failed)? {
+        if is_bridge_name(&link.name) && link.kind.as_deref() == Some("bridge") {
+            add(change, &link.name);
+        }
+    }
+    Ok(())
+}
+
+/// How many rules [`create`] puts into each chain.
+const NAT_RULES: usize = 1;
+const FILTER_RULES: usize = 4;
 
 fn create(change: &mut Transaction) {
     change.create_table(TABLE, VERSION);

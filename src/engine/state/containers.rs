@@ -122,6 +122,17 @@ impl Store {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// Returns the id of each container, with its record or why that can't be read.
+    pub(crate) fn container_rows(&self) -> Result<Vec<(String, Result<Record>)>> {
+        let all = format!("SELECT {COLUMNS} FROM container");
+        let mut statement = self.connection().prepare_cached(&all)?;
+        let rows = statement.query_map([], |row| {
+            let id = row.get_ref(0)?.as_str().map(str::to_owned).unwrap_or_default();
+            Ok((id, from_row(row).map_err(Error::from)))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// Adds a container, unless its name is taken or its image has gone.
     pub(crate) fn add_container(&mut self, record: &Record) -> Result<()> {
         let spec = to_json(&record.spec)?;

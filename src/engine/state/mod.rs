@@ -10,7 +10,11 @@ use rusqlite::{Connection, OpenFlags};
 
 pub(crate) use containers::{Happened, Observed, Record, Spec, add_event};
 
-use crate::{Error, Result};
+use crate::Result;
+
+/// How long a change waits for those of others. Each takes a millisecond at most, but they don't queue
+/// up in order, and hundreds may come at once on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An open state database. Cheap to open (well under a millisecond), so each process, and each
 /// thread, has its own.
@@ -24,11 +28,7 @@ impl Store {
     /// # Errors
     /// When the file can't be opened or was written by a newer version.
     pub fn open(path: &Path) -> Result<Self> {
-        let named = |cause: Error| {
-            let kind = cause.kind();
-            Error::failed(path.display(), cause).with_kind(kind)
-        };
-        Self::open_file(path).map_err(named)
+        Self::open_file(path).map_err(|error| error.of_database(path))
     }
 
     fn open_file(path: &Path) -> Result<Self> {
@@ -38,8 +38,8 @@ impl Store {
                 | OpenFlags::SQLITE_OPEN_CREATE
                 | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
-        connection.busy_timeout(Duration::from_secs(10))?;
-        schema::migrate(&connection)?;
+        connection.busy_timeout(PATIENCE)?;
+        schema::migrate(&connection, path)?;
         Ok(Self { connection })
     }
 

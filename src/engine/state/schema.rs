@@ -1,5 +1,8 @@
 //! The tables, and how older ones become these.
 
+use std::fs::File;
+use std::path::Path;
+
 use rusqlite::Connection;
 use wharf_model::ErrorKind;
 
@@ -87,10 +90,29 @@ CREATE TABLE event (
 );
 ";
 
-/// Brings the database to this version.
-pub(super) fn migrate(connection: &Connection) -> Result<()> {
+/// Keeps others from making the database at `path` at the same time: the change to a write-ahead log
+/// doesn't wait for them.
+fn lock(path: &Path) -> Result<File> {
+    let folder = path.parent().unwrap_or(path);
+    let failed = |cause| Error::failed(format_args!("lock {}", folder.display()), cause);
+    let file = File::open(folder).map_err(failed)?;
+    file.lock().map_err(failed)?;
+    Ok(file)
+}
+
+/// Brings the database, which is at `path`, to this version.
+pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
     let version = |c: &Connection| c.query_row("PRAGMA user_version", [], |row| row.get(0));
-    let found: i64 = version(connection)?;
+    let (_lock, found): (_, i64) = match version(connection) {
+        Ok(VERSION) => (None, VERSION),
+        // It isn't made yet, or is being made.
+        Ok(_)
+        | Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error { code: rusqlite::ErrorCode::DatabaseBusy, .. },
+            _,
+        )) => (Some(lock(path)?), version(connection)?),
+        Err(cause) => return Err(cause.into()),
+    };
     // Closing the last connection must not stop for a checkpoint: a command has no later one to
     // leave it to. The log is bounded by the automatic checkpoints instead.
     connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -107,7 +129,7 @@ pub(super) fn migrate(connection: &Connection) -> Result<()> {
         return Err(Error::new(
             ErrorKind::Unsupported,
             format!(
-                "state database has version {found}, newer than this program's {VERSION}: use the newer wharf"
+                "state database: it has version {found}, newer than this program's {VERSION}: use the newer wharf"
             ),
         ));
     }
@@ -119,5 +141,19 @@ pub(super) fn migrate(connection: &Connection) -> Result<()> {
         connection.pragma_update(None, "user_version", VERSION)?;
     }
     connection.execute_batch("COMMIT")?;
+    reserve(path);
     Ok(())
+}
+
+/// Reserves room for the write-ahead log, which is used again and again: on a disk that a container has
+/// filled, containers can still be ended and removed.
+fn reserve(path: &Path) {
+    const ROOM: u64 = 2 << 20;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    // A filesystem that can't reserve does without.
+    let _ = File::options()
+        .write(true)
+        .open(&log)
+        .map(|file| rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, ROOM));
 }

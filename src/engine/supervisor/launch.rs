@@ -68,8 +68,15 @@ pub(super) const HOME: &str = "wharf/supervisors";
 pub(crate) fn cgroup_name(record: &Record) -> String {
     let asked = record.spec.host.cgroup_parent.split('/');
     let asked: Vec<_> = asked.filter(|part| !matches!(*part, "" | ".")).collect();
-    let parent = if asked.is_empty() { PARENT.to_owned() } else { asked.join("/") };
-    format!("{parent}/{}", record.id)
+    match asked.is_empty() {
+        true => default_cgroup(&record.id),
+        false => format!("{}/{}", asked.join("/"), record.id),
+    }
+}
+
+/// Returns the name of the cgroup of a container that asks for no parent of its own.
+pub(crate) fn default_cgroup(id: &wharf_model::ContainerId) -> String {
+    format!("{PARENT}/{id}")
 }
 
 /// Starts the container. When that fails, its state says why, and nothing is left.

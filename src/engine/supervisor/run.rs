@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 use rustix::time::Timespec;
@@ -22,6 +23,7 @@ use super::restart::Backoff;
 use super::streams::{ContainerStreams, Taken};
 use super::teardown;
 use crate::channel::{AttachRequest, CHUNK, Channel, Input};
+use crate::container::signal::not_running;
 use crate::init::terminal;
 use crate::state::{Happened, Store};
 use crate::{Error, folder};
@@ -528,9 +530,22 @@ impl Supervisor {
                     self.drop_client(number);
                 }
             }
-            (None, Progress::Failed(error)) => self.answer(number, &Err(error), Role::Answered),
+            (None, Progress::Failed(error)) => {
+                // Whatever it failed with, that its container has ended is the reason.
+                let error = match self.has_ended() {
+                    true => not_running(&self.container.record),
+                    false => error,
+                };
+                self.answer(number, &Err(error), Role::Answered);
+            }
             (None, Progress::Waiting) => {}
         }
+    }
+
+    /// Returns whether the first process has ended, which may not have been noticed yet.
+    fn has_ended(&self) -> bool {
+        let mut fds = [PollFd::new(&self.container.init.pidfd, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     fn program_ended(&mut self, token: u64) {

@@ -23,6 +23,7 @@ const DEL_TABLE: u16 = SUBSYSTEM | 2;
 const NEW_CHAIN: u16 = SUBSYSTEM | 3;
 const GET_CHAIN: u16 = SUBSYSTEM | 4;
 const NEW_RULE: u16 = SUBSYSTEM | 6;
+const GET_RULE: u16 = SUBSYSTEM | 7;
 const NEW_SET: u16 = SUBSYSTEM | 9;
 const NEW_ELEMENT: u16 = SUBSYSTEM | 12;
 const GET_ELEMENT: u16 = SUBSYSTEM | 13;
@@ -322,6 +323,25 @@ impl NftSocket {
                 Some(CStr::from_bytes_until_nul(key.value).ok()?.to_str().ok()?.to_owned())
             })
             .collect())
+    }
+
+    /// Returns the chain of each rule of this table; none if there is no such table.
+    ///
+    /// # Errors
+    /// When the kernel lacks nf_tables or refuses to answer.
+    pub fn rules(&mut self, table: &str) -> Result<Vec<String>> {
+        let mut batch = Batch::new();
+        let operation = format!("list the rules of firewall table {table}");
+        let mut message = batch.message(operation, GET_RULE, DUMP, &[IPV4, 0, 0, 0]);
+        message.text(RULE_TABLE, table);
+        message.tolerate(&[Errno::NOENT]);
+        let answers = self.ask(batch)?;
+        let chain = |reply: &Reply| {
+            let attributes = reply.attributes(HEADER);
+            let here = attributes.get(RULE_TABLE)?.text()? == table;
+            here.then(|| attributes.get(RULE_CHAIN)?.text().map(str::to_owned))?
+        };
+        Ok(answers.replies.iter().filter(|r| r.kind == NEW_RULE).filter_map(chain).collect())
     }
 
     /// Returns the chains that are called at a hook of the IPv4 stack (families `ip` and `inet`).

@@ -193,6 +193,13 @@ impl Batch {
         message.optional_text(LINK_NAME, name);
     }
 
+    /// Adds: put this link into a bridge.
+    pub fn join_bridge(&mut self, name: &str, master: u32) {
+        let operation = format!("put link {name} into its bridge");
+        let mut message = self.message(operation, NEW_LINK, 0, &link_header(0, false));
+        message.text(LINK_NAME, name).u32(LINK_MASTER, master);
+    }
+
     /// Adds: bring the loopback up; the kernel gives it its addresses.
     pub fn set_loopback_up(&mut self) {
         // The loopback is the first link of every namespace.

@@ -1,0 +1,257 @@
+//! Whether database, folders and kernel agree: what `wharf system check` says, and what an eye that
+//! shares no code with it sees.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rusqlite::{Connection, OpenFlags};
+use serde_json::Value;
+
+use crate::harness::{Lab, PATIENCE};
+
+/// A container's row.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    /// Its id.
+    pub(crate) id: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// Its status, in docker's word.
+    pub(crate) status: String,
+    /// Its first process, while it runs.
+    pub(crate) pid: Option<i32>,
+    bridged: bool,
+}
+
+impl Row {
+    /// Returns whether it has processes.
+    pub(crate) fn is_alive(&self) -> bool {
+        ["running", "paused"].contains(&self.status.as_str())
+    }
+}
+
+/// Opens a lab's database.
+pub(crate) fn database(lab: &Lab) -> Connection {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let database = Connection::open_with_flags(lab.root().join("state.db"), flags).unwrap();
+    database.busy_timeout(*PATIENCE).unwrap();
+    // As the engine does: the last to close leaves the write-ahead log alone.
+    let keep = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+    database.set_db_config(keep, true).unwrap();
+    database
+}
+
+/// Returns a lab's containers as their rows stand, without asking the engine.
+pub(crate) fn rows(lab: &Lab) -> Vec<Row> {
+    let database = database(lab);
+    let mut statement = database.prepare("SELECT id, name, spec, state FROM container").unwrap();
+    let rows = statement.query_map([], |row| {
+        let text = |n: usize| row.get::<_, String>(n);
+        let document = |n: usize| serde_json::from_str::<Value>(&text(n).unwrap()).unwrap();
+        let (spec, state) = (document(2), document(3));
+        let find = |value: &Value, key: &str| search(value, key).cloned();
+        Ok(Row {
+            id: text(0)?,
+            name: text(1)?,
+            status: find(&state, "Status").and_then(|s| s.as_str().map(str::to_owned)).unwrap(),
+            pid: find(&state, "Pid").and_then(|pid| i32::try_from(pid.as_i64()?).ok()),
+            bridged: find(&spec, "NetworkMode").is_some_and(|mode| mode == "bridge"),
+        })
+    });
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+/// Returns the value of a key anywhere in a document, whatever the case of its first letter.
+fn search<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    let same = |name: &str| name.replace('_', "").eq_ignore_ascii_case(key);
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .find(|(name, _)| same(name))
+            .map(|(_, value)| value)
+            .or_else(|| map.values().find_map(|value| search(value, key))),
+        Value::Array(list) => list.iter().find_map(|value| search(value, key)),
+        _ => None,
+    }
+}
+
+/// The ids that a lab has ever had, as its events tell.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(BTreeSet<String>);
+
+impl Seen {
+    /// Takes in what happened since; at most a thousand events are kept, so look often.
+    pub(crate) fn look(&mut self, lab: &Lab) {
+        let database = database(lab);
+        let mut statement = database.prepare("SELECT event FROM event").unwrap();
+        let events = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        for event in events.map(Result::unwrap) {
+            let event: Value = serde_json::from_str(&event).unwrap();
+            let id = search(&event, "id").and_then(Value::as_str).unwrap_or_default();
+            if id.len() == 64 {
+                self.0.insert(id.to_owned());
+            }
+        }
+        self.0.extend(rows(lab).into_iter().map(|row| row.id));
+    }
+}
+
+fn entries(folder: impl AsRef<Path>) -> BTreeSet<String> {
+    std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Returns the folders of a cgroup in all hierarchies that have it.
+pub(crate) fn cgroups(name: &str) -> Vec<PathBuf> {
+    let top = Path::new("/sys/fs/cgroup");
+    let mut found: Vec<PathBuf> =
+        entries(top).iter().map(|hierarchy| top.join(hierarchy).join(name)).collect();
+    found.push(top.join(name));
+    found.retain(|path| path.is_dir());
+    found
+}
+
+fn processes(cgroup: &Path) -> Vec<i32> {
+    let text = std::fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    let mut all: Vec<i32> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    for below in entries(cgroup) {
+        let path = cgroup.join(below);
+        if path.is_dir() {
+            all.extend(processes(&path));
+        }
+    }
+    all
+}
+
+/// Returns the supervisors that run on this machine and their copies that are to become containers'
+/// first processes, by container.
+pub(crate) fn all_supervisors() -> Vec<(String, i32)> {
+    let of = |pid: &String| {
+        let text = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let mut words = text.split(|byte| *byte == 0);
+        words.next()?;
+        if words.next()? != b"__supervise" {
+            return None;
+        }
+        let id = String::from_utf8(words.next()?.to_vec()).ok()?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        (!status.contains("State:\tZ")).then_some((id, pid.parse().ok()?))
+    };
+    entries("/proc")
+        .iter()
+        .filter(|name| name.starts_with(char::is_numeric))
+        .filter_map(of)
+        .collect()
+}
+
+/// Returns the supervisors that run on this machine, by container.
+pub(crate) fn supervisors() -> BTreeMap<String, i32> {
+    let mut found = all_supervisors();
+    // Of a supervisor and its copies, the first is meant.
+    found.sort_by_key(|(_, pid)| std::cmp::Reverse(*pid));
+    found.into_iter().collect()
+}
+
+/// Returns what is wrong at this moment.
+fn problems(lab: &Lab, seen: &Seen) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let rows = rows(lab);
+    let ids: BTreeSet<String> = rows.iter().map(|row| row.id.clone()).collect();
+    let alive: BTreeSet<String> =
+        rows.iter().filter(|row| row.is_alive()).map(|row| row.id.clone()).collect();
+    let supervisors = supervisors();
+    for id in seen.0.union(&ids) {
+        let runs = alive.contains(id);
+        let groups = cgroups(&format!("wharf/{id}"));
+        let short = &id[..12];
+        if runs {
+            let pid = rows.iter().find(|row| row.id == *id).and_then(|row| row.pid);
+            let inside =
+                groups.iter().any(|group| pid.is_some_and(|p| processes(group).contains(&p)));
+            if !inside {
+                wrong.push(format!("{short} runs, but {pid:?} isn't in its cgroup"));
+            }
+            if !supervisors.contains_key(id) {
+                wrong.push(format!("{short} runs without a supervisor"));
+            }
+        } else {
+            wrong.extend(groups.iter().map(|group| format!("{short}: cgroup {}", group.display())));
+            if let Some(pid) = supervisors.get(id) {
+                wrong.push(format!("{short}: supervisor {pid} of a container that doesn't run"));
+            }
+        }
+        let bridged = rows.iter().any(|row| row.id == *id && row.bridged);
+        let link = Path::new("/sys/class/net").join(format!("wh{short}"));
+        if link.exists() != (runs && bridged) {
+            wrong.push(format!("{short}: link there: {}, runs: {runs}", link.exists()));
+        }
+    }
+    let database = database(lab);
+    let list = |sql: &str| -> BTreeSet<String> {
+        let mut statement = database.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let bridged = |id: &String| rows.iter().any(|row| row.id == *id && row.bridged);
+    for owner in list("SELECT container FROM lease") {
+        if !alive.contains(&owner) || !bridged(&owner) {
+            wrong.push(format!("lease of {owner}"));
+        }
+    }
+    for id in alive.iter().filter(|id| bridged(id)) {
+        if !list("SELECT container FROM lease").contains(id) {
+            wrong.push(format!("{id} has no lease"));
+        }
+    }
+    for entry in list("SELECT owner || ' ' || kind || ' ' || key FROM journal") {
+        if !alive.contains(&entry[..64]) {
+            wrong.push(format!("journal {entry}"));
+        }
+    }
+    let root = lab.root();
+    let same = |what: &str, found: &BTreeSet<String>, wanted: &BTreeSet<String>| {
+        (found != wanted).then(|| format!("{what}: {found:?}, rows: {wanted:?}"))
+    };
+    wrong.extend(same("containers", &entries(root.join("containers")), &ids));
+    let locks = entries(root.join("run/containers"));
+    wrong.extend(locks.difference(&ids).map(|id| format!("locks of {id}")));
+    let layers = list("SELECT substr(chain_id, 8) FROM layer");
+    wrong.extend(same("layers", &entries(root.join("layers")), &layers));
+    let temporary = entries(root.join("tmp"));
+    wrong.extend(temporary.iter().filter(|n| *n != ".lock").map(|name| format!("tmp/{name}")));
+    let known =
+        ["containers", "layers", "blobs", "tmp", "run", "state.db", "state.db-wal", "state.db-shm"];
+    let odd = entries(root).into_iter().filter(|name| !known.contains(&name.as_str()));
+    wrong.extend(odd.map(|name| format!("file {name}")));
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let below = format!("{}/", root.display());
+    wrong.extend(mounts.lines().filter(|line| line.contains(&below)).map(str::to_owned));
+    wrong
+}
+
+/// Waits until all agrees; supervisors give back what they had after they told of the end.
+#[track_caller]
+pub(crate) fn agrees(lab: &Lab, seen: &mut Seen, when: &str) {
+    let deadline = Instant::now() + *PATIENCE;
+    loop {
+        seen.look(lab);
+        let wrong = problems(lab, seen);
+        if wrong.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{when}: {wrong:#?}");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}
+
+/// The engine's own check finds nothing.
+#[track_caller]
+pub(crate) fn is_clean(lab: &Lab) {
+    let out = lab.run(&["system", "check"]);
+    assert_eq!((out.code, out.stdout.as_str()), (0, ""), "{}", out.stderr);
+}
