@@ -6,6 +6,7 @@
 
 mod channel;
 mod container;
+mod disk;
 mod engine;
 mod error;
 mod folder;
@@ -29,6 +30,7 @@ use std::ffi::OsString;
 pub use channel::{CHUNK, Channel, Input, Reply};
 pub use container::exec::{ExecStreams, Executed};
 pub use container::list::Running;
+pub use container::prune::Pruned;
 pub use container::start::Attach;
 pub use engine::Engine;
 pub use error::{Error, Result};

@@ -86,8 +86,9 @@ fn of(parent: &str, key: &str, document: &Json) -> Value {
             Value::Map(Some(Rc::new(map.iter().map(member).collect::<BTreeMap<_, _>>())))
         }
         Json::Object(map) => {
-            let optional =
-                OPTIONAL.iter().find(|(of, _)| *of == key && (key != "" || parent == ""));
+            let optional = OPTIONAL
+                .iter()
+                .find(|(of, _)| *of == key && (!key.is_empty() || parent.is_empty()));
             let hidden = optional.iter().flat_map(|(_, names)| names.iter().copied());
             Value::from(Record {
                 type_name: "struct",

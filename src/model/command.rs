@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CreateOptions, Created, Digest, ImageName};
+use crate::{ContainerId, CreateOptions, Created, Digest, Filters, ImageName};
 
 /// How `rm` goes about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +63,18 @@ pub enum Command {
         /// How.
         options: RemoveOptions,
     },
+    /// Give a container another name.
+    Rename {
+        /// Which.
+        container: String,
+        /// The new name.
+        name: String,
+    },
+    /// Remove all containers that don't run.
+    Prune {
+        /// Of these, the ones for which this holds: `label`, `label!`, `until`.
+        filters: Filters,
+    },
     /// Give an image one more name.
     Tag {
         /// Which.
@@ -89,6 +101,15 @@ pub enum Outcome {
     NotModified,
     /// A container was made.
     Created(Created),
+    /// Containers were removed.
+    Pruned {
+        /// Which.
+        deleted: Vec<ContainerId>,
+        /// How many bytes that gave back.
+        reclaimed: u64,
+        /// Why others are still there, a sentence each.
+        failed: Vec<String>,
+    },
     /// An image was untagged and perhaps removed, in docker's order.
     ImageRemoved {
         /// The names it lost.

@@ -8,6 +8,7 @@ mod command;
 mod container;
 mod error;
 mod event;
+mod filter;
 mod host;
 mod id;
 mod image;
@@ -17,12 +18,13 @@ mod system;
 
 pub use command::{Command, Outcome, RemoveOptions};
 pub use container::{
-    ContainerConfig, ContainerDetail, ContainerState, ContainerSummary, CreateOptions, Created,
-    EndpointInfo, ExecSpec, Health, HealthStatus, MountInfo, PortBinding, ProbeResult, Status,
-    TermSize, TopTable,
+    ContainerConfig, ContainerDetail, ContainerSize, ContainerState, ContainerSummary,
+    CreateOptions, Created, EndpointInfo, ExecSpec, Health, HealthStatus, MountInfo, PortBinding,
+    ProbeResult, Status, TermSize, TopTable,
 };
 pub use error::{ErrorKind, ParseError};
 pub use event::{Event, EventKind};
+pub use filter::{ContainerListOptions, EventOptions, Filters, ImageListOptions};
 pub use host::{
     Bind, DeviceMapping, DeviceRate, HealthAction, HealthCheck, HostConfig, LogConfig, LogDriver,
     Mount, MountKind, NamespaceMode, NetworkMode, Propagation, Resources, RestartKind,

@@ -26,9 +26,9 @@ use async_trait::async_trait;
 use bollard::BollardRequest;
 use futures_util::stream::BoxStream;
 use wharf_model::{
-    Command, ContainerDetail, ContainerSummary, Digest, EngineInfo, ErrorKind, Event, ExecSpec,
-    HistoryEntry, ImageDetail, ImageName, ImageSummary, LogOptions, LogRecord, Outcome, TermSize,
-    TopTable, VersionInfo,
+    Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
+    ErrorKind, Event, EventOptions, ExecSpec, HistoryEntry, ImageDetail, ImageListOptions,
+    ImageName, ImageSummary, LogOptions, LogRecord, Outcome, TermSize, TopTable, VersionInfo,
 };
 
 use crate::{AttachOptions, Backend, Error, LogSource, Reader, Result, SampleBatch, Session};
@@ -114,8 +114,11 @@ impl Backend for Docker {
         self.engine_version().await
     }
 
-    async fn containers(&self, all: bool) -> Result<Vec<ContainerSummary>> {
-        self.list_containers(all).await
+    async fn list_containers(
+        &self,
+        options: &ContainerListOptions,
+    ) -> Result<Vec<ContainerSummary>> {
+        self.container_list(options).await
     }
 
     async fn container(&self, container: &str) -> Result<ContainerDetail> {
@@ -131,8 +134,8 @@ impl Backend for Docker {
         self.top_table(container, ps_args).await
     }
 
-    async fn images(&self) -> Result<Vec<ImageSummary>> {
-        self.list_images().await
+    async fn list_images(&self, options: &ImageListOptions) -> Result<Vec<ImageSummary>> {
+        self.image_list(options).await
     }
 
     async fn image(&self, image: &str) -> Result<ImageDetail> {
@@ -187,8 +190,11 @@ impl Backend for Docker {
         self.sample_stream(interval).await
     }
 
-    async fn events(&self) -> Result<BoxStream<'static, Result<Event>>> {
-        self.event_stream(&[]).await
+    async fn list_events(
+        &self,
+        options: EventOptions,
+    ) -> Result<BoxStream<'static, Result<Event>>> {
+        self.event_stream(&options).await
     }
 
     async fn load(&self, archive: Reader) -> Result<Vec<String>> {

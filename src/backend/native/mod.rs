@@ -3,6 +3,7 @@
 //! The engine's calls block for microseconds to milliseconds, so each runs on the runtime's blocking
 //! threads; streams stay with the runtime and wait on descriptors.
 
+mod events;
 mod logs;
 mod samples;
 mod session;
@@ -17,9 +18,9 @@ use tokio::sync::mpsc;
 use wharf_engine::image::Images;
 use wharf_engine::{Attach, Engine, Paths};
 use wharf_model::{
-    Command, ContainerDetail, ContainerSummary, Digest, EngineInfo, ErrorKind, Event, ExecSpec,
-    HistoryEntry, ImageDetail, ImageName, ImageSummary, LogOptions, LogRecord, Outcome, TermSize,
-    TopTable, VersionInfo,
+    Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
+    ErrorKind, Event, EventOptions, ExecSpec, HistoryEntry, ImageDetail, ImageListOptions,
+    ImageName, ImageSummary, LogOptions, LogRecord, Outcome, TermSize, TopTable, VersionInfo,
 };
 
 use crate::{AttachOptions, Backend, Error, LogSource, Reader, Result, SampleBatch, Session};
@@ -76,6 +77,12 @@ fn execute(engine: &Engine, command: Command) -> wharf_engine::Result<Outcome> {
         Command::Pause { container } => engine.pause(&container).map(done),
         Command::Unpause { container } => engine.unpause(&container).map(done),
         Command::Remove { container, options } => engine.remove(&container, options).map(done),
+        Command::Rename { container, name } => engine.rename(&container, &name).map(done),
+        Command::Prune { filters } => engine.prune(&filters).map(|pruned| Outcome::Pruned {
+            deleted: pruned.deleted,
+            reclaimed: pruned.reclaimed,
+            failed: pruned.failed,
+        }),
         Command::Tag { image, name } => {
             engine.with_images(|images| images.tag(&image, &name)).map(done)
         }
@@ -110,8 +117,12 @@ impl Backend for Native {
         Ok(self.engine.version())
     }
 
-    async fn containers(&self, all: bool) -> Result<Vec<ContainerSummary>> {
-        self.blocking(move |engine| engine.containers(all)).await
+    async fn list_containers(
+        &self,
+        options: &ContainerListOptions,
+    ) -> Result<Vec<ContainerSummary>> {
+        let options = options.clone();
+        self.blocking(move |engine| engine.list_containers(&options)).await
     }
 
     async fn container(&self, container: &str) -> Result<ContainerDetail> {
@@ -128,8 +139,9 @@ impl Backend for Native {
         self.blocking(move |engine| engine.top(&container, &arguments)).await
     }
 
-    async fn images(&self) -> Result<Vec<ImageSummary>> {
-        self.with_images(|images| images.list()).await
+    async fn list_images(&self, options: &ImageListOptions) -> Result<Vec<ImageSummary>> {
+        let filters = options.filters.clone();
+        self.with_images(move |images| images.list_filtered(&filters)).await
     }
 
     async fn image(&self, image: &str) -> Result<ImageDetail> {
@@ -197,37 +209,11 @@ impl Backend for Native {
         samples::stream(Arc::clone(&self.engine), interval)
     }
 
-    async fn events(&self) -> Result<BoxStream<'static, Result<Event>>> {
-        let mut watch = self.blocking(Engine::watch).await?;
-        let descriptor = std::os::fd::AsFd::as_fd(&watch)
-            .try_clone_to_owned()
-            .and_then(watched)
-            .map_err(|cause| Error::new(ErrorKind::Internal, format!("watch events: {cause}")))?;
-        let (sender, receiver) = mpsc::channel(64);
-        tokio::spawn(async move {
-            loop {
-                let ready = tokio::select! {
-                    ready = descriptor.readable() => ready,
-                    () = sender.closed() => return,
-                };
-                let Ok(mut ready) = ready else { return };
-                ready.clear_ready();
-                match watch.take() {
-                    Ok(events) => {
-                        for event in events {
-                            if sender.send(Ok(event)).await.is_err() {
-                                return;
-                            }
-                        }
-                    }
-                    Err(error) => {
-                        let _ = sender.send(Err(error.into())).await;
-                        return;
-                    }
-                }
-            }
-        });
-        Ok(receiver_stream(receiver))
+    async fn list_events(
+        &self,
+        options: EventOptions,
+    ) -> Result<BoxStream<'static, Result<Event>>> {
+        events::stream(self, options).await
     }
 
     async fn load(&self, archive: Reader) -> Result<Vec<String>> {

@@ -10,7 +10,6 @@ pub(crate) mod create_flags;
 mod mounts;
 mod parse;
 pub(crate) mod signals;
-pub(crate) mod time;
 pub(crate) mod values;
 
 pub(crate) use parse::{Parsed, UsageError, parse, parse_globals};

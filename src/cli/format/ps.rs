@@ -87,6 +87,7 @@ mod tests {
             endpoints: Vec::new(),
             networks: Vec::new(),
             mounts: Vec::new(),
+            size: None,
         }
     }
 

@@ -3,7 +3,9 @@
 pub(crate) mod create;
 pub(crate) mod exec;
 pub(crate) mod list;
+pub(crate) mod prune;
 pub(crate) mod remove;
+mod rename;
 pub(crate) mod signal;
 pub(crate) mod start;
 pub(crate) mod stop;
