@@ -61,6 +61,16 @@ pub trait Backend: Send + Sync {
     /// Returns the engine's version.
     async fn version(&self) -> Result<VersionInfo>;
 
+    /// Returns docker's document of the engine and its host, which `info` formats.
+    async fn inspect_engine(&self) -> Result<serde_json::Value> {
+        Ok(wharf_inspect::engine_document(&self.info().await?))
+    }
+
+    /// Returns docker's document of the engine's version.
+    async fn inspect_version(&self) -> Result<serde_json::Value> {
+        Ok(wharf_inspect::version_document(&self.version().await?))
+    }
+
     /// Returns the running containers, or `all` of them, newest first.
     async fn containers(&self, all: bool) -> Result<Vec<ContainerSummary>> {
         self.list_containers(&ContainerListOptions { all, ..ContainerListOptions::default() }).await

@@ -35,6 +35,7 @@ pub use container::start::Attach;
 pub use engine::Engine;
 pub use error::{Error, Result};
 pub use paths::Paths;
+pub use system::API_VERSION;
 pub use watch::EventWatch;
 
 /// Runs one of the engine's hidden modes, when the arguments (the program's own name left out) ask

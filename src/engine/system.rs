@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::image::Images;
 
 /// The newest Docker Engine API whose documents these are.
-const API_VERSION: &str = "1.48";
+pub const API_VERSION: &str = "1.48";
 
 /// Docker's word for the architecture this was built for.
 fn architecture() -> &'static str {

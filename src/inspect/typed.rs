@@ -12,10 +12,11 @@ use serde_json::Value as Json;
 use crate::template::{Options, Record, Template, TemplateError, Value};
 
 /// Keys whose objects are maps.
-const MAPS: [&str; 14] = [
+const MAPS: [&str; 16] = [
     "Annotations",
     "Attributes",
     "Data",
+    "Details",
     "DriverOpts",
     "ExposedPorts",
     "Labels",
@@ -23,6 +24,7 @@ const MAPS: [&str; 14] = [
     "Options",
     "PortBindings",
     "Ports",
+    "Runtimes",
     "StorageOpt",
     "Sysctls",
     "Tmpfs",

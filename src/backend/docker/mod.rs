@@ -114,6 +114,14 @@ impl Backend for Docker {
         self.engine_version().await
     }
 
+    async fn inspect_engine(&self) -> Result<serde_json::Value> {
+        self.transport.get("/info", &[]).await?.json().await
+    }
+
+    async fn inspect_version(&self) -> Result<serde_json::Value> {
+        self.transport.get("/version", &[]).await?.json().await
+    }
+
     async fn list_containers(
         &self,
         options: &ContainerListOptions,

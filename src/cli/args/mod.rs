@@ -7,6 +7,7 @@
 
 pub(crate) mod create;
 pub(crate) mod create_flags;
+pub(crate) mod headings;
 mod mounts;
 mod parse;
 pub(crate) mod signals;

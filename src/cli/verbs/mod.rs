@@ -1,8 +1,10 @@
 //! The verbs, one a file, and how words find them.
 
 mod attach;
+mod completion;
 pub(crate) mod create;
 mod demo;
+mod events;
 mod exec;
 mod history;
 mod images;
@@ -12,8 +14,12 @@ mod inspect;
 mod kill;
 mod load;
 mod logs;
+mod man;
 mod pause;
+mod port;
+mod prune;
 mod ps;
+mod rename;
 mod reset;
 mod rm;
 mod rmi;
@@ -44,11 +50,13 @@ static VERBS: &[&Verb] = &[
     &pause::PAUSE,
     &pause::UNPAUSE,
     &wait::VERB,
+    &rename::VERB,
     &rm::VERB,
     &ps::VERB,
     &logs::VERB,
     &stats::VERB,
     &top::VERB,
+    &port::VERB,
     &inspect::VERB,
     &images::VERB,
     &history::VERB,
@@ -56,12 +64,15 @@ static VERBS: &[&Verb] = &[
     &load::VERB,
     &tag::VERB,
     &rmi::VERB,
+    &events::VERB,
     &info::VERB,
     &version::VERB,
+    &completion::VERB,
+    &man::VERB,
 ];
 
 /// Verbs that are found in a group only, since at the top their names mean more.
-static GROUPED: &[&Verb] = &[&inspect::CONTAINER, &inspect::IMAGE, &reset::VERB];
+static GROUPED: &[&Verb] = &[&inspect::CONTAINER, &inspect::IMAGE, &prune::VERB, &reset::VERB];
 
 /// A group of docker's.
 pub(crate) struct Section {
@@ -91,14 +102,10 @@ const MISSING: &[&str] = &[
     "container cp",
     "container diff",
     "container export",
-    "container port",
-    "container prune",
-    "container rename",
     "container update",
     "context",
     "cp",
     "diff",
-    "events",
     "export",
     "image build",
     "image prune",
@@ -111,10 +118,8 @@ const MISSING: &[&str] = &[
     "network",
     "node",
     "plugin",
-    "port",
     "pull",
     "push",
-    "rename",
     "save",
     "search",
     "secret",
@@ -122,7 +127,6 @@ const MISSING: &[&str] = &[
     "stack",
     "swarm",
     "system df",
-    "system events",
     "system prune",
     "trust",
     "update",
