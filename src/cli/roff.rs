@@ -173,7 +173,7 @@ mod tests {
                 assert!(text.contains(&format!("\\-\\-{}", escaped(flag.long))), "{}", flag.long);
             }
         }
-        assert!(page(&crate::verbs::run::VERB).contains(".SS Resources options\n"));
+        assert!(page(&crate::verbs::run::VERB).contains(".SS Resource options\n"));
         assert_eq!(escaped(".a-b\\c"), "\\&.a\\-b\\ec");
     }
 }

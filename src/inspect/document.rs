@@ -7,12 +7,11 @@
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use wharf_model::{
-    Bind, ContainerConfig, ContainerDetail, ContainerState, EndpointInfo, HostConfig, MountInfo,
-    MountKind, NetworkMode, Status,
+    ContainerConfig, ContainerDetail, ContainerState, EndpointInfo, HealthCheck, MountInfo,
+    MountKind, Status,
 };
 
-/// The size docker gives /dev/shm.
-const SHM_SIZE: u64 = 64 << 20;
+mod host;
 
 /// Returns docker's inspect document of a container: one element of what `docker inspect` prints.
 pub fn document(detail: &ContainerDetail) -> Value {
@@ -38,7 +37,7 @@ pub fn document(detail: &ContainerDetail) -> Value {
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": null,
-        "HostConfig": host_config(&detail.host_config),
+        "HostConfig": host::config(&detail.host_config),
         "GraphDriver": graph_driver(detail),
         "Mounts": mounts(detail),
         "Config": config(&detail.config),
@@ -103,96 +102,6 @@ fn state(state: &ContainerState) -> Value {
     value
 }
 
-fn bind(bind: &Bind) -> String {
-    let mode = if bind.read_only { ":ro" } else { "" };
-    format!("{}:{}{mode}", bind.source, bind.target)
-}
-
-fn host_config(host: &HostConfig) -> Value {
-    let binds: Vec<String> = host.binds.iter().map(bind).collect();
-    let security: Vec<String> =
-        host.no_new_privileges.then(|| "no-new-privileges".to_owned()).into_iter().collect();
-    let limits = &host.resources;
-    let memory = limits.memory.unwrap_or(0);
-    let mut value = json!({
-        "Binds": list(&binds),
-        "ContainerIDFile": "",
-        "LogConfig": {"Type": "json-file", "Config": {}},
-        "NetworkMode": match host.network_mode {
-            // The word that docker's command line sends when no network is asked for.
-            NetworkMode::Bridge => "default",
-            _ => host.network_mode.as_str(),
-        },
-        "PortBindings": {},
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
-        "AutoRemove": host.auto_remove,
-        "VolumeDriver": "",
-        "VolumesFrom": null,
-        "CapAdd": list(&host.cap_add),
-        "CapDrop": list(&host.cap_drop),
-        "CgroupnsMode": "private",
-        "Dns": [],
-        "DnsOptions": [],
-        "DnsSearch": [],
-        "ExtraHosts": null,
-        "GroupAdd": null,
-        "IpcMode": "private",
-        "Cgroup": "",
-        "Links": null,
-        "OomScoreAdj": 0,
-        "PidMode": "",
-        "Privileged": host.privileged,
-        "PublishAllPorts": false,
-        "ReadonlyRootfs": host.readonly_rootfs,
-        "SecurityOpt": list(&security),
-        "Tmpfs": host.tmpfs,
-        "UTSMode": "",
-        "UsernsMode": "",
-        "ShmSize": SHM_SIZE,
-        "Runtime": "wharf",
-        "Isolation": "",
-        "CpuShares": 0,
-        "Memory": memory,
-        "NanoCpus": limits.nano_cpus.unwrap_or(0),
-        "CgroupParent": "",
-        "BlkioWeight": 0,
-        "BlkioWeightDevice": [],
-        "BlkioDeviceReadBps": null,
-        "BlkioDeviceWriteBps": null,
-        "BlkioDeviceReadIOps": null,
-        "BlkioDeviceWriteIOps": null,
-        "CpuPeriod": 0,
-        "CpuQuota": 0,
-        "CpuRealtimePeriod": 0,
-        "CpuRealtimeRuntime": 0,
-        "CpusetCpus": "",
-        "CpusetMems": "",
-        "Devices": [],
-        "DeviceCgroupRules": null,
-        "DeviceRequests": null,
-        "MemoryReservation": 0,
-        // Memory and swap together: the same amount of each.
-        "MemorySwap": memory.saturating_mul(2),
-        "MemorySwappiness": null,
-        "OomKillDisable": null,
-        "PidsLimit": limits.pids_limit,
-        "Ulimits": null,
-        "CpuCount": 0,
-        "CpuPercent": 0,
-        "IOMaximumIOps": 0,
-        "IOMaximumBandwidth": 0,
-    });
-    if let Some(map) = value.as_object_mut() {
-        if host.tmpfs.is_empty() {
-            map.shift_remove("Tmpfs");
-        }
-        if host.init {
-            map.insert("Init".to_owned(), true.into());
-        }
-    }
-    value
-}
-
 fn graph_driver(detail: &ContainerDetail) -> Value {
     let mut data = Map::new();
     data.insert("LowerDir".into(), detail.lower_dirs.join(":").into());
@@ -215,12 +124,7 @@ fn mounts(detail: &ContainerDetail) -> Vec<Value> {
 
 fn mount(mount: &MountInfo) -> Value {
     let mut value = Map::new();
-    let kind = match mount.kind {
-        MountKind::Bind => "bind",
-        MountKind::Volume => "volume",
-        MountKind::Tmpfs => "tmpfs",
-    };
-    value.insert("Type".into(), kind.into());
+    value.insert("Type".into(), host::kind(mount.kind).into());
     if let Some(name) = &mount.name {
         value.insert("Name".into(), name.as_str().into());
     }
@@ -239,7 +143,7 @@ fn mount(mount: &MountInfo) -> Value {
 fn config(config: &ContainerConfig) -> Value {
     let mut value = json!({
         "Hostname": config.hostname,
-        "Domainname": "",
+        "Domainname": config.domainname,
         "User": config.user,
         "AttachStdin": false,
         "AttachStdout": false,
@@ -247,7 +151,7 @@ fn config(config: &ContainerConfig) -> Value {
         "Tty": config.tty,
         "OpenStdin": config.open_stdin,
         "StdinOnce": false,
-        "Env": config.env,
+        "Env": list(&config.env),
         "Cmd": list(&config.cmd),
         "Image": config.image,
         "Volumes": null,
@@ -257,6 +161,10 @@ fn config(config: &ContainerConfig) -> Value {
         "Labels": config.labels,
     });
     if let Some(map) = value.as_object_mut() {
+        if let Some(check) = &config.healthcheck {
+            let at = map.keys().position(|key| key == "Image").unwrap_or(map.len());
+            map.shift_insert(at, "Healthcheck".to_owned(), health_check(check));
+        }
         if !config.stop_signal.is_empty() {
             map.insert("StopSignal".to_owned(), config.stop_signal.as_str().into());
         }
@@ -265,6 +173,29 @@ fn config(config: &ContainerConfig) -> Value {
         }
     }
     value
+}
+
+/// What isn't set is left out, as docker has it.
+pub(crate) fn health_check(check: &HealthCheck) -> Value {
+    let mut value = Map::new();
+    if !check.test.is_empty() {
+        value.insert("Test".to_owned(), json!(check.test));
+    }
+    for (name, time) in [
+        ("Interval", check.interval),
+        ("Timeout", check.timeout),
+        ("StartPeriod", check.start_period),
+        ("StartInterval", check.start_interval),
+    ] {
+        let nanoseconds = time.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        if let Some(nanoseconds) = nanoseconds.filter(|n| *n > 0) {
+            value.insert(name.to_owned(), nanoseconds.into());
+        }
+    }
+    if let Some(retries) = check.retries.filter(|n| *n > 0) {
+        value.insert("Retries".to_owned(), retries.into());
+    }
+    value.into()
 }
 
 fn network_settings(detail: &ContainerDetail) -> Value {
@@ -310,6 +241,7 @@ fn no_endpoint() -> Value {
         "Aliases": null,
         "MacAddress": "",
         "DriverOpts": null,
+        "GwPriority": 0,
         "NetworkID": "",
         "EndpointID": "",
         "Gateway": "",
@@ -318,6 +250,7 @@ fn no_endpoint() -> Value {
         "IPv6Gateway": "",
         "GlobalIPv6Address": "",
         "GlobalIPv6PrefixLen": 0,
+        "DNSNames": null,
     })
 }
 

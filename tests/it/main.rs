@@ -22,6 +22,7 @@ mod harness;
 mod isolation;
 mod limits;
 mod pty;
+mod verbs_format;
 mod verbs_image;
 mod verbs_io;
 mod verbs_life;
@@ -42,13 +43,14 @@ fn main() -> ExitCode {
     }
     let arguments = libtest_mimic::Arguments::from_args();
     harness::remember_panics();
-    let modules: [(&str, Vec<Test>); 13] = [
+    let modules: [(&str, Vec<Test>); 14] = [
         ("arch", arch::tests()),
         ("contract", contract::tests()),
         ("dashboard", dashboard::tests()),
         ("faults", faults::tests()),
         ("isolation", isolation::tests()),
         ("limits", limits::tests()),
+        ("verbs_format", verbs_format::tests()),
         ("verbs_image", verbs_image::tests()),
         ("verbs_io", verbs_io::tests()),
         ("verbs_life", verbs_life::tests()),

@@ -16,7 +16,7 @@ pub(crate) const HEADINGS: [Heading; 9] = [
     Heading { title: "Common", names: &[] },
     Heading { title: "Lifecycle", names: &["cidfile", "init", "restart", "rm", "stop-"] },
     Heading {
-        title: "Resources",
+        title: "Resource",
         names: &[
             "blkio-",
             "cgroup-parent",
@@ -66,7 +66,7 @@ pub(crate) const HEADINGS: [Heading; 9] = [
         names: &["cap-", "device", "device-cgroup-rule", "group-add", "privileged", "security-opt"],
     },
     Heading {
-        title: "Namespaces",
+        title: "Namespace",
         names: &["cgroupns", "ipc", "isolation", "pid", "runtime", "sysctl", "userns", "uts"],
     },
     Heading { title: "Logging", names: &["log-"] },
