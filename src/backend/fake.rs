@@ -16,10 +16,12 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use tokio::sync::broadcast;
+use wharf_inspect::filter::{ContainerFilter, EventFilter, ImageFilter, PruneFilter};
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerId, ContainerSummary, Digest, EngineInfo, ErrorKind,
-    Event, EventKind, ExecSpec, HistoryEntry, ImageDetail, ImageName, ImageSummary, LogOptions,
-    LogRecord, Outcome, PathStat, Status, TermSize, TopTable, VersionInfo,
+    Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSize,
+    ContainerSummary, Digest, EngineInfo, ErrorKind, Event, EventKind, EventOptions, ExecSpec,
+    HistoryEntry, ImageDetail, ImageListOptions, ImageName, ImageSummary, LogOptions, LogRecord,
+    Outcome, ParseError, PathStat, Status, TermSize, TopTable, VersionInfo,
 };
 
 use crate::{
@@ -41,6 +43,7 @@ struct State {
     containers: Vec<ContainerSummary>,
     images: Vec<ImageSummary>,
     commands: Vec<Command>,
+    told: Vec<Event>,
     failures: VecDeque<Error>,
     delay: Option<Duration>,
     unreachable: Option<Error>,
@@ -185,6 +188,7 @@ impl Fake {
             id: id.to_owned(),
             attributes: std::collections::BTreeMap::new(),
         };
+        self.lock().told.push(event.clone());
         // Nobody has to listen.
         let _ = self.events.send(event);
     }
@@ -272,6 +276,25 @@ impl Fake {
                 Ok(Outcome::Updated { warnings: Vec::new() })
             }
             Command::Remove { container, options } => self.remove(&container, options.force),
+            Command::Rename { container, name } => {
+                let id = self.find(&container)?.id;
+                for c in self.lock().containers.iter_mut().filter(|c| c.id == id) {
+                    c.name.clone_from(&name);
+                }
+                self.tell(EventKind::Container, "rename", id.as_str());
+                Ok(Outcome::Done)
+            }
+            Command::Prune { filters } => {
+                let filter = PruneFilter::new(&filters, epoch()).map_err(invalid)?;
+                let mut state = self.lock();
+                let gone = |c: &ContainerSummary| !alive.contains(&c.status) && filter.matches(c);
+                let (deleted, kept) = state.containers.drain(..).partition(gone);
+                state.containers = kept;
+                let deleted: Vec<ContainerSummary> = deleted;
+                let reclaimed = 1500 * u64::try_from(deleted.len()).unwrap_or_default();
+                let deleted = deleted.into_iter().map(|c| c.id).collect();
+                Ok(Outcome::Pruned { deleted, reclaimed, failed: Vec::new() })
+            }
             Command::Tag { image, name } => {
                 let id = self.find_image(&image)?.id;
                 for i in self.lock().images.iter_mut().filter(|i| i.id == id) {
@@ -295,6 +318,10 @@ fn no_such(what: &str, name: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("No such {what}: {name}"))
 }
 
+fn invalid(cause: ParseError) -> Error {
+    Error::new(ErrorKind::Invalid, cause.0)
+}
+
 fn unsupported(what: &str) -> Error {
     Error::new(ErrorKind::Unsupported, format!("{what}: the fake engine can't do this"))
 }
@@ -314,10 +341,28 @@ impl Backend for Fake {
         Ok(VersionInfo { version: "0.0.0".to_owned(), ..VersionInfo::default() })
     }
 
-    async fn containers(&self, all: bool) -> Result<Vec<ContainerSummary>> {
+    async fn list_containers(
+        &self,
+        options: &ContainerListOptions,
+    ) -> Result<Vec<ContainerSummary>> {
+        let mut filter = ContainerFilter::new(&options.filters).map_err(invalid)?;
+        let (before, since) = filter.limits();
+        let (before, since) = (before.map(|c| self.find(c)), since.map(|c| self.find(c)));
+        if let Some(container) = before.transpose()? {
+            filter.set_before(container.created, container.id);
+        }
+        if let Some(container) = since.transpose()? {
+            filter.set_since(container.created, container.id);
+        }
         let state = self.reach()?;
-        let list = state.containers.iter();
-        Ok(list.filter(|c| all || c.status.is_alive()).cloned().collect())
+        let all = options.all || options.last.is_some() || filter.wants_all();
+        let list = state.containers.iter().filter(|c| all || c.status.is_alive());
+        let list = list.filter(|c| filter.matches(c)).take(options.last.unwrap_or(usize::MAX));
+        let mut list: Vec<ContainerSummary> = list.cloned().collect();
+        for container in list.iter_mut().filter(|_| options.size) {
+            container.size = Some(ContainerSize { writable: 1500, root: 7_500_000 });
+        }
+        Ok(list)
     }
 
     async fn container(&self, container: &str) -> Result<ContainerDetail> {
@@ -337,8 +382,10 @@ impl Backend for Fake {
         Ok(data::top(&found))
     }
 
-    async fn images(&self) -> Result<Vec<ImageSummary>> {
-        Ok(self.reach()?.images.clone())
+    async fn list_images(&self, options: &ImageListOptions) -> Result<Vec<ImageSummary>> {
+        let filter = ImageFilter::new(&options.filters, epoch()).map_err(invalid)?;
+        let images = self.reach()?.images.clone();
+        Ok(images.into_iter().filter_map(|image| filter.apply(image)).collect())
     }
 
     async fn image(&self, image: &str) -> Result<ImageDetail> {
@@ -449,10 +496,18 @@ impl Backend for Fake {
         Ok(batches.boxed())
     }
 
-    async fn events(&self) -> Result<BoxStream<'static, Result<Event>>> {
-        drop(self.reach()?);
+    async fn list_events(
+        &self,
+        options: EventOptions,
+    ) -> Result<BoxStream<'static, Result<Event>>> {
+        let filter = EventFilter::new(&options.filters).map_err(invalid)?;
         let receiver = self.events.subscribe();
-        let events = stream::unfold(receiver, |mut receiver| async move {
+        let told = match options.wants_history() {
+            true => self.reach()?.told.clone(),
+            false => Vec::new(),
+        };
+        let old = stream::iter(told.into_iter().map(Ok));
+        let new = stream::unfold(receiver, |mut receiver| async move {
             loop {
                 match receiver.recv().await {
                     Ok(event) => return Some((Ok(event), receiver)),
@@ -461,7 +516,12 @@ impl Backend for Fake {
                 }
             }
         });
-        Ok(events.boxed())
+        // The fake's clock stands still, so that an end has always come.
+        let events = if options.until.is_some() { old.boxed() } else { old.chain(new).boxed() };
+        let wanted = move |event: &Result<Event>| {
+            std::future::ready(event.as_ref().map_or(true, |event| filter.matches(event)))
+        };
+        Ok(events.filter(wanted).boxed())
     }
 
     async fn load(&self, _archive: Reader) -> Result<Vec<String>> {

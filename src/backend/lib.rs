@@ -17,9 +17,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerId, ContainerSummary, EngineInfo, Event, ExecSpec,
-    HistoryEntry, HostSample, ImageDetail, ImageSummary, LogOptions, LogRecord, Outcome, PathStat,
-    Sample, TermSize, TopTable, VersionInfo,
+    Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
+    EngineInfo, Event, EventOptions, ExecSpec, HistoryEntry, HostSample, ImageDetail,
+    ImageListOptions, ImageSummary, LogOptions, LogRecord, Outcome, PathStat, Sample, TermSize,
+    TopTable, VersionInfo,
 };
 
 pub use bytes_stream::{ByteStream, BytesReader};
@@ -72,8 +73,26 @@ pub trait Backend: Send + Sync {
     /// Returns the engine's version.
     async fn version(&self) -> Result<VersionInfo>;
 
+    /// Returns docker's document of the engine and its host, which `info` formats.
+    async fn inspect_engine(&self) -> Result<serde_json::Value> {
+        Ok(wharf_inspect::engine_document(&self.info().await?))
+    }
+
+    /// Returns docker's document of the engine's version.
+    async fn inspect_version(&self) -> Result<serde_json::Value> {
+        Ok(wharf_inspect::version_document(&self.version().await?))
+    }
+
     /// Returns the running containers, or `all` of them, newest first.
-    async fn containers(&self, all: bool) -> Result<Vec<ContainerSummary>>;
+    async fn containers(&self, all: bool) -> Result<Vec<ContainerSummary>> {
+        self.list_containers(&ContainerListOptions { all, ..ContainerListOptions::default() }).await
+    }
+
+    /// Returns the containers that are wanted, newest first. What isn't asked for costs nothing.
+    async fn list_containers(
+        &self,
+        options: &ContainerListOptions,
+    ) -> Result<Vec<ContainerSummary>>;
 
     /// Returns what the engine knows of one container.
     async fn container(&self, container: &str) -> Result<ContainerDetail>;
@@ -85,7 +104,12 @@ pub trait Backend: Send + Sync {
     async fn top(&self, container: &str, ps_args: &[String]) -> Result<TopTable>;
 
     /// Returns the images, newest first.
-    async fn images(&self) -> Result<Vec<ImageSummary>>;
+    async fn images(&self) -> Result<Vec<ImageSummary>> {
+        self.list_images(&ImageListOptions::default()).await
+    }
+
+    /// Returns the images that are wanted, newest first, with those of their names that are.
+    async fn list_images(&self, options: &ImageListOptions) -> Result<Vec<ImageSummary>>;
 
     /// Returns what the engine knows of one image.
     async fn image(&self, image: &str) -> Result<ImageDetail>;
@@ -130,7 +154,15 @@ pub trait Backend: Send + Sync {
     async fn samples(&self, interval: Duration) -> Result<BoxStream<'static, Result<SampleBatch>>>;
 
     /// Returns what happens from now on. Dropping the stream ends the work.
-    async fn events(&self) -> Result<BoxStream<'static, Result<Event>>>;
+    async fn events(&self) -> Result<BoxStream<'static, Result<Event>>> {
+        self.list_events(EventOptions::default()).await
+    }
+
+    /// Returns the wanted events: first those that the engine remembers (as many as it keeps), if a
+    /// time is given, and then what happens, nothing left out between and nothing twice. Ends at
+    /// [`EventOptions::until`]. Dropping the stream ends the work.
+    async fn list_events(&self, options: EventOptions)
+    -> Result<BoxStream<'static, Result<Event>>>;
 
     /// Takes in the images of a docker-archive or OCI archive, compressed or not; returns what
     /// docker prints for each (`Loaded image: NAME` or `Loaded image ID: sha256:…`).

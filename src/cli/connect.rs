@@ -137,6 +137,14 @@ pub(crate) async fn backend(target: &Target) -> anyhow::Result<Arc<dyn Backend>>
     }
 }
 
+/// Returns whether there is an engine to ask; asking the embedded one would make it.
+pub(crate) fn exists(target: &Target) -> bool {
+    match target {
+        Target::Native(paths) => paths.database().exists(),
+        Target::Docker(_) => true,
+    }
+}
+
 /// Opens the embedded engine itself, for what no backend offers.
 ///
 /// # Errors

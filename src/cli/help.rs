@@ -1,9 +1,11 @@
 //! Help texts, made from the tables that the parser reads.
 
+use crate::args::headings::{HEADINGS, heading};
 use crate::args::{Flag, Group, Takes, Verb};
 use crate::verbs::{self, Section};
 
-const GROUPS: [(Group, &str); 6] = [
+/// The headings of the verbs.
+pub(crate) const GROUPS: [(Group, &str); 6] = [
     (Group::Dashboard, "Dashboard"),
     (Group::Run, "Run containers"),
     (Group::Lifecycle, "Steer containers"),
@@ -29,7 +31,8 @@ pub(crate) fn overview(globals: &[&[Flag]]) -> String {
         out.push_str(&format!("  {:<10}  {}\n", section.name, section.about));
     }
     out.push_str("\nOptions:\n");
-    out.push_str(&flags(globals.iter().flat_map(|part| part.iter()).copied()));
+    let globals = || globals.iter().flat_map(|part| part.iter()).copied();
+    out.push_str(&flags(globals(), width(globals())));
     out.push_str("\nRun 'wharf COMMAND --help' for more information on a command.\n");
     out
 }
@@ -38,22 +41,27 @@ pub(crate) fn overview(globals: &[&[Flag]]) -> String {
 pub(crate) fn group(section: &Section) -> String {
     let mut out =
         format!("Usage:  wharf {} COMMAND\n\n{}\n\nCommands:\n", section.name, section.about);
-    let mut rows: Vec<(&str, &str)> = verbs::all()
-        .flat_map(|verb| verb.paths.iter().map(move |path| (*path, verb.about)))
-        .filter_map(|(path, about)| {
-            let (first, rest) = path.split_once(' ')?;
-            (first == section.name).then_some((rest, about))
-        })
-        .collect();
-    rows.sort_unstable();
-    for (name, about) in rows {
-        out.push_str(&format!("  {name:<10}  {about}\n"));
+    for (name, verb) in members(section) {
+        out.push_str(&format!("  {name:<10}  {}\n", verb.about));
     }
     out.push_str(&format!(
         "\nRun 'wharf {} COMMAND --help' for more information on a command.\n",
         section.name
     ));
     out
+}
+
+/// Returns the verbs of a group by what they are called there, in the order of these names.
+pub(crate) fn members(section: &Section) -> Vec<(&'static str, &'static Verb)> {
+    let mut members: Vec<(&str, &Verb)> = verbs::all()
+        .flat_map(|verb| verb.paths.iter().map(move |path| (*path, verb)))
+        .filter_map(|(path, verb)| {
+            let (first, rest) = path.split_once(' ')?;
+            (first == section.name).then_some((rest, verb))
+        })
+        .collect();
+    members.sort_unstable_by_key(|(name, _)| *name);
+    members
 }
 
 /// Returns the help of one verb.
@@ -70,27 +78,50 @@ pub(crate) fn verb(verb: &Verb, path: &str) -> String {
         names.push(format!("wharf {}", verb.name));
         out.push_str(&format!("\nAliases:\n  {}\n", names.join(", ")));
     }
-    if verb.all_flags().next().is_some() {
-        out.push_str("\nOptions:\n");
-        out.push_str(&flags(verb.all_flags().copied()));
+    for (title, flags) in sections(verb) {
+        out.push_str(&format!("\n{title}:\n"));
+        out.push_str(&self::flags(flags.into_iter(), width(verb.all_flags().copied())));
     }
     out
 }
 
-fn flags(flags: impl Iterator<Item = Flag>) -> String {
-    let mut flags: Vec<Flag> = flags.collect();
-    flags.sort_unstable_by_key(|flag| flag.long);
-    let rows: Vec<(String, &str)> = flags
+/// Above this many flags, they have headings of their own.
+const MANY: usize = 20;
+
+/// Returns a verb's flags by name, below the headings that a reader needs.
+pub(crate) fn sections(verb: &Verb) -> Vec<(String, Vec<Flag>)> {
+    let mut all: Vec<Flag> = verb.all_flags().copied().collect();
+    all.sort_unstable_by_key(|flag| flag.long);
+    if all.is_empty() {
+        return Vec::new();
+    }
+    if all.len() <= MANY {
+        return vec![("Options".to_owned(), all)];
+    }
+    let below = |title: &str| -> Vec<Flag> {
+        all.iter().filter(|flag| heading(flag) == title).copied().collect()
+    };
+    HEADINGS
         .iter()
-        .map(|flag| {
-            let letter = flag.short.map_or("    ".to_owned(), |letter| format!("-{letter}, "));
-            let what = match flag.takes {
-                Takes::Switch => String::new(),
-                Takes::Value(what) | Takes::List(what) => format!(" {what}"),
-            };
-            (format!("{letter}--{}{what}", flag.long), flag.help)
-        })
-        .collect();
-    let width = rows.iter().map(|(left, _)| left.len()).max().unwrap_or(0);
-    rows.iter().map(|(left, help)| format!("  {left:<width$}   {help}\n")).collect()
+        .map(|heading| (format!("{} options", heading.title), below(heading.title)))
+        .filter(|(_, flags)| !flags.is_empty())
+        .collect()
+}
+
+/// Returns a flag as the help shows it: `-m, --memory bytes`.
+pub(crate) fn spelled(flag: &Flag) -> String {
+    let letter = flag.short.map_or("    ".to_owned(), |letter| format!("-{letter}, "));
+    let what = match flag.takes {
+        Takes::Switch => String::new(),
+        Takes::Value(what) | Takes::List(what) => format!(" {what}"),
+    };
+    format!("{letter}--{}{what}", flag.long)
+}
+
+fn width(flags: impl Iterator<Item = Flag>) -> usize {
+    flags.map(|flag| spelled(&flag).len()).max().unwrap_or(0)
+}
+
+fn flags(flags: impl Iterator<Item = Flag>, width: usize) -> String {
+    flags.map(|flag| format!("  {:<width$}   {}\n", spelled(&flag), flag.help)).collect()
 }

@@ -8,10 +8,12 @@
 
 mod args;
 mod call;
+mod complete;
 mod connect;
 mod format;
 mod help;
 mod paths;
+mod roff;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -29,7 +31,7 @@ use verbs::Found;
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Flags before the verb.
-const GLOBAL: &[&[Flag]] = &[&[
+pub(crate) const GLOBAL: &[&[Flag]] = &[&[
     Flag::value("host", "string", "Docker Engine API socket to talk to instead: unix:///path")
         .short('H'),
     Flag::value("root", "path", "Where wharf keeps its data (or WHARF_ROOT)"),
@@ -99,6 +101,15 @@ fn dispatch(
     words: &[String],
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<i32, Failure> {
+    if let Some((first, rest)) = words.split_first()
+        && first == complete::MODE
+    {
+        let names = |wanted, (host, root): &complete::Engine| {
+            let target = Target::choose(host.as_deref(), root.as_deref(), environment);
+            target.map(|target| complete::names(wanted, &target)).unwrap_or_default()
+        };
+        return printed(&complete::answer(rest, &names));
+    }
     let (globals, used) = args::parse_globals(GLOBAL, GLOBAL_MISSING, words).map_err(|error| {
         let (UsageError::Flag(message) | UsageError::Arguments(message)) = error;
         Failure::new(

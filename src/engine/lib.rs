@@ -9,6 +9,7 @@ mod channel;
 pub mod check;
 mod container;
 pub mod copy;
+mod disk;
 mod engine;
 mod error;
 mod folder;
@@ -36,10 +37,12 @@ pub use channel::{CHUNK, Channel, Input, Reply};
 pub use container::archive::{Export, PutOptions, Source};
 pub use container::exec::{ExecStreams, Executed};
 pub use container::list::Running;
+pub use container::prune::Pruned;
 pub use container::start::Attach;
 pub use engine::Engine;
 pub use error::{Error, Result};
 pub use paths::Paths;
+pub use system::API_VERSION;
 pub use watch::EventWatch;
 
 /// Runs one of the engine's hidden modes, when the arguments (the program's own name left out) ask

@@ -8,7 +8,7 @@ use crate::image::Images;
 use crate::{Result, rootless, userns};
 
 /// The newest Docker Engine API whose documents these are.
-const API_VERSION: &str = "1.48";
+pub const API_VERSION: &str = "1.48";
 
 /// Docker's word for the architecture this was built for.
 fn architecture() -> &'static str {

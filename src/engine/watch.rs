@@ -21,16 +21,18 @@ pub struct EventWatch {
 }
 
 impl Engine {
-    /// Returns a follower of what happens from now on.
+    /// Returns a follower of what happens from now on; its first answer is all that is remembered, if
+    /// `history` is wanted. Between that and what comes later nothing is left out and nothing comes
+    /// twice, since both are read by number.
     ///
     /// # Errors
     /// When the database can't be opened or watched.
-    pub fn watch(&self) -> Result<EventWatch> {
+    pub fn watch(&self, history: bool) -> Result<EventWatch> {
         let store = Store::open(&self.paths().database())?;
         let failed = |cause: rustix::io::Errno| Error::failed("watch the state database", cause);
         let inotify =
             inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(failed)?;
-        let last = store.last_event()?;
+        let last = if history { 0 } else { store.last_event()? };
         let version = store.data_version()?;
         let mut log = self.paths().database().into_os_string();
         log.push("-wal");

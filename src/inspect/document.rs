@@ -4,18 +4,14 @@
 //! has and this engine can't know (identifiers of its own sandboxes, say) is the empty value that
 //! the API gives where there is none.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use wharf_model::{
-    Bind, ContainerConfig, ContainerDetail, ContainerState, DeviceMapping, DeviceRate,
-    EndpointInfo, HealthCheck, HostConfig, MASKED_PATHS, Mount, MountInfo, MountKind, NetworkMode,
-    READ_ONLY_PATHS, ReadOnlyBelow, Status, Ulimit,
+    ContainerConfig, ContainerDetail, ContainerState, EndpointInfo, HealthCheck, MountInfo,
+    MountKind, Status,
 };
 
-/// The size docker gives /dev/shm.
-const SHM_SIZE: u64 = 64 << 20;
+mod host;
 
 /// Returns docker's inspect document of a container: one element of what `docker inspect` prints.
 pub fn document(detail: &ContainerDetail) -> Value {
@@ -41,7 +37,7 @@ pub fn document(detail: &ContainerDetail) -> Value {
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": null,
-        "HostConfig": host_config(&detail.host_config),
+        "HostConfig": host::config(&detail.host_config),
         "GraphDriver": graph_driver(detail),
         "Mounts": mounts(detail),
         "Config": config(&detail.config),
@@ -106,189 +102,6 @@ fn state(state: &ContainerState) -> Value {
     value
 }
 
-fn bind(bind: &Bind) -> String {
-    let colon = if bind.options.is_empty() { "" } else { ":" };
-    format!("{}:{}{colon}{}", bind.source, bind.target, bind.options)
-}
-
-/// What `--mount` asked for, as docker's client sends it.
-fn wanted_mount(mount: &Mount) -> Value {
-    let mut value = Map::new();
-    value.insert("Type".into(), kind(mount.kind).into());
-    if !mount.source.is_empty() {
-        value.insert("Source".into(), mount.source.as_str().into());
-    }
-    value.insert("Target".into(), mount.target.as_str().into());
-    if mount.read_only {
-        value.insert("ReadOnly".into(), true.into());
-    }
-    let mut options = Map::new();
-    if let Some(propagation) = mount.propagation {
-        options.insert("Propagation".into(), propagation.as_str().into());
-    }
-    for (set, key) in [
-        (mount.non_recursive, "NonRecursive"),
-        (mount.read_only_below == ReadOnlyBelow::Never, "ReadOnlyNonRecursive"),
-        (mount.read_only_below == ReadOnlyBelow::Always, "ReadOnlyForceRecursive"),
-    ] {
-        if set {
-            options.insert(key.into(), true.into());
-        }
-    }
-    if let Some(size) = mount.tmpfs_size {
-        options.insert("SizeBytes".into(), size.into());
-    }
-    if let Some(mode) = mount.tmpfs_mode {
-        options.insert("Mode".into(), mode.into());
-    }
-    if !options.is_empty() {
-        let key = if mount.kind == MountKind::Tmpfs { "TmpfsOptions" } else { "BindOptions" };
-        value.insert(key.into(), options.into());
-    }
-    value.into()
-}
-
-fn kind(kind: MountKind) -> &'static str {
-    match kind {
-        MountKind::Bind => "bind",
-        MountKind::Volume => "volume",
-        MountKind::Tmpfs => "tmpfs",
-    }
-}
-
-/// The paths that are hidden and those that are read-only: none where protection is off, and `null`
-/// of a privileged container, as docker has it.
-fn protected(host: &HostConfig, paths: &[&str]) -> Value {
-    match (host.privileged, host.unconfined_paths) {
-        (true, _) => Value::Null,
-        (false, true) => json!([]),
-        (false, false) => json!(paths),
-    }
-}
-
-fn host_config(host: &HostConfig) -> Value {
-    let binds: Vec<String> = host.binds.iter().map(bind).collect();
-    let security = host.security_options();
-    let limits = &host.resources;
-    let rates = |list: &[DeviceRate]| match list {
-        [] => Value::Null,
-        list => list.iter().map(|one| json!({"Path": one.path, "Rate": one.rate})).collect(),
-    };
-    let weight = |one: &DeviceRate| json!({"Path": one.path, "Weight": one.rate});
-    let weights: Vec<Value> = limits.blkio_weight_device.iter().map(weight).collect();
-    let devices: Vec<Value> = limits.devices.iter().map(device).collect();
-    let ulimits: Vec<Value> = limits.ulimits.iter().map(ulimit).collect();
-    let mut value = json!({
-        "Binds": list(&binds),
-        "ContainerIDFile": host.cidfile,
-        "LogConfig": {
-            "Type": host.log_config.driver.as_str(),
-            "Config": host.log_config.options,
-        },
-        "NetworkMode": match host.network_mode {
-            // The word that docker's command line sends when no network is asked for.
-            NetworkMode::Bridge => "default",
-            _ => host.network_mode.as_str(),
-        },
-        "PortBindings": {},
-        "RestartPolicy": {
-            "Name": host.restart_policy.kind.as_str(),
-            "MaximumRetryCount": host.restart_policy.maximum_retries,
-        },
-        "AutoRemove": host.auto_remove,
-        "VolumeDriver": "",
-        "VolumesFrom": list(&host.volumes_from),
-        "CapAdd": list(&host.cap_add),
-        "CapDrop": list(&host.cap_drop),
-        "CgroupnsMode": host.cgroupns_mode.to_text("private"),
-        "Dns": host.dns,
-        "DnsOptions": host.dns_options,
-        "DnsSearch": host.dns_search,
-        "ExtraHosts": list(&host.extra_hosts),
-        "GroupAdd": list(&host.group_add),
-        "IpcMode": host.ipc_mode.to_text("private"),
-        "Cgroup": "",
-        "Links": null,
-        "OomScoreAdj": host.oom_score_adj.unwrap_or(0),
-        "PidMode": host.pid_mode.to_text(""),
-        "Privileged": host.privileged,
-        "PublishAllPorts": false,
-        "ReadonlyRootfs": host.readonly_rootfs,
-        "SecurityOpt": list(&security),
-        "Mounts": host.mounts.iter().map(wanted_mount).collect::<Vec<_>>(),
-        "Annotations": host.annotations,
-        "Tmpfs": host.tmpfs,
-        "UTSMode": host.uts_mode.to_text(""),
-        "UsernsMode": "",
-        "ShmSize": host.shm_size.unwrap_or(SHM_SIZE),
-        "Sysctls": host.sysctls,
-        "Runtime": "wharf",
-        "Isolation": "",
-        "CpuShares": limits.cpu_shares.unwrap_or(0),
-        "Memory": limits.memory.unwrap_or(0),
-        "NanoCpus": limits.nano_cpus.unwrap_or(0),
-        "CgroupParent": host.cgroup_parent,
-        "BlkioWeight": limits.blkio_weight.unwrap_or(0),
-        "BlkioWeightDevice": weights,
-        "BlkioDeviceReadBps": rates(&limits.device_read_bps),
-        "BlkioDeviceWriteBps": rates(&limits.device_write_bps),
-        "BlkioDeviceReadIOps": rates(&limits.device_read_iops),
-        "BlkioDeviceWriteIOps": rates(&limits.device_write_iops),
-        "CpuPeriod": limits.cpu_period.unwrap_or(0),
-        "CpuQuota": limits.cpu_quota.unwrap_or(0),
-        "CpuRealtimePeriod": limits.cpu_rt_period.unwrap_or(0),
-        "CpuRealtimeRuntime": limits.cpu_rt_runtime.unwrap_or(0),
-        "CpusetCpus": limits.cpuset_cpus,
-        "CpusetMems": limits.cpuset_mems,
-        "Devices": devices,
-        "DeviceCgroupRules": list(&limits.device_cgroup_rules),
-        "DeviceRequests": null,
-        "MemoryReservation": limits.memory_reservation.unwrap_or(0),
-        "MemorySwap": limits.memory_swap.unwrap_or(0),
-        "MemorySwappiness": limits.memory_swappiness,
-        "OomKillDisable": limits.oom_kill_disable,
-        "PidsLimit": limits.pids_limit,
-        "Ulimits": if ulimits.is_empty() { Value::Null } else { ulimits.into() },
-        "CpuCount": 0,
-        "CpuPercent": 0,
-        "IOMaximumIOps": 0,
-        "IOMaximumBandwidth": 0,
-        "MaskedPaths": protected(host, &MASKED_PATHS),
-        "ReadonlyPaths": protected(host, &READ_ONLY_PATHS),
-    });
-    if let Some(map) = value.as_object_mut() {
-        for (key, empty) in [
-            ("Tmpfs", host.tmpfs.is_empty()),
-            ("Sysctls", host.sysctls.is_empty()),
-            ("Mounts", host.mounts.is_empty()),
-            ("Annotations", host.annotations.is_empty()),
-        ] {
-            if empty {
-                map.shift_remove(key);
-            }
-        }
-        if host.init {
-            map.insert("Init".to_owned(), true.into());
-        }
-        if !host.storage_opt.is_empty() {
-            map.insert("StorageOpt".to_owned(), json!(host.storage_opt));
-        }
-    }
-    value
-}
-
-fn device(device: &DeviceMapping) -> Value {
-    json!({
-        "PathOnHost": device.path_on_host,
-        "PathInContainer": device.path_in_container,
-        "CgroupPermissions": device.permissions,
-    })
-}
-
-fn ulimit(limit: &Ulimit) -> Value {
-    json!({"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft})
-}
-
 fn graph_driver(detail: &ContainerDetail) -> Value {
     let mut data = Map::new();
     data.insert("LowerDir".into(), detail.lower_dirs.join(":").into());
@@ -311,7 +124,7 @@ fn mounts(detail: &ContainerDetail) -> Vec<Value> {
 
 fn mount(mount: &MountInfo) -> Value {
     let mut value = Map::new();
-    value.insert("Type".into(), kind(mount.kind).into());
+    value.insert("Type".into(), host::kind(mount.kind).into());
     if let Some(name) = &mount.name {
         value.insert("Name".into(), name.as_str().into());
     }
@@ -341,7 +154,7 @@ fn config(config: &ContainerConfig) -> Value {
         "Tty": config.tty,
         "OpenStdin": config.open_stdin,
         "StdinOnce": false,
-        "Env": config.env,
+        "Env": list(&config.env),
         "Cmd": list(&config.cmd),
         "Image": config.image,
         "Volumes": null,
@@ -352,7 +165,8 @@ fn config(config: &ContainerConfig) -> Value {
     });
     if let Some(map) = value.as_object_mut() {
         if let Some(check) = &config.healthcheck {
-            map.insert("Healthcheck".to_owned(), health_check(check));
+            let at = map.keys().position(|key| key == "Image").unwrap_or(map.len());
+            map.shift_insert(at, "Healthcheck".to_owned(), health_check(check));
         }
         if !config.shell.is_empty() {
             map.insert("Shell".to_owned(), json!(config.shell));
@@ -367,24 +181,24 @@ fn config(config: &ContainerConfig) -> Value {
     value
 }
 
-/// What isn't set is left out, as docker does.
+/// What isn't set is left out, as docker has it.
 pub(crate) fn health_check(check: &HealthCheck) -> Value {
-    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let mut value = Map::new();
     if !check.test.is_empty() {
         value.insert("Test".to_owned(), json!(check.test));
     }
-    for (key, time) in [
+    for (name, time) in [
         ("Interval", check.interval),
         ("Timeout", check.timeout),
         ("StartPeriod", check.start_period),
         ("StartInterval", check.start_interval),
     ] {
-        if let Some(time) = time {
-            value.insert(key.to_owned(), nanoseconds(time).into());
+        let nanoseconds = time.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        if let Some(nanoseconds) = nanoseconds.filter(|n| *n > 0) {
+            value.insert(name.to_owned(), nanoseconds.into());
         }
     }
-    if let Some(retries) = check.retries.filter(|retries| *retries > 0) {
+    if let Some(retries) = check.retries.filter(|n| *n > 0) {
         value.insert("Retries".to_owned(), retries.into());
     }
     value.into()
@@ -433,6 +247,7 @@ fn no_endpoint() -> Value {
         "Aliases": null,
         "MacAddress": "",
         "DriverOpts": null,
+        "GwPriority": 0,
         "NetworkID": "",
         "EndpointID": "",
         "Gateway": "",
@@ -441,6 +256,7 @@ fn no_endpoint() -> Value {
         "IPv6Gateway": "",
         "GlobalIPv6Address": "",
         "GlobalIPv6PrefixLen": 0,
+        "DNSNames": null,
     })
 }
 

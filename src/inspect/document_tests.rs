@@ -1,6 +1,9 @@
 //! Tests against the shape of `docker inspect`.
 
-use wharf_model::{ContainerId, Digest, Health, HealthStatus, ProbeResult};
+use wharf_model::{
+    Bind, ContainerId, DeviceMapping, DeviceRate, Digest, Health, HealthStatus, HostConfig,
+    LogConfig, Mount, NamespaceMode, ProbeResult, RestartKind, RestartPolicy, Ulimit,
+};
 
 use super::*;
 
@@ -183,4 +186,126 @@ fn a_running_container_with_everything() {
     assert_eq!(network["Networks"]["bridge"]["IPPrefixLen"], 16);
     assert_eq!(network["Networks"]["bridge"]["Gateway"], "172.17.0.1");
     assert_eq!(network["SandboxKey"], "/proc/42/ns/net");
+}
+
+/// Returns the keys of an object and of all in it, with the kind of each value.
+fn shape(path: &str, value: &Value, out: &mut Vec<String>) {
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "text",
+        Value::Array(items) if items.is_empty() => "empty list",
+        Value::Array(_) => "list",
+        Value::Object(members) if members.is_empty() => "empty object",
+        Value::Object(members) => {
+            members.iter().for_each(|(key, value)| shape(&format!("{path}/{key}"), value, out));
+            return;
+        }
+    };
+    out.push(format!("{path}: {kind}"));
+}
+
+#[test]
+fn the_usual_host_config_has_dockers_shape() {
+    let all: Value = serde_json::from_str(include_str!("testdata/templates.json")).unwrap();
+    let mut dockers = all["document"]["HostConfig"].clone();
+    let mut ours = document(&detail())["HostConfig"].clone();
+    for (host, gone) in [
+        // Gone from docker since; what is masked isn't told.
+        (&mut dockers, &["KernelMemory", "KernelMemoryTCP", "MaskedPaths", "ReadonlyPaths"][..]),
+        // A container of docker's that has these.
+        (&mut ours, &["Binds", "Tmpfs"]),
+    ] {
+        let map = host.as_object_mut().unwrap();
+        map.retain(|key, _| !gone.contains(&key.as_str()));
+    }
+    dockers.as_object_mut().unwrap().retain(|key, _| !["Binds", "Tmpfs"].contains(&key.as_str()));
+    // With the first version of cgroups docker says "false", with the second nothing.
+    dockers["OomKillDisable"] = Value::Null;
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    shape("", &dockers, &mut left);
+    shape("", &ours, &mut right);
+    left.sort_unstable();
+    right.sort_unstable();
+    assert_eq!(left, right);
+}
+
+#[test]
+fn every_setting_is_shown_as_docker_shows_it() {
+    let mut detail = detail();
+    let host = &mut detail.host_config;
+    host.resources.memory = Some(100 << 20);
+    host.resources.memory_swap = Some(-1);
+    host.resources.memory_swappiness = Some(10);
+    host.resources.oom_kill_disable = Some(true);
+    host.resources.device_read_bps = vec![DeviceRate { path: "/dev/vda".into(), rate: 1 << 20 }];
+    host.resources.ulimits = vec![Ulimit { name: "nofile".into(), soft: 100, hard: 200 }];
+    host.resources.devices = vec![DeviceMapping {
+        path_on_host: "/dev/null".into(),
+        path_in_container: "/dev/xnull".into(),
+        permissions: "rw".into(),
+    }];
+    host.cap_add = vec!["SYS_TIME".into(), "ALL".into()];
+    host.ipc_mode = NamespaceMode::Shareable;
+    host.pid_mode = NamespaceMode::Container("web".into());
+    host.restart_policy = RestartPolicy { kind: RestartKind::OnFailure, maximum_retries: 3 };
+    host.log_config =
+        LogConfig { options: [("max-size".into(), "1m".into())].into(), ..LogConfig::default() };
+    host.sysctls.insert("net.ipv4.ip_forward".into(), "1".into());
+    host.mounts = vec![
+        Mount {
+            kind: MountKind::Tmpfs,
+            target: "/tt".into(),
+            tmpfs_size: Some(1 << 20),
+            tmpfs_mode: Some(0o1770),
+            ..Mount::default()
+        },
+        Mount { source: "/srv".into(), target: "/ss".into(), read_only: true, ..Mount::default() },
+    ];
+    host.unconfined_paths = true;
+    detail.config.domainname = "dd".into();
+    detail.config.healthcheck = Some(HealthCheck {
+        test: vec!["CMD-SHELL".into(), "true".into()],
+        interval: Some(std::time::Duration::from_secs(5)),
+        retries: Some(2),
+        ..HealthCheck::default()
+    });
+    let document = document(&detail);
+    let host = &document["HostConfig"];
+    // As docker 20.10 shows them.
+    for (key, wanted) in [
+        ("MemorySwap", json!(-1)),
+        ("MemorySwappiness", json!(10)),
+        ("OomKillDisable", json!(true)),
+        ("BlkioDeviceReadBps", json!([{"Path": "/dev/vda", "Rate": 1_048_576}])),
+        ("Ulimits", json!([{"Name": "nofile", "Hard": 200, "Soft": 100}])),
+        (
+            "Devices",
+            json!([{"PathOnHost": "/dev/null", "PathInContainer": "/dev/xnull",
+                "CgroupPermissions": "rw"}]),
+        ),
+        ("CapAdd", json!(["CAP_SYS_TIME", "ALL"])),
+        ("IpcMode", json!("shareable")),
+        ("PidMode", json!("container:web")),
+        ("RestartPolicy", json!({"Name": "on-failure", "MaximumRetryCount": 3})),
+        ("LogConfig", json!({"Type": "json-file", "Config": {"max-size": "1m"}})),
+        ("Sysctls", json!({"net.ipv4.ip_forward": "1"})),
+        ("SecurityOpt", json!(["systempaths=unconfined"])),
+        (
+            "Mounts",
+            json!([
+                {"Type": "tmpfs", "Target": "/tt",
+                    "TmpfsOptions": {"SizeBytes": 1_048_576, "Mode": 1016}},
+                {"Type": "bind", "Source": "/srv", "Target": "/ss", "ReadOnly": true},
+            ]),
+        ),
+    ] {
+        assert_eq!(host[key], wanted, "{key}");
+    }
+    assert_eq!(document["Config"]["Domainname"], "dd");
+    assert_eq!(
+        document["Config"]["Healthcheck"],
+        json!({"Test": ["CMD-SHELL", "true"], "Interval": 5_000_000_000_u64, "Retries": 2})
+    );
 }

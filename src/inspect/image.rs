@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use wharf_model::{ImageConfig, ImageDetail};
 
-use crate::document::{list, time};
+use crate::document::{health_check, list, time};
 
 /// Returns docker's inspect document of an image: one element of what `docker image inspect`
 /// prints.
@@ -49,6 +49,9 @@ fn config(config: &ImageConfig) -> Value {
     put("StdinOnce", false.into());
     put("Env", list(&config.env));
     put("Cmd", list(&config.cmd));
+    if let Some(check) = &config.healthcheck {
+        put("Healthcheck", health_check(check));
+    }
     put("Image", "".into());
     let volumes = &config.volumes;
     put("Volumes", if volumes.is_empty() { Value::Null } else { json!(volumes) });

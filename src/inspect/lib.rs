@@ -3,14 +3,18 @@
 //! [`document()`] and [`image_document`] turn the model into docker's inspect documents; [`Tree`]
 //! makes such a document a list of rows that fold; [`human`] has docker's words for durations,
 //! sizes and states; [`secret`] hides what shouldn't be on a screen; [`mod@template`] has the
-//! language of `--format`, and [`inspect`] applies it to documents.
+//! language of `--format`, and [`inspect`] applies it to documents; [`filter`] has the rules of
+//! `--filter`.
 
 #![recursion_limit = "256"]
 
 mod document;
+pub mod filter;
 pub mod human;
 mod image;
+mod instant;
 pub mod secret;
+mod system;
 pub mod template;
 pub mod text;
 mod tree;
@@ -18,5 +22,7 @@ mod typed;
 
 pub use document::document;
 pub use image::image_document;
+pub use instant::{duration, instant};
+pub use system::{engine_document, version_document};
 pub use tree::{Row, RowKind, Tree};
 pub use typed::{inspect, typed};

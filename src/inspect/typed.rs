@@ -12,10 +12,11 @@ use serde_json::Value as Json;
 use crate::template::{Options, Record, Template, TemplateError, Value};
 
 /// Keys whose objects are maps.
-const MAPS: [&str; 14] = [
+const MAPS: [&str; 16] = [
     "Annotations",
     "Attributes",
     "Data",
+    "Details",
     "DriverOpts",
     "ExposedPorts",
     "Labels",
@@ -23,6 +24,7 @@ const MAPS: [&str; 14] = [
     "Options",
     "PortBindings",
     "Ports",
+    "Runtimes",
     "StorageOpt",
     "Sysctls",
     "Tmpfs",
@@ -86,8 +88,9 @@ fn of(parent: &str, key: &str, document: &Json) -> Value {
             Value::Map(Some(Rc::new(map.iter().map(member).collect::<BTreeMap<_, _>>())))
         }
         Json::Object(map) => {
-            let optional =
-                OPTIONAL.iter().find(|(of, _)| *of == key && (key != "" || parent == ""));
+            let optional = OPTIONAL
+                .iter()
+                .find(|(of, _)| *of == key && (!key.is_empty() || parent.is_empty()));
             let hidden = optional.iter().flat_map(|(_, names)| names.iter().copied());
             Value::from(Record {
                 type_name: "struct",

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommitOptions, CreateOptions, Created, Digest, ImageName, UpdateOptions};
+use crate::{
+    CommitOptions, ContainerId, CreateOptions, Created, Digest, Filters, ImageName, UpdateOptions,
+};
 
 /// How `rm` goes about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +74,18 @@ pub enum Command {
     },
     /// Make an image of a container.
     Commit(Box<CommitOptions>),
+    /// Give a container another name.
+    Rename {
+        /// Which.
+        container: String,
+        /// The new name.
+        name: String,
+    },
+    /// Remove all containers that don't run.
+    Prune {
+        /// Of these, the ones for which this holds: `label`, `label!`, `until`.
+        filters: Filters,
+    },
     /// Give an image one more name.
     Tag {
         /// Which.
@@ -105,6 +119,15 @@ pub enum Outcome {
     },
     /// An image was made.
     Committed(Digest),
+    /// Containers were removed.
+    Pruned {
+        /// Which.
+        deleted: Vec<ContainerId>,
+        /// How many bytes that gave back.
+        reclaimed: u64,
+        /// Why others are still there, a sentence each.
+        failed: Vec<String>,
+    },
     /// An image was untagged and perhaps removed, in docker's order.
     ImageRemoved {
         /// The names it lost.

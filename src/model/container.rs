@@ -268,6 +268,16 @@ pub struct MountInfo {
     pub propagation: Propagation,
 }
 
+/// How much disk a container takes, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ContainerSize {
+    /// What it wrote.
+    pub writable: u64,
+    /// That and its image.
+    pub root: u64,
+}
+
 /// One row of a container list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -306,6 +316,9 @@ pub struct ContainerSummary {
     pub networks: Vec<String>,
     /// Its mounts.
     pub mounts: Vec<MountInfo>,
+    /// How much disk it takes, when that was asked for.
+    #[serde(default)]
+    pub size: Option<ContainerSize>,
 }
 
 /// Everything the engine knows of one container; `wharf-inspect` makes docker's document of it.

@@ -21,6 +21,19 @@ pub enum EventKind {
     Daemon,
 }
 
+impl EventKind {
+    /// Returns docker's lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Image => "image",
+            Self::Network => "network",
+            Self::Volume => "volume",
+            Self::Daemon => "daemon",
+        }
+    }
+}
+
 /// One event: docker's `type`, `action` and `actor`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -9,6 +9,7 @@ mod command;
 mod container;
 mod error;
 mod event;
+mod filter;
 mod host;
 mod id;
 mod image;
@@ -20,12 +21,13 @@ mod userns;
 pub use archive::{Change, ChangeKind, CommitOptions, PathStat};
 pub use command::{Command, Outcome, RemoveOptions};
 pub use container::{
-    ContainerConfig, ContainerDetail, ContainerState, ContainerSummary, CreateOptions, Created,
-    EndpointInfo, ExecSpec, Health, HealthStatus, MountInfo, PortBinding, ProbeResult, Status,
-    TermSize, TopTable,
+    ContainerConfig, ContainerDetail, ContainerSize, ContainerState, ContainerSummary,
+    CreateOptions, Created, EndpointInfo, ExecSpec, Health, HealthStatus, MountInfo, PortBinding,
+    ProbeResult, Status, TermSize, TopTable,
 };
 pub use error::{ErrorKind, ParseError};
 pub use event::{Event, EventKind};
+pub use filter::{ContainerListOptions, EventOptions, Filters, ImageListOptions};
 pub use host::{
     Bind, DeviceMapping, DeviceRate, HealthAction, HealthCheck, HostConfig, LogConfig, LogDriver,
     MASKED_PATHS, Mount, MountKind, NamespaceMode, NetworkMode, Propagation, READ_ONLY_PATHS,

@@ -30,6 +30,7 @@ mod limits;
 mod pty;
 mod remap;
 mod rootless;
+mod verbs_format;
 mod verbs_image;
 mod verbs_io;
 mod verbs_life;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         ("limits", limits::tests()),
         ("remap", remap::tests()),
         ("rootless", rootless::tests()),
+        ("verbs_format", verbs_format::tests()),
         ("verbs_image", verbs_image::tests()),
         ("verbs_io", verbs_io::tests()),
         ("verbs_life", verbs_life::tests()),

@@ -8,8 +8,9 @@ use bollard::models::{
     HostConfigLogConfig, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
-    RemoveImageOptionsBuilder, StartContainerOptions, TagImageOptionsBuilder,
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, PruneContainersOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RenameContainerOptionsBuilder,
+    StartContainerOptions, TagImageOptionsBuilder,
 };
 use wharf_model::{
     Command, CreateOptions, Created, Digest, ErrorKind, HealthAction, HealthCheck, HostConfig,
@@ -17,7 +18,7 @@ use wharf_model::{
 };
 
 use super::transport::{empty, full};
-use super::{Docker, container_segment, error, image_segment, resources, spaces};
+use super::{Docker, container_segment, error, image_segment, list, resources, spaces};
 use crate::{Error, Result};
 
 impl Docker {
@@ -62,6 +63,25 @@ impl Docker {
                     .v(options.volumes)
                     .build();
                 outcome(self.client.remove_container(&container, Some(options)).await)
+            }
+            Command::Rename { container, name } => {
+                let container = container_segment(&container)?;
+                let options = RenameContainerOptionsBuilder::default().name(&name).build();
+                outcome(self.client.rename_container(&container, options).await)
+            }
+            Command::Prune { filters } => {
+                let filters = list::map(&filters);
+                let options = PruneContainersOptionsBuilder::default().filters(&filters).build();
+                let answer = self.client.prune_containers(Some(options)).await?;
+                let deleted = answer.containers_deleted.unwrap_or_default();
+                Ok(Outcome::Pruned {
+                    deleted: deleted.iter().filter_map(|id| id.parse().ok()).collect(),
+                    reclaimed: answer
+                        .space_reclaimed
+                        .and_then(|bytes| u64::try_from(bytes).ok())
+                        .unwrap_or_default(),
+                    failed: Vec::new(),
+                })
             }
             Command::Tag { image, name } => {
                 let options = TagImageOptionsBuilder::default()

@@ -3,28 +3,30 @@
 use bollard::models;
 use chrono::{DateTime, Utc};
 use futures_util::stream::{BoxStream, StreamExt};
-use wharf_model::{Event, EventKind};
+use wharf_model::{ErrorKind, Event, EventKind, EventOptions, Filters};
 
 use super::Docker;
-use crate::Result;
+use crate::{Error, Result};
 
 impl Docker {
-    /// Returns what happens from now on, narrowed by `filters` (a key such as `type` or `container`
-    /// and the value it must have). The subscription stands when this returns.
+    /// Returns the wanted events. The subscription stands when this returns.
     pub(super) async fn event_stream(
         &self,
-        filters: &[(&str, &str)],
+        options: &EventOptions,
     ) -> Result<BoxStream<'static, Result<Event>>> {
+        let number = |time: DateTime<Utc>| {
+            format!("{}.{:09}", time.timestamp(), time.timestamp_subsec_nanos())
+        };
         // The engine answers a moment before it listens; asking for what it remembers since now
         // closes that gap.
-        let now = Utc::now();
-        let since = format!("{}.{:09}", now.timestamp(), now.timestamp_subsec_nanos());
-        let mut wanted = serde_json::Map::new();
-        for (key, value) in filters {
-            wanted.insert((*key).to_owned(), serde_json::json!([value]));
-        }
-        let filters = serde_json::Value::Object(wanted).to_string();
-        let query = [("since", since.as_str()), ("filters", filters.as_str())];
+        let since = match (options.since, options.wants_history()) {
+            (None, false) => Some(Utc::now()),
+            (since, _) => since,
+        };
+        let filters = json(&options.filters)?;
+        let times = [("since", since.map(number)), ("until", options.until.map(number))];
+        let mut query = vec![("filters", filters.as_str())];
+        query.extend(times.iter().filter_map(|(key, time)| Some((*key, time.as_deref()?))));
         let reply = self.transport.get("/events", &query).await?;
         let events = reply.into_lines::<models::EventMessage>("events").filter_map(|message| {
             std::future::ready(match message {
@@ -34,6 +36,11 @@ impl Docker {
         });
         Ok(events.boxed())
     }
+}
+
+fn json(filters: &Filters) -> Result<String> {
+    serde_json::to_string(filters)
+        .map_err(|cause| Error::new(ErrorKind::Internal, format!("filters: {cause}")))
 }
 
 /// Returns the event, if it is about a kind of object that the model has.

@@ -4,7 +4,7 @@ use bollard::models::ExecConfig;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt};
 use tokio::sync::watch;
-use wharf_model::{Event, ExecSpec, TermSize};
+use wharf_model::{Event, EventOptions, ExecSpec, Filters, TermSize};
 
 use super::session::{Framing, resizer, streams};
 use super::transport::full;
@@ -33,7 +33,9 @@ impl Docker {
             ..Default::default()
         };
         // Before the start, so that the end can't be missed.
-        let events = self.event_stream(&[("type", "container"), ("event", "exec_die")]).await?;
+        let filters = Filters::from_iter([("type", "container"), ("event", "exec_die")]);
+        let wanted = EventOptions { filters, ..EventOptions::default() };
+        let events = self.event_stream(&wanted).await?;
         let id = self.client.create_exec(&segment, config).await?.id;
         let path = format!("/exec/{id}");
         let start = serde_json::json!({"Detach": spec.detach, "Tty": spec.tty}).to_string();

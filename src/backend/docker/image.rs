@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use bollard::models;
-use bollard::query_parameters::ListImagesOptions;
+use bollard::query_parameters::ListImagesOptionsBuilder;
 use chrono::DateTime;
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 use wharf_model::{
-    Digest, ErrorKind, HistoryEntry, ImageConfig, ImageDetail, ImageName, ImageSummary, LayerInfo,
+    Digest, ErrorKind, HistoryEntry, ImageConfig, ImageDetail, ImageListOptions, ImageName,
+    ImageSummary, LayerInfo,
 };
 
 use super::transport::upload;
@@ -27,12 +28,14 @@ struct Progress {
 }
 
 impl Docker {
-    /// Returns the images with names, and the dangling ones.
-    pub(super) async fn list_images(&self) -> Result<Vec<ImageSummary>> {
-        let rows = self.client.list_images(None::<ListImagesOptions>).await?;
+    /// Returns the images that are wanted.
+    pub(super) async fn image_list(&self, wanted: &ImageListOptions) -> Result<Vec<ImageSummary>> {
+        let filters = list::map(&wanted.filters);
+        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+        let rows = self.client.list_images(Some(options)).await?;
         let mut users: HashMap<Digest, usize> = HashMap::new();
         // The engine counts them only for `system df`.
-        for container in self.list_containers(true).await? {
+        for container in self.containers(true).await? {
             if let Some(image) = container.image_id {
                 *users.entry(image).or_default() += 1;
             }
@@ -71,7 +74,7 @@ impl Docker {
             .parse()
             .map_err(|cause| error::malformed("image document", cause))?;
         let history = self.image_history(id.as_str()).await?;
-        let containers = self.list_containers(true).await?;
+        let containers = self.containers(true).await?;
         let diff_ids = document.root_fs.and_then(|root| root.layers).unwrap_or_default();
         Ok(ImageDetail {
             summary: ImageSummary {

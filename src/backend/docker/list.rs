@@ -1,23 +1,33 @@
 //! Container lists and process tables.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use bollard::models;
 use bollard::query_parameters::{ListContainersOptionsBuilder, TopOptionsBuilder};
 use chrono::{DateTime, Utc};
 use wharf_model::{
-    ContainerSummary, EndpointInfo, HealthStatus, MountInfo, MountKind, PortBinding, Propagation,
-    Status, TopTable,
+    ContainerListOptions, ContainerSize, ContainerSummary, EndpointInfo, Filters, HealthStatus,
+    MountInfo, MountKind, PortBinding, Propagation, Status, TopTable,
 };
 
 use super::{Docker, container_segment, error};
 use crate::{Error, Result};
 
 impl Docker {
-    /// Returns the running containers, or all.
-    pub(super) async fn list_containers(&self, all: bool) -> Result<Vec<ContainerSummary>> {
-        let options = ListContainersOptionsBuilder::default().all(all).build();
-        let rows = self.client.list_containers(Some(options)).await?;
+    /// Returns the containers that are wanted.
+    pub(super) async fn container_list(
+        &self,
+        wanted: &ContainerListOptions,
+    ) -> Result<Vec<ContainerSummary>> {
+        let mut options = ListContainersOptionsBuilder::default()
+            .all(wanted.all)
+            .size(wanted.size)
+            .filters(&map(&wanted.filters));
+        if let Some(last) = wanted.last {
+            options = options.limit(i32::try_from(last).unwrap_or(i32::MAX));
+        }
+        let rows = self.client.list_containers(Some(options.build())).await?;
         rows.into_iter().map(summary).collect()
     }
 
@@ -32,6 +42,11 @@ impl Docker {
             processes: table.processes.unwrap_or_default(),
         })
     }
+}
+
+/// Returns filters as bollard takes them.
+pub(super) fn map(filters: &Filters) -> HashMap<String, Vec<String>> {
+    filters.keys().map(|key| (key.to_owned(), filters.values(key).to_vec())).collect()
 }
 
 fn summary(row: models::ContainerSummary) -> Result<ContainerSummary> {
@@ -69,7 +84,16 @@ fn summary(row: models::ContainerSummary) -> Result<ContainerSummary> {
         endpoints,
         networks: names,
         mounts: row.mounts.unwrap_or_default().into_iter().filter_map(mount).collect(),
+        // The engine leaves out what is 0.
+        size: row.size_root_fs.map(|root| ContainerSize {
+            writable: bytes(row.size_rw.unwrap_or(0)),
+            root: bytes(root),
+        }),
     })
+}
+
+fn bytes(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
 }
 
 /// Returns a container's own name: links show up as `/other/alias`.

@@ -29,9 +29,10 @@ use async_trait::async_trait;
 use bollard::BollardRequest;
 use futures_util::stream::BoxStream;
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerSummary, Digest, EngineInfo, ErrorKind, Event,
-    ExecSpec, HistoryEntry, ImageDetail, ImageName, ImageSummary, LogOptions, LogRecord, Outcome,
-    PathStat, TermSize, TopTable, VersionInfo,
+    Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
+    ErrorKind, Event, EventOptions, ExecSpec, HistoryEntry, ImageDetail, ImageListOptions,
+    ImageName, ImageSummary, LogOptions, LogRecord, Outcome, PathStat, TermSize, TopTable,
+    VersionInfo,
 };
 
 use crate::{
@@ -120,8 +121,19 @@ impl Backend for Docker {
         self.engine_version().await
     }
 
-    async fn containers(&self, all: bool) -> Result<Vec<ContainerSummary>> {
-        self.list_containers(all).await
+    async fn inspect_engine(&self) -> Result<serde_json::Value> {
+        self.transport.get("/info", &[]).await?.json().await
+    }
+
+    async fn inspect_version(&self) -> Result<serde_json::Value> {
+        self.transport.get("/version", &[]).await?.json().await
+    }
+
+    async fn list_containers(
+        &self,
+        options: &ContainerListOptions,
+    ) -> Result<Vec<ContainerSummary>> {
+        self.container_list(options).await
     }
 
     async fn container(&self, container: &str) -> Result<ContainerDetail> {
@@ -137,8 +149,8 @@ impl Backend for Docker {
         self.top_table(container, ps_args).await
     }
 
-    async fn images(&self) -> Result<Vec<ImageSummary>> {
-        self.list_images().await
+    async fn list_images(&self, options: &ImageListOptions) -> Result<Vec<ImageSummary>> {
+        self.image_list(options).await
     }
 
     async fn image(&self, image: &str) -> Result<ImageDetail> {
@@ -193,8 +205,11 @@ impl Backend for Docker {
         self.sample_stream(interval).await
     }
 
-    async fn events(&self) -> Result<BoxStream<'static, Result<Event>>> {
-        self.event_stream(&[]).await
+    async fn list_events(
+        &self,
+        options: EventOptions,
+    ) -> Result<BoxStream<'static, Result<Event>>> {
+        self.event_stream(&options).await
     }
 
     async fn load(&self, archive: Reader) -> Result<Vec<String>> {

@@ -14,11 +14,11 @@ use futures_util::stream::{BoxStream, StreamExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
-use wharf_model::{ContainerId, Event, EventKind, Sample};
+use wharf_model::{ContainerId, Event, EventKind, EventOptions, Filters, Sample};
 
 use super::stats::{Context, sample};
 use super::{Docker, error, list};
-use crate::{Error, Result, SampleBatch};
+use crate::{Backend as _, Error, Result, SampleBatch};
 
 /// How long the first batch waits for a sample of each container; the engine makes one a second.
 const FIRST_BATCH: Duration = Duration::from_secs(3);
@@ -47,8 +47,10 @@ impl Docker {
     ) -> Result<BoxStream<'static, Result<SampleBatch>>> {
         let origin = Utc::now();
         // Events first: a container that starts between the two is then seen at least once.
-        let events = self.event_stream(&[("type", "container")]).await?;
-        let running = self.list_containers(false).await?;
+        let filters = Filters::from_iter([("type", "container")]);
+        let wanted = EventOptions { filters, ..EventOptions::default() };
+        let events = self.event_stream(&wanted).await?;
+        let running = self.containers(false).await?;
         let host_memory = self.client.info().await?.mem_total.and_then(|b| u64::try_from(b).ok());
         let newest = Newest::default();
         for container in &running {

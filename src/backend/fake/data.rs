@@ -57,6 +57,7 @@ pub fn container(number: u8, name: &str, image: &str, status: Status) -> Contain
         }],
         networks: vec!["bridge".to_owned()],
         mounts: Vec::new(),
+        size: None,
     };
     set_status(&mut container, status);
     container

@@ -3,6 +3,7 @@
 //! The engine's calls block for microseconds to milliseconds, so each runs on the runtime's blocking
 //! threads; streams stay with the runtime and wait on descriptors.
 
+mod events;
 mod logs;
 mod samples;
 mod session;
@@ -17,9 +18,10 @@ use tokio::sync::mpsc;
 use wharf_engine::image::Images;
 use wharf_engine::{Attach, Engine, Paths, PutOptions};
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerSummary, Digest, EngineInfo, ErrorKind, Event,
-    ExecSpec, HistoryEntry, ImageDetail, ImageName, ImageSummary, LogDriver, LogOptions, LogRecord,
-    Outcome, PathStat, TermSize, TopTable, VersionInfo,
+    Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
+    ErrorKind, Event, EventOptions, ExecSpec, HistoryEntry, ImageDetail, ImageListOptions,
+    ImageName, ImageSummary, LogDriver, LogOptions, LogRecord, Outcome, PathStat, TermSize,
+    TopTable, VersionInfo,
 };
 
 use crate::bytes_stream::written;
@@ -84,6 +86,12 @@ fn execute(engine: &Engine, command: Command) -> wharf_engine::Result<Outcome> {
         }
         Command::Remove { container, options } => engine.remove(&container, options).map(done),
         Command::Commit(options) => engine.commit(&options).map(Outcome::Committed),
+        Command::Rename { container, name } => engine.rename(&container, &name).map(done),
+        Command::Prune { filters } => engine.prune(&filters).map(|pruned| Outcome::Pruned {
+            deleted: pruned.deleted,
+            reclaimed: pruned.reclaimed,
+            failed: pruned.failed,
+        }),
         Command::Tag { image, name } => {
             engine.with_images(|images| images.tag(&image, &name)).map(done)
         }
@@ -118,8 +126,12 @@ impl Backend for Native {
         Ok(self.engine.version())
     }
 
-    async fn containers(&self, all: bool) -> Result<Vec<ContainerSummary>> {
-        self.blocking(move |engine| engine.containers(all)).await
+    async fn list_containers(
+        &self,
+        options: &ContainerListOptions,
+    ) -> Result<Vec<ContainerSummary>> {
+        let options = options.clone();
+        self.blocking(move |engine| engine.list_containers(&options)).await
     }
 
     async fn container(&self, container: &str) -> Result<ContainerDetail> {
@@ -136,8 +148,9 @@ impl Backend for Native {
         self.blocking(move |engine| engine.top(&container, &arguments)).await
     }
 
-    async fn images(&self) -> Result<Vec<ImageSummary>> {
-        self.with_images(|images| images.list()).await
+    async fn list_images(&self, options: &ImageListOptions) -> Result<Vec<ImageSummary>> {
+        let filters = options.filters.clone();
+        self.with_images(move |images| images.list_filtered(&filters)).await
     }
 
     async fn image(&self, image: &str) -> Result<ImageDetail> {
@@ -210,37 +223,11 @@ impl Backend for Native {
         samples::stream(Arc::clone(&self.engine), interval)
     }
 
-    async fn events(&self) -> Result<BoxStream<'static, Result<Event>>> {
-        let mut watch = self.blocking(Engine::watch).await?;
-        let descriptor = std::os::fd::AsFd::as_fd(&watch)
-            .try_clone_to_owned()
-            .and_then(watched)
-            .map_err(|cause| Error::new(ErrorKind::Internal, format!("watch events: {cause}")))?;
-        let (sender, receiver) = mpsc::channel(64);
-        tokio::spawn(async move {
-            loop {
-                let ready = tokio::select! {
-                    ready = descriptor.readable() => ready,
-                    () = sender.closed() => return,
-                };
-                let Ok(mut ready) = ready else { return };
-                ready.clear_ready();
-                match watch.take() {
-                    Ok(events) => {
-                        for event in events {
-                            if sender.send(Ok(event)).await.is_err() {
-                                return;
-                            }
-                        }
-                    }
-                    Err(error) => {
-                        let _ = sender.send(Err(error.into())).await;
-                        return;
-                    }
-                }
-            }
-        });
-        Ok(receiver_stream(receiver))
+    async fn list_events(
+        &self,
+        options: EventOptions,
+    ) -> Result<BoxStream<'static, Result<Event>>> {
+        events::stream(self, options).await
     }
 
     async fn load(&self, archive: Reader) -> Result<Vec<String>> {

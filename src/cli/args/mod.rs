@@ -7,6 +7,7 @@
 
 pub(crate) mod create;
 pub(crate) mod create_flags;
+pub(crate) mod headings;
 mod mount_flag;
 mod mounts;
 mod parse;
@@ -15,7 +16,6 @@ mod resource_values;
 pub(crate) mod resources;
 pub(crate) mod signals;
 mod spaces;
-pub(crate) mod time;
 pub(crate) mod values;
 
 pub(crate) use parse::{Parsed, UsageError, parse, parse_globals};

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use wharf_model::{HealthAction, HealthCheck, LogConfig, LogDriver, RestartKind, RestartPolicy};
 
+use super::Parsed;
 use super::create::{invalid, not_yet};
 use super::values::{self, Reason};
-use super::{Parsed, time};
 use crate::call::Failure;
 
 /// Returns the health check that the flags ask for.
@@ -42,7 +42,7 @@ fn duration(parsed: &Parsed, flag: &str) -> Result<Option<Duration>, Failure> {
             let reason = format!("time: missing unit in duration {text:?}");
             return Err(invalid(text, &format!("--{flag}"), &reason));
         }
-        _ => time::duration(text).ok_or_else(|| {
+        _ => wharf_inspect::duration(text).ok_or_else(|| {
             invalid(text, &format!("--{flag}"), &format!("time: invalid duration {text:?}"))
         })?,
     };

@@ -1,6 +1,10 @@
 //! Values of flags: sizes, CPU counts, capabilities, names. Errors are docker's texts, without the
 //! name of the flag.
 
+use wharf_model::Filters;
+
+use crate::call::Failure;
+
 /// A value that can't be read; the sentence says why.
 pub(crate) type Reason = String;
 
@@ -92,7 +96,7 @@ pub(crate) fn integer(text: &str) -> Result<i64, Reason> {
 }
 
 /// The capabilities of Linux 5.9 and later, `capabilities(7)`.
-const CAPABILITIES: [&str; 41] = [
+pub(crate) const CAPABILITIES: [&str; 41] = [
     "AUDIT_CONTROL",
     "AUDIT_READ",
     "AUDIT_WRITE",
@@ -213,6 +217,20 @@ pub(crate) fn label(text: &str) -> Result<(String, String), Reason> {
         return Err(format!("invalid label '{text}': empty name"));
     }
     Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Returns the conditions of `--filter`.
+///
+/// # Errors
+/// A usage error that names the flag.
+pub(crate) fn filters(parsed: &super::Parsed) -> Result<Filters, Failure> {
+    let mut filters = Filters::default();
+    for text in parsed.all("filter").filter(|text| !text.is_empty()) {
+        filters
+            .add(text)
+            .map_err(|cause| super::create::invalid(text, "-f, --filter", &cause.to_string()))?;
+    }
+    Ok(filters)
 }
 
 #[cfg(test)]

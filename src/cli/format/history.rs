@@ -1,41 +1,60 @@
 //! The steps of an image.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use wharf_inspect::human;
+use wharf_inspect::template::Record;
 use wharf_model::HistoryEntry;
 
-use wharf_inspect::human;
+use super::{rows, text};
 
-use super::{table, text};
+/// The titles of its fields.
+pub(crate) const TITLES: &[(&str, &str)] = &[
+    ("Comment", "COMMENT"),
+    ("CreatedAt", "CREATED AT"),
+    ("CreatedBy", "CREATED BY"),
+    ("CreatedSince", "CREATED"),
+    ("ID", "IMAGE"),
+    ("Size", "SIZE"),
+];
 
-/// Returns the table of `history`. `human` sizes and ages, or bytes and times.
-pub(crate) fn table(
-    entries: &[HistoryEntry],
-    truncate: bool,
-    human: bool,
-    now: DateTime<Utc>,
-) -> String {
-    let header = ["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"];
-    let mut rows = vec![header.map(str::to_owned)];
-    rows.extend(entries.iter().map(|entry| {
-        let step = text::clean(&entry.created_by);
-        [
-            id(entry, truncate),
-            match entry.created {
-                None => "N/A".to_owned(),
-                Some(time) if human => human::ago(time, now),
-                Some(time) => time.to_rfc3339_opts(SecondsFormat::Secs, true),
-            },
-            if truncate { text::ellipsis(&step, 45) } else { step },
-            if human { human::image_size(entry.size) } else { entry.size.to_string() },
-            text::clean(&entry.comment),
-        ]
-    }));
-    table::render(&rows, table::LIST)
+/// Returns the template that `--format` stands for.
+pub(crate) fn format(given: &str, quiet: bool, human: bool) -> &str {
+    match (given, quiet, human) {
+        ("" | "table", true, _) => "{{.ID}}",
+        ("" | "table", false, true) => {
+            "table {{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}"
+        }
+        ("" | "table", false, false) => {
+            "table {{.ID}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}"
+        }
+        (template, ..) => template,
+    }
 }
 
-/// Returns the ids, one a line.
-pub(crate) fn ids(entries: &[HistoryEntry], truncate: bool) -> String {
-    entries.iter().map(|entry| format!("{}\n", id(entry, truncate))).collect()
+/// Returns a step as a row. `human` sizes and ages, or bytes and times.
+pub(crate) fn row(entry: &HistoryEntry, truncate: bool, human: bool, now: DateTime<Utc>) -> Record {
+    let step = entry.created_by.replace('\t', " ");
+    let at = match entry.created {
+        None => "N/A".to_owned(),
+        Some(time) => time.to_rfc3339_opts(SecondsFormat::Secs, true),
+    };
+    rows::row(
+        "*formatter.historyContext",
+        vec![
+            ("Comment", entry.comment.clone()),
+            ("CreatedAt", at.clone()),
+            ("CreatedBy", if truncate { text::ellipsis(&step, 45) } else { step }),
+            (
+                "CreatedSince",
+                match entry.created {
+                    Some(time) if human => human::ago(time, now),
+                    _ => at,
+                },
+            ),
+            ("ID", id(entry, truncate)),
+            ("Size", if human { human::image_size(entry.size) } else { entry.size.to_string() }),
+        ],
+    )
 }
 
 fn id(entry: &HistoryEntry, truncate: bool) -> String {
@@ -71,12 +90,18 @@ mod tests {
                 7_049_688,
             ),
         ];
-        insta::assert_snapshot!(table(&entries, true, true, now), @r#"
+        let shown = |given: &str, quiet, human| {
+            let all = entries.iter().map(|entry| row(entry, true, human, now));
+            rows::Rows::new(format(given, quiet, human)).unwrap().print(all, TITLES).unwrap()
+        };
+        insta::assert_snapshot!(shown("", false, true), @r#"
         IMAGE          CREATED       CREATED BY                                      SIZE      COMMENT
         010101010101   4 weeks ago   CMD ["/bin/sh"]                                 0B        
         <missing>      4 weeks ago   ADD file:37a76ec18f9887751cd8473744917d08b74…   7.05MB    
         "#);
-        assert!(table(&entries, false, false, now).contains("2024-04-06T12:00:00Z"));
-        assert_eq!(ids(&entries, true), "010101010101\n<missing>\n");
+        assert!(shown("", false, false).contains("CREATED AT"));
+        assert!(shown("", false, false).contains("2024-04-06T12:00:00Z"));
+        assert_eq!(shown("", true, true), "010101010101\n<missing>\n");
+        assert_eq!(shown("{{.Size}}", true, false), "0\n7049688\n");
     }
 }

@@ -1,85 +1,93 @@
 //! The list of images.
 
 use chrono::{DateTime, Utc};
+use wharf_inspect::human;
+use wharf_inspect::template::Record;
 use wharf_model::ImageSummary;
 
-use wharf_inspect::human;
+use super::rows;
 
-use super::{table, text};
+/// The titles of its fields.
+pub(crate) const TITLES: &[(&str, &str)] = &[
+    ("Containers", "CONTAINERS"),
+    ("CreatedAt", "CREATED AT"),
+    ("CreatedSince", "CREATED"),
+    ("Digest", "DIGEST"),
+    ("ID", "IMAGE ID"),
+    ("Repository", "REPOSITORY"),
+    ("SharedSize", "SHARED SIZE"),
+    ("Size", "SIZE"),
+    ("Tag", "TAG"),
+    ("UniqueSize", "UNIQUE SIZE"),
+    ("VirtualSize", "SIZE"),
+];
 
 /// What of the list is wanted, and how.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
+    /// Ids alone.
+    pub(crate) quiet: bool,
     /// Short ids.
     pub(crate) truncate: bool,
     /// A column of digests.
     pub(crate) digests: bool,
 }
 
-/// Returns the table of `images`; `wanted` is `REPOSITORY[:TAG]`.
-pub(crate) fn table(
-    images: &[ImageSummary],
-    wanted: Option<&str>,
-    view: View,
-    now: DateTime<Utc>,
-) -> String {
-    let mut header = vec!["REPOSITORY", "TAG"];
-    if view.digests {
-        header.push("DIGEST");
-    }
-    header.extend(["IMAGE ID", "CREATED", "SIZE"]);
-    let mut rows: Vec<Vec<String>> = vec![header.into_iter().map(str::to_owned).collect()];
-    for image in images {
-        for (repository, tag) in names(image, wanted) {
-            let mut row = vec![text::clean(&repository), text::clean(&tag)];
-            if view.digests {
-                let digest = image.repo_digests.iter().find_map(|text| text.split_once('@'));
-                row.push(digest.map_or("<none>".to_owned(), |(_, digest)| text::clean(digest)));
-            }
-            row.push(id(image, view.truncate));
-            row.push(image.created.map_or("N/A".to_owned(), |created| human::ago(created, now)));
-            row.push(human::image_size(image.size));
-            rows.push(row);
+/// Returns the template that `--format` stands for.
+pub(crate) fn format(given: &str, view: View) -> String {
+    let digest = |text: &str| if view.digests { text.to_owned() } else { String::new() };
+    match (given, view.quiet) {
+        ("raw", true) => "image_id: {{.ID}}".to_owned(),
+        ("raw", false) => format!(
+            "repository: {{{{.Repository}}}}\n{}tag: {{{{.Tag}}}}\nimage_id: {{{{.ID}}}}\n\
+             created_at: {{{{.CreatedAt}}}}\nvirtual_size: {{{{.Size}}}}\n",
+            digest("digest: {{.Digest}}\n")
+        ),
+        ("" | "table", true) => "{{.ID}}".to_owned(),
+        ("" | "table", false) => format!(
+            "table {{{{.Repository}}}}\t{{{{.Tag}}}}\t{}{{{{.ID}}}}\t{{{{.CreatedSince}}}}\t\
+             {{{{.Size}}}}",
+            digest("{{.Digest}}\t")
+        ),
+        (template, _) if template.starts_with("table") && !template.contains("{{.Digest}}") => {
+            format!("{template}{}", digest("\t{{.Digest}}"))
         }
+        (template, _) => template.to_owned(),
     }
-    table::render(&rows, table::LIST)
 }
 
-/// Returns the ids, one a line and each once.
-pub(crate) fn ids(images: &[ImageSummary], wanted: Option<&str>, truncate: bool) -> String {
-    images
-        .iter()
-        .filter(|image| !names(image, wanted).is_empty())
-        .map(|image| format!("{}\n", id(image, truncate)))
-        .collect()
-}
-
-fn id(image: &ImageSummary, truncate: bool) -> String {
-    if truncate { image.id.short() } else { image.id.as_str() }.to_owned()
-}
-
-/// Returns an image's repositories and tags that are wanted; `<none>` for one without a name.
-fn names(image: &ImageSummary, wanted: Option<&str>) -> Vec<(String, String)> {
-    if image.tags.is_empty() && wanted.is_none() {
-        return vec![("<none>".to_owned(), "<none>".to_owned())];
+/// Returns an image as rows: one for each name.
+pub(crate) fn rows(image: &ImageSummary, truncate: bool, now: DateTime<Utc>) -> Vec<Record> {
+    let none = || "<none>".to_owned();
+    let mut names: Vec<(String, String)> =
+        image.tags.iter().map(|name| (name.familiar_repository(), name.tag().to_owned())).collect();
+    if names.is_empty() {
+        names.push((none(), none()));
     }
-    // A colon after the last slash begins the tag; one before it belongs to the host.
-    let wanted = wanted.map(|text| match text.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
-        _ => (text, None),
-    });
-    image
-        .tags
-        .iter()
-        .filter(|name| {
-            wanted.is_none_or(|(repository, tag)| {
-                let full = format!("{}/{}", name.domain(), name.path());
-                (repository == name.familiar_repository() || repository == full)
-                    && tag.is_none_or(|tag| tag == name.tag())
-            })
-        })
-        .map(|name| (name.familiar_repository(), name.tag().to_owned()))
-        .collect()
+    let id = if truncate { image.id.short() } else { image.id.as_str() };
+    let row = |(repository, tag): (String, String)| {
+        let digest = image.repo_digests.iter().find_map(|text| {
+            text.split_once('@').filter(|(of, _)| *of == repository || repository == "<none>")
+        });
+        let unknown = || "N/A".to_owned();
+        rows::row(
+            "*formatter.imageContext",
+            vec![
+                ("Containers", image.containers.to_string()),
+                ("CreatedAt", image.created.map_or_else(unknown, rows::time)),
+                ("CreatedSince", image.created.map_or_else(unknown, |at| human::ago(at, now))),
+                ("Digest", digest.map_or_else(none, |(_, digest)| digest.to_owned())),
+                ("ID", id.to_owned()),
+                ("Repository", repository),
+                ("SharedSize", unknown()),
+                ("Size", human::image_size(image.size)),
+                ("Tag", tag),
+                ("UniqueSize", unknown()),
+                ("VirtualSize", human::size(image.size)),
+            ],
+        )
+    };
+    names.into_iter().map(row).collect()
 }
 
 #[cfg(test)]
@@ -103,20 +111,24 @@ mod tests {
     fn one_row_a_name() {
         let now = "2024-05-06T12:00:00Z".parse().unwrap();
         let images = [image(&["alpine", "localhost:5000/a/b:1.2"]), image(&[])];
-        let view = View { truncate: true, digests: false };
-        insta::assert_snapshot!(table(&images, None, view, now), @r"
+        let view = View { quiet: false, truncate: true, digests: false };
+        let shown = |given: &str, view: View| {
+            let all = images.iter().flat_map(|image| rows(image, view.truncate, now));
+            rows::Rows::new(&format(given, view)).unwrap().print(all, TITLES).unwrap()
+        };
+        insta::assert_snapshot!(shown("", view), @r"
         REPOSITORY           TAG       IMAGE ID       CREATED      SIZE
         alpine               latest    cdcdcdcdcdcd   5 days ago   7.05MB
         localhost:5000/a/b   1.2       cdcdcdcdcdcd   5 days ago   7.05MB
         <none>               <none>    cdcdcdcdcdcd   5 days ago   7.05MB
         ");
-        let rows = |wanted| table(&images, Some(wanted), view, now).lines().count() - 1;
-        assert_eq!(rows("alpine"), 1);
-        assert_eq!(rows("docker.io/library/alpine:latest"), 1);
-        assert_eq!(rows("alpine:3"), 0);
-        assert_eq!(rows("localhost:5000/a/b"), 1);
-        assert_eq!(ids(&images, Some("alpine"), true), "cdcdcdcdcdcd\n");
-        let view = View { truncate: false, digests: true };
-        assert!(table(&images, None, view, now).contains("<none>    sha256:cdcd"));
+        let digests = View { digests: true, truncate: false, ..view };
+        assert!(shown("table", digests).contains("<none>    sha256:cdcd"));
+        assert!(shown("table {{.ID}}", digests).starts_with("IMAGE ID"));
+        assert!(shown("table {{.ID}}", digests).contains("DIGEST\n"));
+        assert!(shown("raw", view).starts_with("repository: alpine\ntag: latest\nimage_id: cdcd"));
+        let quiet = View { quiet: true, ..view };
+        assert_eq!(shown("raw", quiet).lines().next(), Some("image_id: cdcdcdcdcdcd"));
+        assert_eq!(shown("{{.Tag}}|{{.VirtualSize}}", quiet).lines().next(), Some("latest|7.05MB"));
     }
 }

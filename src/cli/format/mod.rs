@@ -1,9 +1,12 @@
 //! Pure functions from the model's types to the text that verbs print, laid out as docker does.
 
+pub(crate) mod document;
+pub(crate) mod events;
 pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod info;
 pub(crate) mod ps;
+pub(crate) mod rows;
 pub(crate) mod stats;
 pub(crate) mod table;
 pub(crate) mod text;

@@ -3,44 +3,113 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
-use wharf_model::{ContainerSummary, PortBinding};
-
 use wharf_inspect::human;
+use wharf_inspect::template::{Function, Record, Value};
+use wharf_model::{ContainerSummary, MountKind, PortBinding};
 
-use super::{table, text};
+use super::{rows, text};
 
-/// Returns the table of `ps`.
-pub(crate) fn table(containers: &[ContainerSummary], truncate: bool, now: DateTime<Utc>) -> String {
-    let header = ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"];
-    let mut rows = vec![header.map(str::to_owned)];
-    rows.extend(containers.iter().map(|container| {
-        let command = if truncate {
-            text::ellipsis(&container.command, 20)
-        } else {
-            container.command.clone()
-        };
-        [
-            if truncate { container.id.short() } else { container.id.as_str() }.to_owned(),
-            text::clean(&container.image),
-            text::quote(&command),
-            human::ago(container.created, now),
-            text::clean(&container.status_text),
-            ports(&container.ports),
-            text::clean(&container.name),
-        ]
-    }));
-    table::render(&rows, table::LIST)
+/// The titles of its fields.
+pub(crate) const TITLES: &[(&str, &str)] = &[
+    ("Command", "COMMAND"),
+    ("CreatedAt", "CREATED AT"),
+    ("ID", "CONTAINER ID"),
+    ("Image", "IMAGE"),
+    ("Labels", "LABELS"),
+    ("LocalVolumes", "LOCAL VOLUMES"),
+    ("Mounts", "MOUNTS"),
+    ("Names", "NAMES"),
+    ("Networks", "NETWORKS"),
+    ("Platform", "PLATFORM"),
+    ("Ports", "PORTS"),
+    ("RunningFor", "CREATED"),
+    ("Size", "SIZE"),
+    ("State", "STATE"),
+    ("Status", "STATUS"),
+];
+
+const TABLE: &str = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t\
+                     {{.Ports}}\t{{.Names}}";
+
+const RAW: &str = "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\n\
+                   created_at: {{.CreatedAt}}\nstate: {{- pad .State 1 0}}\n\
+                   status: {{- pad .Status 1 0}}\nnames: {{.Names}}\n\
+                   labels: {{- pad .Labels 1 0}}\nports: {{- pad .Ports 1 0}}\n";
+
+/// Returns the template that `--format` stands for. `quiet` wants ids alone, `size` the sizes too.
+pub(crate) fn format(given: &str, quiet: bool, size: bool) -> String {
+    let size = |text: &str| if size { text.to_owned() } else { String::new() };
+    match (given, quiet) {
+        ("raw", true) => "container_id: {{.ID}}".to_owned(),
+        ("raw", false) => format!("{RAW}{}", size("size: {{.Size}}\n")),
+        (_, true) => "{{.ID}}".to_owned(),
+        ("" | "table", false) => format!("{TABLE}{}", size("\t{{.Size}}")),
+        (template, false) => template.to_owned(),
+    }
 }
 
-/// Returns the ids, one a line.
-pub(crate) fn ids(containers: &[ContainerSummary], truncate: bool) -> String {
-    containers
-        .iter()
-        .map(|container| {
-            let id = if truncate { container.id.short() } else { container.id.as_str() };
-            format!("{id}\n")
-        })
-        .collect()
+/// Returns a container as a row.
+pub(crate) fn row(container: &ContainerSummary, truncate: bool, now: DateTime<Utc>) -> Record {
+    let command = match truncate {
+        true => text::ellipsis(&container.command, 20),
+        false => container.command.clone(),
+    };
+    let labels: Vec<String> = container.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let mounts = container.mounts.iter().filter(|mount| mount.kind != MountKind::Tmpfs);
+    let mounts: Vec<String> = mounts
+        .map(|mount| mount.name.as_ref().unwrap_or(&mount.source))
+        .map(|name| if truncate { text::ellipsis(name, 15) } else { name.clone() })
+        .collect();
+    let volumes = container.mounts.iter().filter(|mount| mount.kind == MountKind::Volume).count();
+    let size = container.size.unwrap_or_default();
+    let whole = match size.root {
+        0 => String::new(),
+        root => format!(" (virtual {})", human::image_size(root)),
+    };
+    let mut row = rows::row(
+        "*formatter.ContainerContext",
+        vec![
+            ("Command", text::quote(&command)),
+            ("CreatedAt", rows::time(container.created)),
+            ("ID", id(container, truncate)),
+            ("Image", image(container, truncate)),
+            ("Labels", labels.join(",")),
+            ("LocalVolumes", volumes.to_string()),
+            ("Mounts", mounts.join(",")),
+            ("Names", container.name.clone()),
+            ("Networks", container.networks.join(",")),
+            ("Ports", ports(&container.ports)),
+            ("RunningFor", human::ago(container.created, now)),
+            ("Size", format!("{}{whole}", human::image_size(size.writable))),
+            ("State", container.status.as_str().to_owned()),
+            ("Status", container.status_text.clone()),
+        ],
+    );
+    // Engines of one platform say nothing of it.
+    row.fields.insert(9, ("Platform".to_owned(), Value::Nil));
+    let labels = container.labels.clone();
+    let label = Function::new(1, move |arguments| {
+        let name = arguments.first().and_then(Value::as_text).unwrap_or_default();
+        Ok(labels.get(name).map_or("", String::as_str).into())
+    });
+    row.hidden.push(("Label".to_owned(), Value::Function(label)));
+    row
+}
+
+fn id(container: &ContainerSummary, truncate: bool) -> String {
+    if truncate { container.id.short() } else { container.id.as_str() }.to_owned()
+}
+
+/// Returns the image as it was named; one that was named by its id, by the short one.
+fn image(container: &ContainerSummary, truncate: bool) -> String {
+    let named = container.image.as_str();
+    match &container.image_id {
+        _ if named.is_empty() => "<no image>".to_owned(),
+        Some(id) if truncate && (named == id.as_str() || named == id.hex()) => {
+            id.short().to_owned()
+        }
+        _ => named.to_owned(),
+    }
 }
 
 /// Returns ports as docker lists them: `0.0.0.0:8080->80/tcp, 443/tcp`.
@@ -60,7 +129,7 @@ fn ports(ports: &[PortBinding]) -> String {
             }
         })
         .collect();
-    text::clean(&shown.join(", "))
+    shown.join(", ")
 }
 
 #[cfg(test)]
@@ -87,6 +156,7 @@ mod tests {
             endpoints: Vec::new(),
             networks: Vec::new(),
             mounts: Vec::new(),
+            size: None,
         }
     }
 
@@ -102,12 +172,37 @@ mod tests {
                 host: Some(("0.0.0.0".parse().unwrap(), 8080)),
             },
         ];
-        insta::assert_snapshot!(table(&[web, container("b", "sleep")], true, now), @r#"
+        web.labels = [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "<2>".to_owned())].into();
+        web.size = Some(wharf_model::ContainerSize { writable: 1500, root: 7_500_000 });
+        let shown = |given: &str, quiet, size, truncate| {
+            let rows = rows::Rows::new(&format(given, quiet, size)).unwrap();
+            let all = [&web, &container("b", "sleep")].map(|c| row(c, truncate, now));
+            rows.print(all, TITLES).unwrap()
+        };
+        insta::assert_snapshot!(shown("", false, false, true), @r#"
         CONTAINER ID   IMAGE        COMMAND                     CREATED         STATUS         PORTS                           NAMES
         abababababab   wharf/demo   "httpd --port 80 \x1b[3…"   2 minutes ago   Up 2 minutes   0.0.0.0:8080->80/tcp, 443/tcp   web
         abababababab   wharf/demo   "sleep"                     2 minutes ago   Up 2 minutes                                   b
         "#);
-        assert_eq!(ids(&[container("a", "")], true), "abababababab\n");
-        assert_eq!(ids(&[container("a", "")], false), format!("{}\n", "ab".repeat(32)));
+        assert_eq!(shown("", true, false, true), "abababababab\nabababababab\n");
+        assert_eq!(shown("{{.ID}}", false, false, false), format!("{0}\n{0}\n", "ab".repeat(32)));
+        assert!(shown("table", false, true, true).contains("web       1.5kB (virtual 7.5MB)\n"));
+        assert_eq!(
+            shown("{{.Label \"b\"}}|{{.Label \"c\"}}|{{.Labels}}|{{.Size}}", false, false, true),
+            "<2>||a=1,b=<2>|1.5kB (virtual 7.5MB)\n||||0B\n".replace("||||", "|||")
+        );
+        let json = shown("json", false, false, true);
+        let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+        let keys: Vec<&str> = first.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut titled: Vec<&str> = TITLES.iter().map(|(field, _)| *field).collect();
+        assert_eq!(keys, titled);
+        titled.sort_unstable();
+        assert_eq!(keys, titled, "as docker, by name");
+        assert_eq!(first["Platform"], serde_json::Value::Null);
+        assert_eq!(
+            shown("raw", false, false, true).lines().take(4).collect::<Vec<_>>()[0],
+            "container_id: abababababab"
+        );
+        assert!(shown("raw", false, false, true).contains("\nports:\n\n"));
     }
 }

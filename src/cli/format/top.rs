@@ -6,10 +6,12 @@ use super::{table, text};
 
 /// Returns the table of `top`.
 pub(crate) fn table(top: &TopTable) -> String {
-    let clean = |row: &[String]| row.iter().map(|cell| text::clean(cell)).collect::<Vec<_>>();
-    let mut rows = vec![clean(&top.titles)];
-    rows.extend(top.processes.iter().map(|row| clean(row)));
-    table::render(&rows, table::WIDE)
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> = row.iter().map(|cell| text::clean(cell)).collect();
+        format!("{}\n", cells.join("\t"))
+    };
+    let lines: String = [&top.titles].into_iter().chain(&top.processes).map(line).collect();
+    table::align(&lines, table::WIDE)
 }
 
 #[cfg(test)]

@@ -29,6 +29,21 @@ pub(crate) fn sections(client: &str, engine: Option<(&str, &VersionInfo)>) -> St
     out
 }
 
+/// Returns docker's document of this program.
+pub(crate) fn client() -> serde_json::Value {
+    serde_json::json!({
+        "Version": crate::VERSION,
+        "ApiVersion": wharf_engine::API_VERSION,
+        "DefaultAPIVersion": wharf_engine::API_VERSION,
+        "GitCommit": option_env!("WHARF_COMMIT").unwrap_or_default(),
+        "GoVersion": "",
+        "Os": std::env::consts::OS,
+        "Arch": go_arch(std::env::consts::ARCH),
+        "BuildTime": "",
+        "Context": "default",
+    })
+}
+
 /// Returns the name that docker and Go have for an architecture.
 fn go_arch(arch: &str) -> &str {
     match arch {

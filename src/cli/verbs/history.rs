@@ -4,7 +4,8 @@ use chrono::Utc;
 
 use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, print};
-use crate::format::history::{ids, table};
+use crate::format::history::{TITLES, format, row};
+use crate::format::rows::{Rows, template_failed};
 
 pub(crate) static VERB: Verb = Verb {
     name: "history",
@@ -15,11 +16,12 @@ pub(crate) static VERB: Verb = Verb {
     arity: Arity::Exactly(1),
     interspersed: true,
     flags: &[&[
+        Flag::value("format", "string", "Print by a template: table, json or TEMPLATE"),
         Flag::switch("human", "Sizes and ages for people (true)").short('H'),
         Flag::switch("no-trunc", "Shorten nothing"),
         Flag::switch("quiet", "Only their IDs").short('q'),
     ]],
-    missing: &[("format", None), ("platform", None)],
+    missing: &[("platform", None)],
     run,
 };
 
@@ -27,13 +29,13 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     let parsed = &call.parsed;
     let truncate = !parsed.on("no-trunc");
     let human = parsed.last("human") != Some("false");
+    let given = parsed.last("format").unwrap_or_default();
+    let rows = Rows::new(format(given, parsed.on("quiet"), human)).map_err(template_failed)?;
     call.over_engine(async |backend| {
         let entries = backend.history(parsed.argument(0).unwrap_or_default()).await?;
-        print(&if parsed.on("quiet") {
-            ids(&entries, truncate)
-        } else {
-            table(&entries, truncate, human, Utc::now())
-        })?;
+        let now = Utc::now();
+        let all = entries.iter().map(|entry| row(entry, truncate, human, now));
+        print(&rows.print(all, TITLES).map_err(template_failed)?)?;
         Ok(0)
     })
 }

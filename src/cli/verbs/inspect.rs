@@ -3,13 +3,19 @@
 use serde::Serialize;
 use serde_json::Value;
 use wharf_backend::{Backend, Error};
-use wharf_model::ErrorKind;
+use wharf_inspect::typed;
+use wharf_model::{ContainerListOptions, ErrorKind, Filters};
 
 use crate::args::{Arity, Flag, Group, Missing, Verb};
 use crate::call::{Call, Failure, print};
+use crate::format::document::Format;
 use crate::format::text::is_printable;
 
-const MISSING: &[Missing] = &[("format", Some('f')), ("size", Some('s')), ("platform", None)];
+const MISSING: &[Missing] = &[("platform", None)];
+
+const FORMAT: Flag =
+    Flag::value("format", "string", "Print by a template: json or TEMPLATE").short('f');
+const SIZE: Flag = Flag::switch("size", "With the sizes of containers on disk").short('s');
 
 pub(crate) static VERB: Verb = Verb {
     name: "inspect",
@@ -19,7 +25,11 @@ pub(crate) static VERB: Verb = Verb {
     group: Group::Observe,
     arity: Arity::AtLeast(1),
     interspersed: true,
-    flags: &[&[Flag::value("type", "string", "Only this kind of object: container or image")]],
+    flags: &[&[
+        FORMAT,
+        SIZE,
+        Flag::value("type", "string", "Only this kind of object: container or image"),
+    ]],
     missing: MISSING,
     run: |call| {
         let kind = match call.parsed.last("type") {
@@ -55,7 +65,7 @@ pub(crate) static CONTAINER: Verb = Verb {
     group: Group::Observe,
     arity: Arity::AtLeast(1),
     interspersed: true,
-    flags: &[],
+    flags: &[&[FORMAT, SIZE]],
     missing: MISSING,
     run: |call| run(call, Kind::Container),
 };
@@ -68,7 +78,7 @@ pub(crate) static IMAGE: Verb = Verb {
     group: Group::Observe,
     arity: Arity::AtLeast(1),
     interspersed: true,
-    flags: &[],
+    flags: &[&[FORMAT]],
     missing: MISSING,
     run: |call| run(call, Kind::Image),
 };
@@ -81,16 +91,47 @@ enum Kind {
 }
 
 fn run(call: &Call, kind: Kind) -> anyhow::Result<i32> {
+    let parsed = &call.parsed;
+    let format = match parsed.last("format").filter(|format| !format.is_empty()) {
+        Some(text) => Some(Format::new("", text)?),
+        None => None,
+    };
     call.over_engine(async |backend| {
         let mut documents = Vec::new();
         let mut errors = Vec::new();
-        for name in &call.parsed.arguments {
-            match document(&**backend, name, kind).await {
+        for name in &parsed.arguments {
+            match document(&**backend, name, kind, parsed.on("size")).await {
                 Ok(document) => documents.push(document),
                 Err(error) => errors.push(error.message),
             }
         }
-        print(&pretty(&documents)?)?;
+        let text = match &format {
+            None => pretty(&documents)?,
+            // A list too, as docker has it.
+            Some(Format::Json) => {
+                let all: Vec<String> =
+                    documents.iter().map(|document| typed(document).json()).collect();
+                format!("[{}]\n", all.join(","))
+            }
+            Some(format) => {
+                let mut text = String::new();
+                for document in &documents {
+                    match format.apply(document) {
+                        Ok(line) => {
+                            text.push_str(&line);
+                            text.push('\n');
+                        }
+                        Err(cause) => errors.push(format!("template parsing error: {cause}")),
+                    }
+                }
+                // Docker ends what it prints, even if that is nothing.
+                if text.is_empty() {
+                    text.push('\n');
+                }
+                text
+            }
+        };
+        print(&text)?;
         for error in &errors {
             crate::report(error);
         }
@@ -98,7 +139,12 @@ fn run(call: &Call, kind: Kind) -> anyhow::Result<i32> {
     })
 }
 
-async fn document(backend: &dyn Backend, name: &str, kind: Kind) -> Result<Value, Error> {
+async fn document(
+    backend: &dyn Backend,
+    name: &str,
+    kind: Kind,
+    size: bool,
+) -> Result<Value, Error> {
     if kind == Kind::Image {
         return backend.inspect_image(name).await;
     }
@@ -111,8 +157,24 @@ async fn document(backend: &dyn Backend, name: &str, kind: Kind) -> Result<Value
                 document => document,
             }
         }
+        Ok(document) if size => with_size(backend, document).await,
         document => document,
     }
+}
+
+/// Adds to a container's document what the container takes of the disk.
+async fn with_size(backend: &dyn Backend, mut document: Value) -> Result<Value, Error> {
+    let id = document["Id"].as_str().unwrap_or_default().to_owned();
+    let filters = Filters::from_iter([("id", id.as_str())]);
+    let options =
+        ContainerListOptions { all: true, size: true, filters, ..ContainerListOptions::default() };
+    let size = backend.list_containers(&options).await?.pop().and_then(|row| row.size);
+    if let (Some(size), Some(map)) = (size, document.as_object_mut()) {
+        let at = map.keys().position(|key| key == "Mounts").unwrap_or(map.len());
+        map.shift_insert(at, "SizeRw".to_owned(), size.writable.into());
+        map.shift_insert(at + 1, "SizeRootFs".to_owned(), size.root.into());
+    }
+    Ok(document)
 }
 
 /// Returns the documents as an array indented by four spaces, as docker prints it.

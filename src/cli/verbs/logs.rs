@@ -8,7 +8,7 @@ use futures_util::{FutureExt, StreamExt};
 use wharf_model::{LogOptions, LogRecord, LogStream};
 
 use crate::args::create::invalid;
-use crate::args::{Arity, Flag, Group, Verb, time, values};
+use crate::args::{Arity, Flag, Group, Verb, values};
 use crate::call::{Call, Failure};
 
 pub(crate) static VERB: Verb = Verb {
@@ -39,7 +39,7 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     let now = Utc::now();
     let instant = |flag: &str| {
         let text = parsed.last(flag).filter(|text| !text.is_empty());
-        text.map(|text| time::instant(text, now).map_err(|reason| Failure::new(1, reason)))
+        text.map(|text| wharf_inspect::instant(text, now).map_err(|reason| Failure::new(1, reason)))
             .transpose()
     };
     let tail = match parsed.last("tail") {

@@ -4,10 +4,12 @@ mod attach;
 mod boot;
 mod check;
 mod commit;
+mod completion;
 mod cp;
 pub(crate) mod create;
 mod demo;
 mod diff;
+mod events;
 mod exec;
 mod export;
 mod history;
@@ -18,8 +20,12 @@ mod inspect;
 mod kill;
 mod load;
 mod logs;
+mod man;
 mod pause;
+mod port;
+mod prune;
 mod ps;
+mod rename;
 mod reset;
 mod rm;
 mod rmi;
@@ -55,11 +61,13 @@ static VERBS: &[&Verb] = &[
     &pause::UNPAUSE,
     &update::VERB,
     &wait::VERB,
+    &rename::VERB,
     &rm::VERB,
     &ps::VERB,
     &logs::VERB,
     &stats::VERB,
     &top::VERB,
+    &port::VERB,
     &inspect::VERB,
     &diff::VERB,
     &images::VERB,
@@ -70,15 +78,19 @@ static VERBS: &[&Verb] = &[
     &load::VERB,
     &tag::VERB,
     &rmi::VERB,
+    &events::VERB,
     &info::VERB,
     &version::VERB,
     &boot::VERB,
+    &completion::VERB,
+    &man::VERB,
 ];
 
 /// Verbs that are found in a group only, since at the top their names mean more.
 static GROUPED: &[&Verb] = &[
     &inspect::CONTAINER,
     &inspect::IMAGE,
+    &prune::VERB,
     &check::VERB,
     &reset::VERB,
     &service::VERB,
@@ -108,11 +120,7 @@ const MISSING: &[&str] = &[
     "checkpoint",
     "compose",
     "config",
-    "container port",
-    "container prune",
-    "container rename",
     "context",
-    "events",
     "image build",
     "image prune",
     "image pull",
@@ -124,10 +132,8 @@ const MISSING: &[&str] = &[
     "network",
     "node",
     "plugin",
-    "port",
     "pull",
     "push",
-    "rename",
     "save",
     "search",
     "secret",
@@ -135,7 +141,6 @@ const MISSING: &[&str] = &[
     "stack",
     "swarm",
     "system df",
-    "system events",
     "system prune",
     "trust",
     "volume",

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use wharf_backend::Backend;
-use wharf_model::{ContainerId, Sample, TermSize};
+use wharf_model::{ContainerId, ContainerSummary, Sample, TermSize};
 
 use crate::args::{Arity, Flag, Group, Verb};
-use crate::call::{Call, print};
-use crate::format::stats::{Row, table};
+use crate::call::{Call, Failure, print};
+use crate::format::rows::{Rows, template_failed};
+use crate::format::stats::{Row, TABLE, TITLES, row};
 use crate::session;
 
 pub(crate) static VERB: Verb = Verb {
@@ -24,10 +25,11 @@ pub(crate) static VERB: Verb = Verb {
     interspersed: true,
     flags: &[&[
         Flag::switch("all", "Those that don't run too").short('a'),
+        Flag::value("format", "string", "Print by a template: table, json or TEMPLATE"),
         Flag::switch("no-stream", "Show it once"),
         Flag::switch("no-trunc", "Shorten nothing"),
     ]],
-    missing: &[("format", None)],
+    missing: &[],
     run,
 };
 
@@ -44,6 +46,11 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         all: parsed.on("all"),
         truncate: !parsed.on("no-trunc"),
         names: parsed.arguments.clone(),
+        rows: match parsed.last("format") {
+            None | Some("" | "table") => Rows::new(TABLE),
+            Some(format) => Rows::new(format),
+        }
+        .map_err(template_failed)?,
     };
     call.over_engine(async |backend| {
         let mut wanted = view.wanted(backend).await?;
@@ -69,7 +76,7 @@ fn run(call: &Call) -> anyhow::Result<i32> {
             if view.names.is_empty() && count > 1 {
                 wanted = view.wanted(backend).await?;
             }
-            let text = draw(&view, &wanted, &known, host_memory);
+            let text = draw(&view, &wanted, &known, host_memory)?;
             if live {
                 let clear = if count == 1 { "\x1b[2J" } else { "" };
                 // Each line is cleared behind its end, and what is below the last one, so that
@@ -106,32 +113,51 @@ impl Known {
         }
     }
 
-    fn has_rates(&self, wanted: &[(ContainerId, String)]) -> bool {
-        let pairs = wanted.iter().filter_map(|(id, _)| self.0.get(id));
+    fn has_rates(&self, wanted: &[Wanted]) -> bool {
+        let pairs = wanted.iter().filter_map(|container| self.0.get(&container.id));
         pairs.into_iter().all(|(_, before)| before.is_some())
     }
+}
+
+/// A container that is shown.
+#[derive(Clone, Debug)]
+struct Wanted {
+    id: ContainerId,
+    name: String,
+    /// What the user called it.
+    asked: Option<String>,
+    running: bool,
 }
 
 struct View {
     all: bool,
     truncate: bool,
     names: Vec<String>,
+    rows: Rows,
 }
 
 impl View {
-    /// Returns the containers to show, with their names.
-    async fn wanted(
-        &self,
-        backend: &Arc<dyn Backend>,
-    ) -> anyhow::Result<Vec<(ContainerId, String)>> {
+    /// Returns the containers to show.
+    async fn wanted(&self, backend: &Arc<dyn Backend>) -> anyhow::Result<Vec<Wanted>> {
         if self.names.is_empty() {
             let containers = backend.containers(self.all).await?;
-            return Ok(containers.into_iter().map(|c| (c.id, c.name)).collect());
+            let wanted = |c: ContainerSummary| Wanted {
+                running: c.status.is_alive(),
+                id: c.id,
+                name: c.name,
+                asked: None,
+            };
+            return Ok(containers.into_iter().map(wanted).collect());
         }
         let mut wanted = Vec::new();
         for name in &self.names {
             let container = backend.container(name).await?;
-            wanted.push((container.id, container.name));
+            wanted.push(Wanted {
+                running: container.state.status.is_alive(),
+                id: container.id,
+                name: container.name,
+                asked: Some(name.clone()),
+            });
         }
         Ok(wanted)
     }
@@ -149,23 +175,25 @@ fn fit(text: &str, size: Option<TermSize>) -> String {
 
 fn draw(
     view: &View,
-    wanted: &[(ContainerId, String)],
+    wanted: &[Wanted],
     known: &Known,
     host_memory: Option<u64>,
-) -> String {
-    let rows: Vec<Row<'_>> = wanted
-        .iter()
-        .map(|(id, name)| {
-            let pair = known.0.get(id);
-            Row {
-                id: if view.truncate { id.short() } else { id.as_str() },
-                name,
-                now: pair.map(|(now, _)| now),
-                before: pair.and_then(|(_, before)| before.as_ref()),
-            }
-        })
-        .collect();
-    table(&rows, host_memory)
+) -> Result<String, Failure> {
+    let rows = wanted.iter().map(|container| {
+        let pair = known.0.get(&container.id);
+        let id = &container.id;
+        let id = if view.truncate { id.short() } else { id.as_str() };
+        let shown = Row {
+            asked: container.asked.as_deref().unwrap_or(id),
+            id,
+            name: &container.name,
+            running: container.running || pair.is_some(),
+            now: pair.map(|(now, _)| now),
+            before: pair.and_then(|(_, before)| before.as_ref()),
+        };
+        row(&shown, host_memory)
+    });
+    view.rows.print(rows, TITLES).map_err(template_failed)
 }
 
 #[cfg(test)]
@@ -176,7 +204,8 @@ mod tests {
     fn a_sample_that_is_not_new_makes_no_rate() {
         let id = ContainerId::from_bytes([1; 32]);
         let sample = |at| Sample { at: Duration::from_secs(at), ..Sample::default() };
-        let wanted = [(id.clone(), "a".to_owned())];
+        let name = "a".to_owned();
+        let wanted = [Wanted { id: id.clone(), name, asked: None, running: true }];
         let mut known = Known::default();
         known.take(vec![(id.clone(), sample(1))]);
         assert!(!known.has_rates(&wanted));

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use chrono::Utc;
-use wharf_inspect::human::status_text;
-use wharf_model::{ContainerDetail, ContainerId, ContainerSummary, LogDriver};
-
 use super::mounts;
-use crate::Result;
 use crate::engine::Engine;
 use crate::image::Images;
 use crate::state::{Record, Store};
 use crate::supervisor::cgroup_name;
+use crate::{Error, Result, disk};
+use chrono::Utc;
+use wharf_inspect::filter::ContainerFilter;
+use wharf_inspect::human::status_text;
+use wharf_model::{
+    ContainerDetail, ContainerId, ContainerListOptions, ContainerSize, ContainerSummary, ErrorKind,
+    LogDriver,
+};
 
 /// A running container, as the sampler needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,11 +35,73 @@ impl Engine {
     /// # Errors
     /// When the database refuses, or what a killed supervisor left can't be cleaned up.
     pub fn containers(&self, all: bool) -> Result<Vec<ContainerSummary>> {
+        self.list_containers(&ContainerListOptions { all, ..ContainerListOptions::default() })
+    }
+
+    /// Returns the containers that are wanted, newest first. Sizes are found out for these alone.
+    ///
+    /// # Errors
+    /// As for [`Engine::containers`], and when a filter means nothing.
+    pub fn list_containers(&self, options: &ContainerListOptions) -> Result<Vec<ContainerSummary>> {
+        let mut filter = ContainerFilter::new(&options.filters)
+            .map_err(|cause| Error::new(ErrorKind::Invalid, cause.to_string()))?;
+        let all = options.all || options.last.is_some() || filter.wants_all();
         self.with_store(|store| {
             let records = self.true_records(store)?;
-            let shown = records.iter().filter(|r| all || r.observed.state.status.is_supervised());
-            Ok(shown.map(summary).collect())
+            self.complete(&mut filter, store)?;
+            let shown = |record: &&Record| all || record.observed.state.status.is_supervised();
+            let mut containers: Vec<ContainerSummary> = records
+                .iter()
+                .filter(shown)
+                .map(summary)
+                .filter(|container| filter.matches(container))
+                .take(options.last.unwrap_or(usize::MAX))
+                .collect();
+            if options.size {
+                let images = Images::new(store, self.paths());
+                for container in &mut containers {
+                    container.size = Some(self.size(&images, container)?);
+                }
+            }
+            Ok(containers)
         })
+    }
+
+    /// Tells a filter what it has to know of other containers and of images.
+    fn complete(&self, filter: &mut ContainerFilter, store: &mut Store) -> Result<()> {
+        let (before, since) = filter.limits();
+        let before = before.map(|reference| store.container(reference)).transpose()?;
+        let since = since.map(|reference| store.container(reference)).transpose()?;
+        if let Some(record) = before {
+            filter.set_before(record.created, record.id);
+        }
+        if let Some(record) = since {
+            filter.set_since(record.created, record.id);
+        }
+        if !filter.ancestors().is_empty() {
+            let images = Images::new(store, self.paths());
+            let mut wanted = Vec::new();
+            for ancestor in filter.ancestors() {
+                match images.descendants(ancestor) {
+                    Ok(images) => wanted.extend(images),
+                    // Nothing is made from an image that isn't there.
+                    Err(error)
+                        if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Invalid) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            filter.set_images(wanted);
+        }
+        Ok(())
+    }
+
+    fn size(&self, images: &Images<'_>, container: &ContainerSummary) -> Result<ContainerSize> {
+        let writable = disk::usage(&self.paths().container(&container.id).join("upper"));
+        let image = match &container.image_id {
+            Some(image) => images.size(image)?,
+            None => 0,
+        };
+        Ok(ContainerSize { writable, root: writable.saturating_add(image) })
     }
 
     /// Returns the containers that run.
@@ -62,7 +127,7 @@ impl Engine {
         })
     }
 
-    fn true_records(&self, store: &mut Store) -> Result<Vec<Record>> {
+    pub(crate) fn true_records(&self, store: &mut Store) -> Result<Vec<Record>> {
         let mut records = Vec::new();
         for record in store.containers()? {
             let id = record.id.clone();
@@ -124,7 +189,7 @@ impl Engine {
     }
 }
 
-fn summary(record: &Record) -> ContainerSummary {
+pub(super) fn summary(record: &Record) -> ContainerSummary {
     let state = &record.observed.state;
     let config = &record.spec.config;
     // Docker's words: arguments with spaces in single quotes.
@@ -157,5 +222,6 @@ fn summary(record: &Record) -> ContainerSummary {
         endpoints: record.observed.endpoint.iter().cloned().collect(),
         networks: vec![record.spec.host.network_mode.as_str().to_owned()],
         mounts: mounts::shown(&record.spec),
+        size: None,
     }
 }

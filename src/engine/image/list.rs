@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
+use wharf_inspect::filter::ImageFilter;
 use wharf_model::{
-    Digest, ErrorKind, HistoryEntry, ImageDetail, ImageName, ImageSummary, LayerInfo,
+    Digest, ErrorKind, Filters, HistoryEntry, ImageDetail, ImageName, ImageSummary, LayerInfo,
 };
 
 use super::archive::parse;
@@ -47,6 +48,55 @@ impl Images<'_> {
                 Ok(summary(id, tags, &row)?.0)
             })
             .collect()
+    }
+
+    /// Returns the images that are wanted, with those of their names that are.
+    ///
+    /// # Errors
+    /// As for [`Images::list`], and when a filter means nothing or names an image that isn't there.
+    pub fn list_filtered(&self, filters: &Filters) -> Result<Vec<ImageSummary>> {
+        let mut filter = ImageFilter::new(filters, Utc::now())
+            .map_err(|cause| Error::new(ErrorKind::Invalid, cause.to_string()))?;
+        let created = |reference: &str| Ok::<_, Error>(self.detail(reference)?.summary.created);
+        let (before, since) = filter.limits();
+        let (before, since) = (before.map(created), since.map(created));
+        filter.set_limits(before.transpose()?, since.transpose()?);
+        Ok(self.list()?.into_iter().filter_map(|image| filter.apply(image)).collect())
+    }
+
+    /// Returns the ids of an image and of those whose lowest layers are all of its layers, removed
+    /// ones that containers still use among them.
+    ///
+    /// # Errors
+    /// When there is none such.
+    pub fn descendants(&self, reference: &str) -> Result<Vec<Digest>> {
+        let ancestor = self.find(reference)?.id;
+        let layers = self.layer_ids(&ancestor)?;
+        let mut statement = self.store.connection().prepare("SELECT id FROM image")?;
+        let ids: Vec<String> =
+            statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        let mut images = Vec::new();
+        for id in ids {
+            let id = stored_digest(&id)?;
+            let descends = !layers.is_empty() && self.layer_ids(&id)?.starts_with(&layers);
+            if id == ancestor || descends {
+                images.push(id);
+            }
+        }
+        Ok(images)
+    }
+
+    /// Returns the bytes of an image's layers, unpacked.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn size(&self, id: &Digest) -> Result<u64> {
+        Ok(count(self.store.connection().query_row(
+            "SELECT coalesce(sum(size), 0) FROM image_layer JOIN layer ON layer = chain_id
+             WHERE image = ?",
+            [id.as_str()],
+            |row| row.get(0),
+        )?))
     }
 
     /// Returns what is known of one image.

@@ -138,20 +138,7 @@ impl Store {
         let spec = to_json(&record.spec)?;
         let observed = to_json(&record.observed)?;
         self.transaction(|transaction| {
-            let taken: Option<String> = transaction
-                .query_row("SELECT id FROM container WHERE name = ?1", [&record.name], |r| r.get(0))
-                .optional()?;
-            if let Some(holder) = taken {
-                return Err(Error::new(
-                    ErrorKind::Conflict,
-                    format!(
-                        "Conflict. The container name \"/{}\" is already in use by container \
-                         \"{holder}\". You have to remove (or rename) that container to be able to \
-                         reuse that name.",
-                        record.name
-                    ),
-                ));
-            }
+            check_name(transaction, &record.name)?;
             let image: bool = transaction.query_row(
                 "SELECT EXISTS (SELECT 1 FROM image WHERE id = ?1 AND removed = 0)",
                 [record.image.as_str()],
@@ -175,7 +162,20 @@ impl Store {
                     observed
                 ],
             )?;
-            add_event(transaction, &container_event(record, "create", &[]))
+            add_event(transaction, &container_event(transaction, record, "create", &[])?)
+        })
+    }
+
+    /// Gives a container another name, unless that is taken.
+    pub(crate) fn rename_container(&mut self, record: &Record, name: &str) -> Result<()> {
+        self.transaction(|transaction| {
+            check_name(transaction, name)?;
+            transaction.execute(
+                "UPDATE container SET name = ?2 WHERE id = ?1",
+                params![record.id.as_str(), name],
+            )?;
+            let old = ("oldName", format!("/{}", record.name));
+            add_event(transaction, &container_event(transaction, record, "rename", &[old])?)
         })
     }
 
@@ -198,7 +198,7 @@ impl Store {
                 params![record.id.as_str(), observed],
             )?;
             events.iter().try_for_each(|(action, attributes)| {
-                add_event(transaction, &container_event(record, action, attributes))
+                add_event(transaction, &container_event(transaction, record, action, attributes)?)
             })
         })
     }
@@ -213,7 +213,7 @@ impl Store {
             )?;
             match changed {
                 0 => Err(no_such_container(record.id.as_str())),
-                _ => add_event(transaction, &container_event(record, action, &[])),
+                _ => add_event(transaction, &container_event(transaction, record, action, &[])?),
             }
         })
     }
@@ -225,8 +225,9 @@ impl Store {
         action: &str,
         attributes: &[(&str, String)],
     ) -> Result<()> {
-        let event = container_event(record, action, attributes);
-        self.transaction(|transaction| add_event(transaction, &event))
+        self.transaction(|transaction| {
+            add_event(transaction, &container_event(transaction, record, action, attributes)?)
+        })
     }
 
     /// Removes a container's row; its folder is journalled first, so that it can't be forgotten.
@@ -240,10 +241,11 @@ impl Store {
                 "INSERT OR IGNORE INTO journal (kind, key, owner) VALUES ('folder', ?1, ?1)",
                 [record.id.as_str()],
             )?;
-            transaction.execute("DELETE FROM container WHERE id = ?1", [record.id.as_str()])?;
             for (action, attributes) in events {
-                add_event(transaction, &container_event(record, action, attributes))?;
+                let event = container_event(transaction, record, action, attributes)?;
+                add_event(transaction, &event)?;
             }
+            transaction.execute("DELETE FROM container WHERE id = ?1", [record.id.as_str()])?;
             Ok(())
         })
     }
@@ -304,7 +306,8 @@ impl Store {
     }
 }
 
-/// How many events are kept.
+/// How many events are kept for those who ask later what happened (docker keeps 256), and how far a
+/// slow follower may fall behind.
 const EVENTS_KEPT: i64 = 1000;
 
 /// Adds an event within a transaction that makes it true.
@@ -318,16 +321,44 @@ pub(crate) fn add_event(transaction: &Transaction<'_>, event: &Event) -> Result<
     Ok(())
 }
 
-fn container_event(record: &Record, action: &str, attributes: &[(&str, String)]) -> Event {
+/// Refuses a name that a container has.
+fn check_name(transaction: &Transaction<'_>, name: &str) -> Result<()> {
+    let taken: Option<String> = transaction
+        .query_row("SELECT id FROM container WHERE name = ?1", [name], |r| r.get(0))
+        .optional()?;
+    match taken {
+        None => Ok(()),
+        Some(holder) => Err(Error::new(
+            ErrorKind::Conflict,
+            format!(
+                "Conflict. The container name \"/{name}\" is already in use by container \
+                 \"{holder}\". You have to remove (or rename) that container to be able to reuse \
+                 that name."
+            ),
+        )),
+    }
+}
+
+fn container_event(
+    transaction: &Transaction<'_>,
+    record: &Record,
+    action: &str,
+    attributes: &[(&str, String)],
+) -> Result<Event> {
+    // Who tells of it may have read the record before it got another name.
+    let name: Option<String> = transaction
+        .prepare_cached("SELECT name FROM container WHERE id = ?1")?
+        .query_row([record.id.as_str()], |row| row.get(0))
+        .optional()?;
     let mut all: BTreeMap<String, String> = record.spec.config.labels.clone();
-    all.insert("name".into(), record.name.clone());
+    all.insert("name".into(), name.unwrap_or_else(|| record.name.clone()));
     all.insert("image".into(), record.spec.config.image.clone());
     all.extend(attributes.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-    Event {
+    Ok(Event {
         time: Utc::now(),
         kind: EventKind::Container,
         action: action.to_owned(),
         id: record.id.to_string(),
         attributes: all,
-    }
+    })
 }

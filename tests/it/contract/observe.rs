@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use wharf_model::{ErrorKind, EventKind, Limit};
+use wharf_model::{
+    Command, ContainerListOptions, ErrorKind, EventKind, EventOptions, Filters, ImageListOptions,
+    Limit, Outcome,
+};
 
 use super::{Bench, Check, checks, kind};
 
@@ -12,6 +15,10 @@ pub(super) const CHECKS: &[(&str, Check)] = checks![
     processes,
     samples_of_what_runs,
     events_as_they_happen,
+    events_of_the_past,
+    lists_by_filter,
+    names_change,
+    prune,
     the_engine_itself,
 ];
 
@@ -145,4 +152,111 @@ async fn the_engine_itself(bench: &Bench) {
     assert_eq!((version.os.as_str(), version.arch.as_str()), ("linux", "amd64"));
     assert!(!version.version.is_empty());
     assert!(["wharf", "docker"].contains(&bench.backend.name()));
+}
+
+fn named(name: &str) -> wharf_model::CreateOptions {
+    let mut options = Bench::options("exit 3");
+    options.name = Some(name.to_owned());
+    options.labels.insert("wharf.test".to_owned(), name.to_owned());
+    options
+}
+
+async fn events_of_the_past(bench: &Bench) {
+    let id = bench.create(named("wharf-past")).await.unwrap();
+    bench.start(&id).await.unwrap();
+    bench.backend.wait(&id).await.unwrap();
+    let filters = Filters::from_iter([("container", "wharf-past"), ("type", "container")]);
+    let mut actions = Vec::new();
+    while !actions.contains(&"die".to_owned()) {
+        let now = chrono::Utc::now();
+        let options = EventOptions {
+            since: Some(now - chrono::TimeDelta::hours(1)),
+            until: Some(now),
+            filters: filters.clone(),
+        };
+        let events = bench.backend.list_events(options).await.unwrap();
+        actions = events.map(|event| event.unwrap().action).collect().await;
+    }
+    actions.retain(|action| ["create", "start", "die"].contains(&action.as_str()));
+    assert_eq!(actions, ["create", "start", "die"]);
+}
+
+async fn lists_by_filter(bench: &Bench) {
+    let gone = bench.create(named("wharf-gone")).await.unwrap();
+    bench.start(&gone).await.unwrap();
+    bench.backend.wait(&gone).await.unwrap();
+    let new = bench.create(named("wharf-new")).await.unwrap();
+    let list = async |filters: &[(&str, &str)]| {
+        let options = ContainerListOptions {
+            all: true,
+            filters: filters.iter().copied().collect(),
+            ..ContainerListOptions::default()
+        };
+        let list = bench.backend.list_containers(&options).await?;
+        Ok::<_, wharf_backend::Error>(list.iter().map(|c| c.id.to_string()).collect::<Vec<_>>())
+    };
+    for (filters, wanted) in [
+        (&[("label", "wharf.test")][..], &[&new, &gone][..]),
+        (&[("label", "wharf.test=wharf-new")], &[&new]),
+        (&[("name", "^/wharf-gone$")], &[&gone]),
+        (&[("id", &new[..20])], &[&new]),
+        (&[("status", "created"), ("name", "wharf-")], &[&new]),
+        (&[("exited", "3"), ("name", "wharf-")], &[&gone]),
+        (&[("since", "wharf-gone"), ("name", "wharf-")], &[&new]),
+        (&[("before", "wharf-new"), ("name", "wharf-")], &[&gone]),
+        (&[("ancestor", "box"), ("name", "wharf-")], &[&new, &gone]),
+        (&[("ancestor", "nothing")], &[]),
+        (&[("health", "none"), ("name", "wharf-")], &[&new, &gone]),
+        (&[("network", "none"), ("name", "wharf-gone")], &[&gone]),
+        (&[("is-task", "true")], &[]),
+    ] {
+        assert_eq!(list(filters).await.unwrap().iter().collect::<Vec<_>>(), wanted, "{filters:?}");
+    }
+    for filters in [("foo", "bar"), ("status", "foo"), ("exited", "x"), ("is-task", "x")] {
+        let error = list(&[filters]).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Invalid, "{filters:?}: {error}");
+    }
+    let last = ContainerListOptions { last: Some(1), size: true, ..Default::default() };
+    let newest = bench.backend.list_containers(&last).await.unwrap();
+    assert_eq!(newest[0].id.as_str(), new);
+    let size = newest[0].size.expect("it was asked for");
+    assert!(size.root > 1000 && size.writable < size.root, "{size:?}");
+    let images = async |key: &str, value: &str| {
+        let options = ImageListOptions { filters: Filters::from_iter([(key, value)]) };
+        bench.backend.list_images(&options).await
+    };
+    assert_eq!(images("reference", "b*").await.unwrap().len(), 1);
+    assert_eq!(images("reference", "x*").await.unwrap().len(), 0);
+    assert_eq!(images("dangling", "false").await.unwrap().len(), 1);
+    assert_eq!(kind(images("foo", "bar").await), ErrorKind::Invalid);
+    assert_eq!(kind(images("before", "nothing").await), ErrorKind::NotFound);
+}
+
+async fn names_change(bench: &Bench) {
+    let id = bench.create(named("wharf-old")).await.unwrap();
+    let other = bench.create(named("wharf-other")).await.unwrap();
+    let rename = async |container: &str, name: &str| {
+        let (container, name) = (container.to_owned(), name.to_owned());
+        bench.backend.execute(Command::Rename { container, name }).await
+    };
+    assert_eq!(rename("wharf-old", "wharf-renamed").await, Ok(Outcome::Done));
+    assert_eq!(bench.detail("wharf-renamed").await.id.as_str(), id);
+    assert_eq!(kind(rename(&other, "wharf-renamed").await), ErrorKind::Conflict);
+    assert_eq!(kind(rename("wharf-none", "wharf-any").await), ErrorKind::NotFound);
+    assert_eq!(kind(rename(&other, "a b").await), ErrorKind::Invalid);
+}
+
+async fn prune(bench: &Bench) {
+    let gone = bench.create(named("wharf-gone")).await.unwrap();
+    let kept = bench.create(named("wharf-kept")).await.unwrap();
+    let running = bench.run("sleep 1000").await;
+    let filters = Filters::from_iter([("label", "wharf.test=wharf-gone")]);
+    let outcome = bench.backend.execute(Command::Prune { filters }).await.unwrap();
+    let Outcome::Pruned { deleted, failed, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(deleted.iter().map(|id| id.as_str()).collect::<Vec<_>>(), [gone.as_str()]);
+    assert!(failed.is_empty(), "{failed:?}");
+    bench.detail(&kept).await;
+    bench.detail(&running).await;
+    let filters = Filters::from_iter([("foo", "bar")]);
+    assert_eq!(kind(bench.backend.execute(Command::Prune { filters }).await), ErrorKind::Invalid);
 }

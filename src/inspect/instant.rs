@@ -7,7 +7,7 @@ use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc
 ///
 /// # Errors
 /// When it is none of these.
-pub(crate) fn instant(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
+pub fn instant(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
     let invalid = || {
         format!(
             "invalid time {text:?}: give 2013-01-02T13:23:37Z, seconds since 1970, or a duration \
@@ -48,7 +48,7 @@ pub(crate) fn instant(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, S
 }
 
 /// Returns a duration such as `1h30m`, `1.5s` or `250ms`.
-pub(crate) fn duration(text: &str) -> Option<TimeDelta> {
+pub fn duration(text: &str) -> Option<TimeDelta> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),

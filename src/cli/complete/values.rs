@@ -1,0 +1,159 @@
+//! What flags and arguments take, as far as it can be known.
+
+use super::Names;
+use crate::args::signals::SIGNALS;
+use crate::args::values::CAPABILITIES;
+
+/// What can stand in one place.
+pub(super) enum Value {
+    /// Nobody knows.
+    Nothing,
+    /// One of these.
+    Words(Vec<String>),
+    /// A file.
+    Files,
+    /// A folder.
+    Folders,
+    /// A name that the engine knows.
+    Names(Names),
+}
+
+fn words(words: &[&str]) -> Value {
+    Value::Words(words.iter().map(|word| (*word).to_owned()).collect())
+}
+
+/// Returns what the argument at this place of a verb is.
+pub(super) fn argument(verb: &str, index: usize) -> Value {
+    let first = |names| if index == 0 { Value::Names(names) } else { Value::Nothing };
+    match verb {
+        "stop" | "restart" | "kill" | "stats" => Value::Names(Names::Running),
+        "pause" | "top" | "attach" | "exec" => first(Names::Running),
+        "unpause" => Value::Names(Names::Paused),
+        "start" => Value::Names(Names::Stopped),
+        "rm" | "wait" | "container inspect" | "update" => Value::Names(Names::Containers),
+        "logs" | "port" | "rename" | "diff" | "export" | "commit" => first(Names::Containers),
+        "run" | "create" | "tag" | "history" | "images" => first(Names::Images),
+        "rmi" | "save" | "image inspect" => Value::Names(Names::Images),
+        "inspect" => Value::Names(Names::Both),
+        "import" if index == 0 => Value::Files,
+        "import" => Value::Names(Names::Images),
+        "cp" => Value::Files,
+        "man" => Value::Folders,
+        "completion" => words(&super::SHELLS),
+        _ => Value::Nothing,
+    }
+}
+
+/// Returns what a verb's flag takes; `current` is what is there of it.
+pub(super) fn value(verb: &str, flag: &str, current: &str) -> Value {
+    match flag {
+        "attach" => words(&["stdin", "stdout", "stderr"]),
+        "cap-add" | "cap-drop" => words(&[&["ALL"][..], &CAPABILITIES].concat()),
+        "cgroupns" => words(&["host", "private"]),
+        "cidfile" | "env-file" | "input" | "label-file" | "output" => Value::Files,
+        "filter" => filter(verb, current),
+        "format" => words(match verb {
+            "ps" | "images" => &["table", "json", "raw"],
+            "stats" | "history" => &["table", "json"],
+            _ => &["json"],
+        }),
+        "health-on-failure" => words(&["none", "kill", "restart", "stop"]),
+        "host" => words(&["unix:///var/run/docker.sock"]),
+        "ipc" => words(&["container:", "host", "none", "private", "shareable"]),
+        "log-driver" => words(&["json-file", "local", "none"]),
+        "network" => words(&["bridge", "host", "none"]),
+        "pid" => words(&["container:", "host"]),
+        "platform" => words(&["linux/amd64"]),
+        "pull" => words(&["always", "missing", "never"]),
+        "restart" => words(&["always", "no", "on-failure", "on-failure:", "unless-stopped"]),
+        "root" | "workdir" => Value::Folders,
+        "security-opt" => words(&[
+            "apparmor=",
+            "label=",
+            "no-new-privileges",
+            "seccomp=",
+            "seccomp=unconfined",
+            "systempaths=unconfined",
+        ]),
+        "signal" | "stop-signal" => {
+            let with = if current.to_ascii_uppercase().starts_with("SIG") { "SIG" } else { "" };
+            Value::Words(SIGNALS.iter().map(|(name, _)| format!("{with}{name}")).collect())
+        }
+        "tail" => words(&["all"]),
+        "type" => words(&["container", "image"]),
+        "userns" | "uts" => words(&["host"]),
+        "volume" | "mount" | "device" => Value::Files,
+        "volumes-from" => Value::Names(Names::Containers),
+        _ => Value::Nothing,
+    }
+}
+
+/// Returns the keys of a verb's filters, or the values of one where these are known.
+fn filter(verb: &str, current: &str) -> Value {
+    let all = |key: &str, values: &[&str]| {
+        Value::Words(values.iter().map(|value| format!("{key}={value}")).collect())
+    };
+    match (verb, current.split_once('=').map(|(key, _)| key)) {
+        ("ps", Some("status")) => all(
+            "status",
+            &["created", "dead", "exited", "paused", "removing", "restarting", "running"],
+        ),
+        ("ps", Some("health")) => all("health", &["healthy", "none", "starting", "unhealthy"]),
+        ("ps", Some("network")) => all("network", &["bridge", "host", "none"]),
+        ("images", Some("dangling")) => all("dangling", &["false", "true"]),
+        ("events", Some("type")) => all("type", &["container", "image"]),
+        ("events", Some("event")) => all(
+            "event",
+            &[
+                "attach",
+                "create",
+                "delete",
+                "destroy",
+                "detach",
+                "die",
+                "exec_create",
+                "exec_die",
+                "exec_start",
+                "health_status",
+                "import",
+                "kill",
+                "load",
+                "oom",
+                "pause",
+                "rename",
+                "restart",
+                "start",
+                "stop",
+                "tag",
+                "unpause",
+                "untag",
+                "update",
+            ],
+        ),
+        (_, Some(_)) => Value::Nothing,
+        ("ps", None) => words(&[
+            "ancestor=",
+            "before=",
+            "exited=",
+            "expose=",
+            "health=",
+            "id=",
+            "is-task=",
+            "label=",
+            "name=",
+            "network=",
+            "publish=",
+            "since=",
+            "status=",
+            "volume=",
+        ]),
+        ("images", None) => {
+            words(&["before=", "dangling=", "label=", "reference=", "since=", "until="])
+        }
+        ("events", None) => {
+            words(&["container=", "event=", "image=", "label=", "network=", "scope=", "type="])
+        }
+        ("container prune", None) => words(&["label!=", "label=", "until="]),
+        _ => Value::Nothing,
+    }
+}

@@ -1,0 +1,63 @@
+//! `container prune`: all containers that don't run are removed.
+
+use std::io::{self, BufRead, Write};
+
+use wharf_inspect::human;
+use wharf_model::{Command, Outcome};
+
+use crate::args::values::filters;
+use crate::args::{Arity, Flag, Group, Verb};
+use crate::call::{Call, print};
+
+pub(crate) static VERB: Verb = Verb {
+    name: "container prune",
+    paths: &["container prune"],
+    usage: "[OPTIONS]",
+    about: "Remove all containers that don't run",
+    group: Group::Lifecycle,
+    arity: Arity::None,
+    interspersed: true,
+    flags: &[&[
+        Flag::list("filter", "filter", "Only those for which this holds: until=24h, label=NAME"),
+        Flag::switch("force", "Do not prompt for confirmation").short('f'),
+    ]],
+    missing: &[],
+    run,
+};
+
+fn run(call: &Call) -> anyhow::Result<i32> {
+    let filters = filters(&call.parsed)?;
+    if !call.parsed.on("force") && !confirmed()? {
+        return Ok(0);
+    }
+    call.over_engine(async |backend| {
+        let outcome = backend.execute(Command::Prune { filters }).await?;
+        let Outcome::Pruned { deleted, reclaimed, failed } = outcome else { return Ok(0) };
+        let mut text = String::new();
+        if !deleted.is_empty() {
+            text.push_str("Deleted Containers:\n");
+            for id in &deleted {
+                text.push_str(&format!("{id}\n"));
+            }
+            text.push('\n');
+        }
+        text.push_str(&format!("Total reclaimed space: {}\n", human::size(reclaimed)));
+        print(&text)?;
+        for failure in &failed {
+            crate::report(failure);
+        }
+        Ok(i32::from(!failed.is_empty()))
+    })
+}
+
+/// Asks whether to go on; no is the default.
+fn confirmed() -> io::Result<bool> {
+    print(
+        "WARNING! This will remove all stopped containers.\nAre you sure you want to continue? \
+         [y/N] ",
+    )?;
+    io::stdout().flush()?;
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    Ok(matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
