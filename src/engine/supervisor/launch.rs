@@ -121,7 +121,7 @@ fn start(
     let result = (|| {
         let plan = plan(paths, store, record, request, endpoint.as_ref())?;
         let group = make_group(store, record, &layout, &plan)?;
-        match make_container(&plan, record, &layout, &group) {
+        match make_container(plan, record, &layout, &group) {
             Ok((init, ends, program)) => Ok((group, init, ends, program)),
             Err(error) => {
                 let _ = teardown::give_back_group(store, record, &group);
@@ -196,7 +196,7 @@ fn make_group(store: &Store, record: &Record, layout: &Layout, plan: &Plan) -> R
 
 type Made = (Child, Ends, Program);
 
-fn make_container(plan: &Plan, record: &Record, layout: &Layout, group: &Group) -> Result<Made> {
+fn make_container(plan: Plan, record: &Record, layout: &Layout, group: &Group) -> Result<Made> {
     let failed = |what: &'static str| move |cause: std::io::Error| Error::failed(what, cause);
     let (ours, theirs) = Channel::pair().map_err(failed("connect to the container's process"))?;
     let pipes = match plan.terminal {
@@ -215,7 +215,7 @@ fn make_container(plan: &Plan, record: &Record, layout: &Layout, group: &Group) 
         // open here is certain, so that closing it can't fail.
         let _ = nix::unistd::close(ours.as_fd().as_raw_fd());
         let streams = pipes.as_ref().map(|(streams, _)| streams);
-        init::run(plan, layout, &gate, streams, &theirs)
+        init::run(&plan, layout, &gate, streams, &theirs)
     })
     .map_err(failed("start a process in new namespaces"))?;
     drop(theirs);
@@ -228,7 +228,7 @@ fn make_container(plan: &Plan, record: &Record, layout: &Layout, group: &Group) 
                     return Err(abort(&init, Error::failed("start", "no terminal came")));
                 }
             };
-            Ok((init, ends, plan.program.clone()))
+            Ok((init, ends, plan.program))
         }
         Err(error) => Err(abort(&init, error)),
     }
