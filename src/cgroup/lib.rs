@@ -18,11 +18,12 @@
 //! made, and `clone3` with `CLONE_NEWCGROUP` would take the parent's place.
 //!
 //! # What `cgroups-rs` does here
-//! Limits are written through its controllers, on both versions, on paths from [`Layout`]; where it
-//! writes to files that kernels no longer have (weights of block devices), through [`io`]. Everything else is plain file access: the crate knows nothing of hybrid hosts
-//! (it would ignore the version 2 hierarchy there), searches the mounts anew for each group, sleeps
-//! 10 ms and more between attempts to remove one, has no device filter for version 2, and opens
-//! each counter file at each reading. Its types stay inside this crate.
+//! Limits are written through its controllers, on both versions, on paths from [`Layout`]; only the
+//! weights of block devices aren't, since it writes to files that kernels no longer have. Everything
+//! else is plain file access: the crate knows nothing of hybrid hosts (it would ignore the version 2
+//! hierarchy there), searches the mounts anew for each group, sleeps 10 ms and more between attempts
+//! to remove one, has no device filter for version 2, and opens each counter file at each reading.
+//! Its types stay inside this crate.
 
 mod add;
 mod counters;

@@ -176,16 +176,15 @@ fn make_room(member: &Member, runtime: u64, period: u64) -> Result<()> {
     };
     // In millionths of a CPU, rounded up, so that what is handed down always fits.
     let share = |(runtime, period): (u64, u64)| {
-        u64::try_from((u128::from(runtime) * 1_000_000).div_ceil(u128::from(period.max(1))))
-            .unwrap_or(u64::MAX)
+        (u128::from(runtime) * 1_000_000).div_ceil(u128::from(period.max(1)))
     };
     let more = share((runtime, period)).saturating_sub(share(of(&member.path)));
     for parent in parents(member) {
         let (own, own_period) = of(&parent);
         let below = crate::group::children(&parent)?;
-        let used: u64 = below.iter().map(|child| share(of(child))).sum();
-        let wanted = (used + more) * own_period / 1_000_000 + 1;
-        if wanted > own {
+        let used: u128 = below.iter().map(|child| share(of(child))).sum();
+        let wanted = (used + more).saturating_mul(own_period.into()) / 1_000_000 + 1;
+        if wanted > own.into() {
             let value = wanted.to_string();
             io::write(&parent.join("cpu.rt_runtime_us"), value.as_bytes())
                 .map_err(|cause| Error::Limit { flag: "--cpu-rt-runtime", value, cause })?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::harness::{Lab, Test, busybox, folder};
+use crate::harness::{IMAGE, Lab, Test, busybox, folder};
 use crate::tests;
 
 use super::{group, value};
@@ -12,10 +12,10 @@ use super::{group, value};
 pub(crate) fn tests() -> Vec<Test> {
     let lacks =
         (!std::path::Path::new("/dev/loop-control").exists()).then(|| "no loop devices".to_owned());
-    let on_loop = tests![writes_are_held_back, weights_are_written];
+    let on_loop = tests![writes_are_held_back, a_device_has_its_own_weight];
     let mut tests: Vec<Test> =
         on_loop.into_iter().map(|test| test.needing(lacks.clone())).collect();
-    tests.extend(tests![what_has_no_rate_is_refused]);
+    tests.extend(tests![weights_are_written, what_has_no_rate_is_refused]);
     tests
 }
 
@@ -44,8 +44,23 @@ impl Loop {
     }
 }
 
+impl Loop {
+    fn scheduler(&self) -> PathBuf {
+        let name = self.device.trim_start_matches("/dev/");
+        PathBuf::from(format!("/sys/block/{name}/queue/scheduler"))
+    }
+
+    /// Returns its number as control groups write it.
+    fn number(&self) -> String {
+        use std::os::unix::fs::MetadataExt;
+        let found = std::fs::metadata(&self.device).unwrap().rdev();
+        format!("{}:{}", rustix::fs::major(found), rustix::fs::minor(found))
+    }
+}
+
 impl Drop for Loop {
     fn drop(&mut self) {
+        let _ = std::fs::write(self.scheduler(), "none");
         let _ = Command::new(busybox()).args(["losetup", "-d", &self.device]).output();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
@@ -69,11 +84,7 @@ fn writes_are_held_back() {
         &operations,
     ];
     let id = lab.start(&flags, "sleep 1000");
-    let number = {
-        use std::os::unix::fs::MetadataExt;
-        let found = std::fs::metadata(&disk.device).unwrap().rdev();
-        format!("{}:{}", rustix::fs::major(found), rustix::fs::minor(found))
-    };
+    let number = disk.number();
     let (_, version_2) = group(&lab, &id, "blkio");
     let held = |name: &str| value(&lab, &id, "blkio", [name, "io.max"]);
     match version_2 {
@@ -104,7 +115,7 @@ fn writes_are_held_back() {
 
 fn weights_are_written() {
     let lab = Lab::new();
-    let create = ["create", "--name", "weighs", "--blkio-weight", "300", crate::harness::IMAGE];
+    let create = ["create", "--name", "weighs", "--blkio-weight", "300", IMAGE];
     let out = lab.ends(0, &[&create[..], &["sleep", "1000"]].concat());
     if out.stderr.contains("does not support Block I/O weight or the cgroup is not mounted") {
         assert_eq!(lab.inspect("weighs", "/HostConfig/BlkioWeight"), 0);
@@ -125,15 +136,47 @@ fn weights_are_written() {
     let held = held.lines().next().unwrap().trim_start_matches("default ").to_owned();
     assert_eq!(held, if *name == "io.weight" { "4950" } else { "500" });
     assert_eq!(lab.inspect("weighs", "/HostConfig/BlkioWeight"), 500);
-    let arguments = ["create", "--blkio-weight", "5", crate::harness::IMAGE, "true"];
+    let arguments = ["create", "--blkio-weight", "5", IMAGE, "true"];
     lab.fails(1, "Range of blkio weight is from 10 to 1000", &arguments);
+}
+
+fn a_device_has_its_own_weight() {
+    let lab = Lab::new();
+    let disk = Loop::new(1 << 20);
+    let weight = format!("{}:300", disk.device);
+    let flags = ["--network", "none", "--blkio-weight-device", &weight];
+    let create = |name: &str| {
+        let arguments = [&["create", "--name", name], &flags[..], &[IMAGE, "sleep", "1000"]];
+        lab.ends(0, &arguments.concat()).stderr
+    };
+    let _ = std::fs::write(disk.scheduler(), "none");
+    if create("without").contains("does not support Block I/O weight_device") {
+        return;
+    }
+    let started = lab.run(&["start", "without"]);
+    if started.code != 0 {
+        let says = "its I/O scheduler has no weights";
+        assert!(started.stderr.contains(says), "{}", started.stderr);
+    }
+    if std::fs::write(disk.scheduler(), "bfq").is_err() {
+        return;
+    }
+    create("with");
+    lab.ok(&["start", "with"]);
+    let (folder, _) = group(&lab, "with", "blkio");
+    let names = ["io.bfq.weight", "io.weight", "blkio.weight_device", "blkio.bfq.weight_device"];
+    let held = names.iter().find_map(|name| std::fs::read_to_string(folder.join(name)).ok());
+    let held = held.unwrap();
+    assert!(held.lines().any(|line| line == format!("{} 300", disk.number())), "{held}");
+    let shown = serde_json::json!({"Path": disk.device, "Weight": 300});
+    assert_eq!(lab.inspect("with", "/HostConfig/BlkioWeightDevice/0"), shown);
 }
 
 fn what_has_no_rate_is_refused() {
     let lab = Lab::new();
     let run = |device: &str| {
         let rate = format!("{device}:1mb");
-        let arguments = ["run", "--rm", "--device-read-bps", &rate, crate::harness::IMAGE, "true"];
+        let arguments = ["run", "--rm", "--device-read-bps", &rate, IMAGE, "true"];
         lab.fails(125, &format!("--device-read-bps {device}"), &arguments);
     };
     run("/dev/null");

@@ -56,6 +56,12 @@ fn a_device_is_there_with_its_permissions() {
     // Without the flag a node can be made, and is of no use.
     let line = format!("mknod /n c {MAJOR} {MINOR}; N=/n; {TRY}");
     assert_eq!(lab.shell(&[], &line), "r denied\nw denied");
+    // Privileged, everything may be used, and the node is there all the same.
+    let listed =
+        lab.shell(&["--privileged", "--device", &mapped(":r")], "stat -c %t:%T /dev/deep/er");
+    assert_eq!(listed, "a:c8");
+    let privileged = ["--privileged", "--device", &mapped(":r")];
+    assert_eq!(tried(&lab, &privileged, "/dev/deep/er"), "r allowed, w allowed");
     // What a container gets is in inspect, and holds for further programs and again at a restart.
     let id = lab.start(&["--device", &mapped(":r")], "sleep 1000");
     let device = lab.inspect(&id, "/HostConfig/Devices/0");
