@@ -42,8 +42,8 @@ mod parse;
 mod sweep;
 
 pub use add::Gate;
-pub use create::leaf;
 pub use counters::{Counters, RawCounters};
+pub use create::leaf;
 pub use error::{Error, Result};
 pub use events::Events;
 pub use group::Group;

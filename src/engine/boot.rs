@@ -100,14 +100,14 @@ fn waves<'a>(wanted: &[&'a Record], all: &[Record]) -> Vec<Vec<&'a Record>> {
     let mut left: BTreeMap<&ContainerId, (&'a Record, BTreeSet<&ContainerId>)> = wanted
         .iter()
         .map(|record| {
-            let before =
-                joined(record).filter_map(find).filter(|id| among.contains(*id)).collect();
+            let before = joined(record).filter_map(find).filter(|id| among.contains(*id)).collect();
             (&record.id, (*record, before))
         })
         .collect();
     let mut waves = Vec::new();
     while !left.is_empty() {
-        let free = |before: &BTreeSet<&ContainerId>| before.iter().all(|id| !left.contains_key(*id));
+        let free =
+            |before: &BTreeSet<&ContainerId>| before.iter().all(|id| !left.contains_key(*id));
         let mut ready: Vec<&ContainerId> =
             left.iter().filter(|(_, (_, before))| free(before)).map(|(id, _)| *id).collect();
         if ready.is_empty() {

@@ -69,10 +69,9 @@ pub fn check(config: &LogConfig) -> Result<(), String> {
         ],
     };
     let driver = config.driver.as_str();
-    if let Some(name) = options
-        .keys()
-        .find(|key| !matches!(key.as_str(), "mode" | "max-buffer-size") && !known.contains(&key.as_str()))
-    {
+    if let Some(name) = options.keys().find(|key| {
+        !matches!(key.as_str(), "mode" | "max-buffer-size") && !known.contains(&key.as_str())
+    }) {
         return Err(format!("unknown log opt '{name}' for {driver} log driver"));
     }
     rotation(config)?;
@@ -258,9 +257,8 @@ mod tests {
 
     #[test]
     fn options_are_checked_as_docker_does() {
-        let complaint = |options: &[(&str, &str)]| {
-            check(&config(LogDriver::JsonFile, options)).unwrap_err()
-        };
+        let complaint =
+            |options: &[(&str, &str)]| check(&config(LogDriver::JsonFile, options)).unwrap_err();
         assert_eq!(complaint(&[("foo", "1")]), "unknown log opt 'foo' for json-file log driver");
         assert_eq!(complaint(&[("mode", "odd")]), "logger: logging mode not supported: odd");
         assert!(complaint(&[("max-buffer-size", "4m")]).contains("only supported with"));
@@ -319,12 +317,8 @@ mod tests {
             ],
         );
         let found = attributes(&config, &about).unwrap();
-        let expected = [
-            ("MY_X", "y=z"),
-            ("a", "1"),
-            ("b.c", "2"),
-            ("tag", "web/0123456789ab-fedcba987654"),
-        ];
+        let expected =
+            [("MY_X", "y=z"), ("a", "1"), ("b.c", "2"), ("tag", "web/0123456789ab-fedcba987654")];
         assert!(found.iter().map(|(k, v)| (k.as_str(), v.as_str())).eq(expected), "{found:?}");
     }
 }

@@ -54,8 +54,12 @@ pub fn pack(rotated: &Path) -> io::Result<()> {
     extra.extend_from_slice(&meta.ino().to_le_bytes());
     let temporary = unfinished(rotated);
     let write = || {
-        let target =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&temporary)?;
+        let target = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o640)
+            .open(&temporary)?;
         let mut encoder = GzBuilder::new().extra(extra).write(target, Compression::fast());
         io::copy(&mut io::BufReader::with_capacity(64 * 1024, source), &mut encoder)?;
         encoder.finish()?;
@@ -133,8 +137,7 @@ mod tests {
     fn files_of_others_have_no_stamp() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.gz");
-        let mut encoder =
-            GzBuilder::new().write(File::create(&path).unwrap(), Compression::fast());
+        let mut encoder = GzBuilder::new().write(File::create(&path).unwrap(), Compression::fast());
         encoder.write_all(&[b'x'; 100]).unwrap();
         encoder.finish().unwrap();
         assert_eq!(stamp(&File::open(&path).unwrap()).unwrap(), None);

@@ -19,9 +19,12 @@ mod dashboard;
 mod dockerd;
 mod faults;
 mod harness;
+mod health;
 mod isolation;
 mod limits;
+mod logging;
 mod pty;
+mod restart;
 mod verbs_image;
 mod verbs_io;
 mod verbs_life;
@@ -42,13 +45,16 @@ fn main() -> ExitCode {
     }
     let arguments = libtest_mimic::Arguments::from_args();
     harness::remember_panics();
-    let modules: [(&str, Vec<Test>); 13] = [
+    let modules: [(&str, Vec<Test>); 16] = [
         ("arch", arch::tests()),
         ("contract", contract::tests()),
         ("dashboard", dashboard::tests()),
         ("faults", faults::tests()),
+        ("health", health::tests()),
         ("isolation", isolation::tests()),
         ("limits", limits::tests()),
+        ("logging", logging::tests()),
+        ("restart", restart::tests()),
         ("verbs_image", verbs_image::tests()),
         ("verbs_io", verbs_io::tests()),
         ("verbs_life", verbs_life::tests()),

@@ -64,12 +64,7 @@ fn seconds(time: DateTime<Utc>) -> String {
 
 /// Takes the time off a record's front. A record without one (an error of the engine's in the
 /// stream) gets the time of the record before it.
-fn record(
-    stream: LogStream,
-    bytes: &[u8],
-    last: &mut DateTime<Utc>,
-    details: bool,
-) -> LogRecord {
+fn record(stream: LogStream, bytes: &[u8], last: &mut DateTime<Utc>, details: bool) -> LogRecord {
     let split = bytes.iter().position(|byte| *byte == b' ').and_then(|space| {
         let time = std::str::from_utf8(&bytes[..space]).ok()?;
         let time = DateTime::parse_from_rfc3339(time).ok()?.with_timezone(&Utc);

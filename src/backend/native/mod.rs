@@ -18,8 +18,8 @@ use wharf_engine::image::Images;
 use wharf_engine::{Attach, Engine, Paths};
 use wharf_model::{
     Command, ContainerDetail, ContainerSummary, Digest, EngineInfo, ErrorKind, Event, ExecSpec,
-    HistoryEntry, ImageDetail, ImageName, ImageSummary, LogDriver, LogOptions, LogRecord, Outcome, TermSize,
-    TopTable, VersionInfo,
+    HistoryEntry, ImageDetail, ImageName, ImageSummary, LogDriver, LogOptions, LogRecord, Outcome,
+    TermSize, TopTable, VersionInfo,
 };
 
 use crate::{AttachOptions, Backend, Error, LogSource, Reader, Result, SampleBatch, Session};

@@ -35,7 +35,11 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag::value("pull", "string", "What to do about a missing image: missing or never"),
     Flag::switch("quiet", "Say nothing about a missing image's download").short('q'),
     Flag::switch("read-only", "Mount its root filesystem read-only"),
-    Flag::value("restart", "string", "Start it again: no, on-failure[:n], always or unless-stopped"),
+    Flag::value(
+        "restart",
+        "string",
+        "Start it again: no, on-failure[:n], always or unless-stopped",
+    ),
     Flag::switch("rm", "Remove it when it exits"),
     Flag::list("security-opt", "list", "Security option: no-new-privileges"),
     Flag::value("stop-signal", "string", "The signal that asks it to stop"),

@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use wharf_model::{
-    HealthAction, HealthCheck, LogConfig, LogDriver, RestartKind, RestartPolicy,
-};
+use wharf_model::{HealthAction, HealthCheck, LogConfig, LogDriver, RestartKind, RestartPolicy};
 
 use super::create::{invalid, not_yet};
 use super::values::{self, Reason};
@@ -29,9 +27,7 @@ pub(super) fn health_check(parsed: &Parsed) -> Result<Option<HealthCheck>, Failu
     };
     let any = check != HealthCheck::default();
     match parsed.on("no-healthcheck") {
-        true if any => {
-            Err(Failure::usage("--no-healthcheck conflicts with --health-* options"))
-        }
+        true if any => Err(Failure::usage("--no-healthcheck conflicts with --health-* options")),
         true => Ok(Some(HealthCheck { test: vec!["NONE".to_owned()], ..check })),
         false => Ok(any.then_some(check)),
     }
@@ -90,9 +86,7 @@ pub(super) fn health_action(parsed: &Parsed) -> Result<HealthAction, Failure> {
 pub(crate) fn restart_policy(text: &str) -> Result<RestartPolicy, Reason> {
     let (name, count) = match text.split_once(':') {
         Some(("", _)) => {
-            return Err(
-                "invalid restart policy format: no policy provided before colon".to_owned()
-            );
+            return Err("invalid restart policy format: no policy provided before colon".to_owned());
         }
         Some((name, count)) => (name, count),
         None => (text, ""),
@@ -143,7 +137,14 @@ pub(super) fn restart(parsed: &Parsed) -> Result<RestartPolicy, Failure> {
 
 /// Drivers of docker's that send a log elsewhere.
 const ELSEWHERE: [&str; 9] = [
-    "awslogs", "etwlogs", "fluentd", "gcplogs", "gelf", "journald", "logentries", "splunk",
+    "awslogs",
+    "etwlogs",
+    "fluentd",
+    "gcplogs",
+    "gelf",
+    "journald",
+    "logentries",
+    "splunk",
     "syslog",
 ];
 
@@ -155,7 +156,9 @@ pub(super) fn log_config(parsed: &Parsed) -> Result<LogConfig, Failure> {
         Some("none") => LogDriver::None,
         Some(other) if ELSEWHERE.contains(&other) => return Err(not_yet("--log-driver", other)),
         Some(other) => {
-            return Err(Failure::usage(format!("logger: no log driver named '{other}' is registered")));
+            return Err(Failure::usage(format!(
+                "logger: no log driver named '{other}' is registered"
+            )));
         }
     };
     let options: BTreeMap<String, String> = parsed

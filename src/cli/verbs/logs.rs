@@ -93,7 +93,13 @@ struct Lines {
 
 impl Lines {
     fn new(timestamps: bool, details: bool) -> Self {
-        Self { timestamps, details, fresh: [true; 2], stream: LogStream::Stdout, buffer: Vec::new() }
+        Self {
+            timestamps,
+            details,
+            fresh: [true; 2],
+            stream: LogStream::Stdout,
+            buffer: Vec::new(),
+        }
     }
 
     fn add(&mut self, record: &LogRecord) -> io::Result<()> {
@@ -136,8 +142,10 @@ impl Lines {
 /// Returns attributes as docker writes them: `key=value,key=value`, escaped as in a query.
 fn attributes(attributes: &BTreeMap<String, String>) -> String {
     let escaped = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let pairs: Vec<String> =
-        attributes.iter().map(|(key, value)| format!("{}={}", escaped(key), escaped(value))).collect();
+    let pairs: Vec<String> = attributes
+        .iter()
+        .map(|(key, value)| format!("{}={}", escaped(key), escaped(value)))
+        .collect();
     pairs.join(",")
 }
 

@@ -107,7 +107,9 @@ impl Service {
             }
         }
         if !found {
-            return Err(Failure::new(1, format!("{} is not installed", self.unit().display())).into());
+            return Err(
+                Failure::new(1, format!("{} is not installed", self.unit().display())).into()
+            );
         }
         self.reload();
         print_line(&format!("removed {}", self.unit().display()))?;
@@ -232,10 +234,7 @@ mod tests {
     fn words_survive_systemd() {
         let text = unit(Path::new("/opt/my \"w\"/wh$arf"), Path::new("/srv/100%"), true).unwrap();
         let line = text.lines().find(|line| line.starts_with("ExecStart=")).unwrap();
-        assert_eq!(
-            line,
-            r#"ExecStart="/opt/my \"w\"/wh$$arf" --root "/srv/100%%" boot"#
-        );
+        assert_eq!(line, r#"ExecStart="/opt/my \"w\"/wh$$arf" --root "/srv/100%%" boot"#);
     }
 
     #[test]

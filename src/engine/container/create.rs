@@ -173,9 +173,9 @@ fn health_check(
     match check.test.first().map(String::as_str) {
         None => Ok(None),
         Some("NONE" | "CMD" | "CMD-SHELL") => Ok(Some(check)),
-        Some(other) => {
-            Err(invalid(format!("unknown health check type {other:?}: give NONE, CMD or CMD-SHELL")))
-        }
+        Some(other) => Err(invalid(format!(
+            "unknown health check type {other:?}: give NONE, CMD or CMD-SHELL"
+        ))),
     }
 }
 

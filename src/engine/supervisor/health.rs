@@ -15,9 +15,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use wharf_cgroup::Group;
-use wharf_model::{
-    ContainerId, ExecSpec, Health, HealthCheck, HealthStatus, ProbeResult, Status,
-};
+use wharf_model::{ContainerId, ExecSpec, Health, HealthCheck, HealthStatus, ProbeResult, Status};
 use wharf_sys::clone::Child;
 
 use super::exec::{self, Progress, Starting};
@@ -258,9 +256,8 @@ impl Supervisor {
                 rustix::io::ioctl_fionbio(&output, true).map_err(failed)?;
                 let null = rustix::fs::open("/dev/null", OFlags::CLOEXEC, Mode::empty())
                     .map_err(|cause| Error::failed("open /dev/null", cause))?;
-                let copy = theirs
-                    .try_clone()
-                    .map_err(|cause| Error::failed("make a pipe", cause))?;
+                let copy =
+                    theirs.try_clone().map_err(|cause| Error::failed("make a pipe", cause))?;
                 let streams = vec![null, theirs, copy];
                 let Container { program, init, group, .. } = container;
                 let starting =

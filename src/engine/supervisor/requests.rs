@@ -47,9 +47,10 @@ impl Supervisor {
                         format!("container {} is already running", self.container.record.name),
                     )),
                 };
-                let role = attach.map_or(Role::Answered, |AttachRequest { stdin, output, .. }| {
-                    Role::Attached { stdin, output, starter: true }
-                });
+                let role =
+                    attach.map_or(Role::Answered, |AttachRequest { stdin, output, .. }| {
+                        Role::Attached { stdin, output, starter: true }
+                    });
                 self.answer(number, &result, role);
             }
             Request::Wait => self.answer(number, &Ok(()), Role::Waiting),

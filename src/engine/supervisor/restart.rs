@@ -173,8 +173,7 @@ mod tests {
         let mut backoff = Backoff::default();
         let short = Duration::from_secs(1);
         let waits: Vec<u128> = (0..12).map(|_| backoff.next(short).as_millis()).collect();
-        let expected =
-            [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 51200, 60000, 60000];
+        let expected = [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 51200, 60000, 60000];
         assert_eq!(waits, expected);
         assert_eq!(backoff.next(Duration::from_secs(10)).as_millis(), 100);
         assert_eq!(backoff.next(Duration::from_millis(9_999)).as_millis(), 200);
@@ -183,9 +182,8 @@ mod tests {
     #[test]
     fn policies_decide_as_dockers_do() {
         let policy = |kind, maximum_retries| RestartPolicy { kind, maximum_retries };
-        let wants = |kind, code, restarts, stopped| {
-            policy(kind, 2).wants_restart(code, restarts, stopped)
-        };
+        let wants =
+            |kind, code, restarts, stopped| policy(kind, 2).wants_restart(code, restarts, stopped);
         assert!(!wants(RestartKind::No, 1, 0, false));
         assert!(wants(RestartKind::Always, 0, 99, true));
         assert!(wants(RestartKind::UnlessStopped, 0, 99, false));
