@@ -108,10 +108,11 @@ fn output_is_cut() {
     assert_eq!(output, format!("{}{}...", "o".repeat(3000), "e".repeat(1096)));
 }
 
-/// Returns how many processes of a container have this among their words.
-fn count(lab: &Lab, container: &str, word: &str) -> usize {
+/// Returns how many processes of a container have this command line.
+fn count(lab: &Lab, container: &str, line: &str) -> usize {
     let out = lab.run(&["top", container, "-o", "pid,args"]);
-    out.stdout.lines().filter(|line| line.contains(word)).count()
+    let words = |row: &str| row.trim().split_once(' ').map(|(_, words)| words.trim().to_owned());
+    out.stdout.lines().filter(|row| words(row).as_deref() == Some(line)).count()
 }
 
 fn a_late_probe_ends_with_all_it_started() {
@@ -125,7 +126,7 @@ fn a_late_probe_ends_with_all_it_started() {
             "--health-interval",
             "50ms",
             "--health-timeout",
-            "300ms",
+            "2s",
             "--health-retries",
             "100000",
         ],
@@ -133,8 +134,8 @@ fn a_late_probe_ends_with_all_it_started() {
     );
     let probe = result(&lab, &id);
     assert_eq!(probe["ExitCode"], -1);
-    assert_eq!(probe["Output"], "Health check exceeded timeout (300ms): begun\n");
-    eventually("five probes", || log(&lab, &id).len() == 5);
+    assert_eq!(probe["Output"], "Health check exceeded timeout (2s): begun\n");
+    eventually("three probes", || log(&lab, &id).len() >= 3);
     for word in ["sleep 4242", "sleep 4243", "sleep 4244"] {
         // One probe at a time, and none leaves anything.
         assert!(count(&lab, &id, word) <= 1, "{}", lab.ok(&["top", &id, "-ef"]));
