@@ -155,7 +155,8 @@ impl Files {
         let fail = |e| Error::file("open", path, e);
         files.add_newer().map_err(fail)?;
         if files.segments.is_empty() {
-            return Err(fail(io::ErrorKind::NotFound.into()));
+            let reason = File::open(path).err();
+            return Err(fail(reason.unwrap_or_else(|| io::ErrorKind::NotFound.into())));
         }
         files.grow_all().map_err(fail)?;
         Ok(files)
