@@ -41,11 +41,24 @@ fn status(lab: &Lab, container: &str) -> String {
     lab.inspect(container, "/State/Status").as_str().unwrap().to_owned()
 }
 
-/// Returns the supervisor of a running container.
+/// Returns the supervisor of a container, whether or not it runs just now.
 fn supervisor(lab: &Lab, container: &str) -> Pid {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", lab.pid(container))).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
-    Pid::from_raw(line.trim().parse().unwrap()).unwrap()
+    let id = lab.inspect(container, "/Id").as_str().unwrap().to_owned();
+    let is_one = |pid: &str| {
+        std::fs::read_to_string(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|line| line.contains("__supervise") && line.contains(&id))
+    };
+    let parent = |pid: &str| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        line.unwrap_or_default().trim().to_owned()
+    };
+    // A first process that hasn't executed its program yet looks the same, and is its child.
+    let found = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .find(|pid| is_one(pid) && !is_one(&parent(pid)));
+    Pid::from_raw(found.expect("it has a supervisor").parse().unwrap()).unwrap()
 }
 
 /// Kills a supervisor and waits until it is gone.
