@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use wharf_model::{
-    HealthCheck, HealthStatus, LogConfig, LogDriver, LogOptions, RestartKind, RestartPolicy, Status,
+    Health, HealthCheck, HealthStatus, LogConfig, LogDriver, LogOptions, RestartKind,
+    RestartPolicy, Status,
 };
 
 use super::{Bench, Check, checks};
@@ -34,10 +35,16 @@ fn policy(kind: RestartKind, maximum_retries: u32) -> RestartPolicy {
 }
 
 /// Asks again until the answer is yes.
-async fn eventually(mut question: impl AsyncFnMut() -> bool) {
-    while !question().await {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+macro_rules! until {
+    ($question:expr) => {
+        while !$question {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+}
+
+async fn health(bench: &Bench, id: &str) -> Health {
+    bench.detail(id).await.state.health.unwrap()
 }
 
 async fn upkeep_is_kept(bench: &Bench) {
@@ -62,7 +69,7 @@ async fn policies_start_again(bench: &Bench) {
     options.host.restart_policy = policy(RestartKind::OnFailure, 2);
     let id = bench.create(options).await.unwrap();
     bench.start(&id).await.unwrap();
-    eventually(async || bench.detail(&id).await.state.status == Status::Exited).await;
+    until!(bench.detail(&id).await.state.status == Status::Exited);
     let state = bench.detail(&id).await.state;
     assert_eq!((state.restart_count, state.exit_code), (2, 3));
     let records = bench.backend.logs(&id, LogOptions::default()).await.unwrap();
@@ -75,11 +82,10 @@ async fn a_stop_ends_a_policy(bench: &Bench) {
     let id = bench.create(options).await.unwrap();
     bench.start(&id).await.unwrap();
     // By now it waits for most of the time.
-    eventually(async || {
+    until!({
         let state = bench.detail(&id).await.state;
         state.restart_count >= 5 && state.status == Status::Restarting
-    })
-    .await;
+    });
     let listed = bench.backend.containers(false).await.unwrap();
     let row = listed.into_iter().find(|row| row.id.as_str() == id).unwrap();
     assert!(row.status_text.starts_with("Restarting (3) "), "{}", row.status_text);
@@ -94,9 +100,8 @@ async fn probes_decide(bench: &Bench) {
     let id = bench.create(options).await.unwrap();
     assert_eq!(bench.detail(&id).await.state.health, None);
     bench.start(&id).await.unwrap();
-    let health = async || bench.detail(&id).await.state.health.unwrap();
-    eventually(async || health().await.status == HealthStatus::Unhealthy).await;
-    let seen = health().await;
+    until!(health(bench, &id).await.status == HealthStatus::Unhealthy);
+    let seen = health(bench, &id).await;
     assert!(seen.failing_streak >= 2);
     let last = seen.log.last().unwrap();
     assert_eq!((last.exit_code, last.output.as_str()), (1, "looked\n"));
@@ -105,8 +110,8 @@ async fn probes_decide(bench: &Bench) {
     assert_eq!(row.health, Some(HealthStatus::Unhealthy));
     assert!(row.status_text.ends_with("(unhealthy)"), "{}", row.status_text);
     bench.kill(&id, None).await.unwrap();
-    eventually(async || bench.detail(&id).await.state.status == Status::Exited).await;
-    assert_eq!(health().await.status, HealthStatus::Unhealthy);
+    until!(bench.detail(&id).await.state.status == Status::Exited);
+    assert_eq!(health(bench, &id).await.status, HealthStatus::Unhealthy);
 }
 
 async fn records_have_attributes(bench: &Bench) {
@@ -122,7 +127,8 @@ async fn records_have_attributes(bench: &Bench) {
     let mut records = bench.backend.logs(&id, options).await.unwrap();
     let record = records.next().await.unwrap().unwrap();
     assert_eq!(record.message, b"one\n");
-    let expected = [("REGION", "eu,west"), ("tag", &format!("x={id}")), ("tier", "front end")];
+    let tag = format!("x={id}");
+    let expected = [("REGION", "eu,west"), ("tag", tag.as_str()), ("tier", "front end")];
     let found: Vec<_> = record.attributes.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     assert_eq!(found, expected);
 }
