@@ -1,6 +1,8 @@
 //! The containers that `wharf demo` runs: one of each kind that a dashboard has to show.
 
-use wharf_model::{CreateOptions, HostConfig, Resources};
+use std::time::Duration;
+
+use wharf_model::{CreateOptions, HealthCheck, HostConfig, Resources};
 
 /// The compose project they belong to, which is how they are found again and removed.
 pub const PROJECT: &str = "wharf-demo";
@@ -17,8 +19,18 @@ pub fn demo_set() -> Vec<CreateOptions> {
         pids_limit: Some(16),
         ..Resources::default()
     };
+    // Well for a minute and a half, ill for half a minute, in turns.
+    let mut web = service("web", &["http"], &["UNHEALTHY=90:30"]);
+    web.healthcheck = Some(HealthCheck {
+        test: vec!["CMD".to_owned(), "probe".to_owned()],
+        interval: Some(Duration::from_secs(5)),
+        timeout: Some(Duration::from_secs(3)),
+        start_period: Some(Duration::from_secs(10)),
+        start_interval: Some(Duration::from_secs(1)),
+        retries: Some(2),
+    });
     vec![
-        service("web", &["http"], &[]),
+        web,
         load,
         service("talk", &["talk"], &["RATE=3"]),
         service("crash", &["crash"], &["AFTER=45", "CODE=3"]),
@@ -52,6 +64,8 @@ mod tests {
         for options in set {
             assert!(crate::programs().any(|p| p == options.command[0]));
             assert_eq!(options.image, wharf_engine::image::DEMO_IMAGE);
+            let probe = options.healthcheck.iter().flat_map(|check| check.test.get(1));
+            assert!(probe.into_iter().all(|name| crate::programs().any(|p| p == name)));
             assert_eq!(options.labels["com.docker.compose.project"], PROJECT);
         }
     }

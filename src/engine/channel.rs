@@ -9,7 +9,9 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
@@ -383,6 +385,14 @@ impl Channel {
             _ => return Err(io::Error::other("not a reply")),
         };
         Ok(Some((reply, message.descriptors)))
+    }
+
+    /// Waits until there is an answer, or the peer has gone; returns whether that came true in time.
+    pub(crate) fn is_readable_within(&self, time: Duration) -> bool {
+        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
+        let timeout = Timespec::try_from(time).ok();
+        rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, timeout.as_ref()))
+            .is_ok_and(|count| count > 0)
     }
 
     /// Waits for the answer to a request. An error of kind `Unavailable` when the supervisor ends

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use chrono::Utc;
 use wharf_cgroup::{Group, Layout};
@@ -19,6 +20,9 @@ use crate::{Error, Paths, Result, folder, network};
 
 /// The file in which a supervisor that couldn't store its last observation leaves it.
 const NOTE: &str = "observed.json";
+
+/// How long a command that was asked for something else waits for the start that it has seen to.
+const RESUMED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Leaves an observation that the database didn't take.
 pub(crate) fn leave_note(folder: &Path, observed: &Observed) {
@@ -73,24 +77,30 @@ impl Engine {
         }
         let record = self.correct(store, record)?;
         drop(locked);
-        self.resume(&record)?;
-        Ok(record)
+        self.resume(store, record)
     }
 
     /// Starts a container again whose supervisor was killed, when its policy wants it. Whoever holds
     /// its verbs lock decides otherwise, and the next command sees to what is left to do.
-    fn resume(&self, record: &Record) -> Result<()> {
+    fn resume(&self, store: &mut Store, record: Record) -> Result<Record> {
         if record.observed.state.status != Status::Restarting {
-            return Ok(());
+            return Ok(record);
         }
         let folder = self.paths().container_run(&record.id);
         let failed = |cause| Error::failed(format_args!("lock {}", folder.display()), cause);
-        if let Some(verbs) = Lock::try_acquire(&folder, lock::VERBS).map_err(failed)?
-            && !lock::is_held(&folder, lock::LIFE).map_err(failed)?
-        {
-            self.spawn(&verbs, record, None, true)?;
+        let Some(verbs) = Lock::try_acquire(&folder, lock::VERBS).map_err(failed)? else {
+            return Ok(record);
+        };
+        if lock::is_held(&folder, lock::LIFE).map_err(failed)? {
+            return Ok(record);
         }
-        Ok(())
+        let channel = self.spawn(&verbs, &record, None, true)?;
+        drop(verbs);
+        if channel.is_readable_within(RESUMED_WITHIN) {
+            // Whatever came of it, the row says it.
+            return store.container(record.id.as_str());
+        }
+        Ok(record)
     }
 
     /// Tells the truth about a container whose supervisor is gone. The caller holds its life lock.

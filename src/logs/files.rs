@@ -49,17 +49,15 @@ struct Segment {
 type Id = (u64, u64);
 
 impl Segment {
-    fn open(entry: &Entry, base: u64) -> io::Result<Self> {
-        let file = File::open(&entry.path)?;
-        let id = entry.id;
-        if !entry.packed {
-            return Ok(Self { id, file, packed: false, base, len: 0, size: 0 });
+    fn open(entry: Entry, folder: &Path, base: u64) -> io::Result<Self> {
+        let Entry { id, file, packed } = entry;
+        if !packed {
+            return Ok(Self { id, file, packed, base, len: 0, size: 0 });
         }
         if let Some(stamp) = pack::stamp(&file)? {
             let (len, size) = (stamp.length, stamp.length);
-            return Ok(Self { id, file, packed: true, base, len, size });
+            return Ok(Self { id, file, packed, base, len, size });
         }
-        let folder = entry.path.parent().unwrap_or(Path::new("."));
         let file = pack::unpack(&file, folder)?;
         let size = file.metadata()?.len();
         Ok(Self { id, file, packed: false, base, len: size, size })
@@ -112,11 +110,11 @@ pub(crate) enum Refreshed {
     Rotated,
 }
 
-/// A file of the log, as the folder lists it.
-#[derive(Debug, PartialEq, Eq)]
+/// A file of the log, as the folder lists it; open, so that it can't become another one.
+#[derive(Debug)]
 struct Entry {
     id: Id,
-    path: PathBuf,
+    file: File,
     packed: bool,
 }
 
@@ -124,14 +122,15 @@ impl Entry {
     /// Returns the file of this number, in whichever form it is there.
     fn find(log: &Path, number: u32) -> Option<Self> {
         let path = if number == 0 { log.to_owned() } else { rotated(log, number) };
-        if let Ok(meta) = std::fs::metadata(&path) {
-            return Some(Self { id: (meta.dev(), meta.ino()), path, packed: false });
+        if let Ok(file) = File::open(&path) {
+            let meta = file.metadata().ok()?;
+            return Some(Self { id: (meta.dev(), meta.ino()), file, packed: false });
         }
-        let path = pack::packed(&path);
-        let file = File::open(&path).ok().filter(|_| number > 0)?;
+        // The compressed form is there before the other one goes.
+        let file = File::open(pack::packed(&path)).ok().filter(|_| number > 0)?;
         let meta = file.metadata().ok()?;
         let inode = pack::stamp(&file).ok()?.map_or(meta.ino(), |stamp| stamp.inode);
-        Some(Self { id: (meta.dev(), inode), path, packed: true })
+        Some(Self { id: (meta.dev(), inode), file, packed: true })
     }
 }
 
@@ -156,7 +155,8 @@ impl Files {
         let fail = |e| Error::file("open", path, e);
         files.add_newer().map_err(fail)?;
         if files.segments.is_empty() {
-            return Err(fail(io::ErrorKind::NotFound.into()));
+            let reason = File::open(path).err();
+            return Err(fail(reason.unwrap_or_else(|| io::ErrorKind::NotFound.into())));
         }
         files.grow_all().map_err(fail)?;
         Ok(files)
@@ -180,7 +180,7 @@ impl Files {
         let mut before = list();
         for _ in 0..8 {
             let now = list();
-            if now == before {
+            if now.iter().map(|entry| entry.id).eq(before.iter().map(|entry| entry.id)) {
                 break;
             }
             before = now;
@@ -190,14 +190,15 @@ impl Files {
 
     /// Opens the files that are newer than the newest open one. Returns whether there were any.
     fn add_newer(&mut self) -> io::Result<bool> {
-        let listing = self.listing();
+        let mut listing = self.listing();
         let known = self.segments.back().map(|s| s.id);
         // An inode that is still open here can't be another file's; of compressed ones that bear its
         // number, the newest is it.
         let is_known = |entry: &Entry| Some(entry.id) == known;
         let newer = listing.iter().rposition(is_known).map_or(0, |at| at + 1);
+        let folder = self.path.parent().unwrap_or(Path::new("."));
         let mut added = false;
-        for entry in &listing[newer..] {
+        for entry in listing.drain(newer..) {
             let base = match self.segments.back_mut() {
                 Some(last) => {
                     last.grow(true, &mut self.read)?;
@@ -205,15 +206,8 @@ impl Files {
                 }
                 None => 0,
             };
-            match Segment::open(entry, base) {
-                Ok(segment) => {
-                    self.segments.push_back(segment);
-                    added = true;
-                }
-                // Rotated away since it was listed.
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => return Err(e),
-            }
+            self.segments.push_back(Segment::open(entry, folder, base)?);
+            added = true;
         }
         Ok(added)
     }

@@ -125,13 +125,18 @@ impl Writer {
         };
     }
 
+    /// Returns whether the newest rotated file has yet to get its last form, and so its place.
+    fn is_packing(&self) -> bool {
+        self.unpacked || self.packing
+    }
+
     /// Returns whether there is a rotated file to be compressed now.
     pub fn wants_packing(&self) -> bool {
         self.unpacked && !self.packing
     }
 
-    /// Returns the rotated file that is to be compressed now with [`crate::pack`], if there is one;
-    /// until [`Writer::packed`] the log isn't rotated.
+    /// Returns the rotated file that is to be compressed now with [`crate::pack`], if there is one.
+    /// From its rotation to [`Writer::packed`] the log isn't rotated again.
     pub fn take_unpacked(&mut self) -> Option<PathBuf> {
         if !self.wants_packing() {
             return None;
@@ -148,7 +153,8 @@ impl Writer {
 
     /// Returns whether the writing is so far ahead of the compression that it had better wait.
     pub fn is_behind(&self) -> bool {
-        self.packing && self.rotation.max_size.is_some_and(|max| self.size >= max.saturating_mul(2))
+        self.is_packing()
+            && self.rotation.max_size.is_some_and(|max| self.size >= max.saturating_mul(2))
     }
 
     /// Gives back the memory that only busy times need.
@@ -324,7 +330,7 @@ impl Writer {
 
     fn rotate_if_full(&mut self) -> Result<()> {
         match self.rotation.max_size {
-            Some(max) if self.size >= max && self.size > 0 && !self.packing => {
+            Some(max) if self.size >= max && self.size > 0 && !self.is_packing() => {
                 self.rotate().map_err(|e| Error::file("rotate", &self.path, e))
             }
             _ => Ok(()),

@@ -95,6 +95,86 @@ fn full_files_are_rotated() {
 }
 
 #[test]
+fn rotated_files_are_compressed_one_at_a_time() {
+    let scene = Scene::new();
+    let rotation = Rotation { max_size: Some(200), max_files: 4, compress: true };
+    let mut writer = Writer::open(scene.path(), rotation).unwrap();
+    let mut number = 0;
+    let mut write = |writer: &mut Writer, count: u64| {
+        for _ in 0..count {
+            writer.write(OUT, second(number), format!("line {number}\n").as_bytes()).unwrap();
+            number += 1;
+        }
+    };
+    let all = || {
+        let mut reader = crate::Reader::open(&scene.path(), &Default::default()).unwrap();
+        let mut found = Vec::new();
+        while let Some(LogRecord { message, .. }) = reader.next_record().unwrap() {
+            let text = String::from_utf8(message).unwrap();
+            found.push(text.trim().strip_prefix("line ").unwrap().parse::<u64>().unwrap());
+        }
+        found
+    };
+    let follow = wharf_model::LogOptions { follow: true, ..Default::default() };
+    let mut follower = crate::Reader::open(&scene.path(), &follow).unwrap();
+    let mut followed = 0;
+    let mut catch_up = |follower: &mut crate::Reader| {
+        while let Some(record) = follower.next_record().unwrap() {
+            assert_eq!(record.message, format!("line {followed}\n").into_bytes());
+            followed += 1;
+        }
+        followed
+    };
+    write(&mut writer, 4);
+    assert_eq!(catch_up(&mut follower), 4);
+    let first = writer.take_unpacked().unwrap();
+    assert_eq!((first.clone(), writer.take_unpacked()), (scene.rotated(1), None));
+    // While it is compressed nothing is rotated, and in the end the writer had better wait.
+    assert!(!writer.is_behind());
+    write(&mut writer, 8);
+    assert!(writer.is_behind() && !scene.rotated(2).exists());
+    crate::pack(&first).unwrap();
+    writer.packed();
+    assert!(!first.exists() && pack::packed(&first).exists());
+    assert_eq!(all(), (0..12).collect::<Vec<_>>());
+    for _ in 0..3 {
+        write(&mut writer, 4);
+        let path = writer.take_unpacked().unwrap();
+        crate::pack(&path).unwrap();
+        writer.packed();
+    }
+    assert_eq!(catch_up(&mut follower), 24, "whatever became of the files it had open");
+    let found = all();
+    assert_eq!(found.last(), Some(&23));
+    assert!(found.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{found:?}");
+    for number in 1..4 {
+        assert!(!scene.rotated(number).exists());
+        assert!(pack::packed(&scene.rotated(number)).exists());
+    }
+    assert!(!pack::packed(&scene.rotated(4)).exists());
+    // What an end has interrupted is done by the next writer.
+    write(&mut writer, 4);
+    std::fs::write(pack::unfinished(&scene.rotated(1)), "half").unwrap();
+    drop(writer);
+    let mut writer = Writer::open(scene.path(), rotation).unwrap();
+    assert!(!pack::unfinished(&scene.rotated(1)).exists());
+    assert_eq!(writer.take_unpacked(), Some(scene.rotated(1)));
+}
+
+#[test]
+fn records_bear_attributes() {
+    let scene = Scene::new();
+    let mut writer = writer(&scene);
+    let attributes = [("tag", "a\"b"), ("x", ",\"time\":\"")];
+    let attributes = attributes.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    writer.set_attributes(&attributes);
+    writer.write(OUT, second(1), b"one\n").unwrap();
+    let text = std::fs::read_to_string(scene.path()).unwrap();
+    assert!(text.contains(r#""stream":"stdout","attrs":{"tag":"a\"b","#), "{text}");
+    assert_eq!(codec::decode(text.as_bytes()).unwrap().attributes, attributes);
+}
+
+#[test]
 fn one_file_begins_anew() {
     let scene = Scene::new();
     let rotation = Rotation { max_size: Some(200), max_files: 1, compress: false };

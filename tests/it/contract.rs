@@ -7,6 +7,7 @@ mod images;
 mod lifecycle;
 mod observe;
 mod streams;
+mod upkeep;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -86,7 +87,8 @@ fn suite(backend: &Arc<dyn Backend>) {
     let only = std::env::var("WHARF_CHECK").unwrap_or_default();
     let mut failed = Vec::new();
     for (name, check) in
-        [lifecycle::CHECKS, streams::CHECKS, images::CHECKS, observe::CHECKS].concat()
+        [lifecycle::CHECKS, upkeep::CHECKS, streams::CHECKS, images::CHECKS, observe::CHECKS]
+            .concat()
     {
         if !name.contains(&only) {
             continue;

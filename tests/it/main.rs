@@ -24,13 +24,16 @@ mod faults;
 mod faults_disk;
 mod faults_host;
 mod harness;
+mod health;
 mod isolation;
 mod kills;
 mod limits;
+mod logging;
 mod pty;
 mod remap;
 mod rootless;
 mod verbs_format;
+mod restart;
 mod verbs_image;
 mod verbs_io;
 mod verbs_life;
@@ -60,12 +63,15 @@ fn main() -> ExitCode {
         ("faults", faults::tests()),
         ("faults_disk", faults_disk::tests()),
         ("faults_host", faults_host::tests()),
+        ("health", health::tests()),
         ("isolation", isolation::tests()),
         ("kills", kills::tests()),
         ("limits", limits::tests()),
         ("remap", remap::tests()),
         ("rootless", rootless::tests()),
         ("verbs_format", verbs_format::tests()),
+        ("logging", logging::tests()),
+        ("restart", restart::tests()),
         ("verbs_image", verbs_image::tests()),
         ("verbs_io", verbs_io::tests()),
         ("verbs_life", verbs_life::tests()),

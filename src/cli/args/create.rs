@@ -406,10 +406,6 @@ mod tests {
                 "--network container:a is not supported yet by this version of wharf",
             ),
             (
-                vec!["--restart", "always", "x"],
-                "--restart always is not supported yet by this version of wharf",
-            ),
-            (
                 vec!["--pull", "always", "x"],
                 "--pull always is not supported yet by this version of wharf",
             ),

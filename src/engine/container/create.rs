@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::Utc;
 use wharf_cgroup::Layout;
 use wharf_model::{
-    ContainerConfig, ContainerId, CreateOptions, Created, ErrorKind, HealthCheck, HostConfig,
-    ImageConfig, RestartKind,
+    ContainerConfig, ContainerId, CreateOptions, Created, ErrorKind, HealthAction, HealthCheck,
+    HostConfig, ImageConfig, RestartKind,
 };
 
 use super::{mounts, namespaces};
@@ -205,6 +205,11 @@ fn health_check(
 }
 
 fn check_policy(host: &HostConfig) -> Result<()> {
+    if host.auto_remove && host.health_on_failure == HealthAction::Restart {
+        return Err(invalid(
+            "can't create 'AutoRemove' container that is restarted when unhealthy",
+        ));
+    }
     let policy = host.restart_policy;
     if policy.kind == RestartKind::No {
         return Ok(());

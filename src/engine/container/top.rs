@@ -7,11 +7,12 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Local, TimeZone, Utc};
 use wharf_cgroup::{Group, Layout};
-use wharf_model::{ErrorKind, TopTable};
+use wharf_model::{ErrorKind, Status, TopTable};
 
 use super::signal::not_running;
 use crate::engine::Engine;
 use crate::supervisor::cgroup_name;
+use crate::supervisor::restart::is_restarting;
 use crate::{Error, Result};
 
 /// Ticks of the counters in /proc/PID/stat per second, fixed by Linux for programs.
@@ -277,8 +278,10 @@ impl Engine {
             let record = store.container(reference)?;
             self.refreshed(store, record)
         })?;
-        if !record.observed.state.status.is_alive() {
-            return Err(not_running(&record));
+        match record.observed.state.status {
+            Status::Restarting => return Err(is_restarting(&record)),
+            status if status.is_alive() => {}
+            _ => return Err(not_running(&record)),
         }
         let failed = |cause| Error::failed(format_args!("processes of {}", record.name), cause);
         let layout = Layout::detect().map_err(failed)?;

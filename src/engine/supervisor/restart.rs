@@ -57,15 +57,14 @@ impl Supervisor {
         self.reread();
         let Self { container, backoff, started, after_stop, .. } = self;
         let observed = &container.record.observed;
-        let wanted = match *after_stop == HealthAction::Restart {
-            true => true,
-            // What was stopped by hand stays so, whatever the policy.
-            false if observed.stopped => false,
-            false => {
-                let policy = &container.record.spec.host.restart_policy;
-                policy.wants_restart(code, observed.state.restart_count, false)
-            }
-        };
+        // What was stopped by hand stays so, whatever the policy.
+        let wanted = !observed.stopped
+            && (*after_stop == HealthAction::Restart
+                || container.record.spec.host.restart_policy.wants_restart(
+                    code,
+                    observed.state.restart_count,
+                    false,
+                ));
         *after_stop = HealthAction::None;
         wanted.then(|| Instant::now() + backoff.next(started.elapsed()))
     }
