@@ -17,9 +17,9 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use tokio::sync::broadcast;
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerId, ContainerSummary, Digest, EngineInfo, ErrorKind, Event,
-    EventKind, ExecSpec, HistoryEntry, ImageDetail, ImageName, ImageSummary, LogOptions, LogRecord,
-    Outcome, PathStat, Status, TermSize, TopTable, VersionInfo,
+    Change, Command, ContainerDetail, ContainerId, ContainerSummary, Digest, EngineInfo, ErrorKind,
+    Event, EventKind, ExecSpec, HistoryEntry, ImageDetail, ImageName, ImageSummary, LogOptions,
+    LogRecord, Outcome, PathStat, Status, TermSize, TopTable, VersionInfo,
 };
 
 use crate::{

@@ -217,10 +217,7 @@ pub(crate) fn check_output(path: &[u8]) -> Result<(), String> {
         && let Err(error) = std::fs::metadata(as_path(&folder))
         && error.kind() == io::ErrorKind::NotFound
     {
-        return Err(format!(
-            "invalid output path: directory {:?} does not exist",
-            shown(&folder)
-        ));
+        return Err(format!("invalid output path: directory {:?} does not exist", shown(&folder)));
     }
     match std::fs::metadata(as_path(path)) {
         Ok(found) if found.file_type().is_block_device() || found.file_type().is_char_device() => {

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
 
-pub use crate::image::unpack::Rename;
 use crate::image::pack::Packer;
 use crate::image::tree::Node;
+pub use crate::image::unpack::Rename;
 use crate::image::unpack::{Options, Owner, unpack_into};
 
 /// Writes a file, or a folder with all that is in it, as a tar whose paths begin with `name`. A link

@@ -15,6 +15,9 @@
 
 mod arch;
 mod contract;
+mod copy;
+mod copy_attacks;
+mod copy_docker;
 mod dashboard;
 mod dockerd;
 mod faults;
@@ -42,9 +45,12 @@ fn main() -> ExitCode {
     }
     let arguments = libtest_mimic::Arguments::from_args();
     harness::remember_panics();
-    let modules: [(&str, Vec<Test>); 13] = [
+    let modules: [(&str, Vec<Test>); 16] = [
         ("arch", arch::tests()),
         ("contract", contract::tests()),
+        ("copy", copy::tests()),
+        ("copy_attacks", copy_attacks::tests()),
+        ("copy_docker", copy_docker::tests()),
         ("dashboard", dashboard::tests()),
         ("faults", faults::tests()),
         ("isolation", isolation::tests()),

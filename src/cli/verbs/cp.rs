@@ -67,9 +67,8 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     match (split_argument(source), split_argument(target)) {
         ((Some(_), _), (Some(_), _)) => refuse("copying between containers is not supported"),
         ((None, _), (None, _)) => refuse("must specify at least one container source"),
-        ((Some(container), source), (None, target)) => {
-            call.over_engine(async |backend| copy(container).take_out(backend, source, target).await)
-        }
+        ((Some(container), source), (None, target)) => call
+            .over_engine(async |backend| copy(container).take_out(backend, source, target).await),
         ((None, source), (Some(container), target)) => {
             call.over_engine(async |backend| copy(container).put_in(backend, source, target).await)
         }
@@ -112,18 +111,13 @@ impl Copy<'_> {
         if target == "-" {
             return to_stdout(stream).await;
         }
-        let source = CopyInfo {
-            path: source.into_bytes(),
-            exists: true,
-            is_dir: stat.is_dir(),
-            rebase,
-        };
+        let source =
+            CopyInfo { path: source.into_bytes(), exists: true, is_dir: stat.is_dir(), rebase };
         let found = paths::target(&target_path)?;
         let plan = paths::plan(&source, &found).map_err(|message| anyhow!(message))?;
         let rename = renamed(&source, plan.name.or_else(|| source.rebase.clone()));
         let count = Arc::new(AtomicU64::new(0));
-        let reader =
-            Counted { inner: BytesReader::new(stream), count: Arc::clone(&count) };
+        let reader = Counted { inner: BytesReader::new(stream), count: Arc::clone(&count) };
         let folder = as_path(&plan.folder).to_owned();
         let work = move || copy::unpack(reader, &folder, rename);
         tokio::task::spawn_blocking(work).await??;
@@ -171,11 +165,7 @@ impl Copy<'_> {
     }
 
     /// Looks up the target in the container; a link there is followed.
-    async fn target(
-        &self,
-        backend: &Arc<dyn Backend>,
-        target: &str,
-    ) -> anyhow::Result<CopyInfo> {
+    async fn target(&self, backend: &Arc<dyn Backend>, target: &str) -> anyhow::Result<CopyInfo> {
         let mut path = target.as_bytes().to_vec();
         let mut stat = backend.archive_stat(self.container, target).await;
         if let Ok(link) = &stat

@@ -23,7 +23,7 @@ pub(crate) static VERB: Verb = Verb {
     arity: Arity::Exactly(1),
     interspersed: true,
     flags: &[&[
-        Flag::value("output", "string", "Write to this file instead of standard output").short('o'),
+        Flag::value("output", "string", "Write to this file instead of standard output").short('o')
     ]],
     missing: &[],
     run,

@@ -151,12 +151,12 @@ impl Engine {
     }
 
     fn source(&self, container: &str, path: &str) -> Result<(crate::state::Record, Source)> {
-        let (record, view) =
-            self.with_store(|store| self.view(store, container, Mounts::Seen))?;
+        let (record, view) = self.with_store(|store| self.view(store, container, Mounts::Seen))?;
         let wanted = Wanted::new(path);
         let failed = |cause: Errno| match cause {
             Errno::NOENT => not_found(path, container),
-            cause => Error::failed(path, io::Error::from(cause)),
+            Errno::NOTDIR => Error::failed(format_args!("lstat {path}"), "not a directory"),
+            cause => Error::failed(format_args!("lstat {path}"), io::Error::from(cause)),
         };
         let node = find(&view.root, &wanted).map_err(failed)?;
         let stat = describe(&view.root, &wanted, &node);
@@ -175,8 +175,7 @@ impl Engine {
         archive: impl Read,
         options: PutOptions,
     ) -> Result<()> {
-        let (record, view) =
-            self.with_store(|store| self.view(store, container, Mounts::Seen))?;
+        let (record, view) = self.with_store(|store| self.view(store, container, Mounts::Seen))?;
         let wanted = Wanted::new(path);
         let text = wanted.text();
         let target = view.root.path(Path::new(std::ffi::OsStr::from_bytes(&text)), OFlags::PATH);
@@ -321,9 +320,7 @@ mod tests {
         symlink("/a/up/b", base.path().join("abs")).unwrap();
         symlink("missing/x", base.path().join("dangling")).unwrap();
         symlink("loop", base.path().join("loop")).unwrap();
-        let at = |path: &str| {
-            String::from_utf8(evaluate(&root, &Wanted::new(path).names)).unwrap()
-        };
+        let at = |path: &str| String::from_utf8(evaluate(&root, &Wanted::new(path).names)).unwrap();
         assert_eq!(at("a/up/b"), "/a/b");
         assert_eq!(at("abs/x"), "/a/b/x");
         assert_eq!(at("dangling"), "/missing/x");

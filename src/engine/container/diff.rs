@@ -21,8 +21,12 @@ use crate::{Error, Result, folder};
 pub(crate) trait Visitor {
     /// Something differs; `node` is what is there now, none for what is gone. Without a kind it is as
     /// it was, as far as docker's `diff` looks.
-    fn visit(&mut self, kind: Option<ChangeKind>, path: &[u8], node: Option<&Node>)
-    -> io::Result<()>;
+    fn visit(
+        &mut self,
+        kind: Option<ChangeKind>,
+        path: &[u8],
+        node: Option<&Node>,
+    ) -> io::Result<()>;
 }
 
 /// How much is compared.

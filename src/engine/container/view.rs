@@ -125,8 +125,7 @@ impl Engine {
             target: format!("/etc/{name}"),
             read_only: false,
         });
-        let mut binds: Vec<Bind> =
-            record.spec.host.binds.iter().cloned().chain(files).collect();
+        let mut binds: Vec<Bind> = record.spec.host.binds.iter().cloned().chain(files).collect();
         binds.retain(|bind| Path::new(&bind.source).exists());
         binds.sort_by_key(|bind| Path::new(&bind.target).components().count());
         binds

@@ -44,6 +44,7 @@ impl Images<'_> {
     /// # Errors
     /// When an instruction is wrong, or the disk is full; then nothing of it stays.
     pub(crate) fn commit(&mut self, commit: Commit<'_>, copied: impl FnOnce()) -> Result<Digest> {
+        let created_by = commit.config.cmd.join(" ");
         let mut config = commit.config;
         instructions::apply(&mut config, commit.changes)?;
         let _ = self.sweep();
@@ -65,7 +66,7 @@ impl Images<'_> {
         let mut history = base.history.clone().unwrap_or_default();
         history.push(HistoryDocument {
             created: Some(created),
-            created_by: config.cmd.join(" "),
+            created_by,
             author: commit.author.clone(),
             comment: commit.comment.clone(),
             empty_layer: is_empty,
@@ -155,9 +156,7 @@ impl<W: Write> Visitor for Layer<W> {
         let at = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
         let (folder, name) = path.split_at(at);
         match (kind, node) {
-            (Some(ChangeKind::Deleted), _) => {
-                self.0.empty_file(&[folder, WHITEOUT, name].concat())
-            }
+            (Some(ChangeKind::Deleted), _) => self.0.empty_file(&[folder, WHITEOUT, name].concat()),
             (_, Some(_)) if name.starts_with(WHITEOUT) => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!(

@@ -7,8 +7,8 @@ use serde_json::json;
 use wharf_model::{HealthCheck, ImageConfig};
 
 use super::archive::invalid;
-use crate::container::signal;
 use crate::Result;
+use crate::container::signal;
 
 /// Applies instructions in order.
 ///
@@ -72,7 +72,10 @@ pub(super) fn apply(config: &mut ImageConfig, instructions: &[String]) -> Result
             }
             "HEALTHCHECK" => config.healthcheck = Some(healthcheck(rest)?),
             "ONBUILD" => config.on_build.push(trigger(rest)?),
-            _ => return Err(invalid(format!("{keyword} is not a valid change command"))),
+            _ => {
+                let keyword = keyword.to_ascii_lowercase();
+                return Err(invalid(format!("{keyword} is not a valid change command")));
+            }
         }
     }
     Ok(())
@@ -169,9 +172,8 @@ fn expanded_words(text: &str, env: &[String]) -> Result<Vec<String>> {
 /// Takes quotes away and replaces `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME:+other}`, as a
 /// Dockerfile has it: nothing is replaced between single quotes or after a backslash.
 fn expand(text: &str, env: &[String]) -> Result<String> {
-    let value = |name: &str| {
-        env.iter().rev().find_map(|entry| entry.strip_prefix(name)?.strip_prefix('='))
-    };
+    let value =
+        |name: &str| env.iter().rev().find_map(|entry| entry.strip_prefix(name)?.strip_prefix('='));
     let mut out = String::new();
     let mut quote = None;
     let mut chars = text.chars().peekable();
@@ -420,7 +422,7 @@ mod tests {
     #[test]
     fn complaints_are_in_docker_words() {
         for (line, says) in [
-            ("RUN make", "RUN is not a valid change command"),
+            ("RUN make", "run is not a valid change command"),
             ("foo", "foo is not a valid change command"),
             ("ENV", "ENV requires at least one argument"),
             ("ENV a", "ENV must have two arguments"),

@@ -31,8 +31,8 @@ pub(crate) mod unpack;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use commit::Commit;
 pub use builtin::{DEMO_IMAGE, DEMO_PROGRAMS};
+pub(crate) use commit::Commit;
 pub use load::Loaded;
 pub use remove::Removed;
 pub use resolve::Image;

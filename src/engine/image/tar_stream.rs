@@ -161,7 +161,8 @@ impl<R: Read> TarStream<R> {
             })
         };
         // The greatest number means "leave it" to the kernel.
-        let id = |n: u64, what: &str| narrow(if n == u64::from(u32::MAX) { u64::MAX } else { n }, what);
+        let id =
+            |n: u64, what: &str| narrow(if n == u64::from(u32::MAX) { u64::MAX } else { n }, what);
         let (uid, gid) = (id(uid, "uid")?, id(gid, "gid")?);
         let mode = narrow(unsigned(&old.mode, "mode")? & 0o7777, "mode")?;
         let mtime = match ext.pax.get(b"mtime".as_slice()) {

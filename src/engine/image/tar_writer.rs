@@ -308,10 +308,8 @@ mod tests {
         let mut writer = TarWriter::new(Vec::new());
         let mut file = plain(b"sparse", EntryKind::File);
         file.size = 1 << 20;
-        file.sparse = Some(vec![
-            Segment { offset: 4096, length: 3 },
-            Segment { offset: 65536, length: 4 },
-        ]);
+        file.sparse =
+            Some(vec![Segment { offset: 4096, length: 3 }, Segment { offset: 65536, length: 4 }]);
         writer.entry(&file, b"abcdefg".as_slice()).unwrap();
         let archive = writer.finish().unwrap();
         let entries = read_back(&archive);

@@ -112,9 +112,11 @@ pub(crate) fn unpack_into(
     let mut stream = TarStream::new(reader);
     let mut unpacker = Unpacker::new(root, options)?;
     while let Some(entry) = stream.next_entry()? {
-        unpacker
-            .entry(&entry, &mut stream)
-            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", show(&entry.path))))?;
+        unpacker.entry(&entry, &mut stream).map_err(|e| match e.kind() {
+            // It names the place itself.
+            io::ErrorKind::InvalidInput => e,
+            kind => io::Error::new(kind, format!("{}: {e}", show(&entry.path))),
+        })?;
     }
     unpacker.finish()
 }
@@ -389,7 +391,8 @@ impl<'a> Unpacker<'a> {
     /// Returns docker's error for a folder in the way of something else, or the other way round.
     fn refuse(&self, what: &str, folder: &[Vec<u8>], name: &[u8], with: &str) -> io::Error {
         let shown = &self.options.shown;
-        let mut path = shown.strip_suffix(b"/").unwrap_or(shown).to_vec();
+        let shown = shown.strip_suffix(b"/").unwrap_or(shown);
+        let mut path = shown.to_vec();
         for part in folder.iter().map(Vec::as_slice).chain([name]) {
             path.push(b'/');
             path.extend_from_slice(part);
@@ -546,11 +549,7 @@ fn child(folder: &[Vec<u8>], name: &[u8]) -> Components {
 }
 
 /// Opens a folder by its path below `root`, which nothing leads out of.
-fn open_in(
-    root: &OwnedFd,
-    path: &[Vec<u8>],
-    resolve: ResolveFlags,
-) -> rustix::io::Result<OwnedFd> {
+fn open_in(root: &OwnedFd, path: &[Vec<u8>], resolve: ResolveFlags) -> rustix::io::Result<OwnedFd> {
     let joined = if path.is_empty() { b".".to_vec() } else { path.join(&b'/') };
     let resolve = resolve | ResolveFlags::NO_MAGICLINKS;
     loop {

@@ -72,9 +72,8 @@ pub(crate) fn mount_overlay(
         let ((upper, upper_name), (work, work_name)) = (folder(upper)?, folder(work)?);
         // Whatever the kernel's defaults are, the upper folder alone tells what differs: `diff` and
         // `commit` read it.
-        options += &format!(
-            ",upperdir={upper_name},workdir={work_name},redirect_dir=off,metacopy=off"
-        );
+        options +=
+            &format!(",upperdir={upper_name},workdir={work_name},redirect_dir=off,metacopy=off");
         held.extend([upper, work]);
         flags = MountFlags::empty();
     }
