@@ -106,14 +106,14 @@ fn mounts_of_running_containers() {
     assert_eq!(lab.ok(&["exec", "box", "cat", "/mem/in"]), "in");
     assert_eq!(std::fs::read_to_string(bound.join("in")).unwrap(), "in");
     // A file that is mounted over can't be replaced, and stays.
-    lab.ends(1, &["cp", &file, "box:/etc/hosts"]);
+    lab.fails(1, "busy", &["cp", &file, "box:/etc/hosts"]);
     assert!(out("/etc/hosts").contains("localhost"));
     // What is mounted is no part of the root filesystem.
     let diff = lab.ok(&["diff", "box"]);
     assert!(!diff.contains("there") && !diff.contains("/mem/f"), "{diff}");
     let tar = lab.command(&["export", "box"]).output().unwrap().stdout;
     let names = names(&tar);
-    assert!(!names.iter().any(|n| n.starts_with("bound/") || n.starts_with("mem/in")), "{names:?}");
+    assert!(!names.iter().any(|n| n.starts_with("bound/t") || n.starts_with("mem/i")), "{names:?}");
     // Its first process may have moved its own root; the container's is meant.
     lab.start(&["--name", "moved"], "mkdir -p /jail/bin; cp /bin/busybox /jail/bin/sh; \
                cp /bin/busybox /jail/bin/sleep; echo x > /outside; exec chroot /jail /bin/sleep 1000");
@@ -200,9 +200,9 @@ fn make_kinds(at: &Path) {
     std::fs::create_dir_all(&deep).unwrap();
     std::fs::write(deep.join("m".repeat(255)), "deep").unwrap();
     let sparse = std::fs::File::create(at.join("sparse")).unwrap();
-    std::os::unix::fs::FileExt::write_at(&sparse, b"end", 64 << 20).unwrap();
-    std::os::unix::fs::FileExt::write_at(&sparse, b"middle", 32 << 20).unwrap();
-    std::fs::File::create(at.join("all-hole")).unwrap().set_len(1 << 30).unwrap();
+    std::os::unix::fs::FileExt::write_at(&sparse, b"end", 16 << 20).unwrap();
+    std::os::unix::fs::FileExt::write_at(&sparse, b"middle", 8 << 20).unwrap();
+    std::fs::File::create(at.join("all-hole")).unwrap().set_len(1 << 26).unwrap();
     mknodat(CWD, at.join("fifo"), FileType::Fifo, Mode::from_raw_mode(0o640), 0).unwrap();
     let device = FileType::CharacterDevice;
     mknodat(CWD, at.join("null"), device, Mode::from_raw_mode(0o666), makedev(1, 3)).unwrap();
@@ -226,10 +226,10 @@ fn check_kinds(at: &Path, owners: bool) {
     let deep = (0..12).fold(at.to_owned(), |path, _| path.join("n".repeat(200)));
     assert_eq!(std::fs::read_to_string(deep.join("m".repeat(255))).unwrap(), "deep");
     let sparse = found("sparse");
-    assert_eq!(sparse.size(), (64 << 20) + 3);
+    assert_eq!(sparse.size(), (16 << 20) + 3);
     assert!(sparse.blocks() * 512 < 4 << 20, "{} blocks", sparse.blocks());
     assert!(std::fs::read(at.join("sparse")).unwrap().ends_with(b"\0end"));
-    assert_eq!((found("all-hole").size(), found("all-hole").blocks()), (1 << 30, 0));
+    assert_eq!((found("all-hole").size(), found("all-hole").blocks()), (1 << 26, 0));
     assert!(found("fifo").file_type().is_fifo());
     assert_eq!(found("fifo").mode() & 0o7777, 0o640);
     let null = found("null");
@@ -291,7 +291,7 @@ fn archives_through_pipes() {
     child.stdout.take().unwrap().read_exact(&mut [0; 10]).unwrap();
     assert!(!wait_for(&mut child, *PATIENCE).unwrap().success());
     // One that is cut off says so.
-    let out = lab.run_with(&["cp", "-", "box:/srv"], &tar[..700]);
+    let out = lab.run_with(&["cp", "-", "box:/srv"], &tar[..515]);
     assert_eq!(out.code, 1, "{out:?}");
 }
 
@@ -437,7 +437,7 @@ fn a_killed_commit_lets_go() {
 
 fn commits_of_special_files() {
     let lab = Lab::new();
-    let line = "cd /srv; truncate -s 2G sparse; echo end >> sparse; echo c > capable; echo ready; sleep 1000";
+    let line = "cd /srv; truncate -s 256M sparse; echo end >> sparse; echo c > capable; echo ready; sleep 1000";
     lab.start(&["--name", "box"], line);
     lab.wait_for_log("box", "ready");
     let upper = lab.inspect("box", "/GraphDriver/Data/UpperDir");
@@ -454,7 +454,7 @@ fn commits_of_special_files() {
     let length = rustix::fs::getxattr(layer.join("srv/capable"), key, &mut value[..]).unwrap();
     assert_eq!(&value[..length], capability);
     let sparse = layer.join("srv/sparse").metadata().unwrap();
-    assert_eq!(sparse.size(), (2 << 30) + 4);
+    assert_eq!(sparse.size(), (256 << 20) + 4);
     assert!(sparse.blocks() * 512 < 8 << 20, "{}", sparse.blocks());
     // Only what changed is in it.
     assert!(!layer.join("bin").exists() && !layer.join("proc").exists());
@@ -490,7 +490,7 @@ fn full_disk() {
          if w import {outside}/bomb.tar.gz bomb 2>{outside}/import; then exit 11; fi; \
          if w load -i {outside}/bomb.tar.gz 2>{outside}/load; then exit 12; fi; \
          w run --name full --network none box sh -c \
-           'dd if=/dev/urandom of=/f bs=1M count=20 2>/dev/null' >/dev/null; before=$(used); \
+           'dd if=/dev/urandom of=/f bs=1M count=26 2>/dev/null' >/dev/null; before=$(used); \
          if w commit full x 2>{outside}/commit; then exit 13; fi; \
          if zcat {outside}/bomb.tar.gz | w cp - full:/srv 2>{outside}/cp; then exit 14; fi; \
          w rm -f full >/dev/null; ls {root}/tmp; w images; w system reset -f",

@@ -172,7 +172,7 @@ impl Engine {
         &self,
         container: &str,
         path: &str,
-        archive: impl Read,
+        mut archive: impl Read,
         options: PutOptions,
     ) -> Result<()> {
         let (record, view) = self.with_store(|store| self.view(store, container, Mounts::Seen))?;
@@ -203,7 +203,9 @@ impl Engine {
             shown: text,
             ..Options::default()
         };
-        unpack_into(archive, root, options).map_err(failed)?;
+        unpack_into(&mut archive, root, options).map_err(failed)?;
+        // Whoever writes the archive has a right to write all of it.
+        io::copy(&mut archive, &mut io::sink()).map_err(failed)?;
         self.with_store(|store| store.add_container_event(&record, "extract-to-dir", &[]))
     }
 
