@@ -25,6 +25,7 @@ mod harness;
 mod isolation;
 mod limits;
 mod pty;
+mod verbs_attach;
 mod verbs_image;
 mod verbs_io;
 mod verbs_life;
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     }
     let arguments = libtest_mimic::Arguments::from_args();
     harness::remember_panics();
-    let modules: [(&str, Vec<Test>); 16] = [
+    let modules: [(&str, Vec<Test>); 17] = [
         ("arch", arch::tests()),
         ("contract", contract::tests()),
         ("copy", copy::tests()),
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         ("faults", faults::tests()),
         ("isolation", isolation::tests()),
         ("limits", limits::tests()),
+        ("verbs_attach", verbs_attach::tests()),
         ("verbs_image", verbs_image::tests()),
         ("verbs_io", verbs_io::tests()),
         ("verbs_life", verbs_life::tests()),
