@@ -215,3 +215,40 @@ fn images_are_tagged_and_removed() {
     assert_eq!(code, 0);
     assert!(text.starts_with("IMAGE "), "{text}");
 }
+
+#[test]
+fn files_and_images_of_containers() {
+    use wharf_model::{Change, ChangeKind};
+    let fake = Fake::many(1);
+    let change = |kind, path: &str| Change { kind, path: path.to_owned() };
+    fake.set_changes(vec![
+        change(ChangeKind::Modified, "/etc"),
+        change(ChangeKind::Added, "/etc/\u{1b}[2J"),
+        change(ChangeKind::Deleted, "/gone"),
+    ]);
+    assert_eq!(
+        wharf(&fake, "diff worker-000"),
+        (0, "C /etc\nA /etc/\u{fffd}[2J\nD /gone\n".to_owned())
+    );
+    let line = "commit -m why -a me -c CMD=x --pause=false worker-000 made:1";
+    let (code, text) = wharf(&fake, line);
+    assert_eq!((code, text.len()), (0, "sha256:".len() + 64 + 1));
+    match fake.commands().pop() {
+        Some(Command::Commit(options)) => {
+            assert_eq!((options.message.as_str(), options.author.as_str()), ("why", "me"));
+            assert_eq!((options.pause, options.changes), (false, vec!["CMD=x".to_owned()]));
+        }
+        other => panic!("{other:?}"),
+    }
+    for (line, says) in [
+        ("cp a:/x b:/y", "copying between containers is not supported"),
+        ("cp /x /y", "must specify at least one container source"),
+        ("cp nobody:/x /tmp/", "No such container: nobody"),
+        ("cp worker-000:/x /tmp/", "Could not find the file /x in container worker-000"),
+        ("commit worker-000 Not/Good", "invalid reference format"),
+        ("diff nobody", "No such container: nobody"),
+    ] {
+        let (code, text) = wharf(&fake, line);
+        assert!(code == 1 && text.contains(says), "{line}: {code} {text}");
+    }
+}

@@ -28,7 +28,7 @@ pub fn pack(source: &Path, name: &[u8], to: impl Write) -> io::Result<()> {
 ///
 /// # Errors
 /// When the archive is damaged or refused, or something can't be written; names the entry.
-pub fn unpack(archive: impl Read, folder: &Path, rename: Option<Rename>) -> io::Result<()> {
+pub fn unpack(mut archive: impl Read, folder: &Path, rename: Option<Rename>) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(folder, flags, Mode::empty())?;
     let options = Options {
@@ -39,5 +39,7 @@ pub fn unpack(archive: impl Read, folder: &Path, rename: Option<Rename>) -> io::
         rename,
         ..Options::default()
     };
-    unpack_into(archive, root, options).map(drop)
+    unpack_into(&mut archive, root, options)?;
+    // Up to its end, so that whoever writes it isn't cut off.
+    io::copy(&mut archive, &mut io::sink()).map(drop)
 }

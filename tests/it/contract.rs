@@ -3,6 +3,7 @@
 //! Each check is a function over a [`Bench`]; what it makes is removed after it. The suite goes on
 //! after a failed check and tells all that failed.
 
+mod archive;
 mod images;
 mod lifecycle;
 mod observe;
@@ -87,7 +88,14 @@ fn suite(backend: &Arc<dyn Backend>) {
     let only = std::env::var("WHARF_CHECK").unwrap_or_default();
     let mut failed = Vec::new();
     for (name, check) in
-        [lifecycle::CHECKS, upkeep::CHECKS, streams::CHECKS, images::CHECKS, observe::CHECKS]
+        [
+            lifecycle::CHECKS,
+            upkeep::CHECKS,
+            streams::CHECKS,
+            images::CHECKS,
+            observe::CHECKS,
+            archive::CHECKS,
+        ]
             .concat()
     {
         if !name.contains(&only) {

@@ -18,6 +18,9 @@ mod audit;
 mod check;
 mod contract;
 mod crowd;
+mod copy;
+mod copy_attacks;
+mod copy_docker;
 mod dashboard;
 mod dockerd;
 mod faults;
@@ -34,6 +37,7 @@ mod remap;
 mod rootless;
 mod verbs_format;
 mod restart;
+mod verbs_attach;
 mod verbs_image;
 mod verbs_io;
 mod verbs_life;
@@ -59,6 +63,9 @@ fn main() -> ExitCode {
         ("check", check::tests()),
         ("contract", contract::tests()),
         ("crowd", crowd::tests()),
+        ("copy", copy::tests()),
+        ("copy_attacks", copy_attacks::tests()),
+        ("copy_docker", copy_docker::tests()),
         ("dashboard", dashboard::tests()),
         ("faults", faults::tests()),
         ("faults_disk", faults_disk::tests()),
@@ -72,6 +79,7 @@ fn main() -> ExitCode {
         ("verbs_format", verbs_format::tests()),
         ("logging", logging::tests()),
         ("restart", restart::tests()),
+        ("verbs_attach", verbs_attach::tests()),
         ("verbs_image", verbs_image::tests()),
         ("verbs_io", verbs_io::tests()),
         ("verbs_life", verbs_life::tests()),

@@ -179,7 +179,7 @@ fn oci_layout(folder: &std::path::Path) -> String {
     layout.to_str().unwrap().to_owned()
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     let mut command = Command::new(crate::harness::busybox());
     command.arg("sha256sum");
     run(command, bytes).stdout.split(' ').next().unwrap().to_owned()

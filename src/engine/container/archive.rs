@@ -155,7 +155,8 @@ impl Engine {
         let wanted = Wanted::new(path);
         let failed = |cause: Errno| match cause {
             Errno::NOENT => not_found(path, container),
-            cause => Error::failed(path, io::Error::from(cause)),
+            Errno::NOTDIR => Error::failed(format_args!("lstat {path}"), "not a directory"),
+            cause => Error::failed(format_args!("lstat {path}"), io::Error::from(cause)),
         };
         let node = find(&view.root, &wanted).map_err(failed)?;
         let stat = describe(&view.root, &wanted, &node);
@@ -171,7 +172,7 @@ impl Engine {
         &self,
         container: &str,
         path: &str,
-        archive: impl Read,
+        mut archive: impl Read,
         options: PutOptions,
     ) -> Result<()> {
         let (record, view) = self.with_store(|store| self.view(store, container, Mounts::Seen))?;
@@ -202,7 +203,9 @@ impl Engine {
             shown: text,
             ..Options::default()
         };
-        unpack_into(archive, root, options).map_err(failed)?;
+        unpack_into(&mut archive, root, options).map_err(failed)?;
+        // Whoever writes the archive has a right to write all of it.
+        io::copy(&mut archive, &mut io::sink()).map_err(failed)?;
         self.with_store(|store| store.add_container_event(&record, "extract-to-dir", &[]))
     }
 

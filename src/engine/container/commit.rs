@@ -18,25 +18,13 @@ impl Engine {
     /// of the image stays.
     pub fn commit(&self, options: &CommitOptions) -> Result<Digest> {
         self.with_store(|store| {
-            let record = store.container(&options.container)?;
-            let mut record = self.refreshed(store, record)?;
-            let mut verbs = None;
-            let mut hold = None;
-            if record.observed.state.status.is_alive() {
-                if options.pause {
-                    hold = Some(self.ask(&record, &Request::Hold)?);
-                }
-            } else {
-                // It must not be started meanwhile.
-                let (lock, locked) = self.locked(store, record.id.as_str())?;
-                if !locked.observed.state.status.is_alive() {
-                    verbs = Some(lock);
-                } else if options.pause {
-                    drop(lock);
-                    hold = Some(self.ask(&locked, &Request::Hold)?);
-                }
-                record = locked;
-            }
+            // It must neither be started nor removed meanwhile.
+            let (verbs, record) = self.locked(store, &options.container)?;
+            let is_alive = record.observed.state.status.is_alive();
+            let hold = match is_alive && options.pause {
+                true => Some(self.ask(&record, &Request::Hold)?),
+                false => None,
+            };
             let layers = folder::layers(self.paths(), store, &record)?;
             let commit = Commit {
                 config: settings(store, self, &record)?,
@@ -47,7 +35,13 @@ impl Engine {
                 changes: &options.changes,
                 name: options.name.clone(),
             };
-            let id = Images::new(store, self.paths()).commit(commit, || drop((hold, verbs)))?;
+            let copied = |store: &Store| {
+                // With `--rm` it may have ended, and its files with it; its row goes before them.
+                let is_there = store.container(record.id.as_str()).map(drop);
+                drop((hold, verbs));
+                is_there
+            };
+            let id = Images::new(store, self.paths()).commit(commit, copied)?;
             let name = options.name.as_ref().map(ToString::to_string).unwrap_or_default();
             let attributes = [
                 ("comment", options.message.clone()),

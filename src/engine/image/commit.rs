@@ -18,6 +18,7 @@ use super::unpack::{Options, unpack_into};
 use super::{Images, oci};
 use crate::container::diff::{self, Depth, Visitor};
 use crate::init::mounts::Layers;
+use crate::state::Store;
 use crate::{Error, Result};
 
 /// What becomes an image.
@@ -39,11 +40,16 @@ const EMPTY: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddf
 
 impl Images<'_> {
     /// Makes an image of a container and returns its id. `copied` is called as soon as the container
-    /// may go on.
+    /// may go on; its error is the commit's.
     ///
     /// # Errors
     /// When an instruction is wrong, or the disk is full; then nothing of it stays.
-    pub(crate) fn commit(&mut self, commit: Commit<'_>, copied: impl FnOnce()) -> Result<Digest> {
+    pub(crate) fn commit(
+        &mut self,
+        commit: Commit<'_>,
+        copied: impl FnOnce(&Store) -> Result<()>,
+    ) -> Result<Digest> {
+        let created_by = commit.config.cmd.join(" ");
         let mut config = commit.config;
         instructions::apply(&mut config, commit.changes)?;
         let _ = self.sweep();
@@ -51,7 +57,7 @@ impl Images<'_> {
         let staging = Staging::new(self.paths)?;
         let path = staging.folder("layer")?;
         let (diff_id, size) = copy(commit.layers, &path)?;
-        copied();
+        copied(self.store)?;
         let is_empty = diff_id.as_str() == EMPTY;
         let mut diff_ids = base.diff_ids().to_vec();
         let mut unpacked = BTreeMap::new();
@@ -65,7 +71,7 @@ impl Images<'_> {
         let mut history = base.history.clone().unwrap_or_default();
         history.push(HistoryDocument {
             created: Some(created),
-            created_by: config.cmd.join(" "),
+            created_by,
             author: commit.author.clone(),
             comment: commit.comment.clone(),
             empty_layer: is_empty,

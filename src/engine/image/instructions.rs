@@ -72,7 +72,10 @@ pub(super) fn apply(config: &mut ImageConfig, instructions: &[String]) -> Result
             }
             "HEALTHCHECK" => config.healthcheck = Some(healthcheck(rest)?),
             "ONBUILD" => config.on_build.push(trigger(rest)?),
-            _ => return Err(invalid(format!("{keyword} is not a valid change command"))),
+            _ => {
+                let keyword = keyword.to_ascii_lowercase();
+                return Err(invalid(format!("{keyword} is not a valid change command")));
+            }
         }
     }
     Ok(())
@@ -419,7 +422,7 @@ mod tests {
     #[test]
     fn complaints_are_in_docker_words() {
         for (line, says) in [
-            ("RUN make", "RUN is not a valid change command"),
+            ("RUN make", "run is not a valid change command"),
             ("foo", "foo is not a valid change command"),
             ("ENV", "ENV requires at least one argument"),
             ("ENV a", "ENV must have two arguments"),

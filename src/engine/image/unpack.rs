@@ -100,7 +100,8 @@ pub(crate) struct Options<'a> {
     pub(crate) rename: Option<Rename>,
 }
 
-/// Unpacks a tar below an open root as `options` say, and returns the bytes of all regular files.
+/// Unpacks a tar below an open root as `options` say, and returns the bytes of all regular files. What
+/// comes after the archive's end is left to be read.
 ///
 /// # Errors
 /// As [`unpack`].
@@ -116,9 +117,11 @@ pub(crate) fn unpack_into(
         owners
             .fit(&mut entry)
             .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", show(&entry.path))))?;
-        unpacker
-            .entry(&entry, &mut stream)
-            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", show(&entry.path))))?;
+        unpacker.entry(&entry, &mut stream).map_err(|e| match e.kind() {
+            // It names the place itself.
+            io::ErrorKind::InvalidInput => e,
+            kind => io::Error::new(kind, format!("{}: {e}", show(&entry.path))),
+        })?;
     }
     unpacker.finish()
 }
@@ -365,23 +368,29 @@ impl<'a> Unpacker<'a> {
             rustix::fs::openat(parent, name, flags | OFlags::NOFOLLOW, Mode::RUSR | Mode::WUSR)
         })?;
         let mut file = File::from(made);
-        match &entry.sparse {
-            None if self.options.makes_holes => {
-                self.copy_with_holes(data, &mut file, entry.size)?;
-            }
-            None => self.copy(data, &mut file, entry.size)?,
-            Some(segments) => {
-                for segment in segments {
-                    file.seek(SeekFrom::Start(segment.offset))?;
-                    self.copy(data, &mut file, segment.length)?;
-                }
-                file.set_len(entry.size)?;
-            }
+        if let Err(e) = self.fill(&mut file, entry, data) {
+            // Half a file is of no use, and what it takes of a full disk is.
+            let _ = rustix::fs::unlinkat(parent, name, AtFlags::empty());
+            return Err(e);
         }
         self.size = self.size.saturating_add(entry.size);
         let fd = OwnedFd::from(file);
         self.set_metadata(&fd, entry, true)?;
         Ok(())
+    }
+
+    fn fill(&mut self, file: &mut File, entry: &Entry, data: &mut impl Read) -> io::Result<()> {
+        match &entry.sparse {
+            None if self.options.makes_holes => self.copy_with_holes(data, file, entry.size),
+            None => self.copy(data, file, entry.size),
+            Some(segments) => {
+                for segment in segments {
+                    file.seek(SeekFrom::Start(segment.offset))?;
+                    self.copy(data, file, segment.length)?;
+                }
+                file.set_len(entry.size)
+            }
+        }
     }
 
     fn copy(&mut self, data: &mut impl Read, file: &mut File, mut left: u64) -> io::Result<()> {
@@ -407,12 +416,13 @@ impl<'a> Unpacker<'a> {
         size: u64,
     ) -> io::Result<()> {
         const BLOCK: usize = 1 << 16;
+        static ZEROS: [u8; BLOCK] = [0; BLOCK];
         let mut left = size;
         while left > 0 {
             let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(BLOCK);
             let block = &mut self.buffer[..wanted];
             data.read_exact(block)?;
-            if block.iter().all(|byte| *byte == 0) {
+            if *block == ZEROS[..wanted] {
                 file.seek(SeekFrom::Current(i64::try_from(wanted).unwrap_or(0)))?;
             } else {
                 file.write_all(block)?;
@@ -425,7 +435,8 @@ impl<'a> Unpacker<'a> {
     /// Returns docker's error for a folder in the way of something else, or the other way round.
     fn refuse(&self, what: &str, folder: &[Vec<u8>], name: &[u8], with: &str) -> io::Error {
         let shown = &self.options.shown;
-        let mut path = shown.strip_suffix(b"/").unwrap_or(shown).to_vec();
+        let shown = shown.strip_suffix(b"/").unwrap_or(shown);
+        let mut path = shown.to_vec();
         for part in folder.iter().map(Vec::as_slice).chain([name]) {
             path.push(b'/');
             path.extend_from_slice(part);
@@ -534,6 +545,9 @@ impl<'a> Unpacker<'a> {
         name: &[u8],
         stat: &Stat,
     ) -> io::Result<()> {
+        if !self.options.is_layer && is_mount_point(parent, name)? {
+            return Err(Errno::BUSY.into());
+        }
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             let path = child(folder, name);
             self.times.retain(|p, _| !p.starts_with(&path));
@@ -614,6 +628,16 @@ fn set_mode(parent: &OwnedFd, name: &[u8], kind: FileType, mode: Mode) -> io::Re
         return Err(io::Error::other("it was replaced while it was made"));
     }
     Ok(rustix::fs::chmod(by_descriptor(&made), mode)?)
+}
+
+/// Returns whether something is mounted on an entry. The kernel refuses to remove such an entry only
+/// in the mount's own namespace; from another one the removal would take the mount away.
+fn is_mount_point(parent: &OwnedFd, name: &[u8]) -> io::Result<bool> {
+    use rustix::fs::{StatxFlags, statx};
+    let mask = StatxFlags::MNT_ID;
+    let above = statx(parent, "", AtFlags::EMPTY_PATH, mask)?;
+    let found = statx(parent, name, AtFlags::SYMLINK_NOFOLLOW, mask)?;
+    Ok(above.stx_mnt_id != found.stx_mnt_id)
 }
 
 fn existing(parent: &OwnedFd, name: &[u8], error: Errno) -> io::Result<Stat> {

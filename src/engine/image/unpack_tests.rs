@@ -360,3 +360,45 @@ proptest::proptest! {
         place.assert_outside_untouched();
     }
 }
+
+fn copied(tar: Tar, folder: &Path, rename: Option<Rename>) -> io::Result<()> {
+    let archive = Cursor::new(tar.0.into_inner().unwrap());
+    crate::copy::unpack(archive, folder, rename)
+}
+
+#[test]
+fn a_copy_follows_no_link_and_keeps_folders() {
+    let place = Place::new();
+    let root = place.layer();
+    std::os::unix::fs::symlink("../outside", root.join("there")).unwrap();
+    std::fs::create_dir(root.join("folder")).unwrap();
+    std::fs::write(root.join("file"), "old").unwrap();
+    copied(Tar::new().file("there/secret", "x"), &root, None).unwrap_err();
+    copied(Tar::new().symlink("l", "../outside").file("l/secret", "x"), &root, None).unwrap_err();
+    copied(Tar::new().link("h", "there/secret"), &root, None).unwrap_err();
+    let refused = copied(Tar::new().file("folder", "x"), &root, None).unwrap_err();
+    assert!(refused.to_string().starts_with("cannot overwrite directory"), "{refused}");
+    let refused = copied(Tar::new().dir("file"), &root, None).unwrap_err();
+    assert!(refused.to_string().starts_with("cannot overwrite non-directory"), "{refused}");
+    copied(Tar::new().file("file", "new").file(".wh.kept", "plain"), &root, None).unwrap();
+    assert_eq!(std::fs::read_to_string(root.join("file")).unwrap(), "new");
+    assert!(root.join(".wh.kept").exists(), "only layers have whiteouts");
+    // Replaced, not followed.
+    copied(Tar::new().file("there", "x"), &root, None).unwrap();
+    assert!(std::fs::symlink_metadata(root.join("there")).unwrap().is_file());
+    place.assert_outside_untouched();
+}
+
+#[test]
+fn a_copy_gets_its_new_name() {
+    let place = Place::new();
+    let root = place.layer();
+    let rename =
+        |from: Option<&[u8]>| Rename { from: from.map(<[u8]>::to_vec), to: b"to".to_vec() };
+    let tar = || Tar::new().dir("a").file("a/f", "x").link("a/h", "a/f");
+    copied(tar(), &root, Some(rename(Some(b"a")))).unwrap();
+    assert_eq!(std::fs::metadata(root.join("to/f")).unwrap().nlink(), 2);
+    assert!(!root.join("a").exists());
+    copied(Tar::new().dir("./").file("./g", "y"), &root, Some(rename(None))).unwrap();
+    assert_eq!(std::fs::read_to_string(root.join("to/g")).unwrap(), "y");
+}
