@@ -14,6 +14,7 @@
 )]
 
 mod arch;
+mod attacks;
 mod contract;
 mod dashboard;
 mod dockerd;
@@ -21,7 +22,10 @@ mod faults;
 mod harness;
 mod isolation;
 mod limits;
+mod probe;
 mod pty;
+mod same_as_docker;
+mod spaces;
 mod verbs_image;
 mod verbs_io;
 mod verbs_life;
@@ -42,13 +46,16 @@ fn main() -> ExitCode {
     }
     let arguments = libtest_mimic::Arguments::from_args();
     harness::remember_panics();
-    let modules: [(&str, Vec<Test>); 13] = [
+    let modules: [(&str, Vec<Test>); 16] = [
         ("arch", arch::tests()),
+        ("attacks", attacks::tests()),
         ("contract", contract::tests()),
         ("dashboard", dashboard::tests()),
         ("faults", faults::tests()),
         ("isolation", isolation::tests()),
         ("limits", limits::tests()),
+        ("same_as_docker", same_as_docker::tests()),
+        ("spaces", spaces::tests()),
         ("verbs_image", verbs_image::tests()),
         ("verbs_io", verbs_io::tests()),
         ("verbs_life", verbs_life::tests()),
