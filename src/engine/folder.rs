@@ -31,6 +31,13 @@ pub(crate) fn make(paths: &Paths, id: &ContainerId) -> Result<()> {
     Ok(())
 }
 
+/// Removes what a container wrote, before its row: for want of room to write that down.
+pub(crate) fn empty(paths: &Paths, id: &ContainerId) -> Result<()> {
+    let folder = paths.container(id);
+    remove_all(&folder)
+        .map_err(|cause| Error::failed(format_args!("remove {}", folder.display()), cause))
+}
+
 /// Removes the folders of a container whose row is gone, and their note in the journal.
 pub(crate) fn remove(paths: &Paths, store: &Store, id: &ContainerId) -> Result<()> {
     for folder in [paths.container(id), paths.container_run(id)] {

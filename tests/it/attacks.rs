@@ -214,7 +214,7 @@ fn nothing_of_the_host_is_open() {
     // A caller with open files, and in a folder of its own.
     let from_outside = |words: &[&str]| {
         let mut command = Command::new("sh");
-        let line = "cd /etc; exec 7</etc/passwd 33</ 101>/dev/null; exec \"$@\"";
+        let line = "cd /etc; exec 5</etc/passwd 7</ 9>/dev/null; exec \"$@\"";
         command.args(["-c", line, "sh", wharf.to_str().unwrap()]).args(words);
         command.env("WHARF_ROOT", lab.root()).env_remove("DOCKER_HOST");
         let out = run(command, b"");
@@ -445,7 +445,7 @@ fn escape_sequences() {
     const EVIL: &str = "\x1b[2J\x1b]0;owned\x07\x1b[31m";
     let label = format!("evil={EVIL}");
     let environment = format!("EVIL={EVIL}");
-    let line = format!("printf '%s' '{EVIL}'; sleep 1000");
+    let line = format!("printf '%s\\n' '{EVIL}'; sleep 1000");
     lab.start(&["--name", "evil", "-l", &label, "-e", &environment], &line);
     lab.wait_for_log("evil", "owned");
     for words in [&["ps", "-a", "--no-trunc"][..], &["inspect", "evil"], &["top", "evil"]] {
@@ -453,7 +453,7 @@ fn escape_sequences() {
         assert!(!out.contains('\x1b') && !out.contains('\x07'), "{words:?}: {out:?}");
     }
     assert_eq!(lab.inspect("evil", "/Config/Labels/evil"), EVIL);
-    assert_eq!(lab.run(&["logs", "evil"]).stdout, EVIL);
+    assert_eq!(lab.run(&["logs", "evil"]).stdout, format!("{EVIL}\n"));
     for bad in ["\x1b[31mx", "a\nb", "a b"] {
         lab.fails(125, "container name", &["run", "--name", bad, IMAGE, "true"]);
         lab.fails(125, "hostname", &["run", "-h", bad, IMAGE, "true"]);
@@ -486,6 +486,7 @@ fn a_full_disk_is_the_own_trouble() {
         kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
         eventually("its end is seen", || lab.inspect("filler", "/State/Status") == "exited");
         assert_eq!(lab.inspect("filler", "/State/ExitCode"), 137);
+        assert_eq!(lab.ok(&["ps", "-q"]).lines().count(), 1);
         lab.ok(&["rm", "-f", "filler"]);
         assert_eq!(lab.inspect("neighbour", "/State/Status"), "running");
         assert_eq!(lab.shell(&[], "echo there is room again"), "there is room again");

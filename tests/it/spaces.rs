@@ -90,7 +90,7 @@ fn processes_are_shared_as_asked() {
     lab.ok(&["rm", "-f", "donor"]);
     eventually("the guest has ended", || lab.inspect("guest", "/State/Status") == "exited");
     assert_eq!(lab.inspect("guest", "/State/ExitCode"), 137);
-    lab.fails(1, "is not running", &["start", "guest"]);
+    lab.fails(1, "No such container", &["start", "guest"]);
 }
 
 /// Without a PID namespace of its own the kernel ends nobody along with the first process.
@@ -262,7 +262,8 @@ fn mounts_of_other_containers() {
     let b = format!("type=bind,src={path}/b,dst=/b,readonly");
     let words = ["create", "--name", "donor", "--network", "none", "-v", &a, "--mount", &b];
     lab.ok(&[&words[..], &["--tmpfs", "/t", IMAGE, "true"]].concat());
-    let line = "cat /a/name /b/name; for d in a b t; do (> /$d/x) 2>/dev/null && echo $d; done";
+    let line =
+        "cat /a/name /b/name; for d in a b t; do (> /$d/x) 2>/dev/null && echo $d; done; true";
     assert_eq!(lab.shell(&["--volumes-from", "donor"], line), "aba");
     assert_eq!(lab.shell(&["--volumes-from", "donor:ro"], line), "ab");
     // One's own takes the place, and what was taken over is handed on.
