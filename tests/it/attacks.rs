@@ -28,6 +28,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_working_directory_is_no_way_out,
         images_with_links_for_kernel_folders,
         images_with_links_for_the_engines_files,
+        a_dev_of_links,
         mounts_stay_inside,
         mounts_spread_as_asked,
         escape_sequences,
@@ -308,6 +309,30 @@ fn images_with_links_for_the_engines_files() {
         let words = ["run", "--rm", "--network", "none", &name, "true"];
         lab.fails(125, "cannot be mounted because it is inside /proc", &words);
     }
+}
+
+/// CVE-2025-31133 and CVE-2025-52565: what the engine hides paths with, and where it puts the
+/// terminal, are links in a folder that the user mounts on /dev.
+fn a_dev_of_links() {
+    let lab = Lab::new();
+    let dev = folder();
+    std::fs::create_dir(dev.join("pts")).unwrap();
+    let bind = format!("{}:/dev", dev.display());
+    let run = |flags: &[&str]| {
+        let words = ["run", "--rm", "--network", "none", "-v", &bind];
+        lab.run(&[&words[..], flags, &[IMAGE, "sh", "-c", "cat /proc/kcore | wc -c"]].concat())
+    };
+    let pattern = "/proc/sys/kernel/core_pattern";
+    std::os::unix::fs::symlink(pattern, dev.join("null")).unwrap();
+    let before = std::fs::read_to_string(pattern).unwrap();
+    let out = run(&[]);
+    assert!(out.code == 125 && out.stderr.contains("not the null device"), "{out:?}");
+    std::fs::remove_file(dev.join("null")).unwrap();
+    std::fs::write(dev.join("null"), "").unwrap();
+    let out = run(&[]);
+    assert!(out.code == 125 && out.stderr.contains("not the null device"), "{out:?}");
+    assert_eq!(std::fs::read_to_string(pattern).unwrap(), before);
+    std::fs::remove_dir_all(&dev).unwrap();
 }
 
 /// CVE-2021-30465: while one container starts, another swaps the folder that the first one's mount

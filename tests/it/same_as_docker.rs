@@ -126,7 +126,7 @@ fn may_differ(call: &str, number: u32) -> Option<&'static str> {
     let why = match (call, number) {
         // The lower half of an argument decides, since the kernel takes no more of it: -1 is the
         // question for the personality, and no family that is allowed.
-        ("call", 135) | ("call", 41) => "64 bits of a 32-bit argument",
+        ("call", 135 | 41) => "64 bits of a 32-bit argument",
         ("call", 303) => "name_to_handle_at is allowed since it gives nothing by itself",
         ("call", 310 | 311 | 440) => "process_vm_* and process_madvise obey the rules of ptrace",
         ("call", 329..=331) => "memory protection keys are allowed by newer profiles",
