@@ -52,6 +52,16 @@ impl Error {
         self
     }
 
+    /// Returns whether a disk without room is the cause.
+    pub(crate) fn is_full(&self) -> bool {
+        let Some(cause) = &self.cause else { return false };
+        let full = rusqlite::ErrorCode::DiskFull;
+        let database = cause.downcast_ref::<rusqlite::Error>();
+        let file = cause.downcast_ref::<std::io::Error>();
+        database.is_some_and(|cause| cause.sqlite_error_code() == Some(full))
+            || file.is_some_and(|cause| cause.kind() == std::io::ErrorKind::StorageFull)
+    }
+
     /// Returns what kind of failure it is.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -44,6 +44,13 @@ pub(crate) fn layers(paths: &Paths, store: &mut Store, record: &Record) -> Resul
     })
 }
 
+/// Removes what a container wrote, before its row: for want of room to write that down.
+pub(crate) fn empty(paths: &Paths, id: &ContainerId) -> Result<()> {
+    let folder = paths.container(id);
+    remove_all(&folder)
+        .map_err(|cause| Error::failed(format_args!("remove {}", folder.display()), cause))
+}
+
 /// Removes the folders of a container whose row is gone, and their note in the journal.
 pub(crate) fn remove(paths: &Paths, store: &Store, id: &ContainerId) -> Result<()> {
     let remove = |folder: &Path| {

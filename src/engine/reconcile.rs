@@ -106,7 +106,13 @@ impl Engine {
     /// Tells the truth about a container whose supervisor is gone. The caller holds its life lock.
     pub(crate) fn correct(&self, store: &mut Store, mut record: Record) -> Result<Record> {
         let folder = self.paths().container_run(&record.id);
-        give_back(self.paths(), store, &record.id)?;
+        // On a full disk nothing can be written down. What is true is told all the same, and found
+        // out again by the next one who looks.
+        let unless_full = |result: Result<()>| match result {
+            Err(error) if error.is_full() => Ok(()),
+            result => result,
+        };
+        unless_full(give_back(self.paths(), store, &record.id))?;
         let note = std::fs::read(folder.join(NOTE)).ok();
         match note.and_then(|text| serde_json::from_slice::<Observed>(&text).ok()) {
             Some(noted) if !noted.state.status.is_alive() => record.observed = noted,
@@ -148,7 +154,7 @@ impl Engine {
             folder::remove(self.paths(), store, &record.id)?;
             crate::image::Images::new(store, self.paths()).collect()?;
         } else {
-            store.observe(&record, "die", &attributes)?;
+            unless_full(store.observe(&record, "die", &attributes))?;
             // The note is now told; one that stays would be told again.
             let _ = std::fs::remove_file(folder.join(NOTE));
         }
@@ -172,7 +178,11 @@ impl Engine {
                 if row.as_ref().is_ok_and(|r| r.observed.state.status.is_alive()) {
                     continue;
                 }
-                give_back(self.paths(), store, &id)?;
+                match give_back(self.paths(), store, &id) {
+                    // For a later sweep, which finds room.
+                    Err(error) if error.is_full() => continue,
+                    result => result?,
+                }
                 if row.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
                     lock::forget(&folder, lock::LIFE);
                 }

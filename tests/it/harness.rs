@@ -210,6 +210,17 @@ impl Lab {
         self
     }
 
+    /// Returns an engine with nothing in it, below a folder that the test has made.
+    pub(crate) fn below(folder: &Path) -> Self {
+        Self { root: folder.join("engine") }
+    }
+
+    /// Brings in a root filesystem under a name.
+    pub(crate) fn import(&self, tar: &[u8], name: &str) {
+        let out = self.run_with(&["import", "-", name], tar);
+        assert_eq!(out.code, 0, "{out:?}");
+    }
+
     /// Returns the engine's root.
     pub(crate) fn root(&self) -> &Path {
         &self.root

@@ -16,6 +16,7 @@
 mod arch;
 mod audit;
 mod check;
+mod attacks;
 mod contract;
 mod crowd;
 mod copy;
@@ -38,6 +39,9 @@ mod rootless;
 mod verbs_format;
 mod restart;
 mod verbs_attach;
+mod probe;
+mod same_as_docker;
+mod spaces;
 mod verbs_image;
 mod verbs_io;
 mod verbs_life;
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
     harness::remember_panics();
     let modules: Vec<(&str, Vec<Test>)> = vec![
         ("arch", arch::tests()),
+        ("attacks", attacks::tests()),
         ("check", check::tests()),
         ("contract", contract::tests()),
         ("crowd", crowd::tests()),
@@ -80,6 +85,8 @@ fn main() -> ExitCode {
         ("logging", logging::tests()),
         ("restart", restart::tests()),
         ("verbs_attach", verbs_attach::tests()),
+        ("same_as_docker", same_as_docker::tests()),
+        ("spaces", spaces::tests()),
         ("verbs_image", verbs_image::tests()),
         ("verbs_io", verbs_io::tests()),
         ("verbs_life", verbs_life::tests()),

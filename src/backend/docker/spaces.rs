@@ -73,7 +73,7 @@ fn mount(body: models::Mount) -> Option<Mount> {
         source: body.source.unwrap_or_default(),
         target: body.target.unwrap_or_default(),
         read_only: is(body.read_only),
-        propagation: bind.propagation.and_then(|one| Propagation::from_word(&one.to_string())),
+        propagation: bind.propagation.and_then(|one| Propagation::from_word(one.as_ref())),
         non_recursive: is(bind.non_recursive),
         read_only_below: match (
             is(bind.read_only_non_recursive),

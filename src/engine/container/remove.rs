@@ -60,8 +60,18 @@ impl Engine {
         // The last supervisor may still be cleaning up.
         let _life = Lock::acquire(&folder, lock::LIFE)
             .map_err(|cause| Error::failed(format_args!("lock {}", folder.display()), cause))?;
-        reconcile::give_back(self.paths(), store, &record.id)?;
-        store.remove_container(record, &[("destroy", Vec::new())])?;
+        let mut remove = || {
+            reconcile::give_back(self.paths(), store, &record.id)?;
+            store.remove_container(record, &[("destroy", Vec::new())])
+        };
+        match remove() {
+            // What it wrote may be all that fills the disk; without it, its row can go.
+            Err(error) if error.is_full() => {
+                folder::empty(self.paths(), &record.id)?;
+                remove()?;
+            }
+            result => result?,
+        }
         folder::remove(self.paths(), store, &record.id)?;
         Images::new(store, self.paths()).collect()
     }

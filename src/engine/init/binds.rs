@@ -181,7 +181,7 @@ const MAY_BE_COVERED: [&str; 8] =
 
 /// Refuses to cover what the engine itself relies on in /proc, whatever links led there: only
 /// another /proc may take its place, and few of its files may be replaced (CVE-2019-19921).
-fn check_proc(root: &Root, target: &OwnedFd, tree: Option<&OwnedFd>) -> Result<()> {
+pub(super) fn check_proc(root: &Root, target: &OwnedFd, tree: Option<&OwnedFd>) -> Result<()> {
     let what = "look where a mount goes";
     let shown = |fd: &dyn AsFd| -> Result<PathBuf> {
         let path = by_descriptor(fd.as_fd());

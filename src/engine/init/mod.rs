@@ -168,8 +168,10 @@ fn prepare(
     if let Some(name) = &plan.hostname {
         nix::unistd::sethostname(name)
             .map_err(|cause| Error::failed(format_args!("set the host name {name}"), cause))?;
-        rustix::system::setdomainname(plan.domainname.as_bytes())
-            .map_err(|cause| Error::failed("set the domain name", cause))?;
+        if !plan.domainname.is_empty() {
+            rustix::system::setdomainname(plan.domainname.as_bytes())
+                .map_err(|cause| Error::failed("set the domain name", cause))?;
+        }
     }
     if let Some(size) = plan.terminal {
         terminal::attach(&root, size, channel)?;

@@ -386,6 +386,14 @@ pub(super) fn protect(root: &Root) -> Result<()> {
     let null = root
         .path(Path::new("/dev/null"), OFlags::PATH)
         .map_err(|cause| failed("open /dev/null", cause))?;
+    // Where the user has mounted a folder on /dev, it may be a link to what is to be hidden
+    // (CVE-2025-31133).
+    let found = rustix::fs::fstat(&null).map_err(|cause| failed("open /dev/null", cause))?;
+    let is_device = FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice;
+    if !is_device || found.st_rdev != rustix::fs::makedev(1, 3) {
+        let text = "/dev/null is not the null device, which paths of /proc are hidden with";
+        return Err(Error::new(ErrorKind::Invalid, text));
+    }
     for path in MASKED_PATHS.iter().map(PathBuf::from).chain(thermal_throttles()) {
         let what = || format!("mask {}", path.display());
         let target = match root.path(&path, OFlags::PATH) {

@@ -7,10 +7,14 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+
+/// How many links that lead to nothing are followed.
+const LINKS: u32 = 16;
 
 /// A root filesystem.
 pub(crate) struct Root {
@@ -59,19 +63,39 @@ impl Root {
         }
     }
 
-    /// Opens a folder inside, making it and its parents when they are missing.
+    /// Opens a folder inside, making it and its parents when they are missing; where a link leads to
+    /// nothing, what it names is made.
     pub(crate) fn make_folder(&self, path: &Path, mode: u32) -> rustix::io::Result<OwnedFd> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        self.make(path, LINKS, OFlags::PATH | OFlags::DIRECTORY, &|parent, name| {
+            rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(mode))
+        })
+    }
+
+    fn make(
+        &self,
+        path: &Path,
+        links: u32,
+        flags: OFlags,
+        create: &dyn Fn(&OwnedFd, &OsStr) -> rustix::io::Result<()>,
+    ) -> rustix::io::Result<OwnedFd> {
         match self.path(path, flags) {
             Err(Errno::NOENT) => {}
             result => return result,
         }
-        let (parent, name) = split(path).ok_or(Errno::NOENT)?;
-        let parent = self.make_folder(parent, 0o755)?;
-        match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(mode)) {
-            Ok(()) | Err(Errno::EXIST) => self.path(path, flags),
-            Err(error) => Err(error),
+        let (parent_path, name) = split(path).ok_or(Errno::NOENT)?;
+        let parent = self.make_folder(parent_path, 0o755)?;
+        match create(&parent, name) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error),
         }
+        match self.path(path, flags) {
+            Err(Errno::NOENT) if links > 0 => {}
+            result => return result,
+        }
+        // The kernel says what the link means, from the folder that it lies in.
+        let target = rustix::fs::readlinkat(&parent, name, Vec::new())?;
+        let target = parent_path.join(OsStr::from_bytes(target.as_bytes()));
+        self.make(&target, links - 1, flags, create)
     }
 
     /// Makes a folder at the top when it is missing, and fails with `LOOP` or `NOTDIR` when something
@@ -89,18 +113,11 @@ impl Root {
     /// Opens a file inside (anything but a folder), making an empty one and its parents when it is
     /// missing.
     pub(crate) fn make_file(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
-        match self.path(path, OFlags::PATH) {
-            Err(Errno::NOENT) => {}
-            result => return result,
-        }
-        let (parent, name) = split(path).ok_or(Errno::NOENT)?;
-        let parent = self.make_folder(parent, 0o755)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-        match rustix::fs::openat(parent, name, flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o644))
-        {
-            Ok(_) | Err(Errno::EXIST) => self.path(path, OFlags::PATH),
-            Err(error) => Err(error),
-        }
+        self.make(path, LINKS, OFlags::PATH, &|parent, name| {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+            let mode = Mode::from_raw_mode(0o644);
+            rustix::fs::openat(parent, name, flags | OFlags::CLOEXEC, mode).map(drop)
+        })
     }
 
     /// Reads a small regular file inside; none when it isn't there or isn't one.
@@ -139,16 +156,37 @@ mod tests {
         symlink("../outside", inside.join("up")).unwrap();
         symlink("/etc", inside.join("abs")).unwrap();
         let root = Root::open(&inside).unwrap();
-        assert_eq!(root.make_folder(Path::new("/up/x"), 0o755).unwrap_err(), Errno::NOENT);
-        assert!(!base.path().join("outside/x").exists());
-        // `/etc` inside is missing; what is made is made inside.
-        assert_eq!(root.make_file(Path::new("/abs/wharf-test")).unwrap_err(), Errno::NOENT);
-        assert!(!Path::new("/etc/wharf-test").exists());
-        root.make_folder(Path::new("/etc"), 0o755).unwrap();
+        // What a link names outside is made inside.
+        root.make_folder(Path::new("/up/x"), 0o755).unwrap();
+        assert!(!base.path().join("outside/x").exists() && inside.join("outside/x").exists());
         root.make_file(Path::new("/abs/wharf-test")).unwrap();
-        assert!(inside.join("etc/wharf-test").exists());
+        assert!(inside.join("etc/wharf-test").exists() && !Path::new("/etc/wharf-test").exists());
         root.make_folder(Path::new("/../../a/b"), 0o700).unwrap();
         assert!(inside.join("a/b").exists());
+    }
+
+    #[test]
+    fn what_a_link_names_is_made_inside() {
+        let base = tempfile::tempdir().unwrap();
+        let inside = base.path().join("root");
+        std::fs::create_dir_all(inside.join("etc")).unwrap();
+        symlink("../run/resolve/stub", inside.join("etc/resolv.conf")).unwrap();
+        symlink("../../../../../../out/file", inside.join("etc/hosts")).unwrap();
+        symlink("/etc/chain", inside.join("etc/hostname")).unwrap();
+        symlink("end", inside.join("etc/chain")).unwrap();
+        symlink("/far/away", inside.join("way")).unwrap();
+        symlink("loop", inside.join("loop")).unwrap();
+        let root = Root::open(&inside).unwrap();
+        for name in ["resolv.conf", "hosts", "hostname"] {
+            root.make_file(&Path::new("/etc").join(name)).unwrap();
+        }
+        for made in ["run/resolve/stub", "out/file", "etc/end"] {
+            assert!(inside.join(made).is_file(), "{made}");
+        }
+        root.make_folder(Path::new("/way/below"), 0o755).unwrap();
+        assert!(inside.join("far/away/below").is_dir());
+        assert_eq!(root.make_file(Path::new("/loop")).unwrap_err(), Errno::LOOP);
+        assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use wharf_model::TermSize;
 
+use super::binds;
 use super::rootfs::{Root, by_descriptor};
 use crate::channel::Channel;
 use crate::{Error, Result};
@@ -21,6 +22,7 @@ fn failed(cause: impl Into<std::io::Error>) -> Error {
 pub(super) fn attach(root: &Root, size: Option<TermSize>, channel: &Channel) -> Result<()> {
     let slave = open(root, size, channel)?;
     let console = root.make_file(Path::new("/dev/console")).map_err(failed)?;
+    binds::check_proc(root, &console, None)?;
     rustix::mount::mount_bind(by_descriptor(&slave), by_descriptor(&console)).map_err(failed)?;
     Ok(())
 }

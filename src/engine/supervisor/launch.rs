@@ -370,15 +370,16 @@ fn bring_up(init: &Child, plan: &Plan, run: &Path, channel: &Channel) -> Result<
     let mut terminal = None;
     let mut reset = false;
     loop {
-        let reply = match channel.receive_reply() {
-            // It ended before it had read all that was sent, which is told once, before its reason.
+        let received = match channel.receive_reply() {
+            // It has ended without hearing the word above. That comes first, once; what it had said
+            // before comes after.
             Err(cause) if cause.kind() == std::io::ErrorKind::ConnectionReset && !reset => {
                 reset = true;
                 continue;
             }
-            reply => reply.map_err(gone)?,
+            received => received.map_err(gone)?,
         };
-        match reply {
+        match received {
             Some((Reply::Ok, descriptors)) => terminal = descriptors.into_iter().next(),
             Some((Reply::Failed(error), _)) => return Err(error),
             Some(_) => return Err(Error::failed("start the container's process", "odd message")),

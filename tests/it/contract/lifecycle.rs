@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use wharf_model::{
-    Command, ErrorKind, HostConfig, NetworkMode, Outcome, Resources, Status, UpdateOptions,
+    Command, ErrorKind, HostConfig, NetworkMode, Outcome, Resources, Status, UpdateOptions, Bind, NamespaceMode, SeccompMode,
 };
 
 use super::{Bench, Check, checks, kind};
@@ -183,6 +183,26 @@ async fn settings_are_kept(bench: &Bench) {
         tmpfs: [("/run".to_owned(), String::new())].into(),
         cap_drop: vec!["NET_RAW".to_owned()],
         no_new_privileges: true,
+        seccomp: SeccompMode::Unconfined,
+        binds: vec![Bind {
+            source: "/srv".to_owned(),
+            target: "/bound".to_owned(),
+            read_only: true,
+            options: "ro,rprivate".to_owned(),
+            ..Bind::default()
+        }],
+        // What docker puts where nothing is asked for differs with the host's cgroups.
+        ipc_mode: NamespaceMode::Private,
+        cgroupns_mode: NamespaceMode::Host,
+        uts_mode: NamespaceMode::Default,
+        pid_mode: NamespaceMode::Host,
+        shm_size: Some(1 << 20),
+        group_add: vec!["7".to_owned()],
+        sysctls: [("net.ipv4.ip_forward".to_owned(), "1".to_owned())].into(),
+        dns: vec!["1.1.1.1".to_owned()],
+        dns_search: vec!["a.b".to_owned()],
+        dns_options: vec!["ndots:2".to_owned()],
+        extra_hosts: vec!["a:1.2.3.4".to_owned()],
         resources: Resources {
             memory: Some(64 << 20),
             nano_cpus: Some(500_000_000),
