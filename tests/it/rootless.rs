@@ -213,7 +213,7 @@ fn root_and_users_have_different_folders() {
     assert!(info.contains(&format!("Root Dir: {}", root.display())), "{info}");
     assert!(info.contains("name=rootless"), "{info}");
     assert_eq!(root.metadata().unwrap().uid(), user.uid);
-    assert_eq!(user.home.join("run/wharf").exists(), true);
+    assert!(user.home.join("run/wharf").exists());
 }
 
 fn single_user() {
