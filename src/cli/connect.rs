@@ -109,6 +109,11 @@ pub(crate) fn enter(target: &Target) -> anyhow::Result<()> {
     }
 }
 
+/// Returns whether this is an ordinary user's engine, once it is entered.
+pub(crate) fn is_rootless() -> bool {
+    rootless::is_rootless()
+}
+
 /// Says what the namespace of this user's engine does to an image's files, if it does anything.
 pub(crate) fn tell_of_namespace() {
     if let Some(note) = rootless::note() {

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal};
 use std::sync::Arc;
 
 use wharf_backend::Backend;
-use wharf_model::{Command, CreateOptions, ErrorKind, RemoveOptions, Resources};
+use wharf_model::{Command, CreateOptions, ErrorKind, NetworkMode, RemoveOptions, Resources};
 
 use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, Failure, print};
@@ -32,14 +32,6 @@ fn run(call: &Call) -> anyhow::Result<i32> {
             1,
             "the demo runs on wharf's own engine: leave out --host and unset WHARF_HOST and \
              DOCKER_HOST",
-        )
-        .into());
-    }
-    if !rustix::process::geteuid().is_root() {
-        return Err(Failure::new(
-            1,
-            "the demo runs real containers, which takes namespaces, mounts and cgroups, and so \
-             needs root: try 'sudo wharf demo'",
         )
         .into());
     }
@@ -100,7 +92,20 @@ impl Set {
                 }
                 Err(error) => return Err(error.into()),
             }
-            backend.execute(Command::Start { container: name.clone() }).await?;
+            let start = || backend.execute(Command::Start { container: name.clone() });
+            if let Err(error) = start().await {
+                if !connect::is_rootless() {
+                    return Err(error.into());
+                }
+                // An ordinary user's host may lack what connects containers: they run alone then.
+                let remove = RemoveOptions { force: true, volumes: true };
+                let remove = Command::Remove { container: name.clone(), options: remove };
+                backend.execute(remove).await?;
+                let mut alone = options.clone();
+                alone.host.network_mode = NetworkMode::None;
+                create(backend, alone).await?;
+                start().await?;
+            }
         }
         Ok(())
     }

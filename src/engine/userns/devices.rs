@@ -19,10 +19,11 @@ pub(crate) fn bind(host: &Path, inside: &OwnedFd, name: &str) -> Result<()> {
         .map_err(|cause| Error::failed(format_args!("bind {}", host.display()), cause))
 }
 
-/// Binds a node that a privileged container gets. One that this user may not even see is left out.
+/// Binds a node that a privileged container gets. One that this user may not even see is left out,
+/// and one that the container has of its own stays.
 pub(crate) fn bind_if_allowed(host: &Path, inside: &OwnedFd, name: &OsStr) -> Result<()> {
     match attach(host, inside, name) {
-        Ok(()) | Err(Errno::ACCESS | Errno::PERM | Errno::NOENT) => Ok(()),
+        Ok(()) | Err(Errno::ACCESS | Errno::PERM | Errno::NOENT | Errno::EXIST) => Ok(()),
         Err(cause) => Err(Error::failed(format_args!("bind {}", host.display()), cause)),
     }
 }
@@ -30,7 +31,7 @@ pub(crate) fn bind_if_allowed(host: &Path, inside: &OwnedFd, name: &OsStr) -> Re
 fn attach(host: &Path, inside: &OwnedFd, name: &OsStr) -> rustix::io::Result<()> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let tree = open_tree(CWD, host, flags)?;
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     drop(rustix::fs::openat(inside, name, flags, Mode::from_raw_mode(0o644))?);
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
     move_mount(tree.as_fd(), "", inside, name, flags)
