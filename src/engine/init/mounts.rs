@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, StatVfsMountFlags, Uid};
 use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount,
@@ -52,6 +52,16 @@ pub(super) fn overlay(plan: &Plan) -> Result<Root> {
         .map_err(|cause| {
             failed(format_args!("mount overlay on {}", plan.merged_dir.display()), cause)
         })?;
+    // Without room for what it needs in the work folder, the kernel mounts it all the same, but so
+    // that it can't be written.
+    if rustix::fs::statvfs(&plan.merged_dir)
+        .is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
+    {
+        return Err(failed(
+            format_args!("mount overlay on {}", plan.merged_dir.display()),
+            rustix::io::Errno::NOSPC,
+        ));
+    }
     Root::open(&plan.merged_dir)
         .map_err(|cause| failed(format_args!("open {}", plan.merged_dir.display()), cause))
 }
