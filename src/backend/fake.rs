@@ -18,7 +18,10 @@ use futures_util::stream::{self, BoxStream};
 use tokio::sync::broadcast;
 use wharf_inspect::filter::{ContainerFilter, EventFilter, ImageFilter, PruneFilter};
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSize, ContainerSummary, Digest, EngineInfo, ErrorKind, Event, EventKind, EventOptions, ExecSpec, HistoryEntry, ImageDetail, ImageListOptions, ImageName, ImageSummary, LogOptions, LogRecord, Outcome, ParseError, PathStat, Status, TermSize, TopTable, VersionInfo,
+    Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSize,
+    ContainerSummary, Digest, EngineInfo, ErrorKind, Event, EventKind, EventOptions, ExecSpec,
+    HistoryEntry, ImageDetail, ImageListOptions, ImageName, ImageSummary, LogOptions, LogRecord,
+    Outcome, ParseError, PathStat, Status, TermSize, TopTable, VersionInfo,
 };
 
 use crate::{

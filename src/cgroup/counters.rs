@@ -169,7 +169,8 @@ impl Counters {
         let usage = self.read_usage(&mut reader).map(|cpu| cpu.usage_ns);
         let quiet = usage.is_some()
             && usage == before.cpu.map(|cpu| cpu.usage_ns)
-            && self.block.as_ref().and_then(|files| files.read(&mut reader)) == before.block;
+            && self.block.as_ref().and_then(|files| files.bytes(&mut reader))
+                == before.block.map(|block| (block.read_bytes, block.write_bytes));
         if reader.gone { Err(Error::NotFound(self.name.clone())) } else { Ok(quiet) }
     }
 
@@ -300,6 +301,17 @@ impl MemoryFiles {
 }
 
 impl BlockFiles {
+    /// Returns the bytes that were read and written.
+    fn bytes(&self, reader: &mut Reader) -> Option<(u64, u64)> {
+        match self {
+            Self::Unified(stat) => {
+                let counters = parse::io_stat(reader.read(stat)?);
+                Some((counters.read_bytes, counters.write_bytes))
+            }
+            Self::Legacy(bytes, _) => Some(parse::blkio(reader.read(bytes)?)),
+        }
+    }
+
     fn read(&self, reader: &mut Reader) -> Option<BlockCounters> {
         match self {
             Self::Unified(stat) => Some(parse::io_stat(reader.read(stat)?)),

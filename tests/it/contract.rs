@@ -87,16 +87,15 @@ use checks;
 fn suite(backend: &Arc<dyn Backend>) {
     let only = std::env::var("WHARF_CHECK").unwrap_or_default();
     let mut failed = Vec::new();
-    for (name, check) in
-        [
-            lifecycle::CHECKS,
-            upkeep::CHECKS,
-            streams::CHECKS,
-            images::CHECKS,
-            observe::CHECKS,
-            archive::CHECKS,
-        ]
-            .concat()
+    for (name, check) in [
+        lifecycle::CHECKS,
+        upkeep::CHECKS,
+        streams::CHECKS,
+        images::CHECKS,
+        observe::CHECKS,
+        archive::CHECKS,
+    ]
+    .concat()
     {
         if !name.contains(&only) {
             continue;

@@ -238,6 +238,7 @@ fn a_database_of_a_newer_version() {
 fn a_truncated_log_of_writes() {
     let lab = Lab::new();
     lab.ok(&["ps"]);
+    database(&lab).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     let network = ["--network", "none"];
     for n in 0..6 {
         let name = format!("c{n}");

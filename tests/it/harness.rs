@@ -212,7 +212,7 @@ impl Lab {
 
     /// Returns an engine with nothing in it, below a folder that the test has made.
     pub(crate) fn below(folder: &Path) -> Self {
-        Self { root: folder.join("engine") }
+        Self::at(folder.join("engine"))
     }
 
     /// Brings in a root filesystem under a name.

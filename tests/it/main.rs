@@ -14,14 +14,14 @@
 )]
 
 mod arch;
+mod attacks;
 mod audit;
 mod check;
-mod attacks;
 mod contract;
-mod crowd;
 mod copy;
 mod copy_attacks;
 mod copy_docker;
+mod crowd;
 mod dashboard;
 mod dockerd;
 mod faults;
@@ -33,15 +33,15 @@ mod isolation;
 mod kills;
 mod limits;
 mod logging;
+mod probe;
 mod pty;
 mod remap;
-mod rootless;
-mod verbs_format;
 mod restart;
-mod verbs_attach;
-mod probe;
+mod rootless;
 mod same_as_docker;
 mod spaces;
+mod verbs_attach;
+mod verbs_format;
 mod verbs_image;
 mod verbs_io;
 mod verbs_life;

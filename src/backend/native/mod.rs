@@ -18,7 +18,10 @@ use tokio::sync::mpsc;
 use wharf_engine::image::Images;
 use wharf_engine::{Attach, Engine, Paths, PutOptions};
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, HistoryEntry, ImageDetail, ImageListOptions, ImageName, ImageSummary, LogDriver, LogOptions, LogRecord, Outcome, PathStat, TermSize, TopTable, VersionInfo,
+    Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
+    ErrorKind, Event, EventOptions, ExecSpec, HistoryEntry, ImageDetail, ImageListOptions,
+    ImageName, ImageSummary, LogDriver, LogOptions, LogRecord, Outcome, PathStat, TermSize,
+    TopTable, VersionInfo,
 };
 
 use crate::bytes_stream::written;

@@ -75,7 +75,9 @@ impl Check<'_> {
                         entries.flatten().any(|e| !locks.iter().any(|lock| e.file_name() == *lock))
                     });
                     let lasting = parent.starts_with(check.paths().root().join("containers"));
-                    if record.is_some() || check.is_known(&id)? || !(lasting || held) {
+                    // Its last owner may have removed it since it was listed.
+                    let lasts = lasting && folder.exists();
+                    if record.is_some() || check.is_known(&id)? || !(lasts || held) {
                         return Ok(());
                     }
                     let object = folder.display().to_string();

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{FileType, Gid, Mode, OFlags, StatVfsMountFlags, Uid};
 use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount,
@@ -99,6 +99,15 @@ pub(crate) fn mount_overlay(
     let options = text(&options)?;
     mount("overlay", at, "overlay", flags, options.as_c_str())
         .map_err(|cause| failed(format_args!("mount overlay on {}", at.display()), cause))?;
+    // Without room for what it needs in the work folder, the kernel mounts it all the same, but so
+    // that it can't be written.
+    if writable.is_some()
+        && rustix::fs::statvfs(at)
+            .is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
+    {
+        let cause = rustix::io::Errno::NOSPC;
+        return Err(failed(format_args!("mount overlay on {}", at.display()), cause));
+    }
     Root::open(at).map_err(|cause| failed(format_args!("open {}", at.display()), cause))
 }
 

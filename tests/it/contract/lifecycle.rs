@@ -2,7 +2,8 @@
 
 use futures_util::future::join_all;
 use wharf_model::{
-    Command, ErrorKind, HostConfig, NetworkMode, Outcome, Resources, Status, UpdateOptions, Bind, NamespaceMode, SeccompMode,
+    Bind, Command, ErrorKind, HostConfig, NamespaceMode, NetworkMode, Outcome, Resources,
+    SeccompMode, Status, UpdateOptions,
 };
 
 use super::{Bench, Check, checks, kind};
