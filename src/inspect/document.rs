@@ -165,7 +165,8 @@ fn config(config: &ContainerConfig) -> Value {
             let at = map.keys().position(|key| key == "Image").unwrap_or(map.len());
             map.shift_insert(at, "Healthcheck".to_owned(), health_check(check));
         }
-        if !config.stop_signal.is_empty() {
+        // Docker shows what was asked for; that nobody asked is the usual signal here.
+        if !matches!(config.stop_signal.as_str(), "" | "SIGTERM") {
             map.insert("StopSignal".to_owned(), config.stop_signal.as_str().into());
         }
         if let Some(seconds) = config.stop_timeout {

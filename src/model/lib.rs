@@ -27,8 +27,8 @@ pub use event::{Event, EventKind};
 pub use filter::{ContainerListOptions, EventOptions, Filters, ImageListOptions};
 pub use host::{
     Bind, DeviceMapping, DeviceRate, HealthAction, HealthCheck, HostConfig, LogConfig, LogDriver,
-    Mount, MountKind, NamespaceMode, NetworkMode, Propagation, Resources, RestartKind,
-    RestartPolicy, SeccompMode, Ulimit, UpdateOptions,
+    MASKED_PATHS, Mount, MountKind, NamespaceMode, NetworkMode, Propagation, READ_ONLY_PATHS,
+    Resources, RestartKind, RestartPolicy, SeccompMode, Ulimit, UpdateOptions,
 };
 pub use id::{ContainerId, Digest, ImageName};
 pub use image::{HistoryEntry, ImageConfig, ImageDetail, ImageSummary, LayerInfo};

@@ -14,7 +14,7 @@ use rustix::mount::{
     mount_change, mount_remount, move_mount, open_tree, unmount,
 };
 use wharf_cgroup::Layout;
-use wharf_model::{Bind, MountKind, NetworkMode};
+use wharf_model::{Bind, MASKED_PATHS, MountKind, NetworkMode, READ_ONLY_PATHS};
 use wharf_sys::mount as attributes;
 
 use super::Plan;
@@ -305,32 +305,12 @@ fn tmpfs(root: &Root, path: &str, options: &str) -> Result<()> {
     special(root, path, "tmpfs", flags, &data.join(","))
 }
 
-/// Hidden from the container: what tells of, or reaches, the host.
-const MASKED: [&str; 13] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-    "/sys/fs/selinux",
-];
-
-const READ_ONLY: [&str; 5] =
-    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-
 /// Hides and protects what the defaults name. What this kernel doesn't have needs no protection.
 pub(super) fn protect(root: &Root) -> Result<()> {
     let null = root
         .path(Path::new("/dev/null"), OFlags::PATH)
         .map_err(|cause| failed("open /dev/null", cause))?;
-    for path in MASKED.iter().map(PathBuf::from).chain(thermal_throttles()) {
+    for path in MASKED_PATHS.iter().map(PathBuf::from).chain(thermal_throttles()) {
         let what = || format!("mask {}", path.display());
         let target = match root.path(&path, OFlags::PATH) {
             Ok(target) => target,
@@ -346,7 +326,7 @@ pub(super) fn protect(root: &Root) -> Result<()> {
         }
         .map_err(|cause| failed(what(), cause))?;
     }
-    for path in READ_ONLY {
+    for path in READ_ONLY_PATHS {
         let what = || format!("make {path} read-only");
         let target = match root.path(Path::new(path), OFlags::PATH) {
             Ok(target) => by_descriptor_of(target),

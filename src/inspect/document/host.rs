@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 use wharf_model::{
-    Bind, DeviceMapping, DeviceRate, HostConfig, LogDriver, Mount, MountKind, NamespaceMode,
-    NetworkMode, Propagation, RestartKind, SeccompMode, Ulimit,
+    Bind, DeviceMapping, DeviceRate, HostConfig, LogDriver, MASKED_PATHS, Mount, MountKind,
+    NamespaceMode, NetworkMode, Propagation, READ_ONLY_PATHS, RestartKind, SeccompMode, Ulimit,
 };
 
 use super::list;
@@ -95,9 +95,11 @@ pub(super) fn config(host: &HostConfig) -> Value {
         "IOMaximumIOps": 0,
         "IOMaximumBandwidth": 0,
         "Mounts": host.mounts.iter().map(mount).collect::<Vec<_>>(),
-        "Init": host.init.then_some(true),
     });
     if let Some(map) = value.as_object_mut() {
+        map.insert("MaskedPaths".to_owned(), protected(host, &MASKED_PATHS));
+        map.insert("ReadonlyPaths".to_owned(), protected(host, &READ_ONLY_PATHS));
+        map.insert("Init".to_owned(), json!(host.init.then_some(true)));
         // Docker leaves these out while they are empty.
         const OPTIONAL: [&str; 6] =
             ["Annotations", "Init", "Mounts", "StorageOpt", "Sysctls", "Tmpfs"];
@@ -166,12 +168,18 @@ fn security(host: &HostConfig) -> Vec<String> {
         SeccompMode::Unconfined => options.push("seccomp=unconfined".to_owned()),
         SeccompMode::Profile(profile) => options.push(format!("seccomp={profile}")),
     }
-    if host.unconfined_paths {
-        options.push("systempaths=unconfined".to_owned());
-    }
     options.extend(host.apparmor.iter().map(|profile| format!("apparmor={profile}")));
     options.extend(host.label.iter().map(|label| format!("label={label}")));
     options
+}
+
+/// What is protected: nothing when that was asked for, and not even a list without any protection.
+fn protected(host: &HostConfig, paths: &[&str]) -> Value {
+    match (host.privileged, host.unconfined_paths) {
+        (true, _) => Value::Null,
+        (false, true) => json!([]),
+        (false, false) => json!(paths),
+    }
 }
 
 fn rates(rates: &[DeviceRate], what: &str) -> Vec<Value> {
