@@ -171,7 +171,8 @@ fn config(config: &ContainerConfig) -> Value {
         if !config.shell.is_empty() {
             map.insert("Shell".to_owned(), json!(config.shell));
         }
-        if !config.stop_signal.is_empty() {
+        // Docker shows what was asked for; that nobody asked is the usual signal here.
+        if !matches!(config.stop_signal.as_str(), "" | "SIGTERM") {
             map.insert("StopSignal".to_owned(), config.stop_signal.as_str().into());
         }
         if let Some(seconds) = config.stop_timeout {

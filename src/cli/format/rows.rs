@@ -9,6 +9,7 @@ use super::{table, text};
 use crate::call::Failure;
 
 /// Returns the failure of a list whose template is wrong.
+#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
 pub(crate) fn template_failed(cause: TemplateError) -> Failure {
     Failure::new(1, format!("template parsing error: {cause}"))
 }

@@ -57,6 +57,7 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
 fn wrong(cause: TemplateError) -> Failure {
     Failure::new(64, format!("Error parsing format: {cause}"))
 }

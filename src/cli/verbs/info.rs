@@ -35,6 +35,7 @@ fn run(call: &Call) -> anyhow::Result<i32> {
             let mut ours = json!({"Debug": false});
             if let (Some(ours), Some(client)) = (ours.as_object_mut(), client().as_object()) {
                 ours.extend(client.clone());
+                ours.shift_remove("ApiVersion");
                 ours.insert("Plugins".to_owned(), json!([]));
                 ours.insert("Warnings".to_owned(), json!(null));
             }

@@ -90,11 +90,11 @@ pub(super) fn config(host: &HostConfig) -> Value {
         "IOMaximumIOps": 0,
         "IOMaximumBandwidth": 0,
         "Mounts": host.mounts.iter().map(wanted_mount).collect::<Vec<_>>(),
-        "Init": host.init.then_some(true),
-        "MaskedPaths": protected(host, &MASKED_PATHS),
-        "ReadonlyPaths": protected(host, &READ_ONLY_PATHS),
     });
     if let Some(map) = value.as_object_mut() {
+        map.insert("MaskedPaths".to_owned(), protected(host, &MASKED_PATHS));
+        map.insert("ReadonlyPaths".to_owned(), protected(host, &READ_ONLY_PATHS));
+        map.insert("Init".to_owned(), json!(host.init.then_some(true)));
         // Docker leaves these out while they are empty.
         const OPTIONAL: [&str; 6] =
             ["Annotations", "Init", "Mounts", "StorageOpt", "Sysctls", "Tmpfs"];
