@@ -94,7 +94,7 @@ fn health_check(check: models::HealthConfig) -> HealthCheck {
     }
 }
 
-fn restart_policy(policy: models::RestartPolicy) -> RestartPolicy {
+fn restart_policy(policy: &models::RestartPolicy) -> RestartPolicy {
     use models::RestartPolicyNameEnum as Name;
     let kind = match policy.name {
         Some(Name::ALWAYS) => RestartKind::Always,
@@ -152,7 +152,7 @@ fn host_config(host: models::HostConfig, network_mode: &str) -> HostConfig {
             matches!(option.as_str(), "no-new-privileges" | "no-new-privileges:true")
         }),
         init: host.init.unwrap_or_default(),
-        restart_policy: host.restart_policy.map(restart_policy).unwrap_or_default(),
+        restart_policy: host.restart_policy.as_ref().map(restart_policy).unwrap_or_default(),
         log_config: host.log_config.map(log_config).unwrap_or_default(),
         ..HostConfig::default()
     }
