@@ -93,7 +93,7 @@ fn health_check(check: models::HealthConfig) -> HealthCheck {
     }
 }
 
-fn restart_policy(policy: models::RestartPolicy) -> RestartPolicy {
+fn restart_policy(policy: &models::RestartPolicy) -> RestartPolicy {
     use models::RestartPolicyNameEnum as Name;
     let kind = match policy.name {
         Some(Name::ALWAYS) => RestartKind::Always,
@@ -147,7 +147,7 @@ fn host_config(mut host: models::HostConfig, network_mode: &str) -> HostConfig {
         cap_drop: capabilities(host.cap_drop),
         privileged: host.privileged.unwrap_or_default(),
         init: host.init.unwrap_or_default(),
-        restart_policy: host.restart_policy.map(restart_policy).unwrap_or_default(),
+        restart_policy: host.restart_policy.as_ref().map(restart_policy).unwrap_or_default(),
         log_config: host.log_config.map(log_config).unwrap_or_default(),
         ..wanted
     }

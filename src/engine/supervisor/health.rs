@@ -202,9 +202,9 @@ fn go_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     match nanos {
         0 => "0s".to_owned(),
-        ..1_000 => format!("{nanos}ns"),
-        ..1_000_000 => fraction(nanos / 1_000, nanos % 1_000, 3, "µs"),
-        ..1_000_000_000 => fraction(nanos / 1_000_000, nanos % 1_000_000, 6, "ms"),
+        1..1_000 => format!("{nanos}ns"),
+        1_000..1_000_000 => fraction(nanos / 1_000, nanos % 1_000, 3, "µs"),
+        1_000_000..1_000_000_000 => fraction(nanos / 1_000_000, nanos % 1_000_000, 6, "ms"),
         _ => {
             let (hours, minutes) = (nanos / 3_600_000_000_000, nanos / 60_000_000_000 % 60);
             let rest = nanos % 60_000_000_000;
@@ -224,14 +224,12 @@ impl Supervisor {
         let paused = self.is_paused();
         let Some(monitor) = &mut self.health else { return };
         match &mut monitor.probe {
-            Some(probe) => {
-                if !probe.late && !probe.dropped && now >= probe.deadline {
-                    probe.late = true;
-                    probe.kill();
-                }
+            Some(probe) if !probe.late && !probe.dropped && now >= probe.deadline => {
+                probe.late = true;
+                probe.kill();
             }
             None if now >= monitor.due && !paused => self.begin_probe(),
-            None => {}
+            Some(_) | None => {}
         }
     }
 
