@@ -195,8 +195,6 @@ async fn settings_are_kept(bench: &Bench) {
         // What docker puts where nothing is asked for differs with the host's cgroups.
         ipc_mode: NamespaceMode::Private,
         cgroupns_mode: NamespaceMode::Host,
-        uts_mode: NamespaceMode::Default,
-        pid_mode: NamespaceMode::Host,
         shm_size: Some(1 << 20),
         group_add: vec!["7".to_owned()],
         sysctls: [("net.ipv4.ip_forward".to_owned(), "1".to_owned())].into(),
