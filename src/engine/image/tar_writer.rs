@@ -336,7 +336,8 @@ mod tests {
         fn every_entry_reads_back(
             path in proptest::collection::vec(1u8.., 1..300),
             link in proptest::collection::vec(1u8.., 0..300),
-            uid in 0..u32::MAX, gid in 0..u32::MAX, mode in 0u32..0o10000, mtime in -1_000_000_000_000i64..,
+            uid in 0..u32::MAX, gid in 0..u32::MAX, mode in 0u32..0o10000,
+            mtime in -1_000_000_000_000i64..,
             data in proptest::collection::vec(any::<u8>(), 0..1500),
             xattr in proptest::collection::vec(any::<u8>(), 0..300),
         ) {
