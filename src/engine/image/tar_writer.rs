@@ -27,8 +27,8 @@ impl<W: Write> TarWriter<W> {
         Self { inner, buffer: vec![0; 1 << 16].into_boxed_slice() }
     }
 
-    /// Writes an entry. For a file, `data` gives its bytes, those of its parts where it is sparse;
-    /// what it lacks is filled up with zeros, since a file may shrink while it is read.
+    /// Writes an entry. For a file, `data` gives its bytes, those of its parts where it is sparse
+    /// (whole blocks, but for the last part); what it lacks is filled up with zeros, since a file may shrink while it is read.
     pub(super) fn entry(&mut self, entry: &Entry, mut data: impl Read) -> io::Result<()> {
         let mut records = Records::default();
         let mut header = Header::new();
@@ -310,7 +310,10 @@ mod tests {
         file.size = 1 << 20;
         file.sparse =
             Some(vec![Segment { offset: 4096, length: 3 }, Segment { offset: 65536, length: 4 }]);
-        writer.entry(&file, b"abcdefg".as_slice()).unwrap();
+        let mut data = b"abc".to_vec();
+        data.resize(512, 0);
+        data.extend_from_slice(b"defg");
+        writer.entry(&file, data.as_slice()).unwrap();
         let archive = writer.finish().unwrap();
         let entries = read_back(&archive);
         assert_eq!(entries[0].0.size, 1 << 20);
