@@ -309,7 +309,7 @@ mod tests {
         let mut file = plain(b"sparse", EntryKind::File);
         file.size = 1 << 20;
         file.sparse =
-            Some(vec![Segment { offset: 4096, length: 3 }, Segment { offset: 65536, length: 4 }]);
+            Some(vec![Segment { offset: 4096, length: 512 }, Segment { offset: 65536, length: 4 }]);
         let mut data = b"abc".to_vec();
         data.resize(512, 0);
         data.extend_from_slice(b"defg");
