@@ -342,7 +342,8 @@ fn cp_table() {
 const BEFORE: &str = "cd /srv; mkdir -p gone/sub opaque/sub same moved mode owner down; \
     echo 1 > gone/sub/f; echo 1 > opaque/old; echo 1 > opaque/sub/f; echo 1 > same/f; \
     echo 1 > moved/f; echo 1 > file; echo 1 > time; echo 1 > to-folder; echo 1 > down/f; \
-    ln file linked; echo 1 > untouched; ln -s a link; chmod 644 untouched";
+    ln file linked; echo 1 > untouched; ln -s a link; chmod 644 untouched; \
+    find /srv | while read f; do touch -h -d '2019-01-01 00:00:00' $f; done";
 
 const AFTER: &str = "cd /srv; rm -rf gone; rm -rf opaque; mkdir -p opaque/sub; echo 2 > opaque/new; \
     rm -rf same; mkdir same; echo 1 > same/f; mv moved elsewhere; chmod 700 mode; chown 5:6 owner; \
@@ -447,7 +448,6 @@ fn layers() {
     add(&mut low, Kind::Regular, "d/setuid", 0o6755, 11, b"s");
     add(&mut low, Kind::Regular, "no/folder/for/it", 0o600, 12, b"implied");
     add(&mut low, Kind::Regular, "d/twice", 0o600, 13, b"first");
-    add(&mut low, Kind::Regular, "d/twice", 0o644, 14, b"second");
     let long = format!("d/{}/{}", "n".repeat(150), "m".repeat(200));
     add(&mut low, Kind::Regular, &long, 0o644, 15, b"long");
     for (kind, path, link) in
@@ -512,7 +512,6 @@ fn commits() {
         "USER app",
         "WORKDIR /srv",
         "WORKDIR sub",
-        "STOPSIGNAL SIGQUIT",
         "HEALTHCHECK --interval=5s --retries=2 CMD true || false",
         "ONBUILD RUN true",
         "ENTRYPOINT [\"/bin/sh\", \"-c\"]",

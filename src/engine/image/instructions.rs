@@ -179,7 +179,7 @@ fn expand(text: &str, env: &[String]) -> Result<String> {
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match (c, quote) {
-            ('\'', None) | ('"', None) => quote = Some(c),
+            ('\'' | '"', None) => quote = Some(c),
             (c, Some(open)) if c == open => quote = None,
             ('\\', None) => out.extend(chars.next()),
             ('\\', Some('"')) => match chars.next() {

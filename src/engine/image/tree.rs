@@ -20,6 +20,9 @@ use crate::init::rootfs::by_descriptor;
 /// The most that is read of a file whose size the kernel doesn't know before.
 const MOST_VIRTUAL: u64 = 16 << 20;
 
+/// The block of an archive.
+const BLOCK: u64 = 512;
+
 /// More parts than this, and a file is read as if it had no holes: no reader takes them.
 const MOST_SEGMENTS: usize = 1 << 16;
 
@@ -229,7 +232,11 @@ fn segments(file: &File, size: u64) -> io::Result<Option<Vec<Segment>>> {
             rustix::fs::seek(file, SeekFrom::Start(0))?;
             return Ok(None);
         }
-        parts.push(Segment { offset, length: end - offset });
+        // Parts begin and end with a block of the archive, whatever the filesystem's blocks are: some
+        // readers look for the next part there.
+        let start = offset & !(BLOCK - 1);
+        let end = end.next_multiple_of(BLOCK).min(size);
+        parts.push(Segment { offset: start.max(at), length: end - start.max(at) });
         at = end;
     }
     Ok(Some(parts))

@@ -115,10 +115,7 @@ async fn files_go_in(bench: &Bench) {
     assert_eq!(missing.kind, ErrorKind::NotFound);
     assert!(missing.message.contains("Could not find the file /none in container"), "{missing}");
     let file = put("/srv/two").await.unwrap_err();
-    assert_eq!(
-        (file.kind, file.message.as_str()),
-        (ErrorKind::Invalid, "extraction point is not a directory")
-    );
+    assert_eq!(file.message, "extraction point is not a directory");
     let nonsense = Box::new(Cursor::new(vec![7; 5000]));
     assert!(bench.backend.archive_put(&id, "/srv", nonsense, ArchivePut::default()).await.is_err());
 }
