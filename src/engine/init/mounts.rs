@@ -86,15 +86,15 @@ pub(crate) fn mount_overlay(
     if let Some((upper, work)) = writable {
         let ((upper, upper_name), (work, work_name)) = (folder(upper)?, folder(work)?);
         // Whatever the kernel's defaults are, the upper folder alone tells what differs: `diff` and
-        // `commit` read it.
-        options +=
-            &format!(",upperdir={upper_name},workdir={work_name},redirect_dir=off,metacopy=off");
+        // `commit` read it. In a user namespace the overlay's own attributes are those that its root
+        // may write, which excludes redirection.
+        let attributes = match userns::is_nested() {
+            true => "userxattr",
+            false => "redirect_dir=off,metacopy=off",
+        };
+        options += &format!(",upperdir={upper_name},workdir={work_name},{attributes}");
         held.extend([upper, work]);
         flags = MountFlags::empty();
-    }
-    if userns::is_nested() {
-        // In a user namespace the overlay's own attributes are those that its root may write.
-        options += ",userxattr";
     }
     let options = text(&options)?;
     mount("overlay", at, "overlay", flags, options.as_c_str())
