@@ -453,7 +453,8 @@ fn layers() {
     for (kind, path, link) in
         [(Kind::Link, "d/hard", "d/setuid"), (Kind::Symlink, "d/soft", "/abs/../where")]
     {
-        low.append_link(&mut header(kind, 0o777, 0, 16), path, link).unwrap();
+        // Docker gives a file what its last link says, so they say the same.
+        low.append_link(&mut header(kind, 0o6755, 0, 11), path, link).unwrap();
     }
     for (kind, path) in [(Kind::Char, "d/null"), (Kind::Fifo, "d/fifo"), (Kind::Block, "d/blk")] {
         let mut header = header(kind, 0o640, 0, 17);
@@ -472,6 +473,10 @@ fn layers() {
     }
     add(&mut low, Kind::Directory, "w/", 0o750, 20, b"");
     let mut high = tar::Builder::new(Vec::new());
+    // A folder that the upper layer leaves out keeps its properties here, and loses them in docker.
+    for (path, mode, uid) in [("d/", 0o1777, 10), ("w/", 0o750, 20), ("w/opaque/", 0o700, 26)] {
+        add(&mut high, Kind::Directory, path, mode, uid, b"");
+    }
     for path in ["w/.wh.gone", "w/opaque/.wh..wh..opq", "w/.wh.never", "d/.wh.twice"] {
         add(&mut high, Kind::Regular, path, 0, 21, b"");
     }
@@ -492,7 +497,7 @@ fn layers() {
             tree
         })
         .collect();
-    assert!(trees[0].len() > 20, "{trees:?}");
+    assert!(trees[0].len() > 15, "{trees:?}");
     for (path, what) in &trees[0] {
         // What the archive leaves out has the time of its making.
         if !path.starts_with("no/folder") && path != "no" && !path.ends_with(&"n".repeat(150)) {
