@@ -206,14 +206,11 @@ impl Engine {
             }
             // Held by whoever is making it, or is at its end.
             let Ok(Some(_locks)) = Idle::try_acquire(&entry.path()) else { continue };
-            match store.container(id.as_str()) {
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    if store.journalled_for(&id)?.is_empty() {
-                        // Somebody else may be doing the same.
-                        let _ = std::fs::remove_dir_all(entry.path());
-                    }
-                }
-                _ => {}
+            let row = store.container(id.as_str());
+            let gone = row.is_err_and(|error| error.kind() == ErrorKind::NotFound);
+            if gone && store.journalled_for(&id)?.is_empty() {
+                // Somebody else may be doing the same.
+                let _ = std::fs::remove_dir_all(entry.path());
             }
         }
         Ok(())

@@ -51,6 +51,7 @@ const REFUSALS: &[&str] = &[
     "You cannot attach to",
     "is already in use",
     "Container is not running",
+    "the same name as its current name",
 ];
 
 fn verbs_meet_at_one_container() {

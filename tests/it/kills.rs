@@ -83,7 +83,7 @@ const VERBS: &[Line] = &[
     ("export -o F T", Running, &[]),
     ("commit T committed", Running, &["paused"]),
     ("commit T committed", Exited, &[]),
-    ("update -m 64m T", Running, &[]),
+    ("update --memory-swap -1 -m 64m T", Running, &[]),
     ("update --memory-swap -1 -m 64m T", Exited, &[]),
     ("container prune -f", Exited, &["absent"]),
     ("image prune -f", Exited, &[]),
@@ -230,7 +230,7 @@ impl Stage {
     fn prepare(&mut self, line: &Line) {
         self.round += 1;
         let target = self.target();
-        let network = if self.round % 2 == 0 { "none" } else { "bridge" };
+        let network = if self.round.is_multiple_of(2) { "none" } else { "bridge" };
         let flags = ["--name", &target, "--network", network, IMAGE];
         let make = |verb: &[&str], program: &[&str]| {
             self.lab.ok(&[verb, &flags, program].concat());

@@ -314,7 +314,9 @@ impl Drop for HandedDown {
             eventually("the group is empty", || std::fs::remove_dir(folder).is_ok());
         };
         empty(&self.folder.join("session"));
-        let _ = std::fs::remove_dir(self.folder.join("wharf"));
+        for name in ["wharf/supervisors", "wharf"] {
+            let _ = std::fs::remove_dir(self.folder.join(name));
+        }
         empty(&self.folder);
     }
 }

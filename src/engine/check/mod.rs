@@ -123,11 +123,11 @@ fn finding(
     problem: impl Into<String>,
     mending: Option<Result<()>>,
 ) -> Finding {
-    let way_out = match &mending {
-        Some(Err(error)) => error.to_string(),
-        _ => String::new(),
+    let (mended, way_out) = match mending {
+        Some(Ok(())) => (true, String::new()),
+        Some(Err(error)) => (false, error.to_string()),
+        None => (false, String::new()),
     };
-    let mended = matches!(mending, Some(Ok(())));
     Finding { area, object, problem: problem.into(), mended, way_out }
 }
 
