@@ -502,10 +502,9 @@ impl Backend for Fake {
     ) -> Result<BoxStream<'static, Result<Event>>> {
         let filter = EventFilter::new(&options.filters).map_err(invalid)?;
         let receiver = self.events.subscribe();
-        let told = match options.wants_history() {
-            true => self.reach()?.told.clone(),
-            false => Vec::new(),
-        };
+        let reached = self.reach()?;
+        let told = if options.wants_history() { reached.told.clone() } else { Vec::new() };
+        drop(reached);
         let old = stream::iter(told.into_iter().map(Ok));
         let new = stream::unfold(receiver, |mut receiver| async move {
             loop {

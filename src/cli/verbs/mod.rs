@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(path_of("foo"), None);
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
         assert!(matches!(find(&words("pull x")), Found::Missing(_)));
-        assert!(matches!(find(&words("container port")), Found::Missing(_)));
+        assert!(matches!(find(&words("image pull")), Found::Missing(_)));
         assert!(matches!(find(&words("container foo")), Found::Unknown(_)));
         assert!(matches!(find(&words("container --help")), Found::Group(_)));
     }
