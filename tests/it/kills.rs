@@ -99,7 +99,7 @@ const VERBS: &[Line] = &[
     ("system check --repair", Running, &[]),
     ("info", Running, &[]),
     ("version", Absent, &[]),
-    ("events --since 1", Running, &[]),
+    ("events --since 1 --until 0s", Running, &[]),
 ];
 
 /// How long a verb that doesn't end by itself is given.

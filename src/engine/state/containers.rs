@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeZone, Utc};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use wharf_model::{
     ContainerConfig, ContainerId, ContainerState, Digest, EndpointInfo, ErrorKind, Event,
     EventKind, HostConfig,
@@ -16,11 +17,11 @@ use crate::{Error, Result};
 
 /// What doesn't change after `create`, but by `update`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Spec {
     pub(crate) config: ContainerConfig,
     pub(crate) host: HostConfig,
     /// The mounts it has taken over from other containers.
-    #[serde(default)]
     pub(crate) inherited: Vec<MountPoint>,
 }
 
@@ -81,6 +82,32 @@ fn to_json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|cause| Error::failed("state database", cause))
 }
 
+impl Spec {
+    /// Returns the text of a row. Settings that have their defaults are left out, and filled in by
+    /// reading: most have, and every list reads all rows.
+    fn to_text(&self) -> Result<String> {
+        fn leave_out(value: &mut Value, default: &Value) {
+            let (Value::Object(members), Value::Object(defaults)) = (value, default) else {
+                return;
+            };
+            members.retain(|name, member| match defaults.get(name) {
+                Some(default) if default == member => false,
+                Some(default) => {
+                    leave_out(member, default);
+                    true
+                }
+                None => true,
+            });
+        }
+        let to_value = |spec: &Self| {
+            serde_json::to_value(spec).map_err(|cause| Error::failed("state database", cause))
+        };
+        let mut value = to_value(self)?;
+        leave_out(&mut value, &to_value(&Self::default())?);
+        to_json(&value)
+    }
+}
+
 /// Returns docker's error for a container that isn't there.
 fn no_such_container(reference: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("No such container: {reference}"))
@@ -135,7 +162,7 @@ impl Store {
 
     /// Adds a container, unless its name is taken or its image has gone.
     pub(crate) fn add_container(&mut self, record: &Record) -> Result<()> {
-        let spec = to_json(&record.spec)?;
+        let spec = record.spec.to_text()?;
         let observed = to_json(&record.observed)?;
         self.transaction(|transaction| {
             check_name(transaction, &record.name)?;
@@ -205,7 +232,7 @@ impl Store {
 
     /// Stores changed settings, and the event that says so.
     pub(crate) fn change_spec(&mut self, record: &Record, action: &str) -> Result<()> {
-        let spec = to_json(&record.spec)?;
+        let spec = record.spec.to_text()?;
         self.transaction(|transaction| {
             let changed = transaction.execute(
                 "UPDATE container SET spec = ?2 WHERE id = ?1",

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use wharf_cgroup::{DeviceAccess, Group, Layout, Limits, OomWatch};
 use wharf_model::{ErrorKind, NamespaceMode, NetworkMode, SeccompMode, Status, UsernsMode};
@@ -355,15 +356,17 @@ fn bring_up(init: &Child, plan: &Plan, run: &Path, channel: &Channel) -> Result<
     if plan.endpoint.is_none() && plan.network == NetworkMode::Bridge {
         rootless::network::connect(init, run)?;
     }
+    let mut ended = None;
     if let Some(endpoint) = &plan.endpoint {
-        let namespace = rustix::fs::open(
-            format!("/proc/{}/ns/net", init.pid),
-            OFlags::RDONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .map_err(|cause| Error::failed("open the container's network namespace", cause))?;
-        // A supervisor has nobody to tell what it changed on the host.
-        let _notes = endpoint.connect(namespace.as_fd())?;
+        let path = format!("/proc/{}/ns/net", init.pid);
+        let failed = |cause| Error::failed("open the container's network namespace", cause);
+        match rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+            // A supervisor has nobody to tell what it changed on the host.
+            Ok(namespace) => drop(endpoint.connect(namespace.as_fd())?),
+            // The process is at its end, and has said why.
+            Err(Errno::NOENT) => ended = Some(failed(Errno::NOENT)),
+            Err(cause) => return Err(failed(cause)),
+        }
     }
     // A process that has failed already has closed its end; its reason is still to be read.
     let _ = channel.send_go();
@@ -383,7 +386,7 @@ fn bring_up(init: &Child, plan: &Plan, run: &Path, channel: &Channel) -> Result<
             Some((Reply::Ok, descriptors)) => terminal = descriptors.into_iter().next(),
             Some((Reply::Failed(error), _)) => return Err(error),
             Some(_) => return Err(Error::failed("start the container's process", "odd message")),
-            None => return Ok(terminal),
+            None => return ended.map_or(Ok(terminal), Err),
         }
     }
 }
