@@ -56,7 +56,8 @@ pub(crate) fn rows(lab: &Lab) -> Vec<Row> {
             name: text(1)?,
             status: find(&state, "Status").and_then(|s| s.as_str().map(str::to_owned)).unwrap(),
             pid: find(&state, "Pid").and_then(|pid| i32::try_from(pid.as_i64()?).ok()),
-            bridged: find(&spec, "NetworkMode").is_some_and(|mode| mode == "bridge"),
+            // What has its default is left out of a row.
+            bridged: find(&spec, "NetworkMode").is_none_or(|mode| mode == "bridge"),
         })
     });
     rows.unwrap().map(Result::unwrap).collect()
