@@ -285,7 +285,7 @@ fn cgroups_that_are_missing() {
     let lab = Lab::new();
     let mut seen = Seen::default();
     // No hierarchy at all.
-    let line = "umount -R /sys/fs/cgroup && exec \"$0\" run --rm --network none box true";
+    let line = "umount -l /sys/fs/cgroup && exec \"$0\" run --rm --network none box true";
     let out = apart(&lab, line);
     assert_eq!(out.code, 125, "{out:?}");
     assert!(out.stderr.contains("cgroup") && out.stderr.trim_end().lines().count() == 1, "{out:?}");

@@ -38,7 +38,12 @@ impl Engine {
             let copied = |store: &Store| {
                 // With `--rm` it may have ended, and its files with it; its row goes before them.
                 let is_there = store.container(record.id.as_str()).map(drop);
-                drop((hold, verbs));
+                if let Some(hold) = hold {
+                    hold.close_write();
+                    // The connection closes once the container goes on, or has ended.
+                    let _ = hold.receive(1);
+                }
+                drop(verbs);
                 is_there
             };
             let id = Images::new(store, self.paths()).commit(commit, copied)?;

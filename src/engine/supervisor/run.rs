@@ -470,7 +470,7 @@ impl Supervisor {
             }
             Ok(Some(_)) => {}
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Ok(None) if !flags.contains(EventFlags::HUP) => {
+            Ok(None) if !flags.contains(EventFlags::HUP) && client.role != Role::Holding => {
                 // It will say nothing more, but still listens.
                 client.silent = true;
             }
@@ -499,14 +499,15 @@ impl Supervisor {
         if let Some(client) = self.clients.remove(&number) {
             let _ = epoll::delete(&self.epoll, client.fd());
             let role = client.role;
+            if role == Role::Holding {
+                // Before the connection closes, which is what who has let go may wait for.
+                self.release();
+            }
             drop(client);
             self.make_room();
             // As with docker, the input belongs to the one who started the container with it.
             if matches!(role, Role::Attached { stdin: true, starter: true, .. }) {
                 self.streams.end_input();
-            }
-            if role == Role::Holding {
-                self.release();
             }
         }
     }
