@@ -543,10 +543,13 @@ impl Supervisor {
         }
     }
 
-    /// Returns whether the first process has ended, which may not have been noticed yet.
+    /// Returns whether the first process has ended, which may not have been noticed yet, or is on
+    /// its way: it has left its namespaces before its pidfd tells of the end.
     fn has_ended(&self) -> bool {
-        let mut fds = [PollFd::new(&self.container.init.pidfd, PollFlags::IN)];
+        let init = &self.container.init;
+        let mut fds = [PollFd::new(&init.pidfd, PollFlags::IN)];
         poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+            || is_exiting(init.pid)
     }
 
     fn program_ended(&mut self, token: u64) {
@@ -677,4 +680,15 @@ impl Supervisor {
             let _ = crate::image::Images::new(&mut store, paths).collect();
         }
     }
+}
+
+/// Returns whether a child of this process, which is not reaped, is on its way out of the kernel.
+fn is_exiting(pid: i32) -> bool {
+    /// The kernel's flag of a process that exits (`PF_EXITING`).
+    const EXITING: u64 = 0x4;
+    // The name, which the container chooses, is in parentheses and may contain some; the flags are
+    // the seventh field after it (proc_pid_stat(5)).
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    let flags = stat.rsplit(')').next().and_then(|rest| rest.split_ascii_whitespace().nth(6));
+    flags.and_then(|flags| flags.parse::<u64>().ok()).is_some_and(|flags| flags & EXITING != 0)
 }
