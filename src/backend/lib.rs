@@ -18,9 +18,9 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
-    EngineInfo, Event, EventOptions, ExecSpec, HistoryEntry, HostSample, ImageDetail,
-    ImageListOptions, ImageSummary, LogOptions, LogRecord, Outcome, PathStat, Sample, TermSize,
-    TopTable, VersionInfo,
+    EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, HostSample,
+    ImageDetail, ImageListOptions, ImageSummary, LogOptions, LogRecord, NetworkInfo, Outcome,
+    PathStat, ReachAnswer, ReachQuestion, Sample, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 
 pub use bytes_stream::{ByteStream, BytesReader};
@@ -197,4 +197,46 @@ pub trait Backend: Send + Sync {
 
     /// Returns a container's root filesystem, without what is mounted in it, as a tar.
     async fn export(&self, container: &str) -> Result<ByteStream>;
+
+    /// Returns the networks that are wanted (`driver`, `id`, `label`, `name`, `scope`, `type`,
+    /// `dangling`), by name.
+    async fn networks(&self, _filters: &Filters) -> Result<Vec<NetworkInfo>> {
+        Err(missing(self.name(), "networks"))
+    }
+
+    /// Returns one network, by name, id or the beginning of an id.
+    async fn network(&self, _network: &str) -> Result<NetworkInfo> {
+        Err(missing(self.name(), "networks"))
+    }
+
+    /// Tries whether one container reaches another, or an address.
+    async fn reach(&self, _question: &ReachQuestion) -> Result<ReachAnswer> {
+        Err(missing(self.name(), "tries between containers"))
+    }
+
+    /// Returns the volumes that are wanted (`dangling`, `driver`, `label`, `name`), by name; with
+    /// `sizes` how much disk each takes, which reads all of them.
+    async fn volumes(&self, _filters: &Filters, _sizes: bool) -> Result<Vec<VolumeInfo>> {
+        Err(missing(self.name(), "volumes"))
+    }
+
+    /// Returns one volume.
+    async fn volume(&self, _volume: &str) -> Result<VolumeInfo> {
+        Err(missing(self.name(), "volumes"))
+    }
+
+    /// Returns a volume's content as a tar; with `pause`, the containers that may write to it are
+    /// frozen meanwhile.
+    async fn volume_export(&self, _volume: &str, _pause: bool) -> Result<ByteStream> {
+        Err(missing(self.name(), "volume export"))
+    }
+
+    /// Unpacks a tar, compressed or not, in a volume, which is made unless it is there.
+    async fn volume_import(&self, _volume: &str, _archive: Reader) -> Result<()> {
+        Err(missing(self.name(), "volume import"))
+    }
+}
+
+fn missing(backend: &str, what: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("{backend}: {what} are not there yet"))
 }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CommitOptions, ContainerId, CreateOptions, Created, Digest, Filters, ImageName, UpdateOptions,
+    CommitOptions, ContainerId, CreateOptions, Created, Digest, EndpointOptions, Filters,
+    ImageName, NetworkCreateOptions, UpdateOptions, VolumeCreateOptions, VolumeInfo,
 };
 
 /// How `rm` goes about it.
@@ -100,6 +101,52 @@ pub enum Command {
         /// Even if stopped containers use it.
         force: bool,
     },
+    /// Make a network.
+    CreateNetwork(Box<NetworkCreateOptions>),
+    /// Remove a network that no container is on.
+    RemoveNetwork {
+        /// Which, by name, id or the beginning of an id.
+        network: String,
+        /// Whether one that isn't there counts as removed.
+        force: bool,
+    },
+    /// Put a container on one more network, now if it runs, and with its next start.
+    Connect {
+        /// Which container.
+        container: String,
+        /// Which network, and how it is to be there.
+        endpoint: Box<EndpointOptions>,
+    },
+    /// Take a container from a network.
+    Disconnect {
+        /// Which container.
+        container: String,
+        /// Which network.
+        network: String,
+        /// Even if the container isn't there any more.
+        force: bool,
+    },
+    /// Remove all networks that no container is on.
+    PruneNetworks {
+        /// Of these, the ones for which this holds: `label`, `label!`, `until`.
+        filters: Filters,
+    },
+    /// Make a volume, unless it is there already.
+    CreateVolume(Box<VolumeCreateOptions>),
+    /// Remove a volume that no container has, and all that is in it.
+    RemoveVolume {
+        /// Its name.
+        volume: String,
+        /// Whether one that isn't there counts as removed.
+        force: bool,
+    },
+    /// Remove the volumes that no container has: the anonymous ones, or all.
+    PruneVolumes {
+        /// Those with names too.
+        all: bool,
+        /// Of these, the ones for which this holds: `label`, `label!`.
+        filters: Filters,
+    },
 }
 
 /// What a command did.
@@ -134,5 +181,30 @@ pub enum Outcome {
         untagged: Vec<ImageName>,
         /// The images and layers that are gone.
         deleted: Vec<Digest>,
+    },
+    /// A network was made.
+    NetworkCreated {
+        /// Its id.
+        id: String,
+        /// What the user should know.
+        warnings: Vec<String>,
+    },
+    /// Networks were removed.
+    NetworksPruned {
+        /// Their names.
+        deleted: Vec<String>,
+        /// Why others are still there, a sentence each.
+        failed: Vec<String>,
+    },
+    /// A volume was made, or was there.
+    VolumeCreated(Box<VolumeInfo>),
+    /// Volumes were removed.
+    VolumesPruned {
+        /// Their names.
+        deleted: Vec<String>,
+        /// How many bytes that gave back.
+        reclaimed: u64,
+        /// Why others are still there, a sentence each.
+        failed: Vec<String>,
     },
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::host::{HealthCheck, HostConfig, MountKind, Propagation};
-use crate::{ContainerId, Digest};
+use crate::{ContainerId, Digest, EndpointOptions};
 
 /// The life-cycle state of a container, in docker's words.
 #[derive(
@@ -168,6 +168,10 @@ pub struct CreateOptions {
     pub healthcheck: Option<HealthCheck>,
     /// `os/architecture[/variant]` that the image must be for (`--platform`).
     pub platform: Option<String>,
+    /// How it is on its networks, those that need more said than the host's `network_mode` does.
+    pub networks: Vec<EndpointOptions>,
+    /// Ports it serves besides the image's: `80/tcp` (`--expose`).
+    pub exposed_ports: Vec<String>,
     /// What is asked of the host.
     pub host: HostConfig,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::UsernsMode;
+use crate::{PublishedPort, UsernsMode};
 
 /// Which network a container is on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -535,6 +535,10 @@ pub struct HostConfig {
     pub auto_remove: bool,
     /// Host paths bound in (`-v`).
     pub binds: Vec<Bind>,
+    /// Ports that the host serves for it (`-p`).
+    pub published_ports: Vec<PublishedPort>,
+    /// Whether the host serves all the ports that it says it has (`-P`).
+    pub publish_all_ports: bool,
     /// Mounts (`--mount`).
     pub mounts: Vec<Mount>,
     /// Containers whose mounts it gets too: `NAME[:ro|rw]` (`--volumes-from`).

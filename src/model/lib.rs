@@ -14,9 +14,11 @@ mod host;
 mod id;
 mod image;
 mod log;
+mod network;
 mod stats;
 mod system;
 mod userns;
+mod volume;
 
 pub use archive::{Change, ChangeKind, CommitOptions, PathStat};
 pub use command::{Command, Outcome, RemoveOptions};
@@ -36,9 +38,14 @@ pub use host::{
 pub use id::{ContainerId, Digest, ImageName};
 pub use image::{HistoryEntry, ImageConfig, ImageDetail, ImageSummary, LayerInfo};
 pub use log::{LogOptions, LogRecord, LogStream};
+pub use network::{
+    AddressPool, EndpointOptions, NetworkCreateOptions, NetworkEndpoint, NetworkInfo,
+    PublishedPort, ReachAnswer, ReachQuestion,
+};
 pub use stats::{
     BlockCounters, CpuCounters, HostSample, Limit, MemoryCounters, NetCounters, PidCounters,
     Pressure, PressureLine, Sample,
 };
 pub use system::{EngineInfo, VersionInfo};
 pub use userns::UsernsMode;
+pub use volume::{VolumeCreateOptions, VolumeInfo, VolumeUser};

@@ -1,0 +1,64 @@
+//! Volumes: data that outlives containers.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::ContainerId;
+
+/// What `volume create` is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct VolumeCreateOptions {
+    /// The name; none makes one up, and the volume is anonymous.
+    pub name: Option<String>,
+    /// The driver; empty means `local`.
+    pub driver: String,
+    /// The driver's options (`type`, `o`, `device`).
+    pub options: BTreeMap<String, String>,
+    /// The labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A volume, as lists and `volume inspect` tell it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct VolumeInfo {
+    /// The name.
+    pub name: String,
+    /// The driver.
+    pub driver: String,
+    /// Where its data is on the host.
+    pub mountpoint: String,
+    /// When it was made, as far as the backend says.
+    pub created: Option<DateTime<Utc>>,
+    /// The labels.
+    pub labels: BTreeMap<String, String>,
+    /// The driver's options.
+    pub options: BTreeMap<String, String>,
+    /// `local`, or `global` on a cluster.
+    pub scope: String,
+    /// Whether it was made without a name, for one container.
+    pub anonymous: bool,
+    /// The containers that have it, running or not.
+    pub users: Vec<VolumeUser>,
+    /// How much disk it takes, in bytes, when that was asked for.
+    pub size: Option<u64>,
+}
+
+/// A container that has a volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct VolumeUser {
+    /// The container.
+    pub container: ContainerId,
+    /// Its name.
+    pub name: String,
+    /// Where it has it.
+    pub destination: String,
+    /// Whether it may write.
+    pub writable: bool,
+    /// Whether it runs.
+    pub running: bool,
+}
