@@ -231,8 +231,9 @@ pub trait Backend: Send + Sync {
         Err(missing(self.name(), "volume export"))
     }
 
-    /// Unpacks a tar, compressed or not, in a volume, which is made unless it is there.
-    async fn volume_import(&self, _volume: &str, _archive: Reader) -> Result<()> {
+    /// Unpacks a tar, compressed or not, in a volume, which is made unless it is there. What a volume
+    /// holds already is exchanged with `replace` only, and then as a whole.
+    async fn volume_import(&self, _volume: &str, _archive: Reader, _replace: bool) -> Result<()> {
         Err(missing(self.name(), "volume import"))
     }
 }

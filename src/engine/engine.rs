@@ -27,7 +27,7 @@ impl Engine {
     pub fn open(paths: Paths) -> Result<Self> {
         Self::need_root()?;
         let engine = Self { paths, idle: Mutex::new(Vec::new()) };
-        if !engine.paths.database().exists() {
+        if !engine.paths.database().exists() || !engine.paths.volumes().exists() {
             engine.make_folders()?;
         }
         engine.with_store(|_| Ok(()))?;
@@ -55,7 +55,7 @@ impl Engine {
         };
         make(root, 0o711)?;
         // Set-user-id programs of images must not be within reach of the host's users.
-        for name in ["containers", "layers", "blobs/sha256", "tmp"] {
+        for name in ["containers", "layers", "blobs/sha256", "tmp", "volumes"] {
             make(&root.join(name), 0o700)?;
         }
         make(self.paths.run(), 0o700)

@@ -14,7 +14,7 @@ use wharf_model::ContainerId;
 use crate::image::Images;
 use crate::init::mounts::Layers;
 use crate::state::{Record, Store};
-use crate::{Error, Paths, Result};
+use crate::{Error, Paths, Result, volume};
 
 /// Makes the folders that a container's root filesystem is made of, where they are missing.
 pub(crate) fn make(paths: &Paths, id: &ContainerId) -> Result<()> {
@@ -51,7 +51,8 @@ pub(crate) fn empty(paths: &Paths, id: &ContainerId) -> Result<()> {
         .map_err(|cause| Error::failed(format_args!("remove {}", folder.display()), cause))
 }
 
-/// Removes the folders of a container whose row is gone, and their note in the journal.
+/// Removes the folders of a container whose row is gone, their note in the journal, and the folders of
+/// the volumes that went with it.
 pub(crate) fn remove(paths: &Paths, store: &Store, id: &ContainerId) -> Result<()> {
     let remove = |folder: &Path| {
         remove_all(folder)
@@ -59,6 +60,8 @@ pub(crate) fn remove(paths: &Paths, store: &Store, id: &ContainerId) -> Result<(
     };
     remove(&paths.container(id))?;
     store.settle("folder", id.as_str())?;
+    // Those that went with it.
+    volume::sweep(paths, store)?;
     // Last, since the locks are in it: who makes new ones must find that all is done.
     remove(&paths.container_run(id))
 }

@@ -28,6 +28,7 @@ pub mod state;
 mod supervisor;
 mod system;
 mod userns;
+mod volume;
 mod watch;
 
 use std::ffi::OsString;
@@ -43,6 +44,7 @@ pub use engine::Engine;
 pub use error::{Error, Result};
 pub use paths::Paths;
 pub use system::API_VERSION;
+pub use volume::{Export as VolumeExport, Pruned as PrunedVolumes};
 pub use watch::EventWatch;
 
 /// Runs one of the engine's hidden modes, when the arguments (the program's own name left out) ask

@@ -53,6 +53,21 @@ impl Paths {
         self.layers().join(chain_id.hex())
     }
 
+    /// Returns the folder of volumes, one each, named as they are.
+    pub fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+
+    /// Returns the folder of what a volume holds.
+    pub fn volume_data(&self, name: &str) -> PathBuf {
+        self.volumes().join(name).join("_data")
+    }
+
+    /// Returns the folder of the locks of volumes.
+    pub fn volume_locks(&self) -> PathBuf {
+        self.run.join("volumes")
+    }
+
     /// Returns where half-made things live until they are renamed into place.
     pub fn temporary(&self) -> PathBuf {
         self.root.join("tmp")

@@ -16,7 +16,7 @@ use crate::engine::Engine;
 use crate::lock::{self, Idle, Lock};
 use crate::state::{Observed, Record, Store};
 use crate::supervisor::{boot_id, remove_group};
-use crate::{Error, Paths, Result, folder, network};
+use crate::{Error, Paths, Result, folder, network, volume};
 
 /// The file in which a supervisor that couldn't store its last observation leaves it.
 const NOTE: &str = "observed.json";
@@ -47,6 +47,7 @@ pub(crate) fn give_back(paths: &Paths, store: &mut Store, owner: &ContainerId) -
                 }
                 store.settle(&kind, &key)?;
             }
+            volume::MOUNT => volume::release(paths, store, owner, &key)?,
             crate::userns::remap::KIND => store.settle(&kind, &key)?,
             // With its lease, which is taken and given back together with it.
             "link" => network::release(store, owner.as_str())?,
@@ -150,7 +151,11 @@ impl Engine {
         }
         let attributes = vec![("exitCode", record.observed.state.exit_code.to_string())];
         if record.spec.host.auto_remove {
-            store.remove_container(&record, &[("die", attributes), ("destroy", Vec::new())])?;
+            store.remove_container(
+                &record,
+                &[("die", attributes), ("destroy", Vec::new())],
+                true,
+            )?;
             folder::remove(self.paths(), store, &record.id)?;
             crate::image::Images::new(store, self.paths()).collect()?;
         } else {
@@ -164,6 +169,7 @@ impl Engine {
     /// Gives back what containers that no longer run, or no longer exist, still have: the traces of
     /// supervisors that were killed while they cleaned up. `alive` are those that run.
     pub(crate) fn sweep(&self, store: &mut Store, alive: &BTreeSet<&ContainerId>) -> Result<()> {
+        volume::sweep(self.paths(), store)?;
         let owners: BTreeSet<String> =
             store.journalled()?.into_iter().map(|(_, _, owner)| owner).collect();
         for owner in owners {

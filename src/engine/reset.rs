@@ -4,7 +4,7 @@ use wharf_model::RemoveOptions;
 
 use crate::engine::Engine;
 use crate::supervisor::forget_parents;
-use crate::{Error, Result, network};
+use crate::{Error, Result, network, volume};
 
 impl Engine {
     /// Ends and removes all containers, and removes the network, the images and the folders.
@@ -25,6 +25,13 @@ impl Engine {
         }
         failures.extend(self.with_store(|store| self.settle_all(store)).err());
         failures.extend(self.with_store(network::remove_network).err());
+        for volume in self.with_store(|store| store.volumes())? {
+            failures.extend(self.remove_volume(&volume.name, true).err());
+        }
+        // What is mounted there isn't the engine's to empty.
+        if let Some(point) = volume::mounted_below(&self.paths().volumes())? {
+            failures.push(Error::failed(point, "is mounted in the folder of volumes: unmount it"));
+        }
         if !failures.is_empty() {
             let text: Vec<String> = failures.iter().map(ToString::to_string).collect();
             return Err(Error::failed("reset", text.join("; ")));
@@ -37,6 +44,7 @@ impl Engine {
             "layers",
             "blobs",
             "tmp",
+            "volumes",
             "userns-remap",
             "state.db",
             "state.db-wal",

@@ -133,6 +133,13 @@ pub enum Command {
     },
     /// Make a volume, unless it is there already.
     CreateVolume(Box<VolumeCreateOptions>),
+    /// Make a volume with all that another one holds.
+    CloneVolume {
+        /// The one that is copied.
+        from: String,
+        /// The name of the new one.
+        to: String,
+    },
     /// Remove a volume that no container has, and all that is in it.
     RemoveVolume {
         /// Its name.

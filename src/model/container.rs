@@ -1,6 +1,6 @@
 //! Containers: what the user asked for, what the engine made of it, and how it is doing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
@@ -172,6 +172,8 @@ pub struct CreateOptions {
     pub networks: Vec<EndpointOptions>,
     /// Ports it serves besides the image's: `80/tcp` (`--expose`).
     pub exposed_ports: Vec<String>,
+    /// Paths that want a volume without a name, besides the image's (`-v /path`).
+    pub volumes: Vec<String>,
     /// What is asked of the host.
     pub host: HostConfig,
 }
@@ -210,6 +212,8 @@ pub struct ContainerConfig {
     pub healthcheck: Option<HealthCheck>,
     /// The shell of `CMD-SHELL` probes and its flags; empty is `/bin/sh -c`.
     pub shell: Vec<String>,
+    /// Paths that want a volume.
+    pub volumes: BTreeSet<String>,
 }
 
 /// What `create` answers.

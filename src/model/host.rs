@@ -31,11 +31,11 @@ impl NetworkMode {
     }
 }
 
-/// A host path bound into a container (`-v SOURCE:TARGET[:OPTIONS]`).
+/// A host path or a volume mounted in a container (`-v SOURCE:TARGET[:OPTIONS]`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Bind {
-    /// The absolute path on the host.
+    /// The absolute path on the host, or a volume's name.
     pub source: String,
     /// The absolute path in the container.
     pub target: String,
@@ -45,6 +45,13 @@ pub struct Bind {
     pub propagation: Propagation,
     /// The options as they were given (`ro,rslave`), or empty; the fields above say what they mean.
     pub options: String,
+}
+
+impl Bind {
+    /// Returns whether it is a volume that is mounted.
+    pub fn is_volume(&self) -> bool {
+        !self.source.starts_with('/')
+    }
 }
 
 /// How a mount and what is mounted below it spread between host and container.
@@ -120,6 +127,24 @@ pub struct Mount {
     pub tmpfs_mode: Option<u32>,
     /// Further options of memory: `noexec`, `uid=5`, …
     pub tmpfs_options: Vec<String>,
+    /// What is asked of a volume.
+    pub volume: VolumeMount,
+}
+
+/// What a mount asks of its volume, besides its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct VolumeMount {
+    /// Whether an empty volume stays so, instead of taking what the image has there.
+    pub no_copy: bool,
+    /// The labels of a volume that is made.
+    pub labels: BTreeMap<String, String>,
+    /// Its driver; empty is `local`.
+    pub driver: String,
+    /// Its driver's options.
+    pub options: BTreeMap<String, String>,
+    /// The folder of the volume that is mounted, or empty for all of it.
+    pub subpath: String,
 }
 
 /// Which mounts below the source of a read-only bind are read-only too.
@@ -543,6 +568,8 @@ pub struct HostConfig {
     pub mounts: Vec<Mount>,
     /// Containers whose mounts it gets too: `NAME[:ro|rw]` (`--volumes-from`).
     pub volumes_from: Vec<String>,
+    /// The driver of volumes that are made for it (`--volume-driver`); empty is `local`.
+    pub volume_driver: String,
     /// In-memory filesystems: path to mount options, possibly empty (`--tmpfs`).
     pub tmpfs: BTreeMap<String, String>,
     /// Whether the root filesystem is read-only.

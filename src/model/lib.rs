@@ -34,6 +34,7 @@ pub use host::{
     Bind, DeviceMapping, DeviceRate, HealthAction, HealthCheck, HostConfig, LogConfig, LogDriver,
     MASKED_PATHS, Mount, MountKind, NamespaceMode, NetworkMode, Propagation, READ_ONLY_PATHS,
     ReadOnlyBelow, Resources, RestartKind, RestartPolicy, SeccompMode, Ulimit, UpdateOptions,
+    VolumeMount,
 };
 pub use id::{ContainerId, Digest, ImageName};
 pub use image::{HistoryEntry, ImageConfig, ImageDetail, ImageSummary, LayerInfo};

@@ -9,10 +9,10 @@ use wharf_model::{ContainerId, ErrorKind};
 use super::{Area, Check, Finding, beyond_repair, finding};
 use crate::reconcile;
 use crate::state::{Record, Store};
-use crate::{Error, Paths, Result, folder, network};
+use crate::{Error, Paths, Result, folder, network, volume};
 
 /// Its tables, those that others refer to first.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 12] = [
     "network",
     "image",
     "layer",
@@ -20,6 +20,8 @@ const TABLES: [&str; 10] = [
     "tag",
     "builtin",
     "container",
+    "volume",
+    "volume_use",
     "lease",
     "journal",
     "event",
@@ -157,7 +159,8 @@ fn copy(from: &Connection, to: &Connection, table: &str, order: &str) -> Result<
     let key = match table {
         "image_layer" => "image",
         "event" => "seq",
-        "tag" | "builtin" => "name",
+        "tag" | "builtin" | "volume" => "name",
+        "volume_use" => "volume",
         "layer" => "chain_id",
         "lease" => "network",
         "journal" => "kind",
@@ -192,6 +195,8 @@ impl Check<'_> {
             ("tag", "image", "image", "id"),
             ("image_layer", "image", "image", "id"),
             ("lease", "network", "network", "id"),
+            ("volume_use", "volume", "volume", "name"),
+            ("volume_use", "container", "container", "id"),
         ];
         for (table, column, to, key) in dangling {
             let wrong = format!("FROM {table} WHERE {column} NOT IN (SELECT {key} FROM {to})");
@@ -306,8 +311,12 @@ impl Check<'_> {
 
     /// What the journal and the leases name of containers that don't run.
     pub(super) fn journal(&mut self) -> Result<()> {
-        let mut owners: Vec<String> =
-            self.store.journalled()?.into_iter().map(|(_, _, owner)| owner).collect();
+        let journalled = self.store.journalled()?.into_iter();
+        // Folders of volumes are nobody's: the next command sees to them.
+        let mut owners: Vec<String> = journalled
+            .filter(|(kind, ..)| kind != volume::NOTE)
+            .map(|(_, _, owner)| owner)
+            .collect();
         owners.extend(network::lease_owners(self.store)?);
         owners.sort_unstable();
         owners.dedup();

@@ -15,7 +15,8 @@ pub(super) fn modes(paths: &Paths, repair: bool, findings: &mut Vec<Finding>) {
     let root = paths.root();
     let mut wanted = vec![(root.to_path_buf(), 0o711)];
     // Set-user-id programs of images must not be within reach of the host's users.
-    let private = ["containers", "layers", "blobs/sha256", "tmp"].map(|name| root.join(name));
+    let private =
+        ["containers", "layers", "blobs/sha256", "tmp", "volumes"].map(|name| root.join(name));
     wanted.extend(private.into_iter().map(|path| (path, 0o700)));
     wanted.push((paths.run().to_path_buf(), 0o700));
     for (path, mode) in wanted {

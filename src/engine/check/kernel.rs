@@ -166,7 +166,7 @@ impl Check<'_> {
 }
 
 /// Returns a path of mountinfo with its octal escapes undone (proc_pid_mountinfo(5)).
-fn unescaped(path: &str) -> String {
+pub(crate) fn unescaped(path: &str) -> String {
     ["\\040", "\\011", "\\012", "\\134"]
         .iter()
         .zip([" ", "\t", "\n", "\\"])

@@ -9,6 +9,9 @@
 mod database;
 mod files;
 mod kernel;
+mod volumes;
+
+pub(crate) use kernel::unescaped;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -96,6 +99,7 @@ pub fn check(paths: &Paths, repair: bool) -> Result<Vec<Finding>> {
         check.containers(&records)?;
         check.journal()?;
         check.folders()?;
+        check.volumes()?;
         check.layers()?;
         check.leftovers()?;
         check.groups(&records)?;

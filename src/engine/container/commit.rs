@@ -1,5 +1,6 @@
 //! `commit`: a container becomes an image.
 
+use serde_json::json;
 use wharf_model::{CommitOptions, Digest, ImageConfig};
 
 use crate::channel::Request;
@@ -73,6 +74,7 @@ fn settings(store: &mut Store, engine: &Engine, record: &Record) -> Result<Image
         cmd: config.cmd.clone(),
         working_dir: config.working_dir.clone(),
         labels: config.labels.clone(),
+        volumes: config.volumes.iter().map(|path| (path.clone(), json!({}))).collect(),
         stop_signal,
         healthcheck: config.healthcheck.clone().or(of_image.healthcheck.clone()),
         ..of_image

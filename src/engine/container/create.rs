@@ -16,7 +16,7 @@ use crate::lock::{self, Lock};
 use crate::security::{capabilities, seccomp};
 use crate::state::{Observed, Record, Spec, Store};
 use crate::userns::{self, remap};
-use crate::{Error, Result, folder, names};
+use crate::{Error, Result, folder, names, volume};
 
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, message)
@@ -66,11 +66,17 @@ impl Engine {
             warnings = userns::limits::discard(&mut host, &layout);
         }
         warnings.extend(super::limits::settle(&mut host)?);
+        if let Some(name) = &options.name {
+            store.check_container_name(name)?;
+        }
+        let lower_dirs = |store: &mut Store| Images::new(store, self.paths()).lower_dirs(&image.id);
+        let volumes =
+            volume::choose(self.paths(), store, &host, &config.volumes, &inherited, &lower_dirs)?;
         let record = Record {
             name: options.name.clone().unwrap_or_default(),
             created: Utc::now(),
-            image: image.id,
-            spec: Spec { config, host, inherited },
+            image: image.id.clone(),
+            spec: Spec { config, host, inherited, volumes: volumes.points.clone() },
             observed: Observed::default(),
             id,
         };
@@ -78,37 +84,46 @@ impl Engine {
         let run = self.paths().container_run(&record.id);
         let _verbs = Lock::acquire(&run, lock::VERBS)
             .map_err(|cause| Error::failed(format_args!("lock {}", run.display()), cause))?;
-        let record = match add(store, record, options.name.is_none()) {
+        let record = match self.add(store, record, options.name.is_none(), &volumes) {
             Ok(record) => record,
             Err(error) => {
                 lock::forget(&run, lock::VERBS);
                 return Err(error);
             }
         };
-        if let Err(error) = folder::make(self.paths(), &record.id) {
+        let made = folder::make(self.paths(), &record.id)
+            .and_then(|()| volumes.fill_mounted(self.paths(), store, &lower_dirs));
+        if let Err(error) = made {
             // The reason why there is no container is the one to report; what can't be removed is
             // journalled.
-            let _ = store.remove_container(&record, &[("destroy", Vec::new())]);
+            let _ = store.remove_container(&record, &[("destroy", Vec::new())], true);
             let _ = folder::remove(self.paths(), store, &record.id);
             return Err(error);
         }
         Ok(Created { id: record.id, name: record.name, warnings })
     }
-}
 
-/// Stores the container, under a made-up name when it is `unnamed`.
-fn add(store: &mut Store, mut record: Record, unnamed: bool) -> Result<Record> {
-    for attempt in 0.. {
-        if unnamed {
-            record.name = names::make_up(random()?, attempt);
+    /// Stores the container, under a made-up name when it is `unnamed`.
+    fn add(
+        &self,
+        store: &mut Store,
+        mut record: Record,
+        unnamed: bool,
+        volumes: &volume::Choice,
+    ) -> Result<Record> {
+        for attempt in 0.. {
+            if unnamed {
+                record.name = names::make_up(random()?, attempt);
+            }
+            match store.add_container(self.paths(), &record, volumes) {
+                Ok(()) => break,
+                // The name is checked first of all: nothing has been moved.
+                Err(error) if unnamed && attempt < 20 && error.kind() == ErrorKind::Conflict => {}
+                Err(error) => return Err(error),
+            }
         }
-        match store.add_container(&record) {
-            Ok(()) => break,
-            Err(error) if unnamed && attempt < 20 && error.kind() == ErrorKind::Conflict => {}
-            Err(error) => return Err(error),
-        }
+        Ok(record)
     }
-    Ok(record)
 }
 
 /// Merges the image's defaults into what the user asked for.
@@ -168,6 +183,7 @@ fn merge(
         domainname: options.domainname.clone(),
         healthcheck: health_check(options.healthcheck.as_ref(), image.healthcheck.as_ref())?,
         shell: image.shell.clone(),
+        volumes: image.volumes.keys().chain(&options.volumes).cloned().collect(),
     })
 }
 
@@ -249,6 +265,7 @@ fn check(config: &ContainerConfig, host: &HostConfig) -> Result<()> {
         return Err(invalid(format!("invalid environment variable: {entry}")));
     }
     let granted = capabilities::select(host.privileged, &host.cap_add, &host.cap_drop)?;
+    volume::check_targets(&config.volumes)?;
     seccomp::filter(&host.seccomp, granted)?;
     // Labels mean nothing without SELinux, and docker lets them pass then.
     let labelled = host.label.iter().any(|label| label != "disable");

@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::image::Images;
 use crate::state::{Record, Store};
 use crate::supervisor::cgroup_name;
-use crate::{Error, Result, disk};
+use crate::{Error, Paths, Result, disk};
 use chrono::Utc;
 use wharf_inspect::filter::ContainerFilter;
 use wharf_inspect::human::status_text;
@@ -53,7 +53,7 @@ impl Engine {
             let mut containers: Vec<ContainerSummary> = records
                 .iter()
                 .filter(shown)
-                .map(summary)
+                .map(|record| summary(self.paths(), record))
                 .filter(|container| filter.matches(container))
                 .take(options.last.unwrap_or(usize::MAX))
                 .collect();
@@ -165,7 +165,7 @@ impl Engine {
             let folder = self.paths().container(&record.id);
             let text = |path: std::path::PathBuf| path.display().to_string();
             Ok(ContainerDetail {
-                mounts: mounts::shown(&record.spec),
+                mounts: mounts::shown(self.paths(), &record.spec),
                 log_path: match record.spec.host.log_config.driver {
                     LogDriver::None => String::new(),
                     _ => text(self.paths().log(&record.id)),
@@ -189,7 +189,7 @@ impl Engine {
     }
 }
 
-pub(super) fn summary(record: &Record) -> ContainerSummary {
+pub(super) fn summary(paths: &Paths, record: &Record) -> ContainerSummary {
     let state = &record.observed.state;
     let config = &record.spec.config;
     // Docker's words: arguments with spaces in single quotes.
@@ -221,7 +221,7 @@ pub(super) fn summary(record: &Record) -> ContainerSummary {
         ports: Vec::new(),
         endpoints: record.observed.endpoint.iter().cloned().collect(),
         networks: vec![record.spec.host.network_mode.as_str().to_owned()],
-        mounts: mounts::shown(&record.spec),
+        mounts: mounts::shown(paths, &record.spec),
         size: None,
     }
 }

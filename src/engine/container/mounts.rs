@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use wharf_model::{Bind, ErrorKind, HostConfig, Mount, MountInfo, MountKind};
 
 use crate::state::{Spec, Store};
-use crate::{Error, Result};
+use crate::{Error, Paths, Result, volume};
 
 /// A mount, and the options it was asked for with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,11 +17,14 @@ pub(crate) struct MountPoint {
     pub(crate) mount: Mount,
     /// As `-v` had it: `ro,rslave`.
     pub(crate) mode: String,
+    /// Whether it is a volume that goes away with its last container.
+    #[serde(default)]
+    pub(crate) anonymous: bool,
 }
 
 impl From<&Bind> for MountPoint {
     fn from(bind: &Bind) -> Self {
-        let mount = Mount {
+        let mut mount = Mount {
             source: bind.source.clone(),
             target: bind.target.clone(),
             read_only: bind.read_only,
@@ -29,7 +32,16 @@ impl From<&Bind> for MountPoint {
             create_source: true,
             ..Mount::default()
         };
-        Self { mount, mode: bind.options.clone() }
+        let mut mode = bind.options.clone();
+        if bind.is_volume() {
+            mount.kind = MountKind::Volume;
+            mount.volume.no_copy = mode.split(',').any(|option| option == "nocopy");
+            if mode.is_empty() {
+                // Docker shows so that a volume may be relabelled.
+                "z".clone_into(&mut mode);
+            }
+        }
+        Self { mount, mode, anonymous: false }
     }
 }
 
@@ -41,9 +53,15 @@ fn invalid(message: impl Into<String>) -> Error {
 /// takes their place, and its own.
 pub(crate) fn points(spec: &Spec) -> Vec<MountPoint> {
     let host = &spec.host;
-    let plain = |mount: &Mount| MountPoint { mount: mount.clone(), mode: String::new() };
+    // One without a name stands among the container's volumes, with the name that it was given.
+    let named = |mount: &&Mount| mount.kind != MountKind::Volume || !mount.source.is_empty();
+    let plain = |mount: &Mount| {
+        let mode = if mount.kind == MountKind::Volume { "z" } else { "" };
+        MountPoint { mount: mount.clone(), mode: mode.to_owned(), anonymous: false }
+    };
+    let asked = host.mounts.iter().filter(named).map(plain);
     let own: Vec<MountPoint> =
-        host.binds.iter().map(MountPoint::from).chain(host.mounts.iter().map(plain)).collect();
+        host.binds.iter().map(MountPoint::from).chain(asked).chain(spec.volumes.clone()).collect();
     let taken = |target: &String| {
         host.tmpfs.contains_key(target) || own.iter().any(|point| point.mount.target == *target)
     };
@@ -52,11 +70,14 @@ pub(crate) fn points(spec: &Spec) -> Vec<MountPoint> {
 }
 
 /// Returns what inspection shows of them, and of `--tmpfs`.
-pub(crate) fn shown(spec: &Spec) -> Vec<MountInfo> {
+pub(crate) fn shown(paths: &Paths, spec: &Spec) -> Vec<MountInfo> {
     let info = |point: MountPoint| MountInfo {
         kind: point.mount.kind,
-        name: None,
-        source: point.mount.source,
+        source: match point.mount.kind {
+            MountKind::Volume => paths.volume_data(&point.mount.source).display().to_string(),
+            _ => point.mount.source.clone(),
+        },
+        name: (point.mount.kind == MountKind::Volume).then_some(point.mount.source),
         destination: point.mount.target,
         writable: !point.mount.read_only,
         mode: point.mode,
@@ -117,8 +138,8 @@ pub(super) fn check(host: &HostConfig) -> Result<()> {
     let mut targets = Vec::new();
     for bind in &host.binds {
         check_target(&bind.target)?;
-        if !bind.source.starts_with('/') {
-            return Err(invalid(format!("bind source {:?} is not an absolute path", bind.source)));
+        if bind.is_volume() {
+            volume::check_name(&bind.source)?;
         }
         targets.push(bind.target.as_str());
     }
@@ -152,13 +173,7 @@ fn check_target(target: &str) -> Result<()> {
 fn check_mount(mount: &Mount) -> Result<()> {
     let word = match mount.kind {
         MountKind::Bind => "bind",
-        MountKind::Volume => {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "--mount type=volume is not supported yet by this version of wharf: give a host \
-                 path with type=bind",
-            ));
-        }
+        MountKind::Volume => "volume",
         MountKind::Tmpfs => "tmpfs",
     };
     let refuse =
@@ -174,6 +189,22 @@ fn check_mount(mount: &Mount) -> Result<()> {
             Ok(_) => Ok(()),
             Err(error) => refuse(error.to_string()),
         };
+    }
+    if mount.kind == MountKind::Volume {
+        let subpath = Path::new(&mount.volume.subpath);
+        let inside = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+        let why = match (mount.source.is_empty(), mount.volume.subpath.is_empty()) {
+            (true, _) if mount.read_only => {
+                "must not set ReadOnly mode when using anonymous volumes"
+            }
+            (true, false) => "must not set Subpath when using anonymous volumes",
+            (_, false) if !subpath.components().all(inside) => {
+                "subpath must be a relative path within the volume"
+            }
+            (true, true) => return Ok(()),
+            (false, _) => return volume::check_name(&mount.source),
+        };
+        return refuse(why.to_owned());
     }
     if mount.source.is_empty() {
         return refuse("field Source must not be empty".to_owned());
@@ -215,6 +246,37 @@ pub(super) fn make_sources(spec: &Spec) -> Result<()> {
     Ok(())
 }
 
+/// Returns the flag of `mount(2)` that a word of `mount(8)` stands for, and whether it sets it.
+pub(crate) fn mount_flag(word: &str) -> Option<(MountFlags, bool)> {
+    Some(match word {
+        "ro" => (MountFlags::RDONLY, true),
+        "rw" => (MountFlags::RDONLY, false),
+        "nosuid" => (MountFlags::NOSUID, true),
+        "suid" => (MountFlags::NOSUID, false),
+        "nodev" => (MountFlags::NODEV, true),
+        "dev" => (MountFlags::NODEV, false),
+        "noexec" => (MountFlags::NOEXEC, true),
+        "exec" => (MountFlags::NOEXEC, false),
+        "sync" => (MountFlags::SYNCHRONOUS, true),
+        "async" => (MountFlags::SYNCHRONOUS, false),
+        "dirsync" => (MountFlags::DIRSYNC, true),
+        "mand" => (MountFlags::PERMIT_MANDATORY_FILE_LOCKING, true),
+        "nomand" => (MountFlags::PERMIT_MANDATORY_FILE_LOCKING, false),
+        "noatime" => (MountFlags::NOATIME, true),
+        "atime" => (MountFlags::NOATIME, false),
+        "nodiratime" => (MountFlags::NODIRATIME, true),
+        "diratime" => (MountFlags::NODIRATIME, false),
+        "relatime" => (MountFlags::RELATIME, true),
+        "norelatime" => (MountFlags::RELATIME, false),
+        "strictatime" => (MountFlags::STRICTATIME, true),
+        "nostrictatime" => (MountFlags::STRICTATIME, false),
+        "bind" => (MountFlags::BIND, true),
+        "rbind" => (MountFlags::BIND.union(MountFlags::REC), true),
+        "defaults" => (MountFlags::empty(), true),
+        _ => return None,
+    })
+}
+
 /// The options of memory, as the kernel takes them.
 pub(crate) struct TmpfsOptions {
     pub(crate) flags: MountFlags,
@@ -231,39 +293,22 @@ impl TmpfsOptions {
         let mut flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         let mut data = Vec::new();
         for option in options.split(',').filter(|option| !option.is_empty()) {
-            let (flag, set) = match option {
-                "ro" => (MountFlags::RDONLY, true),
-                "rw" => (MountFlags::RDONLY, false),
-                "nosuid" => (MountFlags::NOSUID, true),
-                "suid" => (MountFlags::NOSUID, false),
-                "nodev" => (MountFlags::NODEV, true),
-                "dev" => (MountFlags::NODEV, false),
-                "noexec" => (MountFlags::NOEXEC, true),
-                "exec" => (MountFlags::NOEXEC, false),
-                "sync" => (MountFlags::SYNCHRONOUS, true),
-                "async" => (MountFlags::SYNCHRONOUS, false),
-                "dirsync" => (MountFlags::DIRSYNC, true),
-                "noatime" => (MountFlags::NOATIME, true),
-                "atime" => (MountFlags::NOATIME, false),
-                "nodiratime" => (MountFlags::NODIRATIME, true),
-                "diratime" => (MountFlags::NODIRATIME, false),
-                "relatime" => (MountFlags::RELATIME, true),
-                "norelatime" => (MountFlags::RELATIME, false),
-                "strictatime" => (MountFlags::STRICTATIME, true),
-                "nostrictatime" => (MountFlags::STRICTATIME, false),
-                "defaults" | "private" | "rprivate" => (MountFlags::empty(), true),
-                _ => {
-                    let words: Vec<&str> = option.splitn(2, '=').collect();
-                    let known = ["size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"];
-                    if words.len() < 2 || !known.contains(&words[0]) {
-                        let quoted: Vec<String> =
-                            words.iter().map(|word| format!("{word:?}")).collect();
-                        let text = format!("invalid tmpfs option [{}]", quoted.join(" "));
-                        return Err(invalid(text));
-                    }
-                    data.push(option.to_owned());
-                    continue;
+            if matches!(option, "private" | "rprivate") {
+                continue;
+            }
+            let of_memory = mount_flag(option)
+                .filter(|(flag, _)| !flag.contains(MountFlags::BIND) && !option.ends_with("mand"));
+            let Some((flag, set)) = of_memory else {
+                let words: Vec<&str> = option.splitn(2, '=').collect();
+                let known = ["size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"];
+                if words.len() < 2 || !known.contains(&words[0]) {
+                    // What isn't known, and what memory can't be.
+                    let quoted: Vec<String> =
+                        words.iter().map(|word| format!("{word:?}")).collect();
+                    return Err(invalid(format!("invalid tmpfs option [{}]", quoted.join(" "))));
                 }
+                data.push(option.to_owned());
+                continue;
             };
             flags.set(flag, set);
         }
@@ -294,6 +339,7 @@ impl TmpfsOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wharf_model::VolumeMount;
 
     #[test]
     fn options_of_memory() {
@@ -330,6 +376,23 @@ mod tests {
             refused(memory),
             "invalid mount config for type \"tmpfs\": field Source must not be specified"
         );
-        assert!(refused(Mount { kind: MountKind::Volume, ..bind("v", "/x") }).contains("volume"));
+        let start = "invalid mount config for type \"volume\": ";
+        let volume = |source: &str, subpath: &str, read_only: bool| Mount {
+            kind: MountKind::Volume,
+            read_only,
+            volume: VolumeMount { subpath: subpath.to_owned(), ..VolumeMount::default() },
+            ..bind(source, "/x")
+        };
+        for (mount, reason) in [
+            (volume("", "", true), "must not set ReadOnly mode when using anonymous volumes"),
+            (volume("", "a", false), "must not set Subpath when using anonymous volumes"),
+            (volume("vol", "../a", false), "subpath must be a relative path within the volume"),
+            (volume("vol", "/a", false), "subpath must be a relative path within the volume"),
+        ] {
+            assert_eq!(refused(mount), format!("{start}{reason}"));
+        }
+        assert!(refused(volume("/abs", "", false)).starts_with("create /abs: \"/abs\" includes"));
+        check_mount(&volume("vol", "a/./b", true)).unwrap();
+        check_mount(&volume("", "", false)).unwrap();
     }
 }

@@ -32,8 +32,8 @@ impl Engine {
         self.with_store(|store| {
             let mut pruned = Pruned::default();
             for record in self.true_records(store)? {
-                let wanted =
-                    stopped(record.observed.state.status) && filter.matches(&summary(&record));
+                let wanted = stopped(record.observed.state.status)
+                    && filter.matches(&summary(self.paths(), &record));
                 if !wanted {
                     continue;
                 }
@@ -44,7 +44,7 @@ impl Engine {
                             return Ok(None);
                         }
                         let size = disk::usage(&self.paths().container(&record.id).join("upper"));
-                        self.remove_stopped(store, &record)?;
+                        self.remove_stopped(store, &record, false)?;
                         Ok(Some(size))
                     });
                 match removed {

@@ -50,19 +50,25 @@ impl Engine {
                     found => found?,
                 };
             }
-            self.remove_stopped(store, &record)
+            self.remove_stopped(store, &record, options.volumes)
         })
     }
 
-    /// Removes a container that doesn't run.
-    pub(crate) fn remove_stopped(&self, store: &mut Store, record: &Record) -> Result<()> {
+    /// Removes a container that doesn't run, and with `volumes` those that it alone has and that have
+    /// no name of the user's.
+    pub(crate) fn remove_stopped(
+        &self,
+        store: &mut Store,
+        record: &Record,
+        volumes: bool,
+    ) -> Result<()> {
         let folder = self.paths().container_run(&record.id);
         // The last supervisor may still be cleaning up.
         let _life = Lock::acquire(&folder, lock::LIFE)
             .map_err(|cause| Error::failed(format_args!("lock {}", folder.display()), cause))?;
         let mut remove = || {
             reconcile::give_back(self.paths(), store, &record.id)?;
-            store.remove_container(record, &[("destroy", Vec::new())])
+            store.remove_container(record, &[("destroy", Vec::new())], volumes)
         };
         match remove() {
             // What it wrote may be all that fills the disk; without it, its row can go.

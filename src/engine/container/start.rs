@@ -83,7 +83,7 @@ impl Engine {
                 if record.spec.host.auto_remove && store.container(record.id.as_str()).is_ok() {
                     // The supervisor was killed before it could. Why it didn't start is what
                     // the caller wants to know.
-                    let _ = self.remove_stopped(store, record);
+                    let _ = self.remove_stopped(store, record, true);
                 }
                 Err(Error::new(
                     error.kind(),

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
 use wharf_model::{ErrorKind, Mount, MountKind, Status};
 
-use super::mounts::points;
+use super::mounts::{MountPoint, points};
 use super::signal::not_running;
 use crate::channel::Request;
 use crate::engine::Engine;
@@ -31,7 +31,7 @@ use crate::init::rootfs::Root;
 use crate::lock::{self, Lock};
 use crate::state::{Record, Store};
 use crate::supervisor::is_restarting;
-use crate::{Error, Result, folder};
+use crate::{Error, Paths, Result, folder, volume};
 
 /// What is seen of what a container has mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,10 +89,11 @@ impl Engine {
         folder::make(self.paths(), &record.id)?;
         let layers = folder::layers(self.paths(), store, &record)?;
         let binds = match mounts {
-            Mounts::Seen => self.binds(&record),
+            Mounts::Seen => self.binds(store, &record)?,
             Mounts::LeftOut => Binds::default(),
         };
-        let (root, namespace) = in_thread(|| mount(&layers, &binds))?;
+        let paths = self.paths();
+        let (root, namespace) = in_thread(|| mount(paths, &layers, &binds))?;
         let view = View {
             root,
             read_only: record.spec.host.readonly_rootfs,
@@ -126,7 +127,7 @@ impl Engine {
 
     /// Returns what is bound into a container that doesn't run: the engine's files, and the user's
     /// host paths. A source that isn't there is made only when the container starts.
-    fn binds(&self, record: &Record) -> Binds {
+    fn binds(&self, store: &Store, record: &Record) -> Result<Binds> {
         let folder = self.paths().container(&record.id);
         let files = [
             ("hosts", "/etc/hosts"),
@@ -134,13 +135,20 @@ impl Engine {
             ("resolv.conf", "/etc/resolv.conf"),
         ];
         let files = files.map(|(name, target)| (folder.join(name), target));
-        let points = points(&record.spec).into_iter().map(|point| point.mount);
-        Binds {
+        let mut binds = Binds {
             files: files.into_iter().filter(|(source, _)| source.exists()).collect(),
-            mounts: points
-                .filter(|m| m.kind != MountKind::Tmpfs && Path::new(&m.source).exists())
-                .collect(),
+            ..Binds::default()
+        };
+        for MountPoint { mount, .. } in points(&record.spec) {
+            if mount.kind == MountKind::Volume {
+                binds.volumes.extend(volume::unmounted(self.paths(), store, &mount.source)?);
+            }
+            let mount = volume::located(self.paths(), store, mount)?;
+            if mount.kind != MountKind::Tmpfs && Path::new(&mount.source).exists() {
+                binds.mounts.push(mount);
+            }
         }
+        Ok(binds)
     }
 }
 
@@ -149,10 +157,12 @@ impl Engine {
 struct Binds {
     files: Vec<(PathBuf, &'static str)>,
     mounts: Vec<Mount>,
+    /// Volumes whose own mounts aren't there while nobody uses them.
+    volumes: Vec<volume::Volume>,
 }
 
 /// Runs `work` on a thread of its own, whose namespaces are its own to change.
-fn in_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+pub(crate) fn in_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| match scope.spawn(work).join() {
         Ok(result) => result,
         Err(_) => Err(Error::failed("open the root filesystem", "its thread panicked")),
@@ -186,12 +196,21 @@ fn join(process: BorrowedFd<'_>, mounts: Mounts, record: &Record) -> Result<Root
 }
 
 /// Mounts a container's root filesystem in a new mount namespace; returns it and the namespace.
-fn mount(layers: &Layers, binds: &Binds) -> Result<(Root, OwnedFd)> {
-    unshare(CloneFlags::CLONE_NEWNS).map_err(failed)?;
+fn mount(paths: &Paths, layers: &Layers, binds: &Binds) -> Result<(Root, OwnedFd)> {
+    let namespace = private_mounts()?;
+    binds.volumes.iter().try_for_each(|one| volume::mount(paths, one))?;
     let opened = binds::open(&binds.files, &binds.mounts, &BTreeMap::new(), None)?;
     let root = mounts::overlay(layers)?;
     binds::attach(&root, &opened)?;
-    Ok((root, own_namespace()?))
+    Ok((root, namespace))
+}
+
+/// Gives this thread a mount namespace of its own, from which nothing reaches the host, and returns
+/// it: its mounts live as long as the descriptor.
+pub(crate) fn private_mounts() -> Result<OwnedFd> {
+    unshare(CloneFlags::CLONE_NEWNS).map_err(failed)?;
+    mounts::make_private()?;
+    own_namespace()
 }
 
 /// The image that a container was made from, as one read-only folder.

@@ -139,7 +139,7 @@ pub(super) fn invalid(message: impl Into<String>) -> Error {
 }
 
 /// Says in words what the most frequent failures mean.
-pub(super) fn explain(error: io::Error) -> io::Error {
+pub(crate) fn explain(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::StorageFull => io::Error::new(
             error.kind(),

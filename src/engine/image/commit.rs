@@ -11,6 +11,7 @@ use super::document::{ConfigDocument, HistoryDocument};
 use super::hash::{self, HashReader};
 use super::instructions;
 use super::pack::Packer;
+use super::pipe;
 use super::publish::{NewImage, Published, Unpacked, chain, publish};
 use super::staging::Staging;
 use super::tree::Node;
@@ -115,16 +116,15 @@ impl Images<'_> {
 /// Copies what a container changed into a layer's folder, by way of the layer's archive, so that the
 /// folder is what anybody gets who unpacks that archive. Returns the diff ID and the size.
 fn copy(layers: &Layers, to: &std::path::Path) -> Result<(Digest, u64)> {
-    let failed = |e: io::Error| Error::failed("copy the container's changes", explain(e));
-    let (reader, writer) = io::pipe().map_err(failed)?;
+    let what = "copy the container's changes";
+    let failed = |e: io::Error| Error::failed(what, explain(e));
     let root = std::fs::File::open(to).map_err(failed)?;
-    let (packed, unpacked) = std::thread::scope(|scope| {
-        let packing = scope.spawn(move || {
-            let mut layer = Layer(Packer::new(BufWriter::with_capacity(1 << 16, writer)));
-            diff::walk(layers, Depth::Exact, &mut layer)?;
-            layer.0.finish().map_err(|e| Error::failed("copy the container's changes", e))?;
-            Ok(())
-        });
+    let pack = |writer| {
+        let mut layer = Layer(Packer::new(BufWriter::with_capacity(1 << 16, writer)));
+        diff::walk(layers, Depth::Exact, &mut layer)?;
+        layer.0.finish().map_err(|e| Error::failed(what, e)).map(drop)
+    };
+    pipe::through(what, pack, |reader| {
         let mut tar = HashReader::new(reader);
         let options = Options {
             lowers: &layers.lower_dirs,
@@ -132,19 +132,9 @@ fn copy(layers: &Layers, to: &std::path::Path) -> Result<(Digest, u64)> {
             makes_holes: true,
             ..Options::default()
         };
-        let unpacked = unpack_into(&mut tar, root.into(), options)
-            .and_then(|size| Ok((tar.finish()?.0, size)));
-        let packed = packing.join().unwrap_or_else(|_| {
-            Err(Error::failed("copy the container's changes", "its thread panicked"))
-        });
-        (packed, unpacked)
-    });
-    match (packed, unpacked) {
-        (Ok(()), unpacked) => unpacked.map_err(failed),
-        // The packer's pipe broke because the other side had failed before.
-        (Err(_), Err(e)) if e.kind() != io::ErrorKind::UnexpectedEof => Err(failed(e)),
-        (Err(e), _) => Err(e),
-    }
+        let size = unpack_into(&mut tar, root.into(), options)?;
+        Ok((tar.finish()?.0, size))
+    })
 }
 
 /// Packs differences as a layer.

@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Read};
 ///
 /// # Errors
 /// When the stream can't be read, or is bzip2 or xz, which are not undone here.
-pub(super) fn decompress<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+pub(crate) fn decompress<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut magic = [0; 6];
     let mut filled = 0;
     while filled < magic.len() {

@@ -6,10 +6,10 @@
 //! and stays while an image has it. An image that was removed while stopped containers use it
 //! stays hidden until the last of them is gone ([`Images::collect`]).
 
-mod archive;
+pub(crate) mod archive;
 mod builtin;
 mod commit;
-mod compression;
+pub(crate) mod compression;
 mod document;
 mod events;
 mod hash;
@@ -19,10 +19,11 @@ mod list;
 mod load;
 mod oci;
 pub(crate) mod pack;
+pub(crate) mod pipe;
 mod publish;
 mod remove;
 mod resolve;
-mod staging;
+pub(crate) mod staging;
 mod tar_stream;
 mod tar_writer;
 pub(crate) mod tree;

@@ -16,6 +16,8 @@ pub(crate) struct Packer<W> {
     seen: HashMap<(u64, u64), Vec<u8>>,
     /// Whether files with holes are written as such.
     holes: bool,
+    /// Whether times are written to the nanosecond.
+    nanoseconds: bool,
 }
 
 /// A folder whose entries are being packed.
@@ -35,7 +37,7 @@ impl<W: Write> Packer<W> {
     /// Returns a packer that writes every byte of files with holes, so that the same content always
     /// gives the same archive.
     pub(crate) fn new(inner: W) -> Self {
-        Self { tar: TarWriter::new(inner), seen: HashMap::new(), holes: false }
+        Self { tar: TarWriter::new(inner), seen: HashMap::new(), holes: false, nanoseconds: false }
     }
 
     /// Leaves holes out, for an archive that is unpacked and forgotten.
@@ -45,9 +47,20 @@ impl<W: Write> Packer<W> {
         self
     }
 
+    /// Leaves nothing out that can be put back: holes, and times to the nanosecond. Other archives
+    /// have whole seconds, as docker's.
+    #[must_use]
+    pub(crate) fn exact(mut self) -> Self {
+        (self.holes, self.nanoseconds) = (true, true);
+        self
+    }
+
     /// Packs one thing, of a folder nothing but itself.
     pub(super) fn node(&mut self, node: &Node, path: &[u8]) -> io::Result<()> {
         let Some(mut entry) = node.entry(path).map_err(about(path))? else { return Ok(()) };
+        if !self.nanoseconds {
+            entry.mtime.1 = 0;
+        }
         if entry.kind == EntryKind::Directory {
             return self.tar.entry(&entry, io::empty());
         }

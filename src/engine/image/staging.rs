@@ -13,14 +13,14 @@ use crate::{Error, Paths, Result};
 const PREFIX: &str = "image-";
 
 /// A folder that is removed with all in it when dropped.
-pub(super) struct Staging {
+pub(crate) struct Staging {
     path: PathBuf,
     _lock: File,
 }
 
 impl Staging {
     /// Makes a new folder on the filesystem of the layers.
-    pub(super) fn new(paths: &Paths) -> Result<Self> {
+    pub(crate) fn new(paths: &Paths) -> Result<Self> {
         make_private(&paths.temporary())?;
         make_private(&paths.layers())?;
         let gate = gate(paths)?;
@@ -38,17 +38,17 @@ impl Staging {
     }
 
     /// Returns a path in the folder.
-    pub(super) fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)
     }
 
     /// Returns where a layer is unpacked.
-    pub(super) fn layer(&self, chain_id: &Digest) -> PathBuf {
+    pub(crate) fn layer(&self, chain_id: &Digest) -> PathBuf {
         self.join(format!("layer-{}", chain_id.hex()))
     }
 
     /// Makes a folder in it.
-    pub(super) fn folder(&self, name: &str) -> Result<PathBuf> {
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
         let path = self.path.join(name);
         std::fs::create_dir(&path)
             .map_err(|e| Error::failed(format!("create {}", path.display()), e))?;
@@ -65,7 +65,7 @@ impl Drop for Staging {
 
 /// Returns the folders that processes left when they were killed, with a lock on each that keeps
 /// others from removing it too.
-pub(super) fn dead(paths: &Paths) -> Result<Vec<(PathBuf, File)>> {
+pub(crate) fn dead(paths: &Paths) -> Result<Vec<(PathBuf, File)>> {
     let mut dead = Vec::new();
     let Ok(entries) = std::fs::read_dir(paths.temporary()) else {
         return Ok(dead);
@@ -88,7 +88,7 @@ pub(super) fn dead(paths: &Paths) -> Result<Vec<(PathBuf, File)>> {
 }
 
 /// Removes the folders that processes left when they were killed.
-pub(super) fn sweep(paths: &Paths) -> Result<()> {
+pub(crate) fn sweep(paths: &Paths) -> Result<()> {
     for (path, _lock) in dead(paths)? {
         match std::fs::remove_dir_all(&path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {

@@ -61,6 +61,8 @@ pub(super) struct TarStream<R> {
     /// Stored bytes of the current entry not yet read.
     left: u64,
     padding: u64,
+    /// Whether the mark was seen that ends an archive.
+    ended: bool,
 }
 
 /// What extension headers said about the entry that follows.
@@ -79,7 +81,12 @@ fn invalid(message: impl Into<String>) -> io::Error {
 
 impl<R: Read> TarStream<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self { reader, left: 0, padding: 0 }
+        Self { reader, left: 0, padding: 0, ended: false }
+    }
+
+    /// Returns whether the archive's end mark was read: without it, something may be missing.
+    pub(super) fn is_whole(&self) -> bool {
+        self.ended
     }
 
     /// Returns the next entry, or none at the end of the archive.
@@ -309,6 +316,7 @@ impl<R: Read> TarStream<R> {
             }
         }
         if block.iter().all(|b| *b == 0) {
+            self.ended = true;
             return Ok(None);
         }
         let header = Header::from_byte_slice(&block);

@@ -1,7 +1,7 @@
 //! Writes a tar archive entry by entry: ustar headers, with PAX records for what they can't hold.
 //!
 //! The same entries always give the same bytes: no field depends on the machine or the time, and an
-//! extension is written only where it is needed. Times have whole seconds, as in docker's archives.
+//! extension is written only where it is needed.
 //! Formats: POSIX.1-2017 `pax`; for files with holes the GNU tar manual's "Storing Sparse Files",
 //! version 1.0; extended attributes as `SCHILY.xattr.*` records.
 
@@ -54,10 +54,21 @@ impl<W: Write> TarWriter<W> {
         header.number(116, 8, entry.gid.into(), "gid", &mut records);
         header.number(124, 12, stored, "size", &mut records);
         match u64::try_from(entry.mtime.0) {
-            Ok(seconds) => header.number(136, 12, seconds, "mtime", &mut records),
+            Ok(seconds) if entry.mtime.1 == 0 => {
+                header.number(136, 12, seconds, "mtime", &mut records);
+            }
+            Ok(seconds) => {
+                header.octal(136, 12, seconds.min(MOST));
+                records.add("mtime", format!("{seconds}.{:09}", entry.mtime.1).as_bytes());
+            }
             Err(_) => {
                 header.octal(136, 12, 0);
-                records.add("mtime", entry.mtime.0.to_string().as_bytes());
+                // The fraction counts away from zero.
+                let text = match entry.mtime.1 {
+                    0 => entry.mtime.0.to_string(),
+                    nanos => format!("-{}.{:09}", -(entry.mtime.0 + 1), 1_000_000_000 - nanos),
+                };
+                records.add("mtime", text.as_bytes());
             }
         }
         header.0[156] = match entry.kind {
@@ -340,13 +351,13 @@ mod tests {
             path in proptest::collection::vec(1u8.., 1..300),
             link in proptest::collection::vec(1u8.., 0..300),
             uid in 0..u32::MAX, gid in 0..u32::MAX, mode in 0u32..0o10000,
-            mtime in -1_000_000_000_000i64..,
+            mtime in -1_000_000_000_000i64.., nanos in 0u32..1_000_000_000,
             data in proptest::collection::vec(any::<u8>(), 0..1500),
             xattr in proptest::collection::vec(any::<u8>(), 0..300),
         ) {
             prop_assume!(!path.ends_with(b"/"));
             let mut entry = plain(&path, EntryKind::File);
-            (entry.uid, entry.gid, entry.mode, entry.mtime) = (uid, gid, mode, (mtime, 0));
+            (entry.uid, entry.gid, entry.mode, entry.mtime) = (uid, gid, mode, (mtime, nanos));
             (entry.link, entry.size) = (link, data.len() as u64);
             entry.xattrs = vec![(b"user.x".to_vec(), xattr)];
             let mut writer = TarWriter::new(Vec::new());
@@ -357,7 +368,7 @@ mod tests {
             let read = &entries[0].0;
             prop_assert_eq!((&read.path, &read.link), (&entry.path, &entry.link));
             prop_assert_eq!((read.uid, read.gid, read.mode), (uid, gid, mode));
-            prop_assert_eq!((read.mtime.0, &read.xattrs), (mtime, &entry.xattrs));
+            prop_assert_eq!((read.mtime, &read.xattrs), ((mtime, nanos), &entry.xattrs));
         }
     }
 }

@@ -163,7 +163,7 @@ impl Node {
             uid: stat.st_uid,
             gid: stat.st_gid,
             size: 0,
-            mtime: (stat.st_mtime, 0),
+            mtime: (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or(0)),
             device,
             xattrs: self.xattrs()?,
             sparse: None,

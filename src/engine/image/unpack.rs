@@ -90,6 +90,10 @@ pub(crate) struct Options<'a> {
     pub(crate) without_links: bool,
     /// Whether long runs of zeros become holes.
     pub(crate) makes_holes: bool,
+    /// Whether the folder that is unpacked in takes owner, mode and times from the archive.
+    pub(crate) sets_root: bool,
+    /// Whether an archive without its end mark is a damaged one.
+    pub(crate) wants_end: bool,
     /// Whose the files are.
     pub(crate) owner: Owner,
     /// The folder to unpack in, seen from the root.
@@ -122,6 +126,9 @@ pub(crate) fn unpack_into(
             io::ErrorKind::InvalidInput => e,
             kind => io::Error::new(kind, format!("{}: {e}", show(&entry.path))),
         })?;
+    }
+    if unpacker.options.wants_end && !stream.is_whole() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
     }
     unpacker.finish()
 }
@@ -240,7 +247,7 @@ impl<'a> Unpacker<'a> {
         if entry.kind != EntryKind::Directory {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the root is not a folder"));
         }
-        if !self.options.is_layer {
+        if !self.options.is_layer && !self.options.sets_root {
             // The folder that is copied into stays as it is.
             return Ok(());
         }

@@ -78,11 +78,32 @@ pub(crate) fn open_source(mount: &Mount) -> Result<OwnedFd> {
     if !mount.non_recursive {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
-    let tree = open_tree(CWD, mount.source.as_str(), flags).map_err(|cause| {
+    let tree = if mount.volume.subpath.is_empty() {
+        open_tree(CWD, mount.source.as_str(), flags)
+    } else {
+        open_tree(&open_below(mount)?, "", flags | OpenTreeFlags::AT_EMPTY_PATH)
+    };
+    let tree = tree.map_err(|cause| {
         failed(format_args!("bind {} on {}", mount.source, mount.target), cause)
     })?;
     check_spreads(mount)?;
     Ok(tree)
+}
+
+/// Opens the part of a volume that is mounted. Others may write to the volume meanwhile: nothing that
+/// they put in the way leads out of it.
+fn open_below(mount: &Mount) -> Result<OwnedFd> {
+    let Mount { source, volume, .. } = mount;
+    let about = |why: &dyn std::fmt::Display| {
+        let text = format!("cannot access path {source}/{}: {why}", volume.subpath);
+        Error::new(ErrorKind::Invalid, text)
+    };
+    let whole = Root::open(Path::new(source)).map_err(|cause| about(&cause))?;
+    whole.below(Path::new(&volume.subpath)).map_err(|cause| match cause {
+        Errno::XDEV => about(&"path concatenation escapes the base directory"),
+        Errno::NOENT => about(&"no such file or directory"),
+        cause => about(&std::io::Error::from(cause)),
+    })
 }
 
 /// Refuses a propagation that the source's own mount can't give.

@@ -41,7 +41,7 @@ pub(super) fn root(plan: &Plan, trees: Option<&Trees>) -> Result<Root> {
 }
 
 /// What is mounted here must not reach the host, nor the other way round.
-fn make_private() -> Result<()> {
+pub(crate) fn make_private() -> Result<()> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(|cause| failed("make mounts private", cause))
 }

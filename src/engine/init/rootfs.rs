@@ -48,6 +48,21 @@ impl Root {
     /// Opens a path inside.
     pub(crate) fn path(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let path = if path.as_os_str().is_empty() { Path::new("/") } else { path };
+        self.resolve(path, flags, ResolveFlags::IN_ROOT)
+    }
+
+    /// Opens a relative path inside, and fails with `XDEV` when a link on the way leads out, or would
+    /// if this weren't the root.
+    pub(crate) fn below(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
+        self.resolve(path, OFlags::PATH, ResolveFlags::BENEATH)
+    }
+
+    fn resolve(
+        &self,
+        path: &Path,
+        flags: OFlags,
+        within: ResolveFlags,
+    ) -> rustix::io::Result<OwnedFd> {
         // The kernel asks for another try when something was renamed while it resolved.
         loop {
             let result = rustix::fs::openat2(
@@ -55,7 +70,7 @@ impl Root {
                 path,
                 flags | OFlags::CLOEXEC,
                 Mode::empty(),
-                ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+                within | ResolveFlags::NO_MAGICLINKS,
             );
             if !matches!(result, Err(Errno::AGAIN | Errno::INTR)) {
                 return result;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeZone, Utc};
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wharf_model::{
@@ -13,7 +13,7 @@ use wharf_model::{
 
 use super::Store;
 use crate::container::mounts::MountPoint;
-use crate::{Error, Result};
+use crate::{Error, Paths, Result, volume};
 
 /// What doesn't change after `create`, but by `update`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub(crate) struct Spec {
     pub(crate) host: HostConfig,
     /// The mounts it has taken over from other containers.
     pub(crate) inherited: Vec<MountPoint>,
+    /// The mounts of its volumes that have no name of the user's.
+    pub(crate) volumes: Vec<MountPoint>,
 }
 
 /// What the supervisor observes.
@@ -160,8 +162,13 @@ impl Store {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Adds a container, unless its name is taken or its image has gone.
-    pub(crate) fn add_container(&mut self, record: &Record) -> Result<()> {
+    /// Adds a container with its volumes, unless its name is taken or its image has gone.
+    pub(crate) fn add_container(
+        &mut self,
+        paths: &Paths,
+        record: &Record,
+        volumes: &volume::Choice,
+    ) -> Result<()> {
         let spec = record.spec.to_text()?;
         let observed = to_json(&record.observed)?;
         self.transaction(|transaction| {
@@ -189,8 +196,17 @@ impl Store {
                     observed
                 ],
             )?;
+            for new in &volumes.new {
+                volume::insert(transaction, paths, new)?;
+            }
+            volume::add_uses(transaction, &record.id, &volumes.names)?;
             add_event(transaction, &container_event(transaction, record, "create", &[])?)
         })
+    }
+
+    /// Refuses a name that a container has, before anything is made for a new one.
+    pub(crate) fn check_container_name(&self, name: &str) -> Result<()> {
+        check_name(self.connection(), name)
     }
 
     /// Gives a container another name, unless that is taken.
@@ -257,12 +273,20 @@ impl Store {
         })
     }
 
-    /// Removes a container's row; its folder is journalled first, so that it can't be forgotten.
+    /// Removes a container's row, and with `volumes` those of its volumes that have no name of the
+    /// user's and that no other container has; its folder is journalled first, so that it can't be
+    /// forgotten.
     pub(crate) fn remove_container(
         &mut self,
         record: &Record,
         events: &[(&str, Vec<(&str, String)>)],
+        volumes: bool,
     ) -> Result<()> {
+        let points = record.spec.volumes.iter().chain(&record.spec.inherited);
+        let doomed: Vec<String> = points
+            .filter(|point| volumes && point.anonymous)
+            .map(|point| point.mount.source.clone())
+            .collect();
         self.transaction(|transaction| {
             transaction.execute(
                 "INSERT OR IGNORE INTO journal (kind, key, owner) VALUES ('folder', ?1, ?1)",
@@ -273,7 +297,7 @@ impl Store {
                 add_event(transaction, &event)?;
             }
             transaction.execute("DELETE FROM container WHERE id = ?1", [record.id.as_str()])?;
-            Ok(())
+            volume::forget_uses(transaction, &record.id, &doomed)
         })
     }
 
@@ -349,8 +373,8 @@ pub(crate) fn add_event(transaction: &Transaction<'_>, event: &Event) -> Result<
 }
 
 /// Refuses a name that a container has.
-fn check_name(transaction: &Transaction<'_>, name: &str) -> Result<()> {
-    let taken: Option<String> = transaction
+fn check_name(connection: &Connection, name: &str) -> Result<()> {
+    let taken: Option<String> = connection
         .query_row("SELECT id FROM container WHERE name = ?1", [name], |r| r.get(0))
         .optional()?;
     match taken {

@@ -9,7 +9,7 @@ use wharf_model::ErrorKind;
 use crate::{Error, Result};
 
 /// Version of the schema below, kept in `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 3;
 
 const SCHEMA: &str = "
 CREATE TABLE container (
@@ -76,9 +76,9 @@ CREATE INDEX lease_container ON lease (container);
 
 -- What is taken outside this database, written before it is taken.
 CREATE TABLE journal (
-    kind  TEXT NOT NULL,                -- cgroup, link, rule, folder
+    kind  TEXT NOT NULL,                -- cgroup, link, folder, ids, mount, volume
     key   TEXT NOT NULL,
-    owner TEXT NOT NULL,                -- the container
+    owner TEXT NOT NULL,                -- the container, or 'volume'
     PRIMARY KEY (kind, key)
 ) WITHOUT ROWID;
 CREATE INDEX journal_owner ON journal (owner);
@@ -88,6 +88,23 @@ CREATE TABLE event (
     time  INTEGER NOT NULL,             -- milliseconds since 1970
     event TEXT NOT NULL                 -- JSON
 );
+";
+
+/// What version 3 adds.
+const VOLUMES: &str = "
+CREATE TABLE volume (
+    name    TEXT PRIMARY KEY,
+    created INTEGER NOT NULL,           -- milliseconds since 1970
+    spec    TEXT NOT NULL               -- JSON: labels, options of the driver
+) WITHOUT ROWID;
+
+-- Which containers have a volume, running or not; the database itself keeps what is used.
+CREATE TABLE volume_use (
+    volume    TEXT NOT NULL REFERENCES volume (name),
+    container TEXT NOT NULL,
+    PRIMARY KEY (volume, container)
+) WITHOUT ROWID;
+CREATE INDEX volume_use_container ON volume_use (container);
 ";
 
 /// Keeps others from making the database at `path` at the same time: the change to a write-ahead log
@@ -138,6 +155,11 @@ pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
     let found: i64 = version(connection)?;
     if found == 0 {
         connection.execute_batch(SCHEMA)?;
+    }
+    if found < 3 {
+        connection.execute_batch(VOLUMES)?;
+    }
+    if found < VERSION {
         connection.pragma_update(None, "user_version", VERSION)?;
     }
     connection.execute_batch("COMMIT")?;

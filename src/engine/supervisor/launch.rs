@@ -26,7 +26,7 @@ use crate::network::{self, Endpoint};
 use crate::security::capabilities;
 use crate::state::{Record, Store};
 use crate::userns::{self, remap, trees};
-use crate::{Error, Paths, Result, folder, reconcile, rootless};
+use crate::{Error, Paths, Result, folder, reconcile, rootless, volume};
 
 /// A running container, as its supervisor holds it.
 pub(super) struct Container {
@@ -161,7 +161,7 @@ fn attempt(
             let _ = match record.spec.host.auto_remove {
                 false => store.observe(record, "die", &[]),
                 true => store
-                    .remove_container(record, &[("die", Vec::new()), ("destroy", Vec::new())])
+                    .remove_container(record, &[("die", Vec::new()), ("destroy", Vec::new())], true)
                     .and_then(|()| folder::remove(paths, store, &record.id))
                     .and_then(|()| Images::new(store, paths).collect()),
             };
@@ -190,6 +190,7 @@ fn start(
     let bridged = record.spec.host.network_mode == NetworkMode::Bridge && userns::owns_network();
     let endpoint = if bridged { Some(network::prepare(store, &record.id)?) } else { None };
     let result = (|| {
+        volume::take(paths, store, record)?;
         let plan = plan(paths, store, record, request, endpoint.as_ref())?;
         let group = make_group(store, record, &layout, &plan)?;
         match make_container(paths, store, &plan, record, &layout, &group) {
@@ -238,6 +239,7 @@ fn start(
             }
         }
         Err(error) => {
+            let _ = volume::give_back(paths, store, &record.id);
             if let Some(endpoint) = &endpoint {
                 // Reported is what failed first; what is left is journalled.
                 let _ = endpoint.disconnect(store);
@@ -432,7 +434,10 @@ fn plan(
         domainname: config.domainname.clone(),
         layers: folder::layers(paths, store, record)?,
         files: network_files(store, &folder, record, endpoint)?,
-        mounts: mounts::points(&record.spec).into_iter().map(|point| point.mount).collect(),
+        mounts: mounts::points(&record.spec)
+            .into_iter()
+            .map(|point| volume::located(paths, store, point.mount))
+            .collect::<Result<_>>()?,
         tmpfs: host.tmpfs.clone(),
         devices: devices::gather(&host.resources.devices)?,
         read_only: host.readonly_rootfs,

@@ -652,6 +652,7 @@ impl Supervisor {
             store.remove_container(
                 &self.container.record,
                 &[("die", attributes.clone()), ("destroy", Vec::new())],
+                true,
             )
         });
         if removed.is_err() {
@@ -672,6 +673,7 @@ impl Supervisor {
         let Container { paths, record, group, endpoint, .. } = &mut self.container;
         let _ = teardown::give_back_group(&store, record, group);
         let _ = crate::userns::remap::give_back(&store, &record.id);
+        let _ = crate::volume::give_back(paths, &mut store, &record.id);
         if let Some(endpoint) = endpoint.take() {
             let _ = endpoint.disconnect(&mut store);
         }

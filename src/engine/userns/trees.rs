@@ -20,6 +20,7 @@ use rustix::mount::{
 use wharf_model::{ErrorKind, Mount, MountKind};
 
 use crate::channel::Channel;
+use crate::container::view::in_thread;
 use crate::init::Plan;
 use crate::init::binds::open_source;
 use crate::init::rootfs::{Root, by_descriptor};
@@ -37,7 +38,15 @@ pub(crate) fn send(
     root: (u32, u32),
     channel: &Channel,
 ) -> Result<()> {
-    leave_mounts()?;
+    // On a thread of its own: the supervisor itself stays where the host's mounts are, since it has
+    // those of volumes to take away at the end.
+    in_thread(|| {
+        leave_mounts()?;
+        send_all(plan, user_namespace, root, channel)
+    })
+}
+
+fn send_all(plan: &Plan, user_namespace: &File, root: (u32, u32), channel: &Channel) -> Result<()> {
     let send = |tree: &OwnedFd| {
         // A process that has failed already has closed its end; its reason is still to be read.
         let _ = channel.send_ok(&[tree.as_fd()]);
@@ -49,7 +58,12 @@ pub(crate) fn send(
         send(&tree);
     }
     for mount in binds(plan) {
-        send(&open_source(mount)?);
+        let tree = open_source(mount)?;
+        if mount.kind == MountKind::Volume {
+            // It holds the container's owners, as the container's own files do.
+            map(tree.as_fd(), user_namespace.as_fd(), Path::new(&mount.source))?;
+        }
+        send(&tree);
     }
     Ok(())
 }
@@ -102,7 +116,7 @@ impl Trees {
     }
 }
 
-/// Gives this supervisor a mount namespace of its own: what it mounts for a moment is on no table of
+/// Gives this thread a mount namespace of its own: what it mounts for a moment is on no table of
 /// the host's, and nobody has to take it away.
 fn leave_mounts() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS)

@@ -7,6 +7,7 @@ mod containers;
 mod events;
 mod images;
 mod ports;
+mod volumes;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use wharf_model::{Filters, ParseError};
 pub use containers::{ContainerFilter, PruneFilter};
 pub use events::EventFilter;
 pub use images::ImageFilter;
+pub use volumes::{VolumeFilter, VolumePruneFilter};
 
 /// Refuses keys that mean nothing here.
 fn check_keys(filters: &Filters, known: &[&str]) -> Result<(), ParseError> {
