@@ -225,6 +225,11 @@ pub trait Backend: Send + Sync {
         Err(missing(self.name(), "volumes"))
     }
 
+    /// Returns docker's inspect document of a volume.
+    async fn inspect_volume(&self, volume: &str) -> Result<serde_json::Value> {
+        Ok(wharf_inspect::volume_document(&self.volume(volume).await?))
+    }
+
     /// Returns a volume's content as a tar; with `pause`, the containers that may write to it are
     /// frozen meanwhile.
     async fn volume_export(&self, _volume: &str, _pause: bool) -> Result<ByteStream> {

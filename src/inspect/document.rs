@@ -143,6 +143,14 @@ fn mount(mount: &MountInfo) -> Value {
     value.into()
 }
 
+/// The paths that want a volume, as docker writes a set.
+fn volumes(config: &ContainerConfig) -> Value {
+    if config.volumes.is_empty() {
+        return Value::Null;
+    }
+    config.volumes.iter().map(|path| (path.clone(), json!({}))).collect::<Map<_, _>>().into()
+}
+
 fn config(config: &ContainerConfig) -> Value {
     let mut value = json!({
         "Hostname": config.hostname,
@@ -157,7 +165,7 @@ fn config(config: &ContainerConfig) -> Value {
         "Env": list(&config.env),
         "Cmd": list(&config.cmd),
         "Image": config.image,
-        "Volumes": null,
+        "Volumes": volumes(config),
         "WorkingDir": config.working_dir,
         "Entrypoint": list(&config.entrypoint),
         "OnBuild": null,

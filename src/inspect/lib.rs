@@ -19,6 +19,7 @@ pub mod template;
 pub mod text;
 mod tree;
 mod typed;
+mod volume;
 
 pub use document::document;
 pub use image::image_document;
@@ -26,3 +27,4 @@ pub use instant::{duration, instant};
 pub use system::{engine_document, version_document};
 pub use tree::{Row, RowKind, Tree};
 pub use typed::{inspect, typed};
+pub use volume::volume_document;

@@ -19,7 +19,7 @@ pub fn engine_document(info: &EngineInfo) -> Value {
         "Driver": info.storage_driver,
         "DriverStatus": null,
         "Plugins": {
-            "Volume": [],
+            "Volume": ["local"],
             "Network": ["bridge", "host", "null"],
             "Authorization": null,
             "Log": ["json-file", "local", "none"],

@@ -3,6 +3,7 @@
 use bollard::models;
 use wharf_model::{
     Bind, HostConfig, Mount, MountKind, NamespaceMode, Propagation, ReadOnlyBelow, SeccompMode,
+    VolumeMount,
 };
 
 /// Returns docker's text for a bind.
@@ -11,10 +12,10 @@ pub(super) fn bind_text(bind: &Bind) -> String {
     format!("{}:{}{colon}{}", bind.source, bind.target, bind.options)
 }
 
-/// Returns the host path bound by `source:target[:options]`; named volumes are mounts, not binds.
+/// Returns the host path or the volume of `source:target[:options]`.
 fn bind(text: &str) -> Option<Bind> {
     let mut parts = text.splitn(3, ':');
-    let source = parts.next().filter(|source| source.starts_with('/'))?;
+    let source = parts.next()?;
     let target = parts.next()?;
     let options = parts.next().unwrap_or_default();
     Some(Bind {
@@ -42,6 +43,20 @@ fn mount_body(mount: Mount) -> models::Mount {
         options: (!mount.tmpfs_options.is_empty())
             .then(|| mount.tmpfs_options.iter().map(split).collect()),
     };
+    let asked = mount.volume;
+    let driver_config = (!asked.driver.is_empty() || !asked.options.is_empty()).then(|| {
+        let options = asked.options.into_iter().collect();
+        models::MountVolumeOptionsDriverConfig {
+            name: Some(asked.driver).filter(|name| !name.is_empty()),
+            options: Some(options),
+        }
+    });
+    let volume_options = models::MountVolumeOptions {
+        no_copy: asked.no_copy.then_some(true),
+        labels: (!asked.labels.is_empty()).then(|| asked.labels.into_iter().collect()),
+        driver_config,
+        subpath: Some(asked.subpath).filter(|path| !path.is_empty()),
+    };
     models::Mount {
         target: Some(mount.target),
         source: Some(mount.source).filter(|source| !source.is_empty()),
@@ -53,6 +68,8 @@ fn mount_body(mount: Mount) -> models::Mount {
         read_only: mount.read_only.then_some(true),
         bind_options: (mount.kind == MountKind::Bind && bind_options != Default::default())
             .then_some(bind_options),
+        volume_options: (mount.kind == MountKind::Volume && volume_options != Default::default())
+            .then_some(volume_options),
         tmpfs_options: (mount.kind == MountKind::Tmpfs && tmpfs_options != Default::default())
             .then_some(tmpfs_options),
         ..Default::default()
@@ -62,6 +79,8 @@ fn mount_body(mount: Mount) -> models::Mount {
 fn mount(body: models::Mount) -> Option<Mount> {
     let bind = body.bind_options.unwrap_or_default();
     let memory = body.tmpfs_options.unwrap_or_default();
+    let asked = body.volume_options.unwrap_or_default();
+    let driver = asked.driver_config.unwrap_or_default();
     let is = |flag: Option<bool>| flag.unwrap_or_default();
     Some(Mount {
         kind: match body.typ? {
@@ -92,6 +111,13 @@ fn mount(body: models::Mount) -> Option<Mount> {
             .into_iter()
             .map(|words| words.join("="))
             .collect(),
+        volume: VolumeMount {
+            no_copy: is(asked.no_copy),
+            labels: asked.labels.unwrap_or_default().into_iter().collect(),
+            driver: driver.name.unwrap_or_default(),
+            options: driver.options.unwrap_or_default().into_iter().collect(),
+            subpath: asked.subpath.unwrap_or_default(),
+        },
     })
 }
 
@@ -113,6 +139,7 @@ pub(super) fn write(host: HostConfig, body: &mut models::HostConfig) {
     body.mounts =
         (!host.mounts.is_empty()).then(|| host.mounts.into_iter().map(mount_body).collect());
     body.volumes_from = filled(host.volumes_from);
+    body.volume_driver = Some(host.volume_driver).filter(|driver| !driver.is_empty());
     body.group_add = filled(host.group_add);
     body.dns = filled(host.dns);
     body.dns_options = filled(host.dns_options);
@@ -133,6 +160,7 @@ pub(super) fn read(body: &mut models::HostConfig, host: &mut HostConfig) {
     host.binds = binds.iter().filter_map(|text| bind(text)).collect();
     host.mounts = body.mounts.take().unwrap_or_default().into_iter().filter_map(mount).collect();
     host.volumes_from = body.volumes_from.take().unwrap_or_default();
+    host.volume_driver = body.volume_driver.take().unwrap_or_default();
     for option in body.security_opt.take().unwrap_or_default() {
         match option.split_once(['=', ':']) {
             None => host.no_new_privileges |= option == "no-new-privileges",

@@ -19,9 +19,9 @@ use wharf_engine::image::Images;
 use wharf_engine::{Attach, Engine, Paths, PutOptions};
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
-    ErrorKind, Event, EventOptions, ExecSpec, HistoryEntry, ImageDetail, ImageListOptions,
+    ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, ImageDetail, ImageListOptions,
     ImageName, ImageSummary, LogDriver, LogOptions, LogRecord, Outcome, PathStat, TermSize,
-    TopTable, VersionInfo,
+    TopTable, VersionInfo, VolumeInfo,
 };
 
 use crate::bytes_stream::written;
@@ -99,6 +99,20 @@ fn execute(engine: &Engine, command: Command) -> wharf_engine::Result<Outcome> {
             engine.remove_image(&image, force).map(|removed| Outcome::ImageRemoved {
                 untagged: removed.untagged,
                 deleted: removed.deleted,
+            })
+        }
+        Command::CreateVolume(options) => {
+            engine.create_volume(&options).map(|info| Outcome::VolumeCreated(Box::new(info)))
+        }
+        Command::CloneVolume { from, to } => {
+            engine.clone_volume(&from, &to).map(|info| Outcome::VolumeCreated(Box::new(info)))
+        }
+        Command::RemoveVolume { volume, force } => engine.remove_volume(&volume, force).map(done),
+        Command::PruneVolumes { all, filters } => {
+            engine.prune_volumes(all, &filters).map(|pruned| Outcome::VolumesPruned {
+                deleted: pruned.deleted,
+                reclaimed: pruned.reclaimed,
+                failed: pruned.failed,
             })
         }
         other => Err(wharf_engine::Error::new(
@@ -270,6 +284,27 @@ impl Backend for Native {
     async fn changes(&self, container: &str) -> Result<Vec<Change>> {
         let container = container.to_owned();
         self.blocking(move |engine| engine.changes(&container)).await
+    }
+
+    async fn volumes(&self, filters: &Filters, sizes: bool) -> Result<Vec<VolumeInfo>> {
+        let filters = filters.clone();
+        self.blocking(move |engine| engine.volumes(&filters, sizes)).await
+    }
+
+    async fn volume(&self, volume: &str) -> Result<VolumeInfo> {
+        let volume = volume.to_owned();
+        self.blocking(move |engine| engine.volume(&volume)).await
+    }
+
+    async fn volume_export(&self, volume: &str, pause: bool) -> Result<ByteStream> {
+        let volume = volume.to_owned();
+        let export = self.blocking(move |engine| engine.export_volume(&volume, pause)).await?;
+        Ok(written(move |to| export.write(to)))
+    }
+
+    async fn volume_import(&self, volume: &str, archive: Reader, replace: bool) -> Result<()> {
+        let volume = volume.to_owned();
+        self.blocking(move |engine| engine.import_volume(&volume, archive, replace)).await
     }
 
     async fn export(&self, container: &str) -> Result<ByteStream> {

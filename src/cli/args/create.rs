@@ -5,7 +5,7 @@ use std::path::Path;
 use wharf_model::{CreateOptions, HostConfig, NetworkMode, UsernsMode};
 
 use super::values::{self, Reason};
-use super::{Flag, Parsed, Takes, policy, resources, signals, spaces};
+use super::{Flag, Parsed, Takes, mounts, policy, resources, signals, spaces};
 use crate::call::Failure;
 
 /// What the conversion needs to know of its surroundings.
@@ -49,6 +49,13 @@ pub(crate) fn options(
         options.name = Some(values::container_name(&name).map_err(Failure::usage)?);
     }
     options.env = environment(parsed, surroundings)?;
+    for text in parsed.all("volume") {
+        if let mounts::Asked::Anonymous(path) =
+            mounts::volume(text, surroundings.folder).map_err(Failure::usage)?
+        {
+            options.volumes.push(path);
+        }
+    }
     for (name, value) in lines(parsed, "label-file")? {
         // A name alone labels nothing, there.
         options.labels.extend(value.map(|value| (name, value)));

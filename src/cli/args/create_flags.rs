@@ -38,7 +38,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag::list("label-file", "list", "Read labels from a file"),
     Flag::value("log-driver", "string", "Its log: json-file, local or none"),
     Flag::list("log-opt", "list", "Log option: max-size, max-file, compress, labels, tag, ..."),
-    Flag::list("mount", "mount", "Mount a host path or memory: type=bind,source=…,target=…"),
+    Flag::list("mount", "mount", "Mount a volume, a host path or memory: type=bind,…"),
     Flag::value("name", "string", "Its name"),
     Flag::value("network", "network", "Its network: bridge, none or host").or(&["net"]),
     Flag::switch("no-healthcheck", "Don't probe it, whatever its image says"),
@@ -65,7 +65,9 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag::value("user", "string", "User, or UID, and group: <name|uid>[:<group|gid>]").short('u'),
     Flag::value("userns", "string", "Its user namespace: host, auto[:size=N] or remap[:USER]"),
     Flag::value("uts", "string", "Its UTS namespace: host"),
-    Flag::list("volume", "list", "Bind a host path: SOURCE:TARGET[:OPTIONS]").short('v'),
+    Flag::list("volume", "list", "Mount a volume or a host path: [SOURCE:]TARGET[:OPTIONS]")
+        .short('v'),
+    Flag::value("volume-driver", "string", "The driver of its new volumes: local"),
     Flag::list("volumes-from", "list", "Take over the mounts of a container: NAME[:ro]"),
     Flag::value("workdir", "string", "Its working directory").short('w'),
 ];
@@ -91,5 +93,4 @@ pub(crate) const MISSING: &[Missing] = &[
     ("publish", Some('p')),
     ("publish-all", Some('P')),
     ("use-api-socket", None),
-    ("volume-driver", None),
 ];

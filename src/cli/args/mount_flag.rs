@@ -25,7 +25,7 @@ struct Draft {
 /// Returns the mount that is asked for. A source that begins with `./` is taken from `folder`.
 ///
 /// # Errors
-/// Docker's, and by name what isn't there yet: volumes.
+/// Docker's.
 pub(super) fn mount(text: &str, folder: &Path) -> Result<Mount, Failure> {
     let mut draft = Draft::default();
     fields(text)
@@ -70,6 +70,12 @@ fn fields(text: &str) -> Result<Vec<String>, Reason> {
     Ok(fields)
 }
 
+/// Splits `NAME=VALUE`; a name alone has an empty value.
+fn pair(text: &str) -> (String, String) {
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    (name.to_owned(), value.to_owned())
+}
+
 fn misquoted(column: usize, place: &str) -> Reason {
     format!("parse error on line 1, column {column}: extraneous or missing \" in {place}")
 }
@@ -89,7 +95,7 @@ impl Draft {
             match key.as_str() {
                 "readonly" | "ro" => mount.read_only = true,
                 "bind-nonrecursive" => mount.non_recursive = true,
-                "volume-nocopy" => {}
+                "volume-nocopy" => mount.volume.no_copy = true,
                 _ => return Err(format!("invalid field '{field}' must be a key=value pair")),
             }
             return Ok(());
@@ -105,9 +111,19 @@ impl Draft {
             }
             "target" | "dst" | "destination" => mount.target = value.to_owned(),
             "readonly" | "ro" => mount.read_only = values::boolean(value).ok_or_else(bad)?,
-            // They hint nothing on Linux; volumes come later.
-            "consistency" | "volume-nocopy" | "volume-label" | "volume-driver" | "volume-opt"
-            | "volume-subpath" => {}
+            // It hints nothing on Linux.
+            "consistency" => {}
+            "volume-nocopy" => mount.volume.no_copy = values::boolean(value).ok_or_else(bad)?,
+            "volume-label" => {
+                let (name, value) = pair(value);
+                mount.volume.labels.insert(name, value);
+            }
+            "volume-driver" => value.clone_into(&mut mount.volume.driver),
+            "volume-opt" => {
+                let (name, value) = pair(value);
+                mount.volume.options.insert(name, value);
+            }
+            "volume-subpath" => value.clone_into(&mut mount.volume.subpath),
             "bind-propagation" => self.propagation = Some(value.to_ascii_lowercase()),
             "bind-nonrecursive" => mount.non_recursive = values::boolean(value).ok_or_else(bad)?,
             "bind-recursive" => match value {
@@ -174,12 +190,7 @@ impl Draft {
         self.mount.kind = match self.kind() {
             "bind" => MountKind::Bind,
             "tmpfs" => MountKind::Tmpfs,
-            "volume" => {
-                return Err(Failure::usage(
-                    "--mount type=volume is not supported yet by this version of wharf: give a \
-                     host path with type=bind",
-                ));
-            }
+            "volume" => MountKind::Volume,
             other => return refuse(other, "mount type unknown"),
         };
         if let Some(word) = self.propagation.as_deref().filter(|word| !word.is_empty()) {
@@ -220,6 +231,17 @@ mod tests {
             (bind.source.as_str(), bind.read_only, bind.non_recursive),
             ("/a,b", false, true)
         );
+        let volume = read(
+            "src=data,dst=/d,volume-nocopy,volume-label=a=b=c,volume-label=d,volume-driver=local,\
+             volume-opt=type=tmpfs,\"volume-opt=o=uid=5,size=1m\",volume-subpath=x/y",
+        )
+        .unwrap();
+        assert_eq!((volume.kind, volume.source.as_str()), (MountKind::Volume, "data"));
+        let asked = volume.volume;
+        assert!(asked.no_copy && asked.driver == "local" && asked.subpath == "x/y");
+        assert_eq!(asked.labels, [("a".into(), "b=c".into()), ("d".into(), String::new())].into());
+        let options = [("o".into(), "uid=5,size=1m".into()), ("type".into(), "tmpfs".into())];
+        assert_eq!(asked.options, options.into());
         let memory = read("type=tmpfs,destination=/t,tmpfs-size=1m,tmpfs-mode=1770").unwrap();
         assert_eq!((memory.tmpfs_size, memory.tmpfs_mode), (Some(1 << 20), Some(0o1770)));
     }
@@ -244,8 +266,8 @@ mod tests {
             ("type=tmpfs,dst=/x,tmpfs-size=foo", "invalid value for tmpfs-size: foo"),
             ("type=tmpfs,dst=/x,tmpfs-mode=9", "invalid value for tmpfs-mode: 9"),
             ("type=bind,src=/a,dst=/x,bind-propagation=foo", "invalid propagation mode: foo"),
-            ("type=volume,src=v,dst=/x", "type=volume is not supported yet"),
-            ("dst=/x", "type=volume is not supported yet"),
+            ("dst=/x,volume-nocopy=maybe", "invalid value for volume-nocopy: maybe"),
+            ("dst=/x,volume-foo=1", "unexpected key 'volume-foo'"),
             (
                 "\"type=bind",
                 "parse error on line 1, column 11: extraneous or missing \" in quoted-field",

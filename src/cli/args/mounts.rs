@@ -6,57 +6,57 @@ use wharf_model::{Bind, Propagation};
 
 use super::values::Reason;
 
-/// Returns a bind from `SOURCE:TARGET[:OPTIONS]`. A source that begins with `.` is taken from
-/// `folder`.
+/// What `-v` asks for.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// A host path or a named volume.
+    Bind(Bind),
+    /// A volume without a name at this path.
+    Anonymous(String),
+}
+
+/// Returns what `[SOURCE:]TARGET[:OPTIONS]` asks for. A source that begins with `.` is taken from
+/// `folder`; one without a slash is a volume's name.
 ///
 /// # Errors
-/// Docker's, and by name what isn't there yet: volumes.
-pub(crate) fn bind(text: &str, folder: &Path) -> Result<Bind, Reason> {
+/// Docker's.
+pub(crate) fn volume(text: &str, folder: &Path) -> Result<Asked, Reason> {
     let parts: Vec<&str> = text.split(':').collect();
     if parts.iter().any(|part| part.is_empty()) {
         return Err(format!("invalid spec: {text}: empty section between colons"));
     }
-    let (source, target, options) = match parts[..] {
-        [target] => {
-            return Err(format!(
-                "the anonymous volume {target} is not supported yet: give a host path as \
-                 /host/path:{target}"
-            ));
+    let wrong = |why: String| format!("invalid volume specification: '{text}': {why}");
+    let place = |target: &str, kind: &str| {
+        if !target.starts_with('/') {
+            let why = format!("invalid mount path: '{target}' mount path must be absolute");
+            return Err(wrong(match kind {
+                "volume" => format!("invalid mount config for type \"volume\": {why}"),
+                _ => why,
+            }));
         }
+        match clean(Path::new(target)) {
+            root if root == "/" => {
+                Err(wrong("invalid specification: destination can't be '/'".to_owned()))
+            }
+            target => Ok(target),
+        }
+    };
+    let (source, target, options) = match parts[..] {
+        [target] => return place(target, "").map(Asked::Anonymous),
         [source, target] => (source, target, ""),
         [source, target, options] => (source, target, options),
         _ => return Err(format!("invalid volume specification: '{text}'")),
     };
-    if !target.starts_with('/') {
-        return Err(format!(
-            "invalid volume specification: '{text}': invalid mount path: '{target}' mount path \
-             must be absolute"
-        ));
-    }
-    let target = clean(Path::new(target));
-    if target == "/" {
-        return Err(format!(
-            "invalid volume specification: '{text}': invalid specification: destination can't be \
-             '/'"
-        ));
-    }
-    let source = if source.starts_with('/') {
-        clean(Path::new(source))
-    } else if source.starts_with('.') {
-        clean(&folder.join(source))
-    } else if source.contains('/') {
-        return Err(format!(
-            "\"{source}\" includes invalid characters for a local volume name, only \
-             \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, \
-             use absolute path"
-        ));
-    } else {
-        return Err(format!(
-            "the volume {source} is not supported yet: give a host path as /host/path:{target}"
-        ));
+    let source = match source {
+        source if source.starts_with('/') => clean(Path::new(source)),
+        source if source.starts_with('.') => clean(&folder.join(source)),
+        source => source.to_owned(),
     };
-    let bind = Bind { source, target, options: options.to_owned(), ..Bind::default() };
-    mode(bind, text)
+    let kind = if source.starts_with('/') { "bind" } else { "volume" };
+    let target = place(target, kind)?;
+    // Whether a volume can have this name, its engine knows.
+    mode(Bind { source, target, options: options.to_owned(), ..Bind::default() }, text)
+        .map(Asked::Bind)
 }
 
 /// Takes in the options of a bind; one of each kind may be given.
@@ -72,6 +72,7 @@ fn mode(mut bind: Bind, text: &str) -> Result<Bind, Reason> {
             // Relabelling does nothing without SELinux, and consistency hints nothing on Linux.
             "z" | "Z" => "label",
             "cached" | "delegated" | "consistent" => "consistency",
+            "nocopy" if bind.is_volume() => "copy",
             "nocopy" => {
                 return Err(format!(
                     "invalid volume specification: '{text}': invalid mount config for type \
@@ -79,6 +80,12 @@ fn mode(mut bind: Bind, text: &str) -> Result<Bind, Reason> {
                 ));
             }
             _ => match Propagation::from_word(option) {
+                Some(_) if bind.is_volume() => {
+                    return Err(format!(
+                        "invalid volume specification: '{text}': invalid mount config for type \
+                         \"volume\": field BindOptions must not be specified"
+                    ));
+                }
                 Some(propagation) => {
                     bind.propagation = propagation;
                     "propagation"
@@ -128,8 +135,12 @@ mod tests {
     #[test]
     fn binds() {
         let folder = Path::new("/home/me");
+        let bind = |text: &str| match volume(text, folder) {
+            Ok(Asked::Bind(bind)) => bind,
+            other => panic!("{text}: {other:?}"),
+        };
         let ok = |text: &str| {
-            let bind = bind(text, folder).unwrap();
+            let bind = bind(text);
             (bind.source, bind.target, bind.read_only)
         };
         assert_eq!(ok("/a:/b"), ("/a".into(), "/b".into(), false));
@@ -137,7 +148,11 @@ mod tests {
         assert_eq!(ok("/a:/b:ro,z"), ("/a".into(), "/b".into(), true));
         assert_eq!(ok("./x:/b:rw"), ("/home/me/x".into(), "/b".into(), false));
         assert_eq!(ok("..:/b"), ("/home".into(), "/b".into(), false));
-        let spread = bind("/a:/b:rslave,ro,cached", folder).unwrap();
+        assert_eq!(ok("data:/b:ro,nocopy"), ("data".into(), "/b".into(), true));
+        assert!(bind("data:/b").is_volume() && !bind("/a:/b").is_volume());
+        let anonymous = volume("/b/../c/", folder);
+        assert!(matches!(anonymous, Ok(Asked::Anonymous(path)) if path == "/c"));
+        let spread = bind("/a:/b:rslave,ro,cached");
         assert_eq!((spread.propagation, spread.read_only), (Propagation::Rslave, true));
         assert_eq!(spread.options, "rslave,ro,cached");
         for (text, part) in [
@@ -150,11 +165,12 @@ mod tests {
             ("/a:/b:z,Z", "invalid mode: z,Z"),
             ("/a:/b:shared,rslave", "invalid mode: shared,rslave"),
             ("/a:/b:nocopy", "field VolumeOptions must not be specified"),
-            ("data:/b", "the volume data is not supported yet"),
-            ("/b", "the anonymous volume /b is not supported yet"),
-            ("a/b:/c", "use absolute path"),
+            ("data:/b:rshared", "type \"volume\": field BindOptions must not be specified"),
+            ("data:b", "type \"volume\": invalid mount path: 'b' mount path must be absolute"),
+            ("b", "mount path must be absolute"),
+            ("/", "destination can't be '/'"),
         ] {
-            let reason = bind(text, folder).unwrap_err();
+            let reason = volume(text, folder).unwrap_err();
             assert!(reason.contains(part), "{text}: {reason}");
         }
         assert_eq!(tmpfs("/t:size=1m"), Ok(("/t".into(), "size=1m".into())));

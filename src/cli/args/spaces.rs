@@ -59,7 +59,11 @@ fn take_mounts(
     host: &mut HostConfig,
 ) -> Result<(), Failure> {
     for text in parsed.all("volume") {
-        host.binds.push(mounts::bind(text, folder).map_err(Failure::usage)?);
+        match mounts::volume(text, folder).map_err(Failure::usage)? {
+            mounts::Asked::Bind(bind) => host.binds.push(bind),
+            // For the container's own settings.
+            mounts::Asked::Anonymous(_) => {}
+        }
     }
     for text in parsed.all("mount") {
         host.mounts.push(mount_flag::mount(text, folder)?);
@@ -69,6 +73,7 @@ fn take_mounts(
             mounts::tmpfs(text).map_err(|reason| invalid(text, "--tmpfs", &reason))?;
         host.tmpfs.insert(path, options);
     }
+    parsed.last("volume-driver").unwrap_or_default().clone_into(&mut host.volume_driver);
     host.volumes_from = parsed.all("volumes-from").map(str::to_owned).collect();
     let binds = host.binds.iter().map(|bind| &bind.target);
     let mut targets: Vec<&String> =

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wharf_backend::{Backend, Error};
-use wharf_model::Status;
+use wharf_model::{Filters, Status};
 
 use super::{Candidate, Names};
 use crate::connect::{self, Target};
@@ -33,6 +33,12 @@ pub(crate) fn names(wanted: Names, target: &Target) -> Vec<Candidate> {
 
 async fn ask(backend: &dyn Backend, wanted: Names) -> Result<Vec<Candidate>, Error> {
     let mut names = Vec::new();
+    if wanted == Names::Volumes {
+        for volume in backend.volumes(&Filters::default(), false).await? {
+            names.push((volume.name, volume.driver));
+        }
+        return Ok(names);
+    }
     if wanted != Names::Images {
         for container in backend.containers(wanted != Names::Running).await? {
             let fits = match wanted {

@@ -47,6 +47,8 @@ pub(crate) enum Names {
     Paused,
     /// Images.
     Images,
+    /// Volumes.
+    Volumes,
     /// Both.
     Both,
 }

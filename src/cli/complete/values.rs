@@ -35,6 +35,10 @@ pub(super) fn argument(verb: &str, index: usize) -> Value {
         "run" | "create" | "tag" | "history" | "images" => first(Names::Images),
         "rmi" | "save" | "image inspect" => Value::Names(Names::Images),
         "inspect" => Value::Names(Names::Both),
+        "volume inspect" | "volume rm" | "volume size" => Value::Names(Names::Volumes),
+        "volume export" | "volume clone" => first(Names::Volumes),
+        "volume import" if index == 0 => Value::Names(Names::Volumes),
+        "volume import" => Value::Files,
         "import" if index == 0 => Value::Files,
         "import" => Value::Names(Names::Images),
         "cp" => Value::Files,
@@ -54,6 +58,7 @@ pub(super) fn value(verb: &str, flag: &str, current: &str) -> Value {
         "filter" => filter(verb, current),
         "format" => words(match verb {
             "ps" | "images" => &["table", "json", "raw"],
+            "volume ls" | "volume size" => &["table", "json"],
             "stats" | "history" => &["table", "json"],
             _ => &["json"],
         }),
@@ -80,8 +85,9 @@ pub(super) fn value(verb: &str, flag: &str, current: &str) -> Value {
             Value::Words(SIGNALS.iter().map(|(name, _)| format!("{with}{name}")).collect())
         }
         "tail" => words(&["all"]),
-        "type" => words(&["container", "image"]),
+        "type" => words(&["container", "image", "volume"]),
         "userns" | "uts" => words(&["host"]),
+        "driver" | "volume-driver" if verb != "network create" => words(&["local"]),
         "volume" | "mount" | "device" => Value::Files,
         "volumes-from" => Value::Names(Names::Containers),
         _ => Value::Nothing,
@@ -101,7 +107,7 @@ fn filter(verb: &str, current: &str) -> Value {
         ("ps", Some("health")) => all("health", &["healthy", "none", "starting", "unhealthy"]),
         ("ps", Some("network")) => all("network", &["bridge", "host", "none"]),
         ("images", Some("dangling")) => all("dangling", &["false", "true"]),
-        ("events", Some("type")) => all("type", &["container", "image"]),
+        ("events", Some("type")) => all("type", &["container", "image", "volume"]),
         ("events", Some("event")) => all(
             "event",
             &[
@@ -118,6 +124,7 @@ fn filter(verb: &str, current: &str) -> Value {
                 "import",
                 "kill",
                 "load",
+                "mount",
                 "oom",
                 "pause",
                 "rename",
@@ -125,11 +132,13 @@ fn filter(verb: &str, current: &str) -> Value {
                 "start",
                 "stop",
                 "tag",
+                "unmount",
                 "unpause",
                 "untag",
                 "update",
             ],
         ),
+        ("volume ls", Some("dangling")) => all("dangling", &["false", "true"]),
         (_, Some(_)) => Value::Nothing,
         ("ps", None) => words(&[
             "ancestor=",
@@ -150,9 +159,18 @@ fn filter(verb: &str, current: &str) -> Value {
         ("images", None) => {
             words(&["before=", "dangling=", "label=", "reference=", "since=", "until="])
         }
-        ("events", None) => {
-            words(&["container=", "event=", "image=", "label=", "network=", "scope=", "type="])
-        }
+        ("events", None) => words(&[
+            "container=",
+            "event=",
+            "image=",
+            "label=",
+            "network=",
+            "scope=",
+            "type=",
+            "volume=",
+        ]),
+        ("volume ls", None) => words(&["dangling=", "driver=", "label=", "name="]),
+        ("volume prune", None) => words(&["all=", "label!=", "label="]),
         ("container prune", None) => words(&["label!=", "label=", "until="]),
         _ => Value::Nothing,
     }

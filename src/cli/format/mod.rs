@@ -12,3 +12,4 @@ pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod top;
 pub(crate) mod version;
+pub(crate) mod volumes;

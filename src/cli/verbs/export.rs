@@ -31,22 +31,41 @@ pub(crate) static VERB: Verb = Verb {
 
 fn run(call: &Call) -> anyhow::Result<i32> {
     let name = call.parsed.argument(0).unwrap_or_default();
-    let output = call.parsed.last("output").filter(|path| !path.is_empty());
-    if output.is_none() && io::stdout().is_terminal() {
-        let message = "cowardly refusing to save to a terminal. Use the -o flag or redirect";
-        return Err(Failure::new(1, message).into());
+    let output = Output::new(call, "failed to export container")?;
+    call.over_engine(async |backend| output.write(backend.export(name).await?).await)
+}
+
+/// Where an archive is written.
+pub(super) enum Output<'a> {
+    Stdout,
+    File(&'a str, &'static str),
+}
+
+impl<'a> Output<'a> {
+    /// Returns what `-o` says, after a look whether it can be; `what` begins the errors.
+    ///
+    /// # Errors
+    /// When it would be a terminal, or the file can't be there.
+    pub(super) fn new(call: &'a Call, what: &'static str) -> anyhow::Result<Self> {
+        let Some(path) = call.parsed.last("output").filter(|path| !path.is_empty()) else {
+            if io::stdout().is_terminal() {
+                let message =
+                    "cowardly refusing to save to a terminal. Use the -o flag or redirect";
+                return Err(Failure::new(1, message).into());
+            }
+            return Ok(Self::Stdout);
+        };
+        paths::check_output(path.as_bytes()).map_err(|message| anyhow!("{what}: {message}"))?;
+        Ok(Self::File(path, what))
     }
-    if let Some(path) = output {
-        paths::check_output(path.as_bytes())
-            .map_err(|message| anyhow!("failed to export container: {message}"))?;
-    }
-    call.over_engine(async |backend| {
-        let stream = backend.export(name).await?;
-        match output {
-            None => to_stdout(stream).await,
-            Some(path) => to_file(stream, Path::new(path)).await,
+
+    /// Writes a stream there.
+    pub(super) async fn write(&self, stream: ByteStream) -> anyhow::Result<i32> {
+        match self {
+            Self::Stdout => to_stdout(stream).await,
+            Self::File(path, what) => to_file(stream, Path::new(path), what).await,
         }
-    })
+    }
 }
 
 /// Writes a stream to standard output.
@@ -61,9 +80,9 @@ pub(super) async fn to_stdout(mut stream: ByteStream) -> anyhow::Result<i32> {
 }
 
 /// Writes a stream to a file, which appears, or changes, only once it is whole.
-async fn to_file(mut stream: ByteStream, path: &Path) -> anyhow::Result<i32> {
+async fn to_file(mut stream: ByteStream, path: &Path, what: &str) -> anyhow::Result<i32> {
     if path.is_dir() {
-        return Err(anyhow!("failed to export container: {} is a directory", path.display()));
+        return Err(anyhow!("{what}: {} is a directory", path.display()));
     }
     let unfinished = Unfinished::beside(path)?;
     let mut file = &unfinished.file;

@@ -1,4 +1,4 @@
-//! `inspect`: docker's documents of containers and images.
+//! `inspect`: docker's documents of containers, images and volumes.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -21,14 +21,14 @@ pub(crate) static VERB: Verb = Verb {
     name: "inspect",
     paths: &[],
     usage: "[OPTIONS] NAME|ID [NAME|ID...]",
-    about: "Show everything known of containers or images",
+    about: "Show everything known of containers, images or volumes",
     group: Group::Observe,
     arity: Arity::AtLeast(1),
     interspersed: true,
     flags: &[&[
         FORMAT,
         SIZE,
-        Flag::value("type", "string", "Only this kind of object: container or image"),
+        Flag::value("type", "string", "Only this kind of object: container, image or volume"),
     ]],
     missing: MISSING,
     run: |call| {
@@ -36,9 +36,9 @@ pub(crate) static VERB: Verb = Verb {
             None | Some("") => Kind::Any,
             Some("container") => Kind::Container,
             Some("image") => Kind::Image,
+            Some("volume") => Kind::Volume,
             Some(
-                other @ ("network" | "volume" | "node" | "plugin" | "secret" | "service" | "task"
-                | "config"),
+                other @ ("network" | "node" | "plugin" | "secret" | "service" | "task" | "config"),
             ) => {
                 return Err(Failure::usage(format!(
                     "--type {other} is not supported yet by this version of wharf"
@@ -48,7 +48,7 @@ pub(crate) static VERB: Verb = Verb {
             Some(other) => {
                 return Err(Failure::new(
                     1,
-                    format!("unknown type: {other:?}: must be one of \"container\", \"image\""),
+                    format!("unknown type: {other:?}: must be one of \"container\", \"image\", \"volume\""),
                 )
                 .into());
             }
@@ -83,11 +83,25 @@ pub(crate) static IMAGE: Verb = Verb {
     run: |call| run(call, Kind::Image),
 };
 
+pub(crate) static VOLUME: Verb = Verb {
+    name: "volume inspect",
+    paths: &["volume inspect"],
+    usage: "[OPTIONS] VOLUME [VOLUME...]",
+    about: "Show everything known of volumes",
+    group: Group::Observe,
+    arity: Arity::AtLeast(1),
+    interspersed: true,
+    flags: &[&[FORMAT]],
+    missing: &[],
+    run: |call| run(call, Kind::Volume),
+};
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Any,
     Container,
     Image,
+    Volume,
 }
 
 fn run(call: &Call, kind: Kind) -> anyhow::Result<i32> {
@@ -145,21 +159,26 @@ async fn document(
     kind: Kind,
     size: bool,
 ) -> Result<Value, Error> {
-    if kind == Kind::Image {
-        return backend.inspect_image(name).await;
+    let found = |found: Result<Value, Error>| match found {
+        Err(error) if error.kind == ErrorKind::NotFound && kind == Kind::Any => Ok(None),
+        // A kind of object that an engine doesn't have.
+        Err(error) if error.kind == ErrorKind::Unsupported && kind == Kind::Any => Ok(None),
+        found => found.map(Some),
+    };
+    if matches!(kind, Kind::Any | Kind::Container)
+        && let Some(document) = found(backend.inspect_container(name).await)?
+    {
+        return if size { with_size(backend, document).await } else { Ok(document) };
     }
-    match backend.inspect_container(name).await {
-        Err(error) if error.kind == ErrorKind::NotFound && kind == Kind::Any => {
-            match backend.inspect_image(name).await {
-                Err(error) if error.kind == ErrorKind::NotFound => {
-                    Err(Error::new(error.kind, format!("No such object: {name}")))
-                }
-                document => document,
-            }
-        }
-        Ok(document) if size => with_size(backend, document).await,
-        document => document,
+    if matches!(kind, Kind::Any | Kind::Image)
+        && let Some(document) = found(backend.inspect_image(name).await)?
+    {
+        return Ok(document);
     }
+    if let Some(document) = found(backend.inspect_volume(name).await)? {
+        return Ok(document);
+    }
+    Err(Error::new(ErrorKind::NotFound, format!("No such object: {name}")))
 }
 
 /// Adds to a container's document what the container takes of the disk.

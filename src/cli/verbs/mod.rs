@@ -40,6 +40,8 @@ pub(crate) mod ui;
 mod update;
 mod userns_remap;
 mod version;
+mod volume;
+mod volume_data;
 mod wait;
 
 use crate::args::Verb;
@@ -95,6 +97,16 @@ static GROUPED: &[&Verb] = &[
     &reset::VERB,
     &service::VERB,
     &userns_remap::VERB,
+    &volume::CREATE,
+    &volume::LS,
+    &inspect::VOLUME,
+    &volume::RM,
+    &volume::PRUNE,
+    &volume::UPDATE,
+    &volume_data::SIZE,
+    &volume_data::EXPORT,
+    &volume_data::IMPORT,
+    &volume_data::CLONE,
 ];
 
 /// A group of docker's.
@@ -106,10 +118,11 @@ pub(crate) struct Section {
 }
 
 /// The groups that have verbs.
-pub(crate) static SECTIONS: [Section; 3] = [
+pub(crate) static SECTIONS: [Section; 4] = [
     Section { name: "container", about: "Manage containers" },
     Section { name: "image", about: "Manage images" },
     Section { name: "system", about: "Manage wharf" },
+    Section { name: "volume", about: "Manage volumes" },
 ];
 
 /// Docker's commands that don't work yet; a group's name stands for all of it.
@@ -143,7 +156,6 @@ const MISSING: &[&str] = &[
     "system df",
     "system prune",
     "trust",
-    "volume",
 ];
 
 /// What words mean.

@@ -27,7 +27,7 @@ pub(crate) static VERB: Verb = Verb {
 
 fn run(call: &Call) -> anyhow::Result<i32> {
     let filters = filters(&call.parsed)?;
-    if !call.parsed.on("force") && !confirmed()? {
+    if !call.parsed.on("force") && !confirmed("This will remove all stopped containers.")? {
         return Ok(0);
     }
     call.over_engine(async |backend| {
@@ -50,12 +50,9 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     })
 }
 
-/// Asks whether to go on; no is the default.
-fn confirmed() -> io::Result<bool> {
-    print(
-        "WARNING! This will remove all stopped containers.\nAre you sure you want to continue? \
-         [y/N] ",
-    )?;
+/// Warns and asks whether to go on; no is the default.
+pub(super) fn confirmed(what: &str) -> io::Result<bool> {
+    print(&format!("WARNING! {what}\nAre you sure you want to continue? [y/N] "))?;
     io::stdout().flush()?;
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;

@@ -31,7 +31,7 @@ pub(super) fn config(host: &HostConfig) -> Value {
             "MaximumRetryCount": host.restart_policy.maximum_retries,
         },
         "AutoRemove": host.auto_remove,
-        "VolumeDriver": "",
+        "VolumeDriver": host.volume_driver,
         "VolumesFrom": list(&host.volumes_from),
         "ConsoleSize": [0, 0],
         "Annotations": host.annotations,
@@ -171,8 +171,32 @@ fn wanted_mount(mount: &Mount) -> Value {
     if let Some(mode) = mount.tmpfs_mode {
         options.insert("Mode".into(), mode.into());
     }
+    let volume = &mount.volume;
+    if volume.no_copy {
+        options.insert("NoCopy".into(), true.into());
+    }
+    if !volume.labels.is_empty() {
+        options.insert("Labels".into(), json!(volume.labels));
+    }
+    if !volume.subpath.is_empty() {
+        options.insert("Subpath".into(), volume.subpath.as_str().into());
+    }
+    if !volume.driver.is_empty() || !volume.options.is_empty() {
+        let mut driver = Map::new();
+        for (key, value) in [
+            ("Name", (!volume.driver.is_empty()).then(|| json!(volume.driver))),
+            ("Options", (!volume.options.is_empty()).then(|| json!(volume.options))),
+        ] {
+            driver.extend(value.map(|value| (key.to_owned(), value)));
+        }
+        options.insert("DriverConfig".into(), driver.into());
+    }
     if !options.is_empty() {
-        let key = if mount.kind == MountKind::Tmpfs { "TmpfsOptions" } else { "BindOptions" };
+        let key = match mount.kind {
+            MountKind::Tmpfs => "TmpfsOptions",
+            MountKind::Volume => "VolumeOptions",
+            MountKind::Bind => "BindOptions",
+        };
         value.insert(key.into(), options.into());
     }
     value.into()
