@@ -75,7 +75,7 @@ fn settings(config: models::ContainerConfig) -> ContainerConfig {
         domainname: config.domainname.unwrap_or_default(),
         healthcheck: config.healthcheck.map(health_check),
         shell: config.shell.unwrap_or_default(),
-        volumes: config.volumes.unwrap_or_default().into_keys().collect(),
+        volumes: config.volumes.unwrap_or_default().into_iter().collect(),
     }
 }
 

@@ -333,6 +333,7 @@ mod tests {
             Names::Stopped => &["done"],
             Names::Paused => &[],
             Names::Containers => &["web", "done"],
+            Names::Volumes => &[],
             Names::Images => &["box:latest", "wharf/demo:latest"],
             Names::Both => &["web", "done", "box:latest"],
         };
