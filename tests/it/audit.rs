@@ -230,7 +230,7 @@ fn problems(lab: &Lab, seen: &Seen) -> Vec<String> {
         }
     }
     for entry in list("SELECT owner || ' ' || kind || ' ' || key FROM journal") {
-        if !alive.contains(&entry[..64]) {
+        if entry.get(..64).is_none_or(|owner| !alive.contains(owner)) {
             wrong.push(format!("journal {entry}"));
         }
     }
@@ -245,13 +245,36 @@ fn problems(lab: &Lab, seen: &Seen) -> Vec<String> {
     wrong.extend(same("layers", &entries(root.join("layers")), &layers));
     let temporary = entries(root.join("tmp"));
     wrong.extend(temporary.iter().filter(|n| *n != ".lock").map(|name| format!("tmp/{name}")));
-    let known =
-        ["containers", "layers", "blobs", "tmp", "run", "state.db", "state.db-wal", "state.db-shm"];
+    let volumes = list("SELECT name FROM volume");
+    wrong.extend(same("volumes", &entries(root.join("volumes")), &volumes));
+    for entry in list("SELECT volume || ' of ' || container FROM volume_use") {
+        let (volume, container) = entry.split_once(" of ").unwrap();
+        if !ids.contains(container) || !root.join("volumes").join(volume).join("_data").is_dir() {
+            wrong.push(format!("use of {entry}"));
+        }
+    }
+    let known = [
+        "containers",
+        "layers",
+        "blobs",
+        "tmp",
+        "volumes",
+        "run",
+        "state.db",
+        "state.db-wal",
+        "state.db-shm",
+    ];
     let odd = entries(root).into_iter().filter(|name| !known.contains(&name.as_str()));
     wrong.extend(odd.map(|name| format!("file {name}")));
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     let below = format!("{}/", root.display());
-    wrong.extend(mounts.lines().filter(|line| line.contains(&below)).map(str::to_owned));
+    // What a container that runs has mounted by its volume's options.
+    let used: BTreeSet<String> = list("SELECT key FROM journal WHERE kind = 'mount'")
+        .iter()
+        .filter_map(|key| Some(format!(" {below}volumes/{}/_data ", key.split(':').next()?)))
+        .collect();
+    let ours = mounts.lines().filter(|line| line.contains(&below));
+    wrong.extend(ours.filter(|line| !used.iter().any(|one| line.contains(one))).map(str::to_owned));
     wrong
 }
 

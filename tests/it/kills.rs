@@ -30,7 +30,8 @@ enum Before {
 use Before::{Absent, Created, Exited, Paused, Running};
 
 /// One verb: its words (`T` the target, `N` a name that is free, `A` an archive of a root filesystem,
-/// `L` an image archive, `I` an image that nothing else uses, `F` a file), what the target is before
+/// `L` an image archive, `I` an image that nothing else uses, `F` a file, `V` a volume with files, `E` an
+/// empty one, `M` one in memory), what the target is before
 /// it, and what else it may be after it.
 type Line = (&'static str, Before, &'static [&'static str]);
 
@@ -93,6 +94,21 @@ const VERBS: &[Line] = &[
     ("run --rm --name T wharf/demo true", Absent, &["created", "running"]),
     ("system check", Running, &[]),
     ("system check --repair", Running, &[]),
+    ("run --rm --name T -v new:/v -v /anon -v M:/m box true", Absent, &["created", "running"]),
+    ("run -d --name T -v V:/etc -v /srv -v M:/m box sleep 1000", Absent, &["created", "running"]),
+    ("create --name T -v E:/etc -v /etc/x --rm box true", Absent, &["created"]),
+    ("rm -fv T", Running, &["exited", "absent"]),
+    ("volume create new", Absent, &[]),
+    ("volume create", Absent, &[]),
+    ("volume ls", Running, &[]),
+    ("volume inspect V", Running, &[]),
+    ("volume size", Running, &[]),
+    ("volume rm V", Absent, &[]),
+    ("volume prune -af", Running, &[]),
+    ("volume export -o F V", Absent, &[]),
+    ("volume import new A", Absent, &[]),
+    ("volume import --replace V A", Absent, &[]),
+    ("volume clone V new", Absent, &[]),
     ("info", Running, &[]),
     ("version", Absent, &[]),
     ("events --since 1 --until 0s", Running, &[]),
@@ -227,7 +243,11 @@ impl Stage {
         self.round += 1;
         let target = self.target();
         let network = if self.round.is_multiple_of(2) { "none" } else { "bridge" };
-        let flags = ["--name", &target, "--network", network, IMAGE];
+        let mut flags = vec!["--name", &target, "--network", network];
+        if line.0.contains("volume") || line.0.contains("-fv") || self.round.is_multiple_of(4) {
+            flags.extend(["-v", "kept:/kept", "-v", "/srv", "-v", "memory:/m"]);
+        }
+        flags.push(IMAGE);
         let make = |verb: &[&str], program: &[&str]| {
             self.lab.ok(&[verb, &flags, program].concat());
         };
@@ -239,6 +259,17 @@ impl Stage {
         }
         if line.1 == Paused {
             self.lab.ok(&["pause", &target]);
+        }
+        let words = |name: &str| line.0.split(' ').any(|w| w.split(':').next() == Some(name));
+        if words("M") || flags.contains(&"memory:/m") {
+            let options = ["-o", "type=tmpfs", "-o", "device=tmpfs", "memory"];
+            self.lab.ok(&[&["volume", "create"], &options[..]].concat());
+        }
+        if words("E") {
+            self.lab.ok(&["volume", "create", "empty"]);
+        }
+        if words("V") {
+            self.lab.ok(&["volume", "import", "full", &self.archive]);
         }
         if line.0.split(' ').any(|word| word == "I") {
             self.lab.ok(&["import", &self.archive, "victim"]);
@@ -257,6 +288,10 @@ impl Stage {
                     "I" => "victim".to_owned(),
                     "F" => self.folder.join("file").display().to_string(),
                     "T" => target.clone(),
+                    "V" => "full".to_owned(),
+                    _ if word.starts_with("V:") => word.replacen('V', "full", 1),
+                    _ if word.starts_with("E:") => word.replacen('E', "empty", 1),
+                    _ if word.starts_with("M:") => word.replacen('M', "memory", 1),
                     // A path in the target.
                     word => match word.strip_prefix("T:") {
                         Some(path) => format!("{target}:{path}"),
@@ -279,7 +314,9 @@ impl Stage {
     fn measure(&mut self, line: &Line) -> Option<Duration> {
         let words = self.words(line);
         let help: Vec<&str> = match line.0.split(' ').next()? {
-            "container" | "image" | "system" => words[..2].iter().map(String::as_str).collect(),
+            "container" | "image" | "system" | "volume" => {
+                words[..2].iter().map(String::as_str).collect()
+            }
             _ => vec![&words[0]],
         };
         let help = self.lab.run(&[&help[..], &["--help"]].concat());
@@ -334,7 +371,7 @@ impl Stage {
         }
         let out = self.lab.run(&["ps", "-a"]);
         assert_eq!(out.code, 0, "{what}: {}", out.stderr);
-        if ["import", "load", "rmi", "commit", "run", "image", "system"]
+        if ["import", "load", "rmi", "commit", "run", "image", "system", "volume", "create"]
             .iter()
             .any(|v| line.0.starts_with(v))
         {
@@ -364,11 +401,12 @@ impl Stage {
     fn clear(&self) {
         for row in rows(&self.lab) {
             if !row.name.starts_with("by-") {
-                let out = self.lab.run(&["rm", "-f", &row.name]);
+                let out = self.lab.run(&["rm", "-fv", &row.name]);
                 let gone = out.stderr.contains("No such container");
                 assert!(out.code == 0 || gone, "rm -f {}: {}", row.name, out.stderr);
             }
         }
+        self.lab.ok(&["volume", "prune", "-af"]);
     }
 
     fn end(mut self) {

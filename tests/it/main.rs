@@ -49,6 +49,8 @@ mod verbs_list;
 mod verbs_net;
 mod verbs_run;
 mod verbs_tty;
+mod volumes;
+mod volumes_data;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -94,6 +96,8 @@ fn main() -> ExitCode {
         ("verbs_net", verbs_net::tests()),
         ("verbs_run", verbs_run::tests()),
         ("verbs_tty", verbs_tty::tests()),
+        ("volumes", volumes::tests()),
+        ("volumes_data", volumes_data::tests()),
     ];
     let trials = modules
         .into_iter()
