@@ -52,12 +52,11 @@ fn sum(folder: &Path, size: impl Fn(&Stat) -> u64) -> u64 {
         if is_folder || stat.st_nlink < 2 || known.insert((stat.st_dev, stat.st_ino)) {
             total = total.saturating_add(size(&stat));
         }
-        if is_folder {
-            if let Ok(folder) = openat(parent, name, flags(), Mode::empty())
-                && open.len() < DEEPEST
-            {
-                push(&mut open, folder);
-            }
+        if is_folder
+            && let Ok(folder) = openat(parent, name, flags(), Mode::empty())
+            && open.len() < DEEPEST
+        {
+            push(&mut open, folder);
         }
     }
     total

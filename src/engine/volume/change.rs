@@ -36,7 +36,7 @@ pub(super) fn check_driver(driver: &str) -> Result<()> {
     match driver {
         "" | DRIVER => Ok(()),
         other => Err(Error::new(
-            ErrorKind::NotFound,
+            ErrorKind::Invalid,
             format!("error looking up volume plugin {other}: plugin {other:?} not found"),
         )),
     }

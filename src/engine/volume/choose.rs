@@ -91,11 +91,10 @@ pub(crate) fn choose(
                     Some(files) => files,
                     None => image.insert(ImageFiles::open(paths, lower_dirs(store)?)?),
                 };
-                match (known.is_some(), choice.new.last()) {
-                    (false, Some(new)) => {
-                        files.copy(&mount.target, &new.staged.data()).map(drop)?
-                    }
-                    _ => fill::existing(paths, store, files, &name, &mount.target)?,
+                if let (None, Some(new)) = (&known, choice.new.last()) {
+                    files.copy(&mount.target, &new.staged.data())?;
+                } else {
+                    fill::existing(paths, store, files, &name, &mount.target)?;
                 }
             }
             choice.names.push(name);

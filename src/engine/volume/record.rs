@@ -157,7 +157,8 @@ pub(crate) fn add_uses(
             |row| row.get(0),
         )?;
         if !known {
-            return Err(no_such_volume(name));
+            // Of another kind: what isn't found when a container is made is its image.
+            return Err(no_such_volume(name).with_kind(ErrorKind::Conflict));
         }
         transaction.execute(
             "INSERT OR IGNORE INTO volume_use (volume, container) VALUES (?1, ?2)",
