@@ -21,9 +21,9 @@ mod resolver_tests;
 #[cfg(test)]
 mod server_tests;
 mod sockets;
-pub(crate) mod source;
-pub(crate) mod table;
-pub(crate) mod upstream;
+mod source;
+mod table;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -42,9 +42,11 @@ use flight::{Client, Flight, Progress};
 use resolver::{Decision, Knowledge, Transport, decide};
 use sockets::{Listening, Namespace};
 use source::Names;
-use upstream::{Upstream, Upstreams};
+use upstream::Upstreams;
 
 pub(crate) use sockets::ADDRESS;
+pub(crate) use source::Recorded;
+pub(crate) use upstream::Upstream;
 
 use crate::{Error, Result};
 
@@ -146,11 +148,14 @@ impl Dns {
         self.epoll.as_fd()
     }
 
-    /// Takes note of other networks: names are read again. That a container has joined or left, or
-    /// has another name, it sees by itself.
-    pub(crate) fn networks_changed(&mut self, upstreams: &[Upstream]) {
+    /// Takes note of other networks of the container's, and of other servers to ask, if any are
+    /// known. That another container has joined or left, or has another name, it sees by itself.
+    pub(crate) fn networks_changed(&mut self, upstreams: Option<Vec<Upstream>>) {
         self.names.forget();
-        self.upstreams = Upstreams::new(upstreams);
+        if let Some(upstreams) = upstreams {
+            // Those under way have their answers from a server of before.
+            self.upstreams = Upstreams::new(&upstreams);
+        }
     }
 
     /// Gives memory back: nothing has happened for a while.
