@@ -24,7 +24,7 @@ impl Engine {
             }
         }
         failures.extend(self.with_store(|store| self.settle_all(store)).err());
-        failures.extend(self.with_store(network::remove_network).err());
+        failures.extend(self.with_store(network::remove_networks).err());
         for volume in self.with_store(|store| store.volumes())? {
             failures.extend(self.remove_volume(&volume.name, true).err());
         }

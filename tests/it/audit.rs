@@ -2,14 +2,16 @@
 //! shares no code with it sees.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rusqlite::{Connection, OpenFlags};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::harness::{Lab, PATIENCE, readable};
+use crate::harness::{Lab, PATIENCE, eventually};
 
 /// A container's row.
 #[derive(Clone, Debug)]
@@ -22,13 +24,25 @@ pub(crate) struct Row {
     pub(crate) status: String,
     /// Its first process, while it runs.
     pub(crate) pid: Option<i32>,
-    bridged: bool,
+    /// How many networks it is on while it runs.
+    networks: usize,
 }
 
 impl Row {
     /// Returns whether it has processes.
     pub(crate) fn is_alive(&self) -> bool {
         ["running", "paused"].contains(&self.status.as_str())
+    }
+}
+
+/// Returns how many networks a container's settings name; what has its default is left out of them.
+fn networks(spec: &Value) -> usize {
+    if let Some(Value::Array(networks)) = spec.get("networks") {
+        return networks.len();
+    }
+    match search(spec, "NetworkMode").and_then(Value::as_str) {
+        Some(mode) if ["host", "none"].contains(&mode) || mode.starts_with("container:") => 0,
+        _ => 1,
     }
 }
 
@@ -57,8 +71,7 @@ pub(crate) fn rows(lab: &Lab) -> Vec<Row> {
             name: text(1)?,
             status: find(&state, "Status").and_then(|s| s.as_str().map(str::to_owned)).unwrap(),
             pid: find(&state, "Pid").and_then(|pid| i32::try_from(pid.as_i64()?).ok()),
-            // What has its default is left out of a row.
-            bridged: find(&spec, "NetworkMode").is_none_or(|mode| mode == "bridge"),
+            networks: networks(&spec),
         })
     });
     rows.unwrap().map(Result::unwrap).collect()
@@ -159,22 +172,32 @@ pub(crate) fn supervisors() -> BTreeMap<String, i32> {
     found.into_iter().collect()
 }
 
+/// Returns the endpoints that are noted: container, link, and the network's driver.
+fn endpoints(lab: &Lab) -> Vec<(String, String, String)> {
+    let database = database(lab);
+    let all = "SELECT container, link, network.spec ->> '$.Driver' FROM endpoint
+               JOIN network ON network.id = endpoint.network";
+    let mut statement = database.prepare(all).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
 /// Kills a container's supervisor, and waits until it and its copies have let go of all they had, locks
 /// above all. Returns whether there was one.
-pub(crate) fn kill_supervisor(id: &str) -> bool {
-    let pid = |(of, pid): (String, i32)| (of == id).then(|| Pid::from_raw(pid).unwrap());
-    // Before it dies: then /proc doesn't tell any more whose it is, long before its files are closed.
-    let doomed: Vec<_> = all_supervisors()
-        .into_iter()
-        .filter_map(pid)
-        .filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
-        .collect();
+pub(crate) fn kill_supervisor(lab: &Lab, id: &str) -> bool {
+    let doomed = all_supervisors();
     let Some(first) = supervisors().get(id).copied() else { return false };
     // It may have ended since.
     let _ = kill_process(Pid::from_raw(first).unwrap(), Signal::KILL);
-    for pidfd in doomed {
-        assert!(readable(&pidfd, *PATIENCE), "{id}: its supervisor doesn't end");
-    }
+    let life = lab.root().join("run/containers").join(id).join("life.lock");
+    eventually("its supervisor is gone", || {
+        let next = |one: &(String, i32)| one.0 == id && !doomed.contains(one);
+        // A process that is killed is unknown to /proc long before its files are closed.
+        let Ok(file) = File::open(&life) else { return true };
+        flock(&file, FlockOperation::NonBlockingLockShared).is_ok()
+            // Somebody has it started again.
+            || all_supervisors().iter().any(next)
+    });
     true
 }
 
@@ -186,6 +209,7 @@ fn problems(lab: &Lab, seen: &Seen) -> Vec<String> {
     let alive: BTreeSet<String> =
         rows.iter().filter(|row| row.is_alive()).map(|row| row.id.clone()).collect();
     let supervisors = supervisors();
+    let endpoints = endpoints(lab);
     for id in seen.0.union(&ids) {
         let runs = alive.contains(id);
         let groups = cgroups(&format!("wharf/{id}"));
@@ -206,10 +230,18 @@ fn problems(lab: &Lab, seen: &Seen) -> Vec<String> {
                 wrong.push(format!("{short}: supervisor {pid} of a container that doesn't run"));
             }
         }
-        let bridged = rows.iter().any(|row| row.id == *id && row.bridged);
-        let link = Path::new("/sys/class/net").join(format!("wh{short}"));
-        if link.exists() != (runs && bridged) {
-            wrong.push(format!("{short}: link there: {}, runs: {runs}", link.exists()));
+        let begins = format!("wh{short}");
+        let links: BTreeSet<String> = entries("/sys/class/net")
+            .into_iter()
+            .filter(|link| link.starts_with(&begins))
+            .collect();
+        let noted: BTreeSet<String> = endpoints
+            .iter()
+            .filter(|(container, _, driver)| container == id && driver == "bridge" && runs)
+            .map(|(_, link, _)| link.clone())
+            .collect();
+        if links != noted {
+            wrong.push(format!("{short}: links {links:?}, noted {noted:?}, runs: {runs}"));
         }
     }
     let database = database(lab);
@@ -218,15 +250,13 @@ fn problems(lab: &Lab, seen: &Seen) -> Vec<String> {
         let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
         rows.map(Result::unwrap).collect()
     };
-    let bridged = |id: &String| rows.iter().any(|row| row.id == *id && row.bridged);
-    for owner in list("SELECT container FROM lease") {
-        if !alive.contains(&owner) || !bridged(&owner) {
-            wrong.push(format!("lease of {owner}"));
-        }
+    for (owner, ..) in endpoints.iter().filter(|(owner, ..)| !alive.contains(owner)) {
+        wrong.push(format!("lease of {owner}"));
     }
-    for id in alive.iter().filter(|id| bridged(id)) {
-        if !list("SELECT container FROM lease").contains(id) {
-            wrong.push(format!("{id} has no lease"));
+    for row in rows.iter().filter(|row| row.is_alive()) {
+        let count = endpoints.iter().filter(|(owner, ..)| *owner == row.id).count();
+        if count != row.networks {
+            wrong.push(format!("{} has {count} leases for {} networks", row.id, row.networks));
         }
     }
     for entry in list("SELECT owner || ' ' || kind || ' ' || key FROM journal") {

@@ -33,6 +33,7 @@ mod isolation;
 mod kills;
 mod limits;
 mod logging;
+mod networks;
 mod probe;
 mod pty;
 mod remap;
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
         ("rootless", rootless::tests()),
         ("verbs_format", verbs_format::tests()),
         ("logging", logging::tests()),
+        ("networks", networks::tests()),
         ("restart", restart::tests()),
         ("verbs_attach", verbs_attach::tests()),
         ("same_as_docker", same_as_docker::tests()),

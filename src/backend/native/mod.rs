@@ -20,8 +20,8 @@ use wharf_engine::{Attach, Engine, Paths, PutOptions};
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
     ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, ImageDetail, ImageListOptions,
-    ImageName, ImageSummary, LogDriver, LogOptions, LogRecord, NetCounters, Outcome, PathStat,
-    TermSize, TopTable, VersionInfo, VolumeInfo,
+    ImageName, ImageSummary, LogDriver, LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome,
+    PathStat, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 
 use crate::bytes_stream::written;
@@ -114,6 +114,19 @@ fn execute(engine: &Engine, command: Command) -> wharf_engine::Result<Outcome> {
                 reclaimed: pruned.reclaimed,
                 failed: pruned.failed,
             })
+        }
+        Command::CreateNetwork(options) => engine
+            .create_network(&options)
+            .map(|(id, warnings)| Outcome::NetworkCreated { id, warnings }),
+        Command::RemoveNetwork { network, force } => {
+            engine.remove_network(&network, force).map(done)
+        }
+        Command::PruneNetworks { filters } => engine.prune_networks(&filters).map(|pruned| {
+            Outcome::NetworksPruned { deleted: pruned.deleted, failed: pruned.failed }
+        }),
+        Command::Connect { container, endpoint } => engine.connect(&container, &endpoint).map(done),
+        Command::Disconnect { container, network, force } => {
+            engine.disconnect(&container, &network, force).map(done)
         }
         other => Err(wharf_engine::Error::new(
             ErrorKind::Unsupported,
@@ -305,6 +318,16 @@ impl Backend for Native {
     async fn volume_import(&self, volume: &str, archive: Reader, replace: bool) -> Result<()> {
         let volume = volume.to_owned();
         self.blocking(move |engine| engine.import_volume(&volume, archive, replace)).await
+    }
+
+    async fn networks(&self, filters: &Filters) -> Result<Vec<NetworkInfo>> {
+        let filters = filters.clone();
+        self.blocking(move |engine| engine.networks(&filters)).await
+    }
+
+    async fn network(&self, network: &str) -> Result<NetworkInfo> {
+        let network = network.to_owned();
+        self.blocking(move |engine| engine.network(&network)).await
     }
 
     async fn export(&self, container: &str) -> Result<ByteStream> {

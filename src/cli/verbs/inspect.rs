@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 use wharf_backend::{Backend, Error};
-use wharf_inspect::typed;
+use wharf_inspect::{network_document, typed};
 use wharf_model::{ContainerListOptions, ErrorKind, Filters};
 
 use crate::args::{Arity, Flag, Group, Missing, Verb};
@@ -13,7 +13,7 @@ use crate::format::text::is_printable;
 
 const MISSING: &[Missing] = &[("platform", None)];
 
-const FORMAT: Flag =
+pub(super) const FORMAT: Flag =
     Flag::value("format", "string", "Print by a template: json or TEMPLATE").short('f');
 const SIZE: Flag = Flag::switch("size", "With the sizes of containers on disk").short('s');
 
@@ -21,14 +21,18 @@ pub(crate) static VERB: Verb = Verb {
     name: "inspect",
     paths: &[],
     usage: "[OPTIONS] NAME|ID [NAME|ID...]",
-    about: "Show everything known of containers, images or volumes",
+    about: "Show everything known of containers, images, networks or volumes",
     group: Group::Observe,
     arity: Arity::AtLeast(1),
     interspersed: true,
     flags: &[&[
         FORMAT,
         SIZE,
-        Flag::value("type", "string", "Only this kind of object: container, image or volume"),
+        Flag::value(
+            "type",
+            "string",
+            "Only this kind of object: container, image, network or volume",
+        ),
     ]],
     missing: MISSING,
     run: |call| {
@@ -36,10 +40,9 @@ pub(crate) static VERB: Verb = Verb {
             None | Some("") => Kind::Any,
             Some("container") => Kind::Container,
             Some("image") => Kind::Image,
+            Some("network") => Kind::Network,
             Some("volume") => Kind::Volume,
-            Some(
-                other @ ("network" | "node" | "plugin" | "secret" | "service" | "task" | "config"),
-            ) => {
+            Some(other @ ("node" | "plugin" | "secret" | "service" | "task" | "config")) => {
                 return Err(Failure::usage(format!(
                     "--type {other} is not supported yet by this version of wharf"
                 ))
@@ -48,7 +51,10 @@ pub(crate) static VERB: Verb = Verb {
             Some(other) => {
                 return Err(Failure::new(
                     1,
-                    format!("unknown type: {other:?}: must be one of \"container\", \"image\", \"volume\""),
+                    format!(
+                        "unknown type: {other:?}: must be one of \"container\", \"image\", \
+                         \"network\", \"volume\""
+                    ),
                 )
                 .into());
             }
@@ -97,14 +103,15 @@ pub(crate) static VOLUME: Verb = Verb {
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Any,
     Container,
     Image,
+    Network,
     Volume,
 }
 
-fn run(call: &Call, kind: Kind) -> anyhow::Result<i32> {
+pub(super) fn run(call: &Call, kind: Kind) -> anyhow::Result<i32> {
     let parsed = &call.parsed;
     let format = match parsed.last("format").filter(|format| !format.is_empty()) {
         Some(text) => Some(Format::new("", text)?),
@@ -114,7 +121,8 @@ fn run(call: &Call, kind: Kind) -> anyhow::Result<i32> {
         let mut documents = Vec::new();
         let mut errors = Vec::new();
         for name in &parsed.arguments {
-            match document(&**backend, name, kind, parsed.on("size")).await {
+            let size = kind != Kind::Network && parsed.on("size");
+            match document(&**backend, name, kind, size).await {
                 Ok(document) => documents.push(document),
                 Err(error) => errors.push(error.message),
             }
@@ -165,17 +173,26 @@ async fn document(
         Err(error) if error.kind == ErrorKind::Unsupported && kind == Kind::Any => Ok(None),
         found => found.map(Some),
     };
-    if matches!(kind, Kind::Any | Kind::Container)
+    let wanted = |one: Kind| kind == one || kind == Kind::Any;
+    if wanted(Kind::Container)
         && let Some(document) = found(backend.inspect_container(name).await)?
     {
         return if size { with_size(backend, document).await } else { Ok(document) };
     }
-    if matches!(kind, Kind::Any | Kind::Image)
+    if wanted(Kind::Image)
         && let Some(document) = found(backend.inspect_image(name).await)?
     {
         return Ok(document);
     }
-    if let Some(document) = found(backend.inspect_volume(name).await)? {
+    if wanted(Kind::Network) {
+        let network = backend.network(name).await;
+        if let Some(document) = found(network.map(|network| network_document(&network)))? {
+            return Ok(document);
+        }
+    }
+    if wanted(Kind::Volume)
+        && let Some(document) = found(backend.inspect_volume(name).await)?
+    {
         return Ok(document);
     }
     Err(Error::new(ErrorKind::NotFound, format!("No such object: {name}")))

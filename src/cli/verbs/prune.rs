@@ -27,7 +27,7 @@ pub(crate) static VERB: Verb = Verb {
 
 fn run(call: &Call) -> anyhow::Result<i32> {
     let filters = filters(&call.parsed)?;
-    if !call.parsed.on("force") && !confirmed("This will remove all stopped containers.")? {
+    if !call.parsed.on("force") && !confirmed("all stopped containers")? {
         return Ok(0);
     }
     call.over_engine(async |backend| {
@@ -50,9 +50,11 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     })
 }
 
-/// Warns and asks whether to go on; no is the default.
+/// Asks whether to go on with the removal of this; no is the default.
 pub(super) fn confirmed(what: &str) -> io::Result<bool> {
-    print(&format!("WARNING! {what}\nAre you sure you want to continue? [y/N] "))?;
+    print(&format!(
+        "WARNING! This will remove {what}.\nAre you sure you want to continue? [y/N] "
+    ))?;
     io::stdout().flush()?;
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;

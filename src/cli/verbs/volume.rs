@@ -164,8 +164,7 @@ fn prune(call: &Call) -> anyhow::Result<i32> {
         return Err(Failure::new(1, text).into());
     }
     let which = if all { "all" } else { "anonymous" };
-    let what =
-        format!("This will remove {which} local volumes not used by at least one container.");
+    let what = format!("{which} local volumes not used by at least one container");
     if !call.parsed.on("force") && !confirmed(&what)? {
         return Ok(0);
     }

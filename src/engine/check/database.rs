@@ -22,7 +22,7 @@ const TABLES: [&str; 12] = [
     "container",
     "volume",
     "volume_use",
-    "lease",
+    "endpoint",
     "journal",
     "event",
 ];
@@ -162,7 +162,7 @@ fn copy(from: &Connection, to: &Connection, table: &str, order: &str) -> Result<
         "tag" | "builtin" | "volume" => "name",
         "volume_use" => "volume",
         "layer" => "chain_id",
-        "lease" => "network",
+        "endpoint" => "container",
         "journal" => "kind",
         _ => "id",
     };
@@ -194,7 +194,7 @@ impl Check<'_> {
         let dangling = [
             ("tag", "image", "image", "id"),
             ("image_layer", "image", "image", "id"),
-            ("lease", "network", "network", "id"),
+            ("endpoint", "network", "network", "id"),
             ("volume_use", "volume", "volume", "name"),
             ("volume_use", "container", "container", "id"),
         ];
@@ -328,7 +328,7 @@ impl Check<'_> {
                         .execute("DELETE FROM journal WHERE owner = ?1", [&owner])?;
                     self.store
                         .connection()
-                        .execute("DELETE FROM lease WHERE container = ?1", [&owner])?;
+                        .execute("DELETE FROM endpoint WHERE container = ?1", [&owner])?;
                     Ok(())
                 });
                 let object = format!("journal of {owner:?}");
@@ -345,9 +345,9 @@ impl Check<'_> {
                     .into_iter()
                     .map(|(kind, key)| format!("{kind} {key}"))
                     .collect();
-                if let Some(endpoint) = network::endpoint(check.store, &id)? {
-                    left.push(format!("address {}", endpoint.address()));
-                }
+                let endpoints = network::endpoints_of(check.store, &id)?;
+                let addresses = endpoints.iter().flat_map(network::Endpoint::addresses);
+                left.extend(addresses.map(|address| format!("address {address}")));
                 if left.is_empty() {
                     return Ok(());
                 }

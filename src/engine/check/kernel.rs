@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustix::mount::UnmountFlags;
 use wharf_cgroup::{Group, Layout};
-use wharf_model::{ContainerId, NetworkMode};
+use wharf_model::ContainerId;
 
 use super::{Area, Check, beyond_repair, finding};
+use crate::channel::Request;
 use crate::network::check::{Fault, faults, mend};
-use crate::network::link_name;
 use crate::state::Record;
 use crate::supervisor::{cgroup_name, default_cgroup, remove_group};
 use crate::{Error, Result};
@@ -52,13 +52,13 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Returns the running containers that are on the bridge, with their first processes.
+    /// Returns the running containers that may be on networks, with their first processes.
     fn bridged(&self) -> Result<BTreeMap<ContainerId, i32>> {
         let records = self.records()?;
         Ok(records
             .into_values()
             .filter(|record| record.observed.state.status.is_alive())
-            .filter(|record| record.spec.host.network_mode == NetworkMode::Bridge)
+            .filter(|record| record.spec.host.network_mode.is_private())
             .filter_map(|record| Some((record.id, record.observed.state.pid?)))
             .collect())
     }
@@ -89,6 +89,11 @@ impl Check<'_> {
         if first.is_empty() {
             return Ok(());
         }
+        // A supervisor that is changing its container's networks is of two minds until it answers.
+        for record in self.records()?.values().filter(|record| before.contains_key(&record.id)) {
+            // One without an answer has ended, which is seen below.
+            let _ = self.engine.ask(record, &Request::Process);
+        }
         let after = self.bridged()?;
         let alive = |id: &ContainerId, pid: &i32| {
             after.get(id) == Some(pid)
@@ -116,7 +121,7 @@ impl Check<'_> {
                     format!("hasn't all of its rules, or not bridge {bridge}"),
                 ),
                 Fault::LinkGone(id, link) => {
-                    if !still.contains(id) || link != &link_name(id) {
+                    if !still.contains(id) {
                         continue;
                     }
                     let way_out = format!("restart it: 'wharf restart {}'", names(id));

@@ -9,7 +9,7 @@ use wharf_model::{
     HostConfig, ImageConfig, RestartKind,
 };
 
-use super::{mounts, namespaces};
+use super::{mounts, namespaces, networks};
 use crate::engine::Engine;
 use crate::image::Images;
 use crate::lock::{self, Lock};
@@ -53,13 +53,15 @@ impl Engine {
         if let Some(platform) = &options.platform {
             check_platform(&options.image, platform, &image.os, &image.architecture)?;
         }
-        let config = merge(&id, options, &image.config)?;
+        let mut config = merge(&id, options, &image.config)?;
         check(&config, &options.host)?;
         namespaces::check(options)?;
         let inherited = mounts::inherit(store, &options.host)?;
         let mut host = namespaces::resolved(store, normalised(&options.host))?;
         self.default_userns(&mut host)?;
         remap::check(&host)?;
+        let settled = networks::settle(store, options, &mut host, self.supplies())?;
+        config.hostname = settled.hostname.unwrap_or(config.hostname);
         let mut warnings = Vec::new();
         if userns::is_nested() {
             let layout = Layout::detect().map_err(|cause| Error::failed("cgroups", cause))?;
@@ -76,26 +78,43 @@ impl Engine {
             name: options.name.clone().unwrap_or_default(),
             created: Utc::now(),
             image: image.id.clone(),
-            spec: Spec { config, host, inherited, volumes: volumes.points.clone() },
+            spec: Spec {
+                config,
+                host,
+                inherited,
+                volumes: volumes.points.clone(),
+                networks: settled.networks,
+            },
             observed: Observed::default(),
             id,
         };
-        // Until it is whole, nobody else may start, remove or judge it.
+        // Until it is whole, nobody else may start, remove or judge it, nor sweep its folder away.
         let run = self.paths().container_run(&record.id);
-        let _verbs = Lock::acquire(&run, lock::VERBS)
-            .map_err(|cause| Error::failed(format_args!("lock {}", run.display()), cause))?;
-        let record = match self.add(store, record, options.name.is_none(), &volumes) {
+        let lock = |name| {
+            Lock::acquire(&run, name)
+                .map_err(|cause| Error::failed(format_args!("lock {}", run.display()), cause))
+        };
+        // The order in which they are given back matters: who waits for the verbs finds the life free.
+        let _verbs = lock(lock::VERBS)?;
+        let _life = lock(lock::LIFE)?;
+        let id = record.id.clone();
+        let made = store
+            .journal("folder", id.as_str(), &id)
+            .and_then(|()| folder::make(self.paths(), &id))
+            .and_then(|()| self.add(store, record, options.name.is_none(), &volumes));
+        let record = match made {
             Ok(record) => record,
             Err(error) => {
+                // The reason why there is no container is the one to report; what can't be removed is
+                // journalled.
+                let _ = folder::remove(self.paths(), store, &id);
+                lock::forget(&run, lock::LIFE);
                 lock::forget(&run, lock::VERBS);
                 return Err(error);
             }
         };
-        let made = folder::make(self.paths(), &record.id)
-            .and_then(|()| volumes.fill_mounted(self.paths(), store, &lower_dirs));
-        if let Err(error) = made {
-            // The reason why there is no container is the one to report; what can't be removed is
-            // journalled.
+        if let Err(error) = volumes.fill_mounted(self.paths(), store, &lower_dirs) {
+            // The first failure is the one to report; what can't be removed is journalled.
             let _ = store.remove_container(&record, &[("destroy", Vec::new())], true);
             let _ = folder::remove(self.paths(), store, &record.id);
             return Err(error);

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wharf_model::{
-    ContainerConfig, ContainerId, ContainerState, Digest, EndpointInfo, ErrorKind, Event,
+    ContainerConfig, ContainerId, ContainerState, Digest, EndpointOptions, ErrorKind, Event,
     EventKind, HostConfig,
 };
 
@@ -25,6 +25,8 @@ pub(crate) struct Spec {
     pub(crate) inherited: Vec<MountPoint>,
     /// The mounts of its volumes that have no name of the user's.
     pub(crate) volumes: Vec<MountPoint>,
+    /// The networks that it is on while it runs; none is the one that its network mode names.
+    pub(crate) networks: Option<Vec<EndpointOptions>>,
 }
 
 /// What the supervisor observes.
@@ -33,8 +35,6 @@ pub(crate) struct Observed {
     pub(crate) state: ContainerState,
     /// The boot in which it was last started: after another one it can't be running.
     pub(crate) boot: String,
-    /// Its place on a network, while it runs.
-    pub(crate) endpoint: Option<EndpointInfo>,
     /// Whether it was stopped by hand since it was last started.
     #[serde(default)]
     pub(crate) stopped: bool,
@@ -85,6 +85,15 @@ fn to_json(value: &impl Serialize) -> Result<String> {
 }
 
 impl Spec {
+    /// Returns the networks that it is on while it runs, with how it is to be there.
+    pub(crate) fn networks(&self) -> Vec<EndpointOptions> {
+        let of_mode = || {
+            let network = self.host.network_mode.network()?.to_owned();
+            Some(EndpointOptions { network, ..EndpointOptions::default() })
+        };
+        self.networks.clone().unwrap_or_else(|| of_mode().into_iter().collect())
+    }
+
     /// Returns the text of a row. Settings that have their defaults are left out, and filled in by
     /// reading: most have, and every list reads all rows.
     fn to_text(&self) -> Result<String> {
@@ -162,7 +171,8 @@ impl Store {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Adds a container with its volumes, unless its name is taken or its image has gone.
+    /// Adds a container with its volumes, unless its name is taken or its image has gone. Its folder,
+    /// which was journalled before it was made, is then its own.
     pub(crate) fn add_container(
         &mut self,
         paths: &Paths,
@@ -195,6 +205,10 @@ impl Store {
                     spec,
                     observed
                 ],
+            )?;
+            transaction.execute(
+                "DELETE FROM journal WHERE kind = 'folder' AND key = ?1",
+                [record.id.as_str()],
             )?;
             for new in &volumes.new {
                 volume::insert(transaction, paths, new)?;
@@ -246,8 +260,8 @@ impl Store {
         })
     }
 
-    /// Stores changed settings, and the event that says so.
-    pub(crate) fn change_spec(&mut self, record: &Record, action: &str) -> Result<()> {
+    /// Stores changed settings, and the event that says so, if any.
+    pub(crate) fn change_spec(&mut self, record: &Record, action: Option<&str>) -> Result<()> {
         let spec = record.spec.to_text()?;
         self.transaction(|transaction| {
             let changed = transaction.execute(
@@ -256,7 +270,9 @@ impl Store {
             )?;
             match changed {
                 0 => Err(no_such_container(record.id.as_str())),
-                _ => add_event(transaction, &container_event(transaction, record, action, &[])?),
+                _ => action.map_or(Ok(()), |action| {
+                    add_event(transaction, &container_event(transaction, record, action, &[])?)
+                }),
             }
         })
     }

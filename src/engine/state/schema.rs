@@ -63,16 +63,8 @@ CREATE TABLE network (
     id      TEXT PRIMARY KEY,
     name    TEXT NOT NULL UNIQUE,
     created INTEGER NOT NULL,
-    spec    TEXT NOT NULL               -- JSON: driver, bridge, subnet, gateway
+    spec    TEXT NOT NULL               -- JSON: driver, link, addresses, options, labels
 ) WITHOUT ROWID;
-
-CREATE TABLE lease (
-    network   TEXT NOT NULL REFERENCES network (id),
-    address   TEXT NOT NULL,
-    container TEXT NOT NULL,
-    PRIMARY KEY (network, address)
-) WITHOUT ROWID;
-CREATE INDEX lease_container ON lease (container);
 
 -- What is taken outside this database, written before it is taken.
 CREATE TABLE journal (
@@ -88,6 +80,42 @@ CREATE TABLE event (
     time  INTEGER NOT NULL,             -- milliseconds since 1970
     event TEXT NOT NULL                 -- JSON
 );
+";
+
+/// Which containers have which places on networks now. What they asked for is in their own rows.
+const ENDPOINT: &str = "
+CREATE TABLE endpoint (
+    container TEXT NOT NULL,
+    network   TEXT NOT NULL REFERENCES network (id),
+    id        TEXT NOT NULL,
+    number    INTEGER NOT NULL,         -- of its interface: 0 for eth0
+    link      TEXT NOT NULL UNIQUE,     -- its end on the host, where it has one
+    ipv4      TEXT,
+    ipv6      TEXT,
+    mac       TEXT,
+    spec      TEXT NOT NULL,            -- JSON: host name, and what was asked for
+    PRIMARY KEY (container, network),
+    UNIQUE (network, ipv4),
+    UNIQUE (network, ipv6)
+) WITHOUT ROWID;
+";
+
+/// Makes version 2 of version 1, which had one network, and its leases.
+const FROM_1: &str = "
+UPDATE network SET spec = json_object(
+    'Driver', spec ->> '$.Driver',
+    'Link', spec ->> '$.Bridge',
+    'OwnsLink', json('true'),
+    'Ipv4', json_object(
+        'Subnet', spec ->> '$.Subnet',
+        'Gateway', spec ->> '$.Gateway',
+        'Chosen', json('true'),
+        'LastLeased', spec ->> '$.LastLeased'));
+INSERT INTO endpoint (container, network, id, number, link, ipv4, spec)
+    SELECT container, network, lower(hex(randomblob(32))), 0, 'wh' || substr(container, 1, 12),
+           address, json_object('Options', json_object('Network', 'bridge'))
+    FROM lease WHERE true GROUP BY container, network;
+DROP TABLE lease;
 ";
 
 /// What version 3 adds.
@@ -156,6 +184,12 @@ pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
     if found == 0 {
         connection.execute_batch(SCHEMA)?;
     }
+    if found < 2 {
+        connection.execute_batch(ENDPOINT)?;
+    }
+    if found == 1 {
+        connection.execute_batch(FROM_1)?;
+    }
     if found < 3 {
         connection.execute_batch(VOLUMES)?;
     }
@@ -163,7 +197,9 @@ pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
         connection.pragma_update(None, "user_version", VERSION)?;
     }
     connection.execute_batch("COMMIT")?;
-    reserve(path);
+    if found == 0 {
+        reserve(path);
+    }
     Ok(())
 }
 
@@ -178,4 +214,75 @@ fn reserve(path: &Path) {
         .write(true)
         .open(&log)
         .map(|file| rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, ROOM));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network;
+    use crate::state::Store;
+
+    /// The tables of version 1 that are others now, and rows as that version wrote them.
+    const VERSION_1: &str = "
+CREATE TABLE lease (
+    network   TEXT NOT NULL REFERENCES network (id),
+    address   TEXT NOT NULL,
+    container TEXT NOT NULL,
+    PRIMARY KEY (network, address)
+) WITHOUT ROWID;
+CREATE INDEX lease_container ON lease (container);
+INSERT INTO network VALUES (
+    'e8bc979e1a30eef4ccb8dd8252f30bb6c85df0910a872219a6e8869addd04c10', 'bridge', 1795282191261,
+    '{\"Driver\":\"bridge\",\"Bridge\":\"wh-a370eea1\",\"Subnet\":\"172.19.0.0/16\",\
+\"Gateway\":\"172.19.0.1\",\"LastLeased\":\"172.19.0.3\"}');
+INSERT INTO lease VALUES (
+    'e8bc979e1a30eef4ccb8dd8252f30bb6c85df0910a872219a6e8869addd04c10', '172.19.0.2',
+    '606d63f3cb5b56e3413bdb572dc158d32fd5b5911130976340eede6a9fe50641');
+INSERT INTO journal VALUES (
+    'link', 'wh606d63f3cb5b',
+    '606d63f3cb5b56e3413bdb572dc158d32fd5b5911130976340eede6a9fe50641');
+PRAGMA user_version = 1;
+";
+
+    #[test]
+    fn version_1_becomes_this_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+        old.execute_batch(SCHEMA).unwrap();
+        old.execute_batch(VERSION_1).unwrap();
+        drop(old);
+        // Several at once, as when many commands meet a new program.
+        std::thread::scope(|scope| {
+            let open = || Store::open(&path).map(drop);
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
+        });
+        let store = Store::open(&path).unwrap();
+        let known = network::network(&store, "bridge").unwrap().unwrap();
+        assert_eq!((known.link.as_str(), known.owns_link), ("wh-a370eea1", true));
+        let pool = known.ipv4.as_ref().unwrap();
+        assert_eq!(pool.subnet.to_string(), "172.19.0.0/16");
+        assert_eq!((pool.gateway.to_string().as_str(), pool.chosen), ("172.19.0.1", true));
+        assert_eq!(known.created.timestamp_millis(), 1_795_282_191_261);
+        let container = "606d63f3cb5b56e3413bdb572dc158d32fd5b5911130976340eede6a9fe50641";
+        let endpoints = network::endpoints_of(&store, &container.parse().unwrap()).unwrap();
+        let [endpoint] = &endpoints[..] else { panic!("{endpoints:?}") };
+        assert_eq!((endpoint.link(), endpoint.interface().as_str()), ("wh606d63f3cb5b", "eth0"));
+        assert_eq!(endpoint.info().ip.to_string(), "172.19.0.2");
+        assert_eq!(endpoint.info().mac, "02:42:ac:13:00:02");
+        assert_eq!((endpoint.id().len(), endpoint.info().network.as_str()), (64, "bridge"));
+    }
+
+    #[test]
+    fn a_newer_version_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        drop(Store::open(&path).unwrap());
+        let database = Connection::open(&path).unwrap();
+        database.pragma_update(None, "user_version", VERSION + 1).unwrap();
+        let error = Store::open(&path).err().unwrap().to_string();
+        assert!(error.contains("use the newer wharf"), "{error}");
+    }
 }

@@ -1,6 +1,7 @@
 //! From a container's row to its running first process.
 
 use std::fs::Permissions;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -17,12 +18,13 @@ use wharf_sys::clone::{Child, Flags, clone};
 use super::{health, join, teardown};
 use crate::channel::{self, AttachRequest, Channel, Reply, StartRequest};
 use crate::container::mounts;
+use crate::dns::{Dns, Recorded, Settings};
 use crate::image::Images;
 use crate::init::program::{DEFAULT_PATH, Program};
 use crate::init::{self, Plan, Shm, Streams, devices};
 use crate::lock::{self, Lock};
-use crate::network::files::{NetworkFiles, Wishes};
-use crate::network::{self, Endpoint};
+use crate::network::files::{self, Forwarding, NetworkFiles, Wishes};
+use crate::network::{self, Endpoint, Guest, Supply};
 use crate::security::capabilities;
 use crate::state::{Record, Store};
 use crate::userns::{self, remap, trees};
@@ -34,7 +36,11 @@ pub(super) struct Container {
     pub(super) record: Record,
     pub(super) group: Group,
     pub(super) oom: Option<OomWatch>,
-    pub(super) endpoint: Option<Endpoint>,
+    pub(super) endpoints: Vec<Endpoint>,
+    /// Its name server, if it is on a network that has names.
+    pub(super) dns: Option<Dns>,
+    /// The blocks that subnets are cut from.
+    pub(super) supplies: Vec<Supply>,
     pub(super) init: Child,
     pub(super) ends: Ends,
     pub(super) program: Program,
@@ -113,6 +119,7 @@ pub(super) fn again(old: &mut Container, attach: Option<AttachRequest>) -> Resul
         id: record.id.clone(),
         attach,
         resumes: true,
+        supplies: old.supplies.clone(),
     };
     let mut kept = (old.life.take(), old.listener.take());
     match attempt(&paths, &mut store, &mut record, &request, &mut kept) {
@@ -156,7 +163,6 @@ fn attempt(
                 ErrorKind::CommandNotExecutable => 126,
                 _ => 128,
             };
-            record.observed.endpoint = None;
             // The first failure is the one to report.
             let _ = match record.spec.host.auto_remove {
                 false => store.observe(record, "die", &[]),
@@ -186,15 +192,14 @@ fn start(
         kept.1 = Some(listener);
     }
     let layout = Layout::detect().map_err(|cause| Error::failed("cgroups", cause))?;
-    // An ordinary user's engine has no bridge: a helper connects its containers.
-    let bridged = record.spec.host.network_mode == NetworkMode::Bridge && userns::owns_network();
-    let endpoint = if bridged { Some(network::prepare(store, &record.id)?) } else { None };
+    let mut endpoints = Vec::new();
     let result = (|| {
         volume::take(paths, store, record)?;
-        let plan = plan(paths, store, record, request, endpoint.as_ref())?;
+        prepare_networks(store, record, request, &mut endpoints)?;
+        let plan = plan(paths, store, record, request, &endpoints)?;
         let group = make_group(store, record, &layout, &plan)?;
         match make_container(paths, store, &plan, record, &layout, &group) {
-            Ok((init, ends, program)) => Ok((group, init, ends, program)),
+            Ok(made) => Ok((group, made)),
             Err(error) => {
                 let _ = teardown::give_back_group(store, record, &group);
                 let _ = remap::give_back(store, &record.id);
@@ -203,7 +208,7 @@ fn start(
         }
     })();
     match result {
-        Ok((group, init, ends, program)) => {
+        Ok((group, Made { init, ends, program, dns })) => {
             let oom = OomWatch::open(&group).ok().flatten();
             record.observed.state = wharf_model::ContainerState {
                 status: Status::Running,
@@ -215,14 +220,15 @@ fn start(
                 ..Default::default()
             };
             record.observed.boot = boot_id();
-            record.observed.endpoint = endpoint.as_ref().map(Endpoint::info);
             let stored = store.observe(record, "start", &[]);
             let container = Container {
                 paths: paths.clone(),
                 record: record.clone(),
                 group,
                 oom,
-                endpoint,
+                endpoints,
+                dns,
+                supplies: request.supplies.clone(),
                 init,
                 ends,
                 program,
@@ -240,13 +246,32 @@ fn start(
         }
         Err(error) => {
             let _ = volume::give_back(paths, store, &record.id);
-            if let Some(endpoint) = &endpoint {
+            for endpoint in &endpoints {
                 // Reported is what failed first; what is left is journalled.
                 let _ = endpoint.disconnect(store);
             }
             Err(error)
         }
     }
+}
+
+/// Leases addresses on all of the container's networks.
+fn prepare_networks(
+    store: &mut Store,
+    record: &Record,
+    request: &StartRequest,
+    endpoints: &mut Vec<Endpoint>,
+) -> Result<()> {
+    // An ordinary user's engine has no bridge: a helper connects its containers.
+    if !record.spec.host.network_mode.is_private() || !userns::owns_network() {
+        return Ok(());
+    }
+    let hostname = &record.spec.config.hostname;
+    let guest = Guest { container: &record.id, hostname };
+    for options in record.spec.networks() {
+        endpoints.push(network::prepare(store, guest, &options, &request.supplies)?);
+    }
+    Ok(())
 }
 
 fn make_group(store: &Store, record: &Record, layout: &Layout, plan: &Plan) -> Result<Group> {
@@ -269,7 +294,13 @@ fn make_group(store: &Store, record: &Record, layout: &Layout, plan: &Plan) -> R
         .map_err(|cause| Error::failed("make the container's cgroup", cause))
 }
 
-type Made = (Child, Ends, Program);
+/// A container's first process, and what belongs to it.
+struct Made {
+    init: Child,
+    ends: Ends,
+    program: Program,
+    dns: Option<Dns>,
+}
 
 fn make_container(
     paths: &Paths,
@@ -293,7 +324,7 @@ fn make_container(
         (has_own_pids(&host.pid_mode), Flags::PID),
         (host.uts_mode != NamespaceMode::Host, Flags::UTS),
         (matches!(plan.shm, Shm::Own(_) | Shm::None), Flags::IPC),
-        (plan.network != NetworkMode::Host, Flags::NETWORK),
+        (plan.network.is_private(), Flags::NETWORK),
     ] {
         if own {
             flags = flags.and(namespace);
@@ -321,9 +352,8 @@ fn make_container(
         }
         trees::send(plan, &user_namespace, root, &ours)
     });
-    let run = paths.container_run(&record.id);
-    match mounted.and_then(|()| bring_up(&init, plan, &run, &ours)) {
-        Ok(terminal) => {
+    match mounted.and_then(|()| bring_up(&init, plan, paths, record, &ours)) {
+        Ok((terminal, dns)) => {
             let ends = match (terminal, pipes) {
                 (Some(master), _) => Ends::Terminal(master),
                 (None, Some((_, ends))) => ends,
@@ -331,7 +361,7 @@ fn make_container(
                     return Err(abort(&init, Error::failed("start", "no terminal came")));
                 }
             };
-            Ok((init, ends, plan.program.clone()))
+            Ok(Made { init, ends, program: plan.program.clone(), dns })
         }
         Err(error) => Err(abort(&init, error)),
     }
@@ -352,19 +382,33 @@ pub(super) fn abort(init: &Child, error: Error) -> Error {
 }
 
 /// Gives the new process its network, and waits until its program runs. Returns the
-/// terminal's master, when it has one.
-fn bring_up(init: &Child, plan: &Plan, run: &Path, channel: &Channel) -> Result<Option<OwnedFd>> {
+/// terminal's master, when it has one, and its name server, when it has one.
+fn bring_up(
+    init: &Child,
+    plan: &Plan,
+    paths: &Paths,
+    record: &Record,
+    channel: &Channel,
+) -> Result<(Option<OwnedFd>, Option<Dns>)> {
     let gone = |cause: std::io::Error| Error::failed("start the container's process", cause);
-    if plan.endpoint.is_none() && plan.network == NetworkMode::Bridge {
-        rootless::network::connect(init, run)?;
+    if plan.network == NetworkMode::Bridge && !userns::owns_network() {
+        rootless::network::connect(init, &paths.container_run(&record.id))?;
     }
+    let mut dns = None;
     let mut ended = None;
-    if let Some(endpoint) = &plan.endpoint {
+    if !plan.endpoints.is_empty() {
         let path = format!("/proc/{}/ns/net", init.pid);
         let failed = |cause| Error::failed("open the container's network namespace", cause);
         match rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
             // A supervisor has nobody to tell what it changed on the host.
-            Ok(namespace) => drop(endpoint.connect(namespace.as_fd())?),
+            Ok(namespace) => {
+                for endpoint in &plan.endpoints {
+                    endpoint.connect(namespace.as_fd())?;
+                }
+                if let Some(forwarding) = &plan.forwarding {
+                    dns = Some(name_server(paths, record, forwarding, namespace)?);
+                }
+            }
             // The process is at its end, and has said why.
             Err(Errno::NOENT) => ended = Some(failed(Errno::NOENT)),
             Err(cause) => return Err(failed(cause)),
@@ -388,9 +432,25 @@ fn bring_up(init: &Child, plan: &Plan, run: &Path, channel: &Channel) -> Result<
             Some((Reply::Ok, descriptors)) => terminal = descriptors.into_iter().next(),
             Some((Reply::Failed(error), _)) => return Err(error),
             Some(_) => return Err(Error::failed("start the container's process", "odd message")),
-            None => return ended.map_or(Ok(terminal), Err),
+            None => return ended.map_or(Ok((terminal, dns)), Err),
         }
     }
+}
+
+/// Starts the name server of a container, in its network namespace.
+pub(super) fn name_server(
+    paths: &Paths,
+    record: &Record,
+    forwarding: &Forwarding,
+    namespace: OwnedFd,
+) -> Result<Dns> {
+    let names = Recorded::new(paths.database(), record.id.clone());
+    let settings = Settings {
+        names: Box::new(names),
+        upstreams: forwarding.upstreams.clone(),
+        keeps_plain: forwarding.keeps_plain,
+    };
+    Dns::start(namespace, settings)
 }
 
 fn make_pipes(open_stdin: bool) -> Result<(Streams, Ends)> {
@@ -415,9 +475,8 @@ fn plan(
     store: &mut Store,
     record: &Record,
     request: &StartRequest,
-    endpoint: Option<&Endpoint>,
+    endpoints: &[Endpoint],
 ) -> Result<Plan> {
-    let folder = paths.container(&record.id);
     let (config, host) = (&record.spec.config, &record.spec.host);
     let shm = match &host.ipc_mode {
         NamespaceMode::Host => Shm::Host,
@@ -427,13 +486,14 @@ fn plan(
             Shm::Own(host.shm_size.unwrap_or(DEFAULT_SHM))
         }
     };
+    let (files, forwarding) = network_files(paths, store, record, endpoints)?;
     let own_name = host.uts_mode != NamespaceMode::Host;
     let own_cgroups = host.cgroupns_mode != NamespaceMode::Host;
     Ok(Plan {
         hostname: own_name.then(|| config.hostname.clone()),
         domainname: config.domainname.clone(),
         layers: folder::layers(paths, store, record)?,
-        files: network_files(store, &folder, record, endpoint)?,
+        files,
         mounts: mounts::points(&record.spec)
             .into_iter()
             .map(|point| volume::located(paths, store, point.mount))
@@ -449,7 +509,9 @@ fn plan(
         host_cgroups: (!own_cgroups).then(|| cgroup_name(record)),
         sysctls: host.sysctls.clone(),
         network: host.network_mode.clone(),
-        endpoint: endpoint.cloned(),
+        joined_network: join::of_network(paths, store, &host.network_mode)?,
+        endpoints: endpoints.to_vec(),
+        forwarding,
         terminal: config.tty.then(|| request.attach.and_then(|a| a.size)),
         program: program(record)?,
     })
@@ -518,36 +580,40 @@ pub(crate) fn set(environment: &mut Vec<String>, entry: &str) {
     }
 }
 
-/// Writes the files by which a container knows its name and finds others.
+/// The files of the engine's own in a container: their places on the host, and inside.
+type Files = Vec<(PathBuf, &'static str)>;
+
+/// Writes the files by which a container knows its name and finds others. One that joins another's
+/// network has that one's.
 fn network_files(
+    paths: &Paths,
     store: &Store,
-    folder: &Path,
     record: &Record,
-    endpoint: Option<&Endpoint>,
-) -> Result<Vec<(PathBuf, &'static str)>> {
-    let (config, host) = (&record.spec.config, &record.spec.host);
-    let place = endpoint.map(Endpoint::info);
-    let gateway = match place.as_ref().and_then(|place| place.gateway) {
+    endpoints: &[Endpoint],
+) -> Result<(Files, Option<Forwarding>)> {
+    const TARGETS: [(&str, &str); 3] = [
+        ("hosts", "/etc/hosts"),
+        ("hostname", "/etc/hostname"),
+        ("resolv.conf", "/etc/resolv.conf"),
+    ];
+    if let NetworkMode::Container(whose) = &record.spec.host.network_mode {
+        let folder = paths.container(&store.container(whose)?.id);
+        let files = TARGETS.map(|(name, target)| (folder.join(name), target)).to_vec();
+        return Ok((files, None));
+    }
+    let folder = paths.container(&record.id);
+    let gateway = match network::way_out(endpoints, true).and_then(|e| e.gateway(true)) {
         Some(gateway) => Some(gateway),
-        None => network::network(store, network::DEFAULT_NETWORK)?.map(|n| n.gateway.into()),
+        None => network::network(store, network::DEFAULT_NETWORK)?
+            .and_then(|network| Some(network.pools().next()?.gateway)),
     };
-    let texts = NetworkFiles::of_host(&Wishes {
-        mode: &host.network_mode,
-        hostname: &config.hostname,
-        domainname: &config.domainname,
-        address: place.map(|place| place.ip),
-        gateway,
-        extra_hosts: &host.extra_hosts,
-        dns: &host.dns,
-        dns_search: &host.dns_search,
-        dns_options: &host.dns_options,
-    })?;
+    let links = network::links(store, endpoints)?;
+    let addresses: Vec<IpAddr> = endpoints.iter().flat_map(Endpoint::addresses).collect();
+    let wishes = Wishes { gateway, links: &links, ..wishes(record, endpoints, &addresses) };
+    let texts = NetworkFiles::of_host(&wishes)?;
     let mut files = Vec::new();
-    for (name, target, text) in [
-        ("hosts", "/etc/hosts", texts.hosts),
-        ("hostname", "/etc/hostname", texts.hostname),
-        ("resolv.conf", "/etc/resolv.conf", texts.resolv_conf),
-    ] {
+    let contents = [texts.hosts, texts.hostname, texts.resolv_conf];
+    for ((name, target), text) in TARGETS.into_iter().zip(contents) {
         let path = folder.join(name);
         let write = || {
             std::fs::write(&path, &text)?;
@@ -556,7 +622,35 @@ fn network_files(
         write().map_err(|cause| Error::failed(format_args!("write {}", path.display()), cause))?;
         files.push((path, target));
     }
-    Ok(files)
+    Ok((files, texts.forwarding))
+}
+
+/// Returns the container's resolv.conf and what its name server does, if it has one on these
+/// networks.
+pub(super) fn resolver(
+    record: &Record,
+    endpoints: &[Endpoint],
+) -> Result<Option<(String, Forwarding)>> {
+    let addresses: Vec<IpAddr> = endpoints.iter().flat_map(Endpoint::addresses).collect();
+    files::resolver(&wishes(record, endpoints, &addresses))
+}
+
+/// Returns what those files depend on, without what other containers have to do with it.
+fn wishes<'a>(record: &'a Record, endpoints: &[Endpoint], addresses: &'a [IpAddr]) -> Wishes<'a> {
+    let (config, host) = (&record.spec.config, &record.spec.host);
+    Wishes {
+        mode: &host.network_mode,
+        hostname: &config.hostname,
+        domainname: &config.domainname,
+        addresses,
+        links: "",
+        gateway: None,
+        extra_hosts: &host.extra_hosts,
+        dns: &host.dns,
+        dns_search: &host.dns_search,
+        dns_options: &host.dns_options,
+        name_server: endpoints.iter().any(|endpoint| !endpoint.network().is_predefined()),
+    }
 }
 
 /// Returns what tells this boot of the host from all others.

@@ -6,6 +6,7 @@
 mod containers;
 mod events;
 mod images;
+mod networks;
 mod ports;
 mod volumes;
 
@@ -18,6 +19,7 @@ use wharf_model::{Filters, ParseError};
 pub use containers::{ContainerFilter, PruneFilter};
 pub use events::EventFilter;
 pub use images::ImageFilter;
+pub use networks::{NetworkFilter, NetworkPruneFilter};
 pub use volumes::{VolumeFilter, VolumePruneFilter};
 
 /// Refuses keys that mean nothing here.
