@@ -24,6 +24,7 @@ fn detail() -> ContainerDetail {
         host_config: HostConfig::default(),
         state: ContainerState::default(),
         endpoints: Vec::new(),
+        ports: Vec::new(),
         mounts: Vec::new(),
         log_path: "/l".into(),
         lower_dirs: vec!["/a".into(), "/b".into()],

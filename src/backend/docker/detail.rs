@@ -7,7 +7,8 @@ use bollard::models;
 use chrono::{DateTime, Utc};
 use wharf_model::{
     ContainerConfig, ContainerDetail, ContainerState, Health, HealthCheck, HealthStatus,
-    HostConfig, LogConfig, LogDriver, NetworkMode, ProbeResult, RestartKind, RestartPolicy,
+    HostConfig, LogConfig, LogDriver, NetworkMode, PortBinding, ProbeResult, RestartKind,
+    RestartPolicy,
 };
 
 use super::{error, list, resources, spaces};
@@ -18,9 +19,9 @@ pub(super) fn container(document: models::ContainerInspectResponse) -> Result<Co
     let unreadable = |cause| error::malformed("container document", cause);
     let host = document.host_config.unwrap_or_default();
     let network_mode = host.network_mode.clone().unwrap_or_default();
-    let mut endpoints: Vec<_> = document
-        .network_settings
-        .and_then(|settings| settings.networks)
+    let settings_of = document.network_settings.unwrap_or_default();
+    let mut endpoints: Vec<_> = settings_of
+        .networks
         .unwrap_or_default()
         .into_iter()
         .filter_map(|(name, settings)| list::endpoint(name, settings))
@@ -43,6 +44,7 @@ pub(super) fn container(document: models::ContainerInspectResponse) -> Result<Co
         host_config: host_config(host, &network_mode),
         state: state(document.state.unwrap_or_default(), document.restart_count),
         endpoints,
+        ports: ports(settings_of.ports.unwrap_or_default()),
         mounts: document.mounts.unwrap_or_default().into_iter().filter_map(list::mount).collect(),
         log_path: document.log_path.unwrap_or_default(),
         lower_dirs: lower.split(':').filter(|dir| !dir.is_empty()).map(str::to_owned).collect(),
@@ -74,8 +76,34 @@ fn settings(config: models::ContainerConfig) -> ContainerConfig {
         stop_timeout: config.stop_timeout.and_then(|seconds| u32::try_from(seconds).ok()),
         domainname: config.domainname.unwrap_or_default(),
         healthcheck: config.healthcheck.map(health_check),
+        exposed_ports: {
+            let mut ports: Vec<String> =
+                config.exposed_ports.unwrap_or_default().into_iter().collect();
+            ports.sort();
+            ports
+        },
         shell: config.shell.unwrap_or_default(),
     }
+}
+
+/// Reads docker's map from `80/tcp` to where the host serves it.
+fn ports(map: models::PortMap) -> Vec<PortBinding> {
+    let mut ports = Vec::new();
+    for (name, bindings) in map {
+        let Some((port, protocol)) = name.split_once('/') else { continue };
+        let Ok(container_port) = port.parse() else { continue };
+        let port = |host| PortBinding { container_port, protocol: protocol.to_owned(), host };
+        match bindings {
+            None => ports.push(port(None)),
+            Some(bindings) => ports.extend(bindings.into_iter().map(|binding| {
+                let address = binding.host_ip.and_then(|text| text.parse().ok());
+                let number = binding.host_port.and_then(|text| text.parse().ok());
+                port(address.zip(number))
+            })),
+        }
+    }
+    ports.sort();
+    ports
 }
 
 fn health_check(check: models::HealthConfig) -> HealthCheck {

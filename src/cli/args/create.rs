@@ -5,7 +5,7 @@ use std::path::Path;
 use wharf_model::{CreateOptions, HostConfig, NetworkMode, UsernsMode};
 
 use super::values::{self, Reason};
-use super::{Flag, Parsed, Takes, policy, resources, signals, spaces};
+use super::{Flag, Parsed, Takes, policy, ports, resources, signals, spaces};
 use crate::call::Failure;
 
 /// What the conversion needs to know of its surroundings.
@@ -40,6 +40,7 @@ pub(crate) fn options(
         stop_signal: stop_signal(parsed)?,
         stop_timeout: stop_timeout(parsed)?,
         healthcheck: policy::health_check(parsed)?,
+        exposed_ports: ports::exposed(parsed)?,
         host: host(parsed, surroundings)?,
         domainname: parsed.last("domainname").unwrap_or_default().to_owned(),
         platform: non_empty(parsed.last("platform")),
@@ -141,6 +142,8 @@ fn host(parsed: &Parsed, around: &Surroundings<'_>) -> Result<HostConfig, Failur
         auto_remove: parsed.on("rm"),
         readonly_rootfs: parsed.on("read-only"),
         network_mode: network(parsed)?,
+        published_ports: ports::published(parsed)?,
+        publish_all_ports: parsed.on("publish-all"),
         privileged: parsed.on("privileged"),
         init: parsed.on("init"),
         userns_mode: userns(parsed)?,

@@ -12,6 +12,7 @@ mod mount_flag;
 mod mounts;
 mod parse;
 pub(crate) mod policy;
+mod ports;
 mod resource_values;
 pub(crate) mod resources;
 pub(crate) mod signals;

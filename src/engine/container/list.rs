@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::mounts;
 use crate::engine::Engine;
 use crate::image::Images;
+use crate::network::publish;
 use crate::state::{Record, Store};
 use crate::supervisor::cgroup_name;
 use crate::{Error, Result, disk};
@@ -13,7 +14,7 @@ use wharf_inspect::filter::ContainerFilter;
 use wharf_inspect::human::status_text;
 use wharf_model::{
     ContainerDetail, ContainerId, ContainerListOptions, ContainerSize, ContainerSummary, ErrorKind,
-    LogDriver,
+    LogDriver, NetworkMode, PortBinding,
 };
 
 /// A running container, as the sampler needs it.
@@ -176,6 +177,7 @@ impl Engine {
                 resolv_conf_path: text(folder.join("resolv.conf")),
                 hostname_path: text(folder.join("hostname")),
                 hosts_path: text(folder.join("hosts")),
+                ports: ports(&record),
                 endpoints: record.observed.endpoint.into_iter().collect(),
                 id: record.id,
                 name: record.name,
@@ -187,6 +189,27 @@ impl Engine {
             })
         })
     }
+}
+
+/// Returns the ports of a container that runs: those that the host serves, and those that it only
+/// says it has. Where the network isn't its own, it has none to tell of, as with docker.
+fn ports(record: &Record) -> Vec<PortBinding> {
+    let alive = record.observed.state.status.is_alive();
+    if !alive || record.spec.host.network_mode != NetworkMode::Bridge {
+        return Vec::new();
+    }
+    let mut ports = record.observed.ports.clone();
+    for (container_port, protocol) in
+        record.spec.config.exposed_ports.iter().filter_map(|text| publish::exposed(text))
+    {
+        let protocol = protocol.as_str().to_owned();
+        let same = |p: &PortBinding| p.container_port == container_port && p.protocol == protocol;
+        if !ports.iter().any(same) {
+            ports.push(PortBinding { container_port, protocol, host: None });
+        }
+    }
+    ports.sort();
+    ports
 }
 
 pub(super) fn summary(record: &Record) -> ContainerSummary {
@@ -218,7 +241,7 @@ pub(super) fn summary(record: &Record) -> ContainerSummary {
         health,
         restart_count: Some(state.restart_count),
         labels: config.labels.clone(),
-        ports: Vec::new(),
+        ports: ports(record),
         endpoints: record.observed.endpoint.iter().cloned().collect(),
         networks: vec![record.spec.host.network_mode.as_str().to_owned()],
         mounts: mounts::shown(&record.spec),

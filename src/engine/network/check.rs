@@ -10,7 +10,7 @@ use wharf_sys::netlink::route::{Link, LinkRef, RouteSocket};
 use super::bridge::{self, failed};
 use super::endpoint::{delete_link, link_name};
 use super::record::{DEFAULT_NETWORK, Network, network};
-use super::rules;
+use super::rules::{Content, Table};
 use crate::Result;
 use crate::state::Store;
 
@@ -21,8 +21,8 @@ pub(crate) enum Fault {
     Bridge(String),
     /// The host doesn't route packets.
     Forwarding,
-    /// The firewall's table has no longer all that belongs in it.
-    Firewall(String),
+    /// The firewall's table has no longer all that belongs in it: its name, and what is wrong.
+    Firewall(String, String),
     /// A running container's link is gone; only its next start makes a new one.
     LinkGone(ContainerId, String),
     /// A running container's link is down or not in the bridge.
@@ -51,8 +51,10 @@ pub(crate) fn faults(
         if !bridge::is_forwarding()? {
             faults.push(Fault::Forwarding);
         }
-        if !rules::is_whole(&mut NftSocket::open().map_err(failed)?, &network.bridge)? {
-            faults.push(Fault::Firewall(network.bridge.clone()));
+        let (table, content) = (Table::of(store), Content::read(store)?);
+        let found = table.faults(&mut NftSocket::open().map_err(failed)?, &content)?;
+        if !found.is_empty() {
+            faults.push(Fault::Firewall(table.name().to_owned(), found.join(", ")));
         }
     }
     let master = bridge.map(|bridge| bridge.index);
@@ -86,7 +88,9 @@ pub(crate) fn mend(store: &Store, fault: &Fault) -> Result<()> {
     match fault {
         Fault::Bridge(_) => raise(&mut route).map(drop),
         Fault::Forwarding => bridge::enable_forwarding().map(drop),
-        Fault::Firewall(_) => rules::restore(&mut NftSocket::open().map_err(failed)?, &mut route),
+        Fault::Firewall(..) => {
+            Table::of(store).restore(&mut NftSocket::open().map_err(failed)?, store)
+        }
         Fault::LinkGone(..) => Ok(()),
         Fault::LinkLoose(_, link) => {
             let Some(master) = raise(&mut route)? else { return Ok(()) };

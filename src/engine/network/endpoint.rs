@@ -13,7 +13,7 @@ use wharf_sys::netlink::{Batch, Errno};
 
 use super::bridge::{self, failed};
 use super::record::{self, DEFAULT_NETWORK, Network};
-use super::rules::{self, Found};
+use super::rules::{Found, Segment, Table, foreign};
 use super::subnet::Subnet;
 use super::{lease, sweep};
 use crate::state::Store;
@@ -119,7 +119,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// When the kernel refuses a part; [`Endpoint::disconnect`] then takes back what was made.
-    pub fn connect(&self, namespace: BorrowedFd<'_>) -> Result<Vec<String>> {
+    pub(crate) fn connect(&self, store: &Store, namespace: BorrowedFd<'_>) -> Result<Vec<String>> {
         let mut notes = Vec::new();
         let mut route = RouteSocket::open().map_err(failed)?;
         let bridge = match route.link(&self.bridge).map_err(failed)? {
@@ -130,8 +130,8 @@ impl Endpoint {
             notes.push("IPv4 forwarding was off on this host and is now on".to_owned());
         }
         let mut nft = NftSocket::open().map_err(failed)?;
-        if rules::ensure(&mut nft, &mut route, &self.bridge)? == Found::Made {
-            notes.extend(rules::foreign_drops(&mut nft)?);
+        if Table::of(store).ensure(&mut nft, store, &self.segment())? == Found::Made {
+            notes.extend(foreign::drops(&mut nft, &self.bridge)?);
         }
         let pair = VethPair {
             name: &self.link,
@@ -150,6 +150,16 @@ impl Endpoint {
             result => result.map_err(failed)?,
         }
         Ok(notes)
+    }
+
+    fn segment(&self) -> Segment {
+        Segment {
+            bridge: self.bridge.clone(),
+            gateways: vec![self.gateway.into()],
+            internal: false,
+            icc: true,
+            masquerade: true,
+        }
     }
 
     /// Brings loopback and `eth0` up in the calling thread's network namespace, with the address

@@ -1,7 +1,7 @@
 //! Networks, endpoints and address leases.
 //!
 //! The default network is a bridge of its own for each engine root, with one IPv4 subnet, and NAT
-//! to the outside by the nf_tables table `wharf`, which all roots of a host share. A start goes
+//! to the outside by an nf_tables table of each root. A start goes
 //! through three hands: [`prepare`] leases an address and journals the link's name in `state.db`,
 //! [`Endpoint::connect`] makes the veth pair from the host's side, and the container's init calls
 //! [`Endpoint::configure_inside`] in its own namespace. [`Endpoint::disconnect`] takes it back;
@@ -16,8 +16,9 @@ pub(crate) mod check;
 mod endpoint;
 pub mod files;
 mod lease;
+pub(crate) mod publish;
 mod record;
-mod rules;
+pub(crate) mod rules;
 mod subnet;
 mod sweep;
 

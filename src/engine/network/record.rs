@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use wharf_sys::netlink::route::RouteSocket;
 
 use super::bridge;
+use super::rules::Segment;
 use super::subnet::{Subnet, first_free};
 use crate::state::Store;
 use crate::{Error, Result};
@@ -80,6 +81,24 @@ pub(super) fn read(connection: &Connection, name: &str) -> Result<Option<Network
         gateway: spec.gateway,
         last_leased: spec.last_leased,
     }))
+}
+
+/// Returns the networks of this root, as far as the firewall is concerned.
+pub(super) fn segments(store: &Store) -> Result<Vec<Segment>> {
+    Ok(network(store, DEFAULT_NETWORK)?.iter().map(Network::segment).collect())
+}
+
+impl Network {
+    /// Returns what the firewall has to know of it.
+    pub(super) fn segment(&self) -> Segment {
+        Segment {
+            bridge: self.bridge.clone(),
+            gateways: vec![self.gateway.into()],
+            internal: false,
+            icc: true,
+            masquerade: true,
+        }
+    }
 }
 
 /// Writes the network's row.
@@ -172,17 +191,16 @@ fn bridge_name(store: &Store) -> String {
     let root = store.connection().path().map(Path::new).and_then(Path::parent);
     match root {
         Some(root) if root != Path::new(DEFAULT_ROOT) => {
-            let text = root.as_os_str().as_encoded_bytes();
-            let digest = ring::digest::digest(&ring::digest::SHA256, text);
-            format!("{PRIVATE_BRIDGE}{}", hex(&digest.as_ref()[..4]))
+            format!("{PRIVATE_BRIDGE}{}", root_hash(root))
         }
         _ => DEFAULT_BRIDGE.to_owned(),
     }
 }
 
-/// Returns whether a link of this name is the bridge of some root.
-pub(super) fn is_bridge_name(link: &str) -> bool {
-    link == DEFAULT_BRIDGE || link.starts_with(PRIVATE_BRIDGE)
+/// Returns what tells a root from others in names of links and tables.
+pub(super) fn root_hash(root: &Path) -> String {
+    let text = root.as_os_str().as_encoded_bytes();
+    hex(&ring::digest::digest(&ring::digest::SHA256, text).as_ref()[..4])
 }
 
 fn random_id() -> Result<String> {

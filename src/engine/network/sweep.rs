@@ -7,8 +7,9 @@ use wharf_sys::netlink::route::RouteSocket;
 
 use super::bridge::failed;
 use super::endpoint::delete_link;
+use super::lease;
 use super::record::{self, DEFAULT_NETWORK};
-use super::{lease, rules};
+use super::rules::Table;
 use crate::state::Store;
 use crate::{Error, Result};
 
@@ -92,7 +93,7 @@ pub fn remove_network(store: &mut Store) -> Result<()> {
             format!("network {} has {leased} active endpoints: stop them first", network.name),
         ));
     }
-    rules::remove(&network.bridge)?;
+    Table::of(store).remove(&network.segment())?;
     let mut route = RouteSocket::open().map_err(failed)?;
     delete_link(&mut route, &network.bridge)?;
     store.transaction(|transaction| {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wharf_model::{
     ContainerConfig, ContainerId, ContainerState, Digest, EndpointInfo, ErrorKind, Event,
-    EventKind, HostConfig,
+    EventKind, HostConfig, PortBinding,
 };
 
 use super::Store;
@@ -33,6 +33,9 @@ pub(crate) struct Observed {
     pub(crate) boot: String,
     /// Its place on a network, while it runs.
     pub(crate) endpoint: Option<EndpointInfo>,
+    /// The ports that the host serves for it, while it runs.
+    #[serde(default)]
+    pub(crate) ports: Vec<PortBinding>,
     /// Whether it was stopped by hand since it was last started.
     #[serde(default)]
     pub(crate) stopped: bool,

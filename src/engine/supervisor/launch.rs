@@ -1,6 +1,7 @@
 //! From a container's row to its running first process.
 
 use std::fs::Permissions;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,12 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use wharf_cgroup::{DeviceAccess, Group, Layout, Limits, OomWatch};
-use wharf_model::{ErrorKind, NamespaceMode, NetworkMode, SeccompMode, Status, UsernsMode};
+use wharf_model::{
+    ContainerId, ErrorKind, NamespaceMode, NetworkMode, SeccompMode, Status, UsernsMode,
+};
 use wharf_sys::clone::{Child, Flags, clone};
 
+use super::proxy::Target;
 use super::{health, join, teardown};
 use crate::channel::{self, AttachRequest, Channel, Reply, StartRequest};
 use crate::container::mounts;
@@ -22,6 +26,7 @@ use crate::init::program::{DEFAULT_PATH, Program};
 use crate::init::{self, Plan, Shm, Streams, devices};
 use crate::lock::{self, Lock};
 use crate::network::files::{NetworkFiles, Wishes};
+use crate::network::publish::{self, Bound};
 use crate::network::{self, Endpoint};
 use crate::security::capabilities;
 use crate::state::{Record, Store};
@@ -35,6 +40,8 @@ pub(super) struct Container {
     pub(super) group: Group,
     pub(super) oom: Option<OomWatch>,
     pub(super) endpoint: Option<Endpoint>,
+    /// The host's ports that it has, and where they lead; handed over to the event loop.
+    pub(super) ports: Vec<(Bound, Target)>,
     pub(super) init: Child,
     pub(super) ends: Ends,
     pub(super) program: Program,
@@ -157,6 +164,7 @@ fn attempt(
                 _ => 128,
             };
             record.observed.endpoint = None;
+            record.observed.ports.clear();
             // The first failure is the one to report.
             let _ = match record.spec.host.auto_remove {
                 false => store.observe(record, "die", &[]),
@@ -188,9 +196,20 @@ fn start(
     let layout = Layout::detect().map_err(|cause| Error::failed("cgroups", cause))?;
     // An ordinary user's engine has no bridge: a helper connects its containers.
     let bridged = record.spec.host.network_mode == NetworkMode::Bridge && userns::owns_network();
+    // First of all, since it is what most often can't be had.
+    let bound = match record.spec.host.network_mode {
+        NetworkMode::Bridge => publish::bind(store, record)?,
+        _ => Vec::new(),
+    };
     let endpoint = if bridged { Some(network::prepare(store, &record.id)?) } else { None };
+    let addresses: Vec<IpAddr> = match &endpoint {
+        Some(endpoint) => vec![endpoint.address().into()],
+        None => vec![rootless::network::ADDRESS.into()],
+    };
     let result = (|| {
         let plan = plan(paths, store, record, request, endpoint.as_ref())?;
+        let forwards: Vec<_> = bound.iter().filter_map(|b| b.forward(&addresses)).collect();
+        publish::journal(store, &record.id, &forwards)?;
         let group = make_group(store, record, &layout, &plan)?;
         match make_container(paths, store, &plan, record, &layout, &group) {
             Ok((init, ends, program)) => Ok((group, init, ends, program)),
@@ -215,6 +234,16 @@ fn start(
             };
             record.observed.boot = boot_id();
             record.observed.endpoint = endpoint.as_ref().map(Endpoint::info);
+            record.observed.ports = bound.iter().map(Bound::binding).collect();
+            let reach = |target| match &endpoint {
+                Some(_) => Target::Routed(target),
+                None => Target::Inside(target),
+            };
+            let ports = bound
+                .into_iter()
+                .filter_map(|bound| Some((bound.forward(&addresses)?.target, bound)))
+                .map(|(target, bound)| (bound, reach(target)))
+                .collect();
             let stored = store.observe(record, "start", &[]);
             let container = Container {
                 paths: paths.clone(),
@@ -222,6 +251,7 @@ fn start(
                 group,
                 oom,
                 endpoint,
+                ports,
                 init,
                 ends,
                 program,
@@ -238,8 +268,9 @@ fn start(
             }
         }
         Err(error) => {
+            // Reported is what failed first; what is left is journalled.
+            let _ = publish::give_back_all(store, &record.id);
             if let Some(endpoint) = &endpoint {
-                // Reported is what failed first; what is left is journalled.
                 let _ = endpoint.disconnect(store);
             }
             Err(error)
@@ -320,7 +351,7 @@ fn make_container(
         trees::send(plan, &user_namespace, root, &ours)
     });
     let run = paths.container_run(&record.id);
-    match mounted.and_then(|()| bring_up(&init, plan, &run, &ours)) {
+    match mounted.and_then(|()| bring_up(&init, plan, store, &record.id, &run, &ours)) {
         Ok(terminal) => {
             let ends = match (terminal, pipes) {
                 (Some(master), _) => Ends::Terminal(master),
@@ -351,7 +382,14 @@ pub(super) fn abort(init: &Child, error: Error) -> Error {
 
 /// Gives the new process its network, and waits until its program runs. Returns the
 /// terminal's master, when it has one.
-fn bring_up(init: &Child, plan: &Plan, run: &Path, channel: &Channel) -> Result<Option<OwnedFd>> {
+fn bring_up(
+    init: &Child,
+    plan: &Plan,
+    store: &Store,
+    id: &ContainerId,
+    run: &Path,
+    channel: &Channel,
+) -> Result<Option<OwnedFd>> {
     let gone = |cause: std::io::Error| Error::failed("start the container's process", cause);
     if plan.endpoint.is_none() && plan.network == NetworkMode::Bridge {
         rootless::network::connect(init, run)?;
@@ -362,7 +400,15 @@ fn bring_up(init: &Child, plan: &Plan, run: &Path, channel: &Channel) -> Result<
         let failed = |cause| Error::failed("open the container's network namespace", cause);
         match rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
             // A supervisor has nobody to tell what it changed on the host.
-            Ok(namespace) => drop(endpoint.connect(namespace.as_fd())?),
+            Ok(namespace) => {
+                drop(endpoint.connect(store, namespace.as_fd())?);
+                match publish::redirect(store, &publish::journalled_of(store, id)?) {
+                    // A kernel that can't redirect leaves it to the supervisor to pass on.
+                    Err(error)
+                        if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Denied) => {}
+                    result => result?,
+                }
+            }
             // The process is at its end, and has said why.
             Err(Errno::NOENT) => ended = Some(failed(Errno::NOENT)),
             Err(cause) => return Err(failed(cause)),

@@ -19,6 +19,7 @@ use super::exec::{Progress, Starting};
 use super::health::Monitor;
 use super::launch::{Container, has_own_pids};
 use super::log;
+use super::proxy::Proxy;
 use super::restart::Backoff;
 use super::streams::{ContainerStreams, Taken};
 use super::teardown;
@@ -101,6 +102,8 @@ pub(super) struct Supervisor {
     full: bool,
     /// Whether it is paused only because clients hold it.
     pub(super) held: bool,
+    /// What comes to the container's published ports by other ways than the firewall's.
+    pub(super) proxy: Proxy,
 }
 
 /// Runs a started container until it has ended and everybody who waits knows.
@@ -172,7 +175,9 @@ impl Supervisor {
             busy: Instant::now(),
             full: false,
             held: false,
+            proxy: Proxy::default(),
         };
+        let mut supervisor = supervisor;
         supervisor.watch_container();
         if let Some(listener) = &supervisor.container.listener {
             supervisor.watch(listener.as_fd(), LISTENER, EventFlags::IN);
@@ -181,7 +186,9 @@ impl Supervisor {
     }
 
     /// Watches a run of the container.
-    pub(super) fn watch_container(&self) {
+    pub(super) fn watch_container(&mut self) {
+        let ports = std::mem::take(&mut self.container.ports);
+        self.proxy.begin(&self.epoll, ports, &self.container.init);
         self.watch(self.container.init.pidfd.as_fd(), INIT, EventFlags::IN);
         if let Some(oom) = &self.container.oom {
             self.watch(oom.fd(), OOM, oom.interest());
@@ -256,6 +263,7 @@ impl Supervisor {
                     PROBE => self.advance_probe(),
                     PROBE_OUTPUT => self.read_probe(),
                     PACKER => self.packed(),
+                    token if Proxy::owns(token) => self.proxy.serve(&self.epoll, token),
                     number => self.serve(number, event.flags),
                 }
             }
@@ -278,6 +286,7 @@ impl Supervisor {
             Phase::Waiting(until) => Some(until),
             Phase::Ended => return None,
         };
+        let deadline = deadline.into_iter().chain(self.proxy.next_deadline()).min();
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let quiet = (!self.trimmed).then(|| QUIET.saturating_sub(self.busy.elapsed()));
         let wait = left.into_iter().chain(quiet).min()?;
@@ -288,6 +297,7 @@ impl Supervisor {
     /// Does what the clock asks for.
     fn act_in_time(&mut self) {
         let now = Instant::now();
+        self.proxy.act_in_time(&self.epoll, now);
         match self.phase {
             Phase::Running => {
                 if self.kill_at.is_some_and(|at| now >= at) {
@@ -308,6 +318,7 @@ impl Supervisor {
             if let Some(log) = &mut self.log {
                 log.relax();
             }
+            self.proxy.relax();
             let _ = wharf_sys::memory::trim();
             self.trimmed = true;
         }
@@ -644,6 +655,7 @@ impl Supervisor {
         observed.state.exit_code = code;
         observed.state.finished_at = Some(Utc::now());
         observed.endpoint = None;
+        observed.ports.clear();
         if !self.container.record.spec.host.auto_remove {
             self.store_observed("die", &attributes);
             return;
@@ -668,10 +680,13 @@ impl Supervisor {
 
     /// Gives back cgroup, network and, with `--rm`, the folder. What fails is journalled.
     fn give_back(&mut self) {
+        // Nobody serves these ports any more, whatever else takes its time.
+        self.proxy.end();
         let Ok(mut store) = Store::open(&self.container.paths.database()) else { return };
         let Container { paths, record, group, endpoint, .. } = &mut self.container;
         let _ = teardown::give_back_group(&store, record, group);
         let _ = crate::userns::remap::give_back(&store, &record.id);
+        let _ = crate::network::publish::give_back_all(&store, &record.id);
         if let Some(endpoint) = endpoint.take() {
             let _ = endpoint.disconnect(&mut store);
         }
