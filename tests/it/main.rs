@@ -29,10 +29,12 @@ mod faults_disk;
 mod faults_host;
 mod harness;
 mod health;
+mod hosts;
 mod isolation;
 mod kills;
 mod limits;
 mod logging;
+mod ports;
 mod probe;
 mod pty;
 mod remap;
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         ("isolation", isolation::tests()),
         ("kills", kills::tests()),
         ("limits", limits::tests()),
+        ("ports", ports::tests()),
         ("remap", remap::tests()),
         ("rootless", rootless::tests()),
         ("verbs_format", verbs_format::tests()),

@@ -6,14 +6,14 @@ use chrono::Utc;
 use wharf_cgroup::Layout;
 use wharf_model::{
     ContainerConfig, ContainerId, CreateOptions, Created, ErrorKind, HealthAction, HealthCheck,
-    HostConfig, ImageConfig, RestartKind,
+    HostConfig, ImageConfig, NetworkMode, RestartKind,
 };
 
 use super::{mounts, namespaces};
 use crate::engine::Engine;
 use crate::image::Images;
 use crate::lock::{self, Lock};
-use crate::network::publish;
+use crate::network::{forecast, publish};
 use crate::security::{capabilities, seccomp};
 use crate::state::{Observed, Record, Spec, Store};
 use crate::userns::{self, remap};
@@ -67,6 +67,14 @@ impl Engine {
             warnings = userns::limits::discard(&mut host, &layout);
         }
         warnings.extend(super::limits::settle(&mut host)?);
+        match host.network_mode {
+            NetworkMode::Bridge if userns::owns_network() => warnings.extend(forecast(store)?),
+            NetworkMode::Host if !host.published_ports.is_empty() || host.publish_all_ports => {
+                warnings
+                    .push("Published ports are discarded when using host network mode".to_owned());
+            }
+            _ => {}
+        }
         let record = Record {
             name: options.name.clone().unwrap_or_default(),
             created: Utc::now(),

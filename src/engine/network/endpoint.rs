@@ -131,7 +131,7 @@ impl Endpoint {
         }
         let mut nft = NftSocket::open().map_err(failed)?;
         if Table::of(store).ensure(&mut nft, store, &self.segment())? == Found::Made {
-            notes.extend(foreign::drops(&mut nft, &self.bridge)?);
+            foreign::pass(&mut nft, &self.bridge)?;
         }
         let pair = VethPair {
             name: &self.link,
@@ -147,9 +147,21 @@ impl Endpoint {
                 delete_link(&mut route, &self.link)?;
                 add_veth(&mut route, &pair).map_err(failed)?;
             }
+            Err(error) if error.errno() == Errno::XFULL => return Err(self.no_port()),
             result => result.map_err(failed)?,
         }
         Ok(notes)
+    }
+
+    fn no_port(&self) -> Error {
+        Error::new(
+            ErrorKind::Conflict,
+            format!(
+                "bridge {} has no free port: a bridge of the kernel has at most 1023 (BR_MAX_PORTS); stop \
+                 a container of network {}, or put this one on another network",
+                self.bridge, self.network
+            ),
+        )
     }
 
     fn segment(&self) -> Segment {
@@ -211,6 +223,11 @@ impl Endpoint {
     /// Returns the container's address.
     pub fn address(&self) -> Ipv4Addr {
         self.address
+    }
+
+    /// Returns the name of its network's bridge.
+    pub(crate) fn bridge(&self) -> &str {
+        &self.bridge
     }
 
     /// Returns the name of the pair's end on the host.

@@ -22,6 +22,7 @@ pub(crate) mod rules;
 mod subnet;
 mod sweep;
 
+pub(crate) use bridge::forecast;
 pub use endpoint::{Endpoint, endpoint, endpoints, loopback_up, prepare};
 pub(crate) use endpoint::{lease_owners, link_name};
 pub use record::{DEFAULT_NETWORK, Network, network};

@@ -21,7 +21,7 @@ use super::rules::{Forward, Protocol, Table};
 use crate::state::{Record, Store};
 use crate::{Error, Result};
 
-/// The journal's kind of ports: `PROTOCOL HOST:PORT CONTAINER:PORT`.
+/// The journal's kind of ports: `PROTOCOL HOST:PORT CONTAINER:PORT BRIDGE`.
 pub(crate) const KIND: &str = "port";
 /// How often a free port is looked for that all addresses have.
 const TRIES: usize = 64;
@@ -49,11 +49,12 @@ impl Bound {
 
     /// Returns the way to the container at these addresses: the one of the same family, else the
     /// other.
-    pub(crate) fn forward(&self, addresses: &[IpAddr]) -> Option<Forward> {
+    pub(crate) fn forward(&self, addresses: &[IpAddr], bridge: &str) -> Option<Forward> {
         let same = addresses.iter().find(|a| a.is_ipv4() == self.host.is_ipv4());
         let address = same.or_else(|| addresses.first())?;
         let target = SocketAddr::new(*address, self.container_port);
-        Some(Forward { protocol: self.protocol, host: self.host, target })
+        let bridge = bridge.to_owned();
+        Some(Forward { protocol: self.protocol, host: self.host, target, bridge })
     }
 }
 
@@ -248,18 +249,15 @@ pub(crate) fn journal(store: &Store, owner: &ContainerId, forwards: &[Forward]) 
     forwards.iter().try_for_each(|forward| store.journal(KIND, &key(forward), owner))
 }
 
-fn key(Forward { protocol, host, target }: &Forward) -> String {
-    format!("{} {host} {target}", protocol.as_str())
+fn key(Forward { protocol, host, target, bridge }: &Forward) -> String {
+    format!("{} {host} {target} {bridge}", protocol.as_str())
 }
 
 fn from_key(key: &str) -> Option<Forward> {
-    let mut words = key.split(' ');
+    let mut words = key.splitn(4, ' ');
     let protocol = Protocol::from_word(words.next()?)?;
-    Some(Forward {
-        protocol,
-        host: words.next()?.parse().ok()?,
-        target: words.next()?.parse().ok()?,
-    })
+    let (host, target) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    Some(Forward { protocol, host, target, bridge: words.next()?.to_owned() })
 }
 
 /// Returns the ports of all containers of this root.
@@ -320,7 +318,7 @@ fn withdraw(store: &Store, forwards: &[Forward]) -> Result<()> {
         return Ok(());
     }
     let mut nft = NftSocket::open().map_err(failed)?;
-    Table::of(store).withdraw(&mut nft, forwards)?;
+    Table::of(store).withdraw(&mut nft, store, forwards)?;
     forget_flows(forwards);
     Ok(())
 }
@@ -361,12 +359,14 @@ mod tests {
 
     #[test]
     fn notes_are_read_as_they_are_written() {
-        for text in
-            ["tcp 0.0.0.0:8080 172.17.0.2:80", "udp [::]:53 [fd00::2]:53", "tcp [::1]:1 10.0.0.2:2"]
-        {
+        for text in [
+            "tcp 0.0.0.0:8080 172.17.0.2:80 wharf0",
+            "udp [::]:53 [fd00::2]:53 x",
+            "tcp [::1]:1 10.0.0.2:2 ",
+        ] {
             assert_eq!(key(&from_key(text).unwrap()), text);
         }
-        for text in ["", "tcp", "tcp 1.2.3.4:1", "sctp 1.2.3.4:1 1.2.3.4:1", "tcp a:1 b:2"] {
+        for text in ["", "tcp", "tcp 1.2.3.4:1", "sctp 1.2.3.4:1 1.2.3.4:1 x", "tcp a:1 b:2 x"] {
             assert_eq!(from_key(text), None);
         }
     }
@@ -404,7 +404,7 @@ mod tests {
         let (four, six): (IpAddr, IpAddr) =
             ("10.0.0.2".parse().unwrap(), "fd00::2".parse().unwrap());
         let target = |host: &str, addresses: &[IpAddr]| {
-            bound(host).forward(addresses).map(|forward| forward.target.to_string())
+            bound(host).forward(addresses, "wharf0").map(|forward| forward.target.to_string())
         };
         assert_eq!(target("0.0.0.0:1", &[four, six]).as_deref(), Some("10.0.0.2:80"));
         assert_eq!(target("[::]:1", &[four, six]).as_deref(), Some("[fd00::2]:80"));

@@ -56,8 +56,10 @@ pub(crate) struct Forward {
     pub(crate) protocol: Protocol,
     /// The host's port, and its address or the unspecified one for all of that family.
     pub(crate) host: SocketAddr,
-    /// The container's address, of the same family, and its port.
+    /// The container's address and its port.
     pub(crate) target: SocketAddr,
+    /// The bridge of the container's network.
+    pub(crate) bridge: String,
 }
 
 /// A transport protocol with ports.
@@ -107,7 +109,7 @@ impl Content {
 
     fn elements(&self) -> BTreeSet<Element> {
         let segments = self.segments.iter().flat_map(build::segment);
-        segments.chain(self.forwards.iter().filter_map(build::forward)).collect()
+        segments.chain(self.forwards.iter().flat_map(build::forward)).collect()
     }
 }
 
@@ -144,6 +146,12 @@ impl Table {
         &self.name
     }
 
+    /// Returns whether it is there, in this version.
+    pub(super) fn is_there(&self, nft: &mut NftSocket) -> Result<bool> {
+        let (version, _) = nft.look_up(&self.name, &[]).map_err(failed)?;
+        Ok(version.as_deref() == Some(VERSION))
+    }
+
     /// Makes the table, and this network in it, unless they are there.
     pub(super) fn ensure(
         &self,
@@ -162,7 +170,7 @@ impl Table {
         store: &Store,
         forwards: &[Forward],
     ) -> Result<()> {
-        let elements: Vec<Element> = forwards.iter().filter_map(build::forward).collect();
+        let elements: Vec<Element> = forwards.iter().flat_map(build::forward).collect();
         if elements.is_empty() {
             return Ok(());
         }
@@ -199,12 +207,22 @@ impl Table {
     }
 
     /// Makes these ports lead nowhere any more.
-    pub(super) fn withdraw(&self, nft: &mut NftSocket, forwards: &[Forward]) -> Result<()> {
-        let elements: Vec<Element> = forwards.iter().filter_map(build::forward).collect();
+    pub(super) fn withdraw(
+        &self,
+        nft: &mut NftSocket,
+        store: &Store,
+        forwards: &[Forward],
+    ) -> Result<()> {
+        let mut elements: BTreeSet<Element> = forwards.iter().flat_map(build::forward).collect();
         if elements.is_empty() {
             return Ok(());
         }
-        self.exclude(nft, &elements)
+        // Neighbours may have the same port on other addresses.
+        let others = publish::journalled(store)?.into_iter().filter(|f| !forwards.contains(f));
+        for element in others.flat_map(|forward| build::forward(&forward)) {
+            elements.remove(&element);
+        }
+        self.exclude(nft, &elements.into_iter().collect::<Vec<_>>())
     }
 
     /// Takes this network out of the table, and the table away with the last.
@@ -306,7 +324,7 @@ impl Table {
             faults.push(format!("lacks an element of {}", element.set));
         }
         // Networks without running containers may be there or not.
-        let stray = there.difference(&wanted).filter(|element| element.data.is_some());
+        let stray = there.difference(&wanted).filter(|element| build::is_of_port(element));
         faults.extend(stray.map(|element| format!("has an element too many in {}", element.set)));
         faults.dedup();
         Ok(faults)

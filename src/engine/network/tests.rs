@@ -16,8 +16,8 @@ use wharf_sys::netlink::route::{Block, LinkRef, RouteSocket, VethPair};
 use super::record::{self, DEFAULT_NETWORK};
 use super::rules::{Content, Forward, Protocol, Table};
 use super::{
-    Endpoint, endpoint, endpoints, loopback_up, network, prepare, publish, release, remove_network,
-    sweep,
+    Endpoint, endpoint, endpoints, forecast, loopback_up, network, prepare, publish, release,
+    remove_network, sweep,
 };
 use crate::state::Store;
 
@@ -146,6 +146,7 @@ fn containers_reach_each_other_the_host_and_the_outside() {
         let mut root = Root::new();
         let (first, second) = (root.start(1), root.start(2));
         assert_eq!(first.notes, ["IPv4 forwarding was off on this host and is now on"]);
+        assert_eq!(forecast(&root.store).unwrap(), Vec::<String>::new());
         assert_eq!(second.notes, Vec::<String>::new());
         let (one, two) = (first.endpoint.address(), second.endpoint.address());
         let info = first.endpoint.info();
@@ -337,9 +338,41 @@ fn a_foreign_firewall_that_drops_is_told_of() {
             eprintln!("skipped: no nft program to play the other firewall");
             return;
         }
-        let mut root = Root::new();
-        let notes = root.start(1).notes;
+        let root = Root::new();
+        let notes = forecast(&root.store).unwrap();
         assert!(notes.iter().any(|n| n.contains("table other, chain FORWARD")), "{notes:?}");
+    });
+}
+
+#[test]
+fn a_full_bridge_is_named() {
+    let (_, ()) = within(None, || {
+        let mut root = Root::new();
+        root.start(1);
+        let bridge = network(&root.store, DEFAULT_NETWORK).unwrap().unwrap().bridge;
+        let mut route = RouteSocket::open().unwrap();
+        let master = route.link(&bridge).unwrap().unwrap().index;
+        let (namespace, ()) = within(None, || ());
+        for n in 0..1022 {
+            let mut batch = Batch::new();
+            let name = format!("full{n}");
+            batch.add_veth(&VethPair {
+                name: &name,
+                master,
+                peer_name: &name,
+                peer_mac: [2, 0, 0, 0, 0, 3],
+                peer_namespace: namespace.as_fd(),
+                mtu: None,
+            });
+            route.apply(batch).unwrap();
+        }
+        let endpoint = prepare(&mut root.store, &id(2)).unwrap();
+        let error = endpoint.connect(&root.store, namespace.as_fd()).unwrap_err();
+        assert!(error.to_string().contains("BR_MAX_PORTS"), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        endpoint.disconnect(&mut root.store).unwrap();
+        let (links, _) = traces();
+        assert!(!links.iter().any(|link| link == endpoint.link()), "{links:?}");
     });
 }
 
@@ -358,7 +391,7 @@ fn docker_is_asked_to_let_pass() {
         }
         let mut root = Root::new();
         let container = root.start(1);
-        assert!(!container.notes.iter().any(|n| n.contains("firewall")), "{:?}", container.notes);
+        assert!(container.notes.iter().all(|n| n.contains("forwarding")), "{:?}", container.notes);
         root.start(2);
         let bridge = network(&root.store, DEFAULT_NETWORK).unwrap().unwrap().bridge;
         // Its own program can read them, and there is one of each.
@@ -393,6 +426,7 @@ fn an_older_table_is_replaced_with_all_that_belongs_in_it() {
             protocol: Protocol::Udp,
             host: "0.0.0.0:53".parse().unwrap(),
             target: "172.17.0.2:53".parse().unwrap(),
+            bridge: network(&root.store, DEFAULT_NETWORK).unwrap().unwrap().bridge,
         };
         publish::journal(&root.store, &id(1), std::slice::from_ref(&forward)).unwrap();
         let table = Table::of(&root.store);
@@ -413,11 +447,14 @@ fn an_older_table_is_replaced_with_all_that_belongs_in_it() {
         assert_eq!(faults(&mut nft), Vec::<String>::new());
         assert!(nft.base_chains().unwrap().iter().all(|chain| chain.name != "old"));
         publish::give_back_all(&root.store, &id(1)).unwrap();
-        assert_eq!(nft.elements(table.name(), "ports4").unwrap(), []);
+        assert_eq!(nft.elements(table.name(), "any4").unwrap(), []);
         assert_eq!(faults(&mut nft), Vec::<String>::new());
         // What somebody else puts there is found too.
         publish::redirect(&root.store, &[forward]).unwrap();
-        assert_eq!(faults(&mut nft), ["has an element too many in ports4"]);
+        assert_eq!(
+            faults(&mut nft),
+            ["has an element too many in any4", "has an element too many in neighbours"]
+        );
     });
 }
 

@@ -206,9 +206,10 @@ fn start(
         Some(endpoint) => vec![endpoint.address().into()],
         None => vec![rootless::network::ADDRESS.into()],
     };
+    let bridge = endpoint.as_ref().map_or("", Endpoint::bridge);
     let result = (|| {
         let plan = plan(paths, store, record, request, endpoint.as_ref())?;
-        let forwards: Vec<_> = bound.iter().filter_map(|b| b.forward(&addresses)).collect();
+        let forwards: Vec<_> = bound.iter().filter_map(|b| b.forward(&addresses, bridge)).collect();
         publish::journal(store, &record.id, &forwards)?;
         let group = make_group(store, record, &layout, &plan)?;
         match make_container(paths, store, &plan, record, &layout, &group) {
@@ -241,7 +242,7 @@ fn start(
             };
             let ports = bound
                 .into_iter()
-                .filter_map(|bound| Some((bound.forward(&addresses)?.target, bound)))
+                .filter_map(|bound| Some((bound.forward(&addresses, bridge)?.target, bound)))
                 .map(|(target, bound)| (bound, reach(target)))
                 .collect();
             let stored = store.observe(record, "start", &[]);

@@ -57,6 +57,7 @@ const SET_KEY_LENGTH: u16 = 5;
 const SET_DATA_TYPE: u16 = 6;
 const SET_DATA_LENGTH: u16 = 7;
 const SET_ID: u16 = 10;
+const SET_USERDATA: u16 = 13;
 /// `NFT_SET_MAP`.
 const SET_IS_MAP: u32 = 8;
 const ELEMENTS_TABLE: u16 = 1;
@@ -224,6 +225,13 @@ impl Transaction {
             message.be32(SET_DATA_TYPE, kind).be32(SET_DATA_LENGTH, length);
         }
         message.be32(SET_ID, id);
+        if let [Part::Link] = set.key {
+            // A name is in the machine's order, which the `nft` program must know to show it:
+            // `NFTNL_UDATA_SET_KEYBYTEORDER`, four bytes, `BYTEORDER_HOST_ENDIAN`.
+            let mut data = vec![0, 4];
+            data.extend_from_slice(&1_u32.to_ne_bytes());
+            message.bytes(SET_USERDATA, &data);
+        }
     }
 
     /// Adds: append a rule to this chain.

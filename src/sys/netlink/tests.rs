@@ -61,6 +61,13 @@ fn a_veth_pair_joins_a_bridge_to_another_namespace() {
         let subnet = Block { address: Ipv4Addr::new(10, 0, 0, 0), prefix: 24 };
         assert!(routes.iter().any(|r| r.table == 254 && r.destination == subnet), "{routes:?}");
 
+        let isolated = || std::fs::read_to_string("/sys/class/net/whtest0/brport/isolated");
+        let mut batch = Batch::new();
+        batch.isolate_port("whtest0");
+        route.apply(batch).unwrap();
+        // What is mounted there may be the view of another network namespace.
+        assert!(isolated().map_or(true, |text| text.trim() == "1"));
+
         setns(&there, CloneFlags::CLONE_NEWNET).unwrap();
         let mut inside = RouteSocket::open().unwrap();
         let peer = inside.link("eth0").unwrap().unwrap();

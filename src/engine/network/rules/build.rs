@@ -22,12 +22,23 @@ const MASQUERADED: &str = "masqueraded";
 /// Each internal bridge and an address of its own.
 const GATEWAYS4: &str = "gateways4";
 const GATEWAYS6: &str = "gateways6";
-/// The host's address, or 0 for all, protocol and port: the container's address and port.
+/// An address of the host, protocol and port: the container's address and port.
 const PORTS4: &str = "ports4";
 const PORTS6: &str = "ports6";
+/// The same for ports of all of the host's addresses.
+const ANY4: &str = "any4";
+const ANY6: &str = "any6";
+/// A container's own bridge, protocol and port of the host.
+const NEIGHBOURS: &str = "neighbours";
+
+const ONE4: &[Part] = &[Part::Ipv4, Part::Protocol, Part::Port];
+const ONE6: &[Part] = &[Part::Ipv6, Part::Protocol, Part::Port];
+const ANY: &[Part] = &[Part::Protocol, Part::Port];
+const TARGET4: &[Part] = &[Part::Ipv4, Part::Port];
+const TARGET6: &[Part] = &[Part::Ipv6, Part::Port];
 
 /// All sets and maps.
-pub(super) const SETS: [Set<'static>; 9] = [
+pub(super) const SETS: [Set<'static>; 12] = [
     Set { name: BRIDGES, key: &[Part::Link], data: &[] },
     Set { name: LOCAL, key: &[Part::Link, Part::Link], data: &[] },
     Set { name: TALKING, key: &[Part::Link, Part::Link], data: &[] },
@@ -35,16 +46,11 @@ pub(super) const SETS: [Set<'static>; 9] = [
     Set { name: MASQUERADED, key: &[Part::Link], data: &[] },
     Set { name: GATEWAYS4, key: &[Part::Link, Part::Ipv4], data: &[] },
     Set { name: GATEWAYS6, key: &[Part::Link, Part::Ipv6], data: &[] },
-    Set {
-        name: PORTS4,
-        key: &[Part::Ipv4, Part::Protocol, Part::Port],
-        data: &[Part::Ipv4, Part::Port],
-    },
-    Set {
-        name: PORTS6,
-        key: &[Part::Ipv6, Part::Protocol, Part::Port],
-        data: &[Part::Ipv6, Part::Port],
-    },
+    Set { name: PORTS4, key: ONE4, data: TARGET4 },
+    Set { name: PORTS6, key: ONE6, data: TARGET6 },
+    Set { name: ANY4, key: ANY, data: TARGET4 },
+    Set { name: ANY6, key: ANY, data: TARGET6 },
+    Set { name: NEIGHBOURS, key: &[Part::Link, Part::Protocol, Part::Port], data: &[] },
 ];
 
 /// A chain and how many rules [`create`] puts into it.
@@ -64,18 +70,19 @@ const POSTROUTING: &str = "postrouting";
 
 /// All chains.
 pub(super) const CHAINS: [ChainPlan; 6] = [
-    ChainPlan { name: PUBLISHED, hook: None, rules: 4 },
+    ChainPlan { name: PUBLISHED, hook: None, rules: 5 },
     ChainPlan { name: PREROUTING, hook: Some(("nat", Hook::PreRouting, -100)), rules: 1 },
     ChainPlan { name: OUTPUT, hook: Some(("nat", Hook::Output, -100)), rules: 3 },
     ChainPlan { name: INPUT, hook: Some(("filter", Hook::Input, 0)), rules: 3 },
     ChainPlan { name: FORWARD, hook: Some(("filter", Hook::Forward, 0)), rules: 6 },
-    ChainPlan { name: POSTROUTING, hook: Some(("nat", Hook::PostRouting, 100)), rules: 2 },
+    ChainPlan { name: POSTROUTING, hook: Some(("nat", Hook::PostRouting, 100)), rules: 1 },
 ];
 
 /// The registers: names of links and IPv6 addresses take four.
 const R0: u32 = Expression::FIRST;
 const R1: u32 = R0 + 1;
 const R4: u32 = R0 + 4;
+const R5: u32 = R0 + 5;
 
 const ACCEPT: Expression<'static> = Expression::Verdict(Verdict::Accept);
 const DROP: Expression<'static> = Expression::Verdict(Verdict::Drop);
@@ -115,26 +122,27 @@ pub(super) fn create(change: &mut Transaction, table: &str, version: &str) {
     forwarded(&mut rule);
 }
 
-/// Where a port of this host leads: to one address of it first, then to any.
+/// Where a port of this host leads: to one address of it first, then to any. Who asks from the
+/// container's own network is served by the supervisor, as with docker: the container's answers to a
+/// neighbour, or to itself, would not come back this way.
 fn published(rule: &mut impl FnMut(&str, &[Expression<'_>])) {
-    let any4 = Ipv4Addr::UNSPECIFIED.octets();
-    let any6 = Ipv6Addr::UNSPECIFIED.octets();
-    for (family, map, any, after) in
-        [(PacketFamily::V4, PORTS4, &any4[..], R1), (PacketFamily::V6, PORTS6, &any6[..], R4)]
+    let port = |register| Expression::Payload { part: Payload::DestinationPort, register };
+    let asked = [load(MetaKey::InputName, R0), load(MetaKey::Protocol, R4), port(R5)];
+    rule(PUBLISHED, &[&asked[..], &[is_in(NEIGHBOURS), ACCEPT]].concat());
+    for (family, one, any, after) in
+        [(PacketFamily::V4, PORTS4, ANY4, R1), (PacketFamily::V6, PORTS6, ANY6, R4)]
     {
+        let leads = |map| {
+            let translate = Expression::Translate { map, register: R0 };
+            [translate, Expression::Redirect { family, address: R0, port: after }]
+        };
         let part = Payload::Destination(family);
-        let one = Expression::Payload { part, register: R0 };
-        let any = Expression::Immediate { bytes: any, register: R0 };
-        for address in [one, any] {
-            let port = Expression::Payload { part: Payload::DestinationPort, register: after + 1 };
-            let rest = [
-                load(MetaKey::Protocol, after),
-                port,
-                Expression::Translate { map, register: R0 },
-                Expression::Redirect { family, address: R0, port: after },
-            ];
-            rule(PUBLISHED, &[&[Expression::Is(family), address], &rest[..]].concat());
-        }
+        let address = Expression::Payload { part, register: R0 };
+        let rest = [load(MetaKey::Protocol, after), port(after + 1)];
+        let start = [Expression::Is(family), address];
+        rule(PUBLISHED, &[&start[..], &rest[..], &leads(one)[..]].concat());
+        let rest = [Expression::Is(family), load(MetaKey::Protocol, R0), port(R1)];
+        rule(PUBLISHED, &[&rest[..], &leads(any)[..]].concat());
     }
 }
 
@@ -155,10 +163,7 @@ fn nat(rule: &mut impl FnMut(&str, &[Expression<'_>])) {
     rule(OUTPUT, &[here, published]);
 
     let (input, output) = (MetaKey::InputName, MetaKey::OutputName);
-    let redirected = Expression::ConnectionStatus(Expression::DESTINATION_NAT);
     let way = [load(input, R0), load(output, R4)];
-    // Who reaches a neighbour by the host's port must get the answers from there too.
-    rule(POSTROUTING, &[&way[..], &[is_in(LOCAL), redirected, Expression::Masquerade]].concat());
     // What leaves a network does so under the host's address.
     let leaves = [load(input, R0), is_in(MASQUERADED)];
     let rest = [not_in(LOCAL), Expression::Masquerade];
@@ -223,19 +228,32 @@ pub(super) fn segment(segment: &Segment) -> Vec<Element> {
     elements
 }
 
-/// Returns what a port is in the maps; none for one of the loopback, which the supervisor serves.
-pub(super) fn forward(forward: &Forward) -> Option<Element> {
-    let Forward { protocol, host, target } = forward;
-    let map = match (host.ip(), target.ip()) {
-        (IpAddr::V4(_), IpAddr::V4(_)) => PORTS4,
-        (IpAddr::V6(_), IpAddr::V6(_)) => PORTS6,
+/// Returns what a port is in the sets and maps; nothing for one that the supervisor alone serves.
+pub(super) fn forward(forward: &Forward) -> Vec<Element> {
+    let Forward { protocol, host, target, bridge } = forward;
+    let (address, port) = (host.ip(), Value::new().protocol(protocol.number()).port(host.port()));
+    let (one, any) = match (address, target.ip()) {
+        (IpAddr::V4(_), IpAddr::V4(_)) => (PORTS4, ANY4),
+        (IpAddr::V6(_), IpAddr::V6(_)) => (PORTS6, ANY6),
         // From one family to the other is the supervisor's to pass on.
-        _ => return None,
+        _ => return Vec::new(),
     };
-    if host.ip().is_loopback() {
-        return None;
+    if address.is_loopback() {
+        return Vec::new();
     }
-    let key = Value::new().address(host.ip()).protocol(protocol.number()).port(host.port());
+    let (map, key) = match address.is_unspecified() {
+        true => (any, port),
+        false => {
+            let key = Value::new().address(address);
+            (one, key.protocol(protocol.number()).port(host.port()))
+        }
+    };
     let data = Value::new().address(target.ip()).port(target.port());
-    Some(Element::entry(map, key, data))
+    let inside = Value::new().link(bridge).protocol(protocol.number()).port(host.port());
+    vec![Element::entry(map, key, data), Element::member(NEIGHBOURS, inside)]
+}
+
+/// Returns whether an element is there for a port.
+pub(super) fn is_of_port(element: &Element) -> bool {
+    element.data.is_some() || element.set == NEIGHBOURS
 }

@@ -18,9 +18,9 @@ const DOCKER_CHAIN: &str = "FORWARD";
 /// The number of the family `ip`.
 const IPV4: u8 = 2;
 
-/// Makes the way of a bridge's packets free where that is possible, and returns a sentence for each
-/// chain of others that drops what is routed unless it knows better.
-pub(in super::super) fn drops(nft: &mut NftSocket, bridge: &str) -> Result<Vec<String>> {
+/// Returns a sentence for each chain of others that drops what is routed unless it knows better, and
+/// that [`pass`] can't bring to let containers' packets through.
+pub(in super::super) fn drops(nft: &mut NftSocket) -> Result<Vec<String>> {
     let chains = nft.base_chains().map_err(failed)?;
     let mut dropping: Vec<BaseChain> = chains
         .into_iter()
@@ -31,7 +31,7 @@ pub(in super::super) fn drops(nft: &mut NftSocket, bridge: &str) -> Result<Vec<S
         (chain.family, chain.table.as_str(), chain.name.as_str())
             == (IPV4, DOCKER_TABLE, DOCKER_CHAIN)
     };
-    if dropping.iter().any(is_dockers) && pass_docker(nft, bridge)? {
+    if dropping.iter().any(is_dockers) && has_docker(nft)? {
         dropping.retain(|chain| !is_dockers(chain));
     }
     Ok(dropping
@@ -40,7 +40,7 @@ pub(in super::super) fn drops(nft: &mut NftSocket, bridge: &str) -> Result<Vec<S
             format!(
                 "the host's firewall drops routed packets by default (table {}, chain {}): \
                  containers may not reach the outside, nor be reached, until it accepts what comes in \
-                 by {bridge} and what leaves by it",
+                 by their bridges and what leaves by them",
                 chain.table, chain.name
             )
         })
@@ -56,22 +56,26 @@ fn named(key: MetaKey, name: &[u8]) -> [Expression<'_>; 2] {
     ]
 }
 
-/// Has docker's firewall let a bridge's packets pass, but for those to docker's own containers, which
-/// are docker's to decide about. Returns whether docker's firewall is there. The rules are such as
-/// `iptables` makes itself: it must be able to read them.
-fn pass_docker(nft: &mut NftSocket, bridge: &str) -> Result<bool> {
+fn has_docker(nft: &mut NftSocket) -> Result<bool> {
+    let chains = nft.ipv4_plain_chains(DOCKER_TABLE).map_err(failed)?;
+    Ok(chains.iter().any(|chain| chain == DOCKER_USER))
+}
+
+/// Has docker's firewall, where it is, let a bridge's packets pass, but for those to docker's own
+/// containers, which are docker's to decide about. The rules are such as `iptables` makes itself: it
+/// must be able to read them.
+pub(in super::super) fn pass(nft: &mut NftSocket, bridge: &str) -> Result<()> {
     const TRIES: usize = 20;
     for _ in 0..TRIES {
         let generation = nft.generation().map_err(failed)?;
-        let chains = nft.ipv4_plain_chains(DOCKER_TABLE).map_err(failed)?;
-        if !chains.iter().any(|chain| chain == DOCKER_USER) {
-            return Ok(false);
+        if !has_docker(nft)? {
+            return Ok(());
         }
         let name = terminated(bridge);
         let rules = nft.ipv4_rules(DOCKER_TABLE).map_err(failed)?;
         if rules.iter().any(|rule| rule.chain == DOCKER_USER && mentions(&rule.expressions, &name))
         {
-            return Ok(true);
+            return Ok(());
         }
         let mut change = Transaction::new(Some(generation));
         change.about_ipv4();
@@ -86,12 +90,12 @@ fn pass_docker(nft: &mut NftSocket, bridge: &str) -> Result<bool> {
         change.insert_rule(DOCKER_TABLE, DOCKER_USER, &[&input[..], &docker0, &[back]].concat());
         change.insert_rule(DOCKER_TABLE, DOCKER_USER, &[&output[..], &[accept]].concat());
         match nft.commit(change) {
-            Ok(()) => return Ok(true),
+            Ok(()) => return Ok(()),
             Err(cause) if super::raced(cause.errno()) => {}
             Err(cause) => return Err(failed(cause)),
         }
     }
-    Ok(false)
+    Ok(())
 }
 
 /// Takes this bridge's rules out of docker's firewall.

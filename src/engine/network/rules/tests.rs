@@ -30,16 +30,24 @@ fn options_of_a_network_are_memberships() {
 
 #[test]
 fn ports_are_entries_of_their_family() {
-    let of = |host: &str, target: &str| {
+    let of = |host: &str, target: &str| -> Vec<&str> {
         let (host, target) = (host.parse().unwrap(), target.parse().unwrap());
-        forward(&Forward { protocol: Protocol::Tcp, host, target }).map(|element| element.set)
+        let bridge = "wharf0".to_owned();
+        let elements = forward(&Forward { protocol: Protocol::Tcp, host, target, bridge });
+        elements.iter().map(|element| element.set).collect()
     };
-    assert_eq!(of("0.0.0.0:80", "172.17.0.2:80"), Some("ports4"));
-    assert_eq!(of("192.0.2.1:80", "172.17.0.2:80"), Some("ports4"));
-    assert_eq!(of("[::]:80", "[fd00::2]:80"), Some("ports6"));
-    assert_eq!(of("[::]:80", "172.17.0.2:80"), None, "passed on by the supervisor");
-    assert_eq!(of("127.0.0.1:80", "172.17.0.2:80"), None);
-    assert_eq!(of("[::1]:80", "[fd00::2]:80"), None);
+    assert_eq!(of("0.0.0.0:80", "172.17.0.2:80"), ["any4", "neighbours"]);
+    assert_eq!(of("192.0.2.1:80", "172.17.0.2:80"), ["ports4", "neighbours"]);
+    assert_eq!(of("[::]:80", "[fd00::2]:80"), ["any6", "neighbours"]);
+    assert_eq!(of("[2001:db8::1]:80", "[fd00::2]:80"), ["ports6", "neighbours"]);
+    // Passed on by the supervisor.
+    for (host, target) in [
+        ("[::]:80", "172.17.0.2:80"),
+        ("127.0.0.1:80", "172.17.0.2:80"),
+        ("[::1]:80", "[fd00::2]:80"),
+    ] {
+        assert_eq!(of(host, target), Vec::<&str>::new());
+    }
 }
 
 #[test]

@@ -118,6 +118,7 @@ fn a_transaction_makes_a_table_that_nft_understands() {
                 "comment \"rules 1\"",
                 "iifname @one oifname != @one masquerade",
                 "iifname . oifname @two drop\n\t\tct state established,related accept",
+                "elements = { \"wharf0\" }",
                 "elements = { \"wharf0\" . \"wh-123456789012\" }",
                 "elements = { 0.0.0.0 . tcp . 8080 : 10.0.0.2 . 80 }",
                 "fib daddr type local jump further",
