@@ -8,19 +8,21 @@ mod bytes_stream;
 pub mod docker;
 mod error;
 pub mod fake;
+mod files;
 pub mod native;
 mod session;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
-    EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, HostSample,
-    ImageDetail, ImageListOptions, ImageSummary, LogOptions, LogRecord, NetworkInfo, Outcome,
-    PathStat, ReachAnswer, ReachQuestion, Sample, TermSize, TopTable, VersionInfo, VolumeInfo,
+    EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
+    HistoryEntry, HostSample, ImageDetail, ImageListOptions, ImageSummary, LogOptions, LogRecord,
+    NetCounters, NetworkInfo, Outcome, PathStat, ReachAnswer, ReachQuestion, Sample, TermSize,
+    TopTable, VersionInfo, VolumeInfo,
 };
 
 pub use bytes_stream::{ByteStream, BytesReader};
@@ -223,6 +225,26 @@ pub trait Backend: Send + Sync {
     /// Returns one volume.
     async fn volume(&self, _volume: &str) -> Result<VolumeInfo> {
         Err(missing(self.name(), "volumes"))
+    }
+
+    /// Returns what is in a folder of a volume, by name, folders first; `path` is below the volume,
+    /// and empty for all of it. A link that leads out of the volume is an error.
+    async fn volume_files(&self, volume: &str, path: &Path) -> Result<Vec<FileEntry>> {
+        let info = self.volume(volume).await?;
+        files::list(info, path.to_owned()).await
+    }
+
+    /// Returns the beginning of a file in a volume, at most so many bytes.
+    async fn volume_file(&self, volume: &str, path: &Path, most: usize) -> Result<FileHead> {
+        let info = self.volume(volume).await?;
+        files::head(info, path.to_owned(), most).await
+    }
+
+    /// Returns what went through each link of this host ([`wharf_model::NetworkEndpoint::link`]
+    /// names a container's), as the host sees it: what it received, the container sent. Empty where
+    /// the links aren't this host's.
+    async fn links(&self) -> Result<Vec<(String, NetCounters)>> {
+        Ok(Vec::new())
     }
 
     /// Returns a volume's content as a tar; with `pause`, the containers that may write to it are

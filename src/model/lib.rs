@@ -48,4 +48,4 @@ pub use stats::{
 };
 pub use system::{EngineInfo, VersionInfo};
 pub use userns::UsernsMode;
-pub use volume::{VolumeCreateOptions, VolumeInfo, VolumeUser};
+pub use volume::{FileEntry, FileHead, FileKind, VolumeCreateOptions, VolumeInfo, VolumeUser};

@@ -1,6 +1,7 @@
 //! Volumes: data that outlives containers.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -61,4 +62,49 @@ pub struct VolumeUser {
     pub writable: bool,
     /// Whether it runs.
     pub running: bool,
+}
+
+/// What an entry of a folder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum FileKind {
+    /// A folder.
+    Folder,
+    /// A file.
+    File,
+    /// A symbolic link.
+    Link,
+    /// A device, a socket or a named pipe.
+    Other,
+}
+
+/// An entry of a folder in a volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FileEntry {
+    /// Its name, as it is on the disk.
+    pub name: OsString,
+    /// What it is.
+    pub kind: FileKind,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its permission bits, `0o7777` at most.
+    pub mode: u32,
+    /// The owner's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
+    /// When its content last changed.
+    pub modified: Option<DateTime<Utc>>,
+    /// Where a link leads.
+    pub target: Option<OsString>,
+}
+
+/// The beginning of a file in a volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FileHead {
+    /// Its first bytes, as many as were asked for or as it has.
+    pub bytes: Vec<u8>,
+    /// How many it has.
+    pub size: u64,
 }

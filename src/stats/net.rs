@@ -54,25 +54,51 @@ impl Process {
     }
 }
 
-/// Adds up all interfaces but the loopback. Columns: bytes and packets received are the first two,
-/// bytes and packets sent the ninth and tenth.
+/// Adds up all interfaces but the loopback.
 fn parse(text: &[u8]) -> Option<(NetCounters, usize)> {
-    let text = std::str::from_utf8(text).ok()?;
     let mut total = NetCounters::default();
     let mut interfaces = 0;
-    for line in text.lines().skip(2) {
-        let (name, numbers) = line.split_once(':')?;
-        if name.trim() == "lo" {
+    for (name, counters) in each(text)? {
+        if name == "lo" {
             continue;
         }
+        let counters = counters?;
         interfaces += 1;
-        let mut numbers = numbers.split_ascii_whitespace().map(str::parse::<u64>);
-        total.rx_bytes += numbers.next()?.ok()?;
-        total.rx_packets += numbers.next()?.ok()?;
-        total.tx_bytes += numbers.nth(6)?.ok()?;
-        total.tx_packets += numbers.next()?.ok()?;
+        total.rx_bytes += counters.rx_bytes;
+        total.rx_packets += counters.rx_packets;
+        total.tx_bytes += counters.tx_bytes;
+        total.tx_packets += counters.tx_packets;
     }
     Some((total, interfaces))
+}
+
+/// Returns the interfaces of a `net/dev` file. Columns: bytes and packets received are the first two,
+/// bytes and packets sent the ninth and tenth.
+fn each(text: &[u8]) -> Option<impl Iterator<Item = (&str, Option<NetCounters>)>> {
+    let text = std::str::from_utf8(text).ok()?;
+    Some(text.lines().skip(2).map(|line| {
+        let (name, numbers) = line.split_once(':').unwrap_or_default();
+        let mut numbers = numbers.split_ascii_whitespace().map(|text| text.parse::<u64>().ok());
+        let mut counters = || {
+            Some(NetCounters {
+                rx_bytes: numbers.next()??,
+                rx_packets: numbers.next()??,
+                tx_bytes: numbers.nth(6)??,
+                tx_packets: numbers.next()??,
+            })
+        };
+        (name.trim(), counters())
+    }))
+}
+
+/// Returns the traffic of every link of the caller's network namespace.
+///
+/// # Errors
+/// When `/proc` can't be read.
+pub fn links() -> std::io::Result<Vec<(String, NetCounters)>> {
+    let text = std::fs::read("/proc/self/net/dev")?;
+    let links = each(&text).into_iter().flatten();
+    Ok(links.filter_map(|(name, counters)| Some((name.to_owned(), counters?))).collect())
 }
 
 #[cfg(test)]

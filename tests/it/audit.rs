@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rusqlite::{Connection, OpenFlags};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::Value;
 
-use crate::harness::{Lab, PATIENCE};
+use crate::harness::{Lab, PATIENCE, readable};
 
 /// A container's row.
 #[derive(Clone, Debug)]
@@ -131,7 +132,7 @@ fn processes(cgroup: &Path) -> Vec<i32> {
 
 /// Returns the supervisors that run on this machine and their copies that are to become containers'
 /// first processes, by container.
-pub(crate) fn all_supervisors() -> Vec<(String, i32)> {
+fn all_supervisors() -> Vec<(String, i32)> {
     let of = |pid: &String| {
         let text = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let mut words = text.split(|byte| *byte == 0);
@@ -156,6 +157,25 @@ pub(crate) fn supervisors() -> BTreeMap<String, i32> {
     // Of a supervisor and its copies, the first is meant.
     found.sort_by_key(|(_, pid)| std::cmp::Reverse(*pid));
     found.into_iter().collect()
+}
+
+/// Kills a container's supervisor, and waits until it and its copies have let go of all they had, locks
+/// above all. Returns whether there was one.
+pub(crate) fn kill_supervisor(id: &str) -> bool {
+    let pid = |(of, pid): (String, i32)| (of == id).then(|| Pid::from_raw(pid).unwrap());
+    // Before it dies: then /proc doesn't tell any more whose it is, long before its files are closed.
+    let doomed: Vec<_> = all_supervisors()
+        .into_iter()
+        .filter_map(pid)
+        .filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+        .collect();
+    let Some(first) = supervisors().get(id).copied() else { return false };
+    // It may have ended since.
+    let _ = kill_process(Pid::from_raw(first).unwrap(), Signal::KILL);
+    for pidfd in doomed {
+        assert!(readable(&pidfd, *PATIENCE), "{id}: its supervisor doesn't end");
+    }
+    true
 }
 
 /// Returns what is wrong at this moment.

@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::audit::{Seen, agrees, cgroups, database, is_clean, supervisors};
+use crate::audit::{Seen, agrees, cgroups, database, is_clean, kill_supervisor};
 use crate::harness::{IMAGE, Lab, Test, eventually, joined, lacks_programs, run};
 use crate::tests;
 
@@ -158,8 +157,7 @@ fn a_dead_supervisor() {
     let lab = Lab::new();
     let id = sleeper(&lab, "orphan", "bridge");
     let pid = lab.pid("orphan");
-    let supervisor = supervisors()[&id];
-    kill_process(Pid::from_raw(supervisor).unwrap(), Signal::KILL).unwrap();
+    assert!(kill_supervisor(&id));
     eventually("it ends", || {
         !cgroups(&format!("wharf/{id}")).iter().any(|group| {
             std::fs::read_to_string(group.join("cgroup.procs")).is_ok_and(|text| !text.is_empty())

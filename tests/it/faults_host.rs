@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Resource, Signal, kill_process};
 
-use crate::audit::{Seen, agrees, all_supervisors, cgroups, database, is_clean, rows};
+use crate::audit::{Seen, agrees, cgroups, database, is_clean, kill_supervisor, rows};
 use crate::harness::{IMAGE, Lab, Out, Test, binary, eventually, lacks_programs, run};
 use crate::tests;
 
@@ -38,19 +38,14 @@ fn cut(id: &str) {
         .filter_map(|group| std::fs::read_to_string(group.join("cgroup.procs")).ok())
         .flat_map(|text| text.lines().filter_map(|line| line.parse().ok()).collect::<Vec<i32>>())
         .collect();
-    for (of, pid) in all_supervisors() {
-        if of == id {
-            kill(pid);
-        }
-    }
+    kill_supervisor(id);
     for pid in inside {
         kill(pid);
     }
     eventually("its processes are gone", || {
-        !all_supervisors().iter().any(|(of, _)| of == id)
-            && cgroups(&format!("wharf/{id}")).iter().all(|group| {
-                std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default().is_empty()
-            })
+        cgroups(&format!("wharf/{id}")).iter().all(|group| {
+            std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default().is_empty()
+        })
     });
 }
 
@@ -81,11 +76,7 @@ fn supervisors_killed_in_each_phase() {
             3 => drop(lab.ok(&["exec", "-d", "it", "sleep", "1000"])),
             _ => {}
         }
-        for (of, pid) in all_supervisors() {
-            if of == id {
-                kill(pid);
-            }
-        }
+        kill_supervisor(&id);
         eventually("it is noticed", || {
             lab.ok(&["ps", "-a", "--no-trunc"]).contains("Exited (137)")
         });

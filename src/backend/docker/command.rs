@@ -92,6 +92,18 @@ impl Docker {
             }
             Command::Commit(options) => self.commit(&options).await.map(Outcome::Committed),
             Command::RemoveImage { image, force } => self.remove_image(&image, force).await,
+            Command::CreateNetwork(options) => self.create_network(*options).await,
+            Command::RemoveNetwork { network, force } => self.remove_network(&network, force).await,
+            Command::Connect { container, endpoint } => {
+                self.connect_network(&container, *endpoint).await
+            }
+            Command::Disconnect { container, network, force } => {
+                self.disconnect_network(&container, &network, force).await
+            }
+            Command::PruneNetworks { filters } => self.prune_networks(&filters).await,
+            Command::CreateVolume(options) => self.create_volume(*options).await,
+            Command::RemoveVolume { volume, force } => self.remove_volume(&volume, force).await,
+            Command::PruneVolumes { all, filters } => self.prune_volumes(all, &filters).await,
             _ => Err(Error::new(
                 ErrorKind::Unsupported,
                 "a Docker engine can't do this through wharf yet",

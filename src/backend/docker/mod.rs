@@ -14,6 +14,7 @@ mod exec;
 mod image;
 mod list;
 mod logs;
+mod networks;
 mod resources;
 mod samples;
 mod session;
@@ -21,6 +22,7 @@ mod spaces;
 mod stats;
 mod system;
 mod transport;
+mod volumes;
 
 use std::path::Path;
 use std::time::Duration;
@@ -30,9 +32,9 @@ use bollard::BollardRequest;
 use futures_util::stream::BoxStream;
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
-    ErrorKind, Event, EventOptions, ExecSpec, HistoryEntry, ImageDetail, ImageListOptions,
-    ImageName, ImageSummary, LogOptions, LogRecord, Outcome, PathStat, TermSize, TopTable,
-    VersionInfo,
+    ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, ImageDetail, ImageListOptions,
+    ImageName, ImageSummary, LogOptions, LogRecord, NetworkInfo, Outcome, PathStat, TermSize,
+    TopTable, VersionInfo, VolumeInfo,
 };
 
 use crate::{
@@ -245,5 +247,28 @@ impl Backend for Docker {
     async fn export(&self, container: &str) -> Result<ByteStream> {
         let path = format!("/containers/{}/export", container_segment(container)?);
         Ok(self.transport.get(&path, &[]).await?.into_bytes("export"))
+    }
+    async fn networks(&self, filters: &Filters) -> Result<Vec<NetworkInfo>> {
+        self.network_list(filters).await
+    }
+
+    async fn network(&self, network: &str) -> Result<NetworkInfo> {
+        self.one_network(network).await
+    }
+
+    async fn volumes(&self, filters: &Filters, sizes: bool) -> Result<Vec<VolumeInfo>> {
+        self.volume_list(filters, sizes).await
+    }
+
+    async fn volume(&self, volume: &str) -> Result<VolumeInfo> {
+        self.one_volume(volume).await
+    }
+
+    async fn volume_export(&self, volume: &str, pause: bool) -> Result<ByteStream> {
+        if pause {
+            let text = "a Docker engine can't pause a volume's containers for its export";
+            return Err(Error::new(ErrorKind::Unsupported, text));
+        }
+        self.export_volume(volume).await
     }
 }

@@ -20,8 +20,8 @@ use wharf_engine::{Attach, Engine, Paths, PutOptions};
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
     ErrorKind, Event, EventOptions, ExecSpec, HistoryEntry, ImageDetail, ImageListOptions,
-    ImageName, ImageSummary, LogDriver, LogOptions, LogRecord, Outcome, PathStat, TermSize,
-    TopTable, VersionInfo,
+    ImageName, ImageSummary, LogDriver, LogOptions, LogRecord, NetCounters, Outcome, PathStat,
+    TermSize, TopTable, VersionInfo,
 };
 
 use crate::bytes_stream::written;
@@ -276,6 +276,13 @@ impl Backend for Native {
         let container = container.to_owned();
         let export = self.blocking(move |engine| engine.export(&container)).await?;
         Ok(written(move |to| export.write(to)))
+    }
+
+    async fn links(&self) -> Result<Vec<(String, NetCounters)>> {
+        let failed = |cause: std::io::Error| {
+            Error::new(ErrorKind::Internal, format!("read the host's links: {cause}"))
+        };
+        self.blocking(|_| Ok(wharf_stats::links())).await?.map_err(failed)
     }
 }
 
