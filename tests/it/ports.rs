@@ -294,7 +294,7 @@ fn kept_through_restarts() {
     eventually("it runs again", || {
         let state = lab.inspect("web", "/State");
         state["Running"] == true
-            && state["Pid"].as_i64().is_some_and(|pid| pid > 0 && pid != first.into())
+            && state["Pid"].as_i64().is_some_and(|pid| pid > 0 && pid != i64::from(first))
     });
     let _server = Server::new(&network_of(&lab, "web"), 80, "web");
     assert_eq!(outside.ask("192.0.2.1:8080").unwrap(), "web 192.0.2.2");

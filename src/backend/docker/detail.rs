@@ -7,11 +7,10 @@ use bollard::models;
 use chrono::{DateTime, Utc};
 use wharf_model::{
     ContainerConfig, ContainerDetail, ContainerState, Health, HealthCheck, HealthStatus,
-    HostConfig, LogConfig, LogDriver, NetworkMode, PortBinding, ProbeResult, RestartKind,
-    RestartPolicy,
+    HostConfig, LogConfig, LogDriver, NetworkMode, ProbeResult, RestartKind, RestartPolicy,
 };
 
-use super::{error, list, resources, spaces};
+use super::{error, list, ports, resources, spaces};
 use crate::Result;
 
 /// Returns what the document says of the container.
@@ -44,7 +43,7 @@ pub(super) fn container(document: models::ContainerInspectResponse) -> Result<Co
         host_config: host_config(host, &network_mode),
         state: state(document.state.unwrap_or_default(), document.restart_count),
         endpoints,
-        ports: ports(settings_of.ports.unwrap_or_default()),
+        ports: ports::served(settings_of.ports.unwrap_or_default()),
         mounts: document.mounts.unwrap_or_default().into_iter().filter_map(list::mount).collect(),
         log_path: document.log_path.unwrap_or_default(),
         lower_dirs: lower.split(':').filter(|dir| !dir.is_empty()).map(str::to_owned).collect(),
@@ -84,26 +83,6 @@ fn settings(config: models::ContainerConfig) -> ContainerConfig {
         },
         shell: config.shell.unwrap_or_default(),
     }
-}
-
-/// Reads docker's map from `80/tcp` to where the host serves it.
-fn ports(map: models::PortMap) -> Vec<PortBinding> {
-    let mut ports = Vec::new();
-    for (name, bindings) in map {
-        let Some((port, protocol)) = name.split_once('/') else { continue };
-        let Ok(container_port) = port.parse() else { continue };
-        let port = |host| PortBinding { container_port, protocol: protocol.to_owned(), host };
-        match bindings {
-            None => ports.push(port(None)),
-            Some(bindings) => ports.extend(bindings.into_iter().map(|binding| {
-                let address = binding.host_ip.and_then(|text| text.parse().ok());
-                let number = binding.host_port.and_then(|text| text.parse().ok());
-                port(address.zip(number))
-            })),
-        }
-    }
-    ports.sort();
-    ports
 }
 
 fn health_check(check: models::HealthConfig) -> HealthCheck {
@@ -156,6 +135,8 @@ fn host_config(mut host: models::HostConfig, network_mode: &str) -> HostConfig {
     spaces::read(&mut host, &mut wanted);
     HostConfig {
         auto_remove: host.auto_remove.unwrap_or_default(),
+        published_ports: ports::wanted(host.port_bindings.take().unwrap_or_default()),
+        publish_all_ports: host.publish_all_ports.unwrap_or_default(),
         tmpfs: host.tmpfs.unwrap_or_default().into_iter().collect(),
         readonly_rootfs: host.readonly_rootfs.unwrap_or_default(),
         network_mode: match network_mode {
