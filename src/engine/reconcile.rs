@@ -136,7 +136,6 @@ impl Engine {
                 };
             }
         }
-        record.observed.endpoint = None;
         record.observed.ports.clear();
         let Record { spec, observed, .. } = &mut record;
         let policy = &spec.host.restart_policy;

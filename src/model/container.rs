@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::host::{HealthCheck, HostConfig, MountKind, Propagation};
-use crate::{ContainerId, Digest, EndpointOptions};
+use crate::{ContainerId, Digest, EndpointDetail, EndpointOptions};
 
 /// The life-cycle state of a container, in docker's words.
 #[derive(
@@ -350,6 +350,9 @@ pub struct ContainerDetail {
     /// Its ports; empty while it does not run.
     #[serde(default)]
     pub ports: Vec<PortBinding>,
+    /// The networks that it is on, or will be on when it runs.
+    #[serde(default)]
+    pub networks: Vec<EndpointDetail>,
     /// Its mounts.
     pub mounts: Vec<MountInfo>,
     /// The host's file of its log.

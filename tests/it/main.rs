@@ -31,9 +31,11 @@ mod harness;
 mod health;
 mod hosts;
 mod isolation;
+mod isolation_net;
 mod kills;
 mod limits;
 mod logging;
+mod networks;
 mod ports;
 mod probe;
 mod pty;
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         ("faults_host", faults_host::tests()),
         ("health", health::tests()),
         ("isolation", isolation::tests()),
+        ("isolation_net", isolation_net::tests()),
         ("kills", kills::tests()),
         ("limits", limits::tests()),
         ("ports", ports::tests()),
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
         ("rootless", rootless::tests()),
         ("verbs_format", verbs_format::tests()),
         ("logging", logging::tests()),
+        ("networks", networks::tests()),
         ("restart", restart::tests()),
         ("verbs_attach", verbs_attach::tests()),
         ("same_as_docker", same_as_docker::tests()),

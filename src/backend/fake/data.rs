@@ -324,6 +324,7 @@ pub(super) fn detail(c: &ContainerSummary) -> ContainerDetail {
             started_at: c.started_at,
             ..ContainerState::default()
         },
+        networks: Vec::new(),
         endpoints: c.endpoints.clone(),
         ports: c.ports.clone(),
         mounts: c.mounts.clone(),

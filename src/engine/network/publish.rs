@@ -12,11 +12,13 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use wharf_model::{ContainerId, ErrorKind, PortBinding, PublishedPort};
+use wharf_model::{ContainerId, ErrorKind, NetworkMode, PortBinding, PublishedPort};
 use wharf_sys::netlink::conntrack;
 use wharf_sys::netlink::nftables::NftSocket;
 
 use super::bridge::failed;
+use super::driver::Driver;
+use super::endpoint::{Endpoint, way_out};
 use super::rules::{Forward, Protocol, Table};
 use crate::state::{Record, Store};
 use crate::{Error, Result};
@@ -47,15 +49,39 @@ impl Bound {
         }
     }
 
-    /// Returns the way to the container at these addresses: the one of the same family, else the
-    /// other.
-    pub(crate) fn forward(&self, addresses: &[IpAddr], bridge: &str) -> Option<Forward> {
-        let same = addresses.iter().find(|a| a.is_ipv4() == self.host.is_ipv4());
-        let address = same.or_else(|| addresses.first())?;
-        let target = SocketAddr::new(*address, self.container_port);
-        let bridge = bridge.to_owned();
+    /// Returns what leads from it to the container: the way of the same family, else the other.
+    pub(crate) fn forward(&self, ways: &[Way]) -> Option<Forward> {
+        let same = ways.iter().find(|way| way.address.is_ipv4() == self.host.is_ipv4());
+        let way = same.or_else(|| ways.first())?;
+        let target = SocketAddr::new(way.address, self.container_port);
+        let bridge = way.bridge.clone();
         Some(Forward { protocol: self.protocol, host: self.host, target, bridge })
     }
+}
+
+/// Where a container is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// Its address.
+    pub(crate) address: IpAddr,
+    /// The bridge of the network that the address is of.
+    pub(crate) bridge: String,
+}
+
+/// Returns where a container on these networks is reached: where its own packets go out, as with
+/// docker. Nothing comes into internal networks, and the host doesn't reach links of its own parents.
+pub(crate) fn ways(endpoints: &[Endpoint]) -> Vec<Way> {
+    let way = |ipv4: bool| {
+        let out = way_out(endpoints, ipv4).filter(|out| out.network().driver == Driver::Bridge)?;
+        let address = out.addresses().find(|address| address.is_ipv4() == ipv4)?;
+        Some(Way { address, bridge: out.network().link.clone() })
+    };
+    [true, false].into_iter().filter_map(way).collect()
+}
+
+/// Returns whether a container in this mode has ports of its own to be published.
+pub(crate) fn has_ports(mode: &NetworkMode) -> bool {
+    matches!(mode, NetworkMode::Bridge | NetworkMode::Named(_))
 }
 
 /// Reads a port as `--expose` and images name it: `80/tcp`.
@@ -286,6 +312,19 @@ pub(crate) fn redirect(store: &Store, forwards: &[Forward]) -> Result<()> {
     Ok(())
 }
 
+/// Makes a container's ports lead where they should now that its networks have changed.
+///
+/// # Errors
+/// When the firewall or the database refuses.
+pub(crate) fn move_to(store: &Store, owner: &ContainerId, forwards: &[Forward]) -> Result<()> {
+    if journalled_of(store, owner)?.iter().collect::<BTreeSet<_>>() == forwards.iter().collect() {
+        return Ok(());
+    }
+    give_back_all(store, owner)?;
+    journal(store, owner, forwards)?;
+    redirect(store, forwards)
+}
+
 /// Takes back what was noted under this key, which may be done already.
 ///
 /// # Errors
@@ -401,14 +440,16 @@ mod tests {
             host: host.parse().unwrap(),
             socket: rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap(),
         };
-        let (four, six): (IpAddr, IpAddr) =
-            ("10.0.0.2".parse().unwrap(), "fd00::2".parse().unwrap());
-        let target = |host: &str, addresses: &[IpAddr]| {
-            bound(host).forward(addresses, "wharf0").map(|forward| forward.target.to_string())
+        let way =
+            |address: &str| Way { address: address.parse().unwrap(), bridge: "wharf0".to_owned() };
+        let (four, six) = (way("10.0.0.2"), way("fd00::2"));
+        let target = |host: &str, ways: &[&Way]| {
+            let ways: Vec<Way> = ways.iter().map(|way| (*way).clone()).collect();
+            bound(host).forward(&ways).map(|forward| forward.target.to_string())
         };
-        assert_eq!(target("0.0.0.0:1", &[four, six]).as_deref(), Some("10.0.0.2:80"));
-        assert_eq!(target("[::]:1", &[four, six]).as_deref(), Some("[fd00::2]:80"));
-        assert_eq!(target("[::]:1", &[four]).as_deref(), Some("10.0.0.2:80"));
+        assert_eq!(target("0.0.0.0:1", &[&four, &six]).as_deref(), Some("10.0.0.2:80"));
+        assert_eq!(target("[::]:1", &[&four, &six]).as_deref(), Some("[fd00::2]:80"));
+        assert_eq!(target("[::]:1", &[&four]).as_deref(), Some("10.0.0.2:80"));
         assert_eq!(target("[::]:1", &[]), None);
     }
 }

@@ -13,7 +13,6 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 
 use wharf_model::ErrorKind;
 use wharf_sys::netlink::Errno;
@@ -131,12 +130,10 @@ pub(super) struct Table {
 impl Table {
     /// Returns the table of the root whose database this is.
     pub(super) fn of(store: &Store) -> Self {
-        let root = store.connection().path().map(Path::new).and_then(Path::parent);
-        let name = match root {
-            Some(root) if root != Path::new(DEFAULT_ROOT) => {
-                format!("{TABLE}-{}", record::root_hash(root))
-            }
-            _ => TABLE.to_owned(),
+        let root = record::seed(store);
+        let name = match root.is_empty() || root == DEFAULT_ROOT.as_bytes() {
+            true => TABLE.to_owned(),
+            false => format!("{TABLE}-{}", record::root_hash(&root)),
         };
         Self { name }
     }

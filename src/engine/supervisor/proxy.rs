@@ -21,8 +21,8 @@ use wharf_sys::clone::Child;
 
 use self::inside::Inside;
 use self::pair::{Pair, Pipes, Progress};
-use crate::network::publish::Bound;
-use crate::network::rules::Protocol;
+use crate::network::publish::{Bound, Way};
+use crate::network::rules::{Forward, Protocol};
 
 /// Where a port leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +98,19 @@ impl Proxy {
             watch(epoll, bound.socket.as_fd(), token, EventFlags::IN);
             self.ports.push(Port { bound, target, clients: BTreeMap::new() });
         }
+    }
+
+    /// Leads the ports to where the container is reached now, and returns what else must know it.
+    pub(super) fn aim(&mut self, ways: &[Way]) -> Vec<Forward> {
+        let mut forwards = Vec::new();
+        for port in &mut self.ports {
+            let Some(forward) = port.bound.forward(ways) else { continue };
+            if let Target::Routed(target) = &mut port.target {
+                *target = forward.target;
+            }
+            forwards.push(forward);
+        }
+        forwards
     }
 
     /// Serves nothing any more.

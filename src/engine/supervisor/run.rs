@@ -654,7 +654,6 @@ impl Supervisor {
         observed.state.pid = None;
         observed.state.exit_code = code;
         observed.state.finished_at = Some(Utc::now());
-        observed.endpoint = None;
         observed.ports.clear();
         if !self.container.record.spec.host.auto_remove {
             self.store_observed("die", &attributes);
@@ -683,11 +682,11 @@ impl Supervisor {
         // Nobody serves these ports any more, whatever else takes its time.
         self.proxy.end();
         let Ok(mut store) = Store::open(&self.container.paths.database()) else { return };
-        let Container { paths, record, group, endpoint, .. } = &mut self.container;
+        let Container { paths, record, group, endpoints, .. } = &mut self.container;
         let _ = teardown::give_back_group(&store, record, group);
         let _ = crate::userns::remap::give_back(&store, &record.id);
         let _ = crate::network::publish::give_back_all(&store, &record.id);
-        if let Some(endpoint) = endpoint.take() {
+        for endpoint in std::mem::take(endpoints) {
             let _ = endpoint.disconnect(&mut store);
         }
         if record.spec.host.auto_remove {

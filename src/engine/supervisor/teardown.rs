@@ -57,7 +57,7 @@ pub(super) fn abandon(mut container: Container, store: &mut Store) {
 
 /// Ends the run of a container that has just begun, and gives back what it took.
 pub(super) fn stop_at_once(container: &mut Container, store: &mut Store) {
-    let Container { record, group, endpoint, ports, init, .. } = container;
+    let Container { record, group, endpoints, ports, init, .. } = container;
     // Whatever fails here is journalled, and the caller reports why it came to this.
     let _ = rustix::process::pidfd_send_signal(&init.pidfd, rustix::process::Signal::KILL);
     let _ = super::run::reap(init);
@@ -65,7 +65,7 @@ pub(super) fn stop_at_once(container: &mut Container, store: &mut Store) {
     let _ = crate::userns::remap::give_back(store, &record.id);
     ports.clear();
     let _ = crate::network::publish::give_back_all(store, &record.id);
-    if let Some(endpoint) = endpoint.take() {
+    for endpoint in std::mem::take(endpoints) {
         let _ = endpoint.disconnect(store);
     }
 }

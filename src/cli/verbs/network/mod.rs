@@ -1,0 +1,21 @@
+//! `network …`: the verbs about networks, one a file.
+
+mod connect;
+mod create;
+mod inspect;
+mod ls;
+mod prune;
+mod rm;
+
+use crate::args::Verb;
+
+/// All of them.
+pub(crate) static VERBS: [&Verb; 7] = [
+    &create::VERB,
+    &ls::VERB,
+    &inspect::VERB,
+    &connect::CONNECT,
+    &connect::DISCONNECT,
+    &rm::VERB,
+    &prune::VERB,
+];
