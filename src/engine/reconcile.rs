@@ -47,6 +47,7 @@ pub(crate) fn give_back(paths: &Paths, store: &mut Store, owner: &ContainerId) -
                 }
                 store.settle(&kind, &key)?;
             }
+            network::publish::KIND => network::publish::give_back(store, &key)?,
             crate::userns::remap::KIND => store.settle(&kind, &key)?,
             // With its lease, which is taken and given back together with it.
             "link" => network::release(store, owner.as_str())?,
@@ -135,6 +136,7 @@ impl Engine {
                 };
             }
         }
+        record.observed.ports.clear();
         let Record { spec, observed, .. } = &mut record;
         let policy = &spec.host.restart_policy;
         let state = &mut observed.state;

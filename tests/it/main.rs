@@ -29,11 +29,14 @@ mod faults_disk;
 mod faults_host;
 mod harness;
 mod health;
+mod hosts;
 mod isolation;
+mod isolation_net;
 mod kills;
 mod limits;
 mod logging;
 mod networks;
+mod ports;
 mod probe;
 mod pty;
 mod remap;
@@ -78,8 +81,10 @@ fn main() -> ExitCode {
         ("faults_host", faults_host::tests()),
         ("health", health::tests()),
         ("isolation", isolation::tests()),
+        ("isolation_net", isolation_net::tests()),
         ("kills", kills::tests()),
         ("limits", limits::tests()),
+        ("ports", ports::tests()),
         ("remap", remap::tests()),
         ("rootless", rootless::tests()),
         ("verbs_format", verbs_format::tests()),

@@ -18,7 +18,7 @@ use wharf_model::{
 };
 
 use super::transport::{empty, full};
-use super::{Docker, container_segment, error, image_segment, list, resources, spaces};
+use super::{Docker, container_segment, error, image_segment, list, ports, resources, spaces};
 use crate::{Error, Result};
 
 impl Docker {
@@ -193,6 +193,7 @@ fn body(options: CreateOptions) -> ContainerCreateBody {
         stop_signal: options.stop_signal,
         stop_timeout: options.stop_timeout.map(i64::from),
         healthcheck: options.healthcheck.map(health_check),
+        exposed_ports: ports::exposed(options.exposed_ports, &options.host),
         host_config: Some(host_config(options.host)),
         ..Default::default()
     }
@@ -236,6 +237,8 @@ fn log_config(config: wharf_model::LogConfig) -> Option<HostConfigLogConfig> {
 fn host_config(host: HostConfig) -> DockerHostConfig {
     let mut body = DockerHostConfig {
         auto_remove: Some(host.auto_remove),
+        port_bindings: ports::map(&host),
+        publish_all_ports: host.publish_all_ports.then_some(true),
         tmpfs: Some(host.tmpfs.clone().into_iter().collect::<HashMap<_, _>>()),
         readonly_rootfs: Some(host.readonly_rootfs),
         network_mode: Some(host.network_mode.to_string()),

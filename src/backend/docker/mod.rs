@@ -15,6 +15,7 @@ mod image;
 mod list;
 mod logs;
 mod networks;
+mod ports;
 mod resources;
 mod samples;
 mod session;

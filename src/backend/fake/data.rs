@@ -326,6 +326,7 @@ pub(super) fn detail(c: &ContainerSummary) -> ContainerDetail {
         },
         networks: Vec::new(),
         endpoints: c.endpoints.clone(),
+        ports: c.ports.clone(),
         mounts: c.mounts.clone(),
         log_path: format!("/var/lib/fake/containers/{0}/{0}-json.log", c.id.as_str()),
         lower_dirs: Vec::new(),

@@ -116,10 +116,9 @@ impl Check<'_> {
                     "/proc/sys/net/ipv4/ip_forward".to_owned(),
                     "is off: containers reach nobody outside".to_owned(),
                 ),
-                Fault::Firewall(bridge) => (
-                    "firewall table ip wharf".to_owned(),
-                    format!("hasn't all of its rules, or not bridge {bridge}"),
-                ),
+                Fault::Firewall(table, problem) => {
+                    (format!("firewall table inet {table}"), problem.clone())
+                }
                 Fault::LinkGone(id, link) => {
                     if !still.contains(id) {
                         continue;

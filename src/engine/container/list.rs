@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::mounts;
 use crate::engine::Engine;
 use crate::image::Images;
-use crate::network;
+use crate::network::{self, publish};
 use crate::state::{Record, Store};
 use crate::supervisor::cgroup_name;
 use crate::{Error, Result, disk};
@@ -14,7 +14,7 @@ use wharf_inspect::filter::ContainerFilter;
 use wharf_inspect::human::status_text;
 use wharf_model::{
     ContainerDetail, ContainerId, ContainerListOptions, ContainerSize, ContainerSummary, ErrorKind,
-    Filters, LogDriver, NetworkMode,
+    Filters, LogDriver, NetworkMode, PortBinding,
 };
 
 /// A running container, as the sampler needs it.
@@ -184,6 +184,7 @@ impl Engine {
                 resolv_conf_path: text(folder.join("resolv.conf")),
                 hostname_path: text(folder.join("hostname")),
                 hosts_path: text(folder.join("hosts")),
+                ports: ports(&record),
                 networks: network::places(store, &record)?,
                 endpoints: network::endpoints_of(store, &record.id)?
                     .iter()
@@ -200,6 +201,27 @@ impl Engine {
             })
         })
     }
+}
+
+/// Returns the ports of a container that runs: those that the host serves, and those that it only
+/// says it has. Where the network isn't its own, it has none to tell of, as with docker.
+fn ports(record: &Record) -> Vec<PortBinding> {
+    let alive = record.observed.state.status.is_alive();
+    if !alive || !publish::has_ports(&record.spec.host.network_mode) {
+        return Vec::new();
+    }
+    let mut ports = record.observed.ports.clone();
+    for (container_port, protocol) in
+        record.spec.config.exposed_ports.iter().filter_map(|text| publish::exposed(text))
+    {
+        let protocol = protocol.as_str().to_owned();
+        let same = |p: &PortBinding| p.container_port == container_port && p.protocol == protocol;
+        if !ports.iter().any(same) {
+            ports.push(PortBinding { container_port, protocol, host: None });
+        }
+    }
+    ports.sort();
+    ports
 }
 
 /// Returns the conditions with the names of the networks that they name by id as well.
@@ -251,7 +273,7 @@ pub(super) fn summary(record: &Record) -> ContainerSummary {
         health,
         restart_count: Some(state.restart_count),
         labels: config.labels.clone(),
-        ports: Vec::new(),
+        ports: ports(record),
         endpoints: Vec::new(),
         networks: networks(record),
         mounts: mounts::shown(&record.spec),

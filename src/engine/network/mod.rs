@@ -2,7 +2,7 @@
 //!
 //! Each engine root has the three networks that are always there, and those that somebody makes; a
 //! bridge of its own for each (or, with macvlan, a link of the host's), with a subnet of either
-//! family, and NAT to the outside by the nf_tables table `wharf`, which all roots of a host share. A
+//! family, and NAT to the outside by an nf_tables table of the root. A
 //! start goes through three hands: [`prepare`] leases the addresses on one network and journals the
 //! link's name in `state.db`, [`Endpoint::connect`] makes the link from the host's side, and the
 //! container's init calls [`configure_inside`] in its own namespace. [`Endpoint::disconnect`] takes
@@ -22,10 +22,12 @@ mod lease;
 mod manage;
 mod names;
 mod pool;
+pub(crate) mod publish;
 mod record;
-mod rules;
+pub(crate) mod rules;
 mod sweep;
 
+pub(crate) use bridge::forecast;
 pub use driver::Driver;
 pub use endpoint::{
     Endpoint, Guest, configure_inside, endpoint, endpoints, endpoints_of, endpoints_on,

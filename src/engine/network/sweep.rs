@@ -9,7 +9,8 @@ use super::bridge::failed;
 use super::driver::Driver;
 use super::endpoint::{self, delete_link};
 use super::record::{self, DEFAULT_NETWORK, Network};
-use super::{establish, lease, manage, rules};
+use super::rules::Table;
+use super::{establish, lease, manage};
 use crate::state::Store;
 use crate::{Error, Result};
 
@@ -154,7 +155,7 @@ fn has_endpoints(transaction: &rusqlite::Transaction<'_>, network: &Network) -> 
 
 fn finish_removal(store: &mut Store, network: &Network) -> Result<()> {
     if network.driver == Driver::Bridge {
-        rules::remove(&network.link)?;
+        Table::of(store).remove(&network.segment())?;
     }
     let mut route = RouteSocket::open().map_err(failed)?;
     establish::remove_link(&mut route, network)?;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wharf_model::{
     ContainerConfig, ContainerId, ContainerState, Digest, EndpointOptions, ErrorKind, Event,
-    EventKind, HostConfig,
+    EventKind, HostConfig, PortBinding,
 };
 
 use super::Store;
@@ -33,6 +33,9 @@ pub(crate) struct Observed {
     pub(crate) state: ContainerState,
     /// The boot in which it was last started: after another one it can't be running.
     pub(crate) boot: String,
+    /// The ports that the host serves for it, while it runs.
+    #[serde(default)]
+    pub(crate) ports: Vec<PortBinding>,
     /// Whether it was stopped by hand since it was last started.
     #[serde(default)]
     pub(crate) stopped: bool,

@@ -12,6 +12,7 @@ mod join;
 mod launch;
 mod log;
 mod networks;
+mod proxy;
 mod requests;
 pub(crate) mod restart;
 mod run;

@@ -19,6 +19,7 @@ use super::exec::{Progress, Starting};
 use super::health::Monitor;
 use super::launch::{Container, has_own_pids};
 use super::log;
+use super::proxy::Proxy;
 use super::restart::Backoff;
 use super::streams::{ContainerStreams, Taken};
 use super::teardown;
@@ -103,6 +104,8 @@ pub(super) struct Supervisor {
     full: bool,
     /// Whether it is paused only because clients hold it.
     pub(super) held: bool,
+    /// What comes to the container's published ports by other ways than the firewall's.
+    pub(super) proxy: Proxy,
 }
 
 /// Runs a started container until it has ended and everybody who waits knows.
@@ -174,7 +177,9 @@ impl Supervisor {
             busy: Instant::now(),
             full: false,
             held: false,
+            proxy: Proxy::default(),
         };
+        let mut supervisor = supervisor;
         supervisor.watch_container();
         if let Some(listener) = &supervisor.container.listener {
             supervisor.watch(listener.as_fd(), LISTENER, EventFlags::IN);
@@ -183,7 +188,9 @@ impl Supervisor {
     }
 
     /// Watches a run of the container.
-    pub(super) fn watch_container(&self) {
+    pub(super) fn watch_container(&mut self) {
+        let ports = std::mem::take(&mut self.container.ports);
+        self.proxy.begin(&self.epoll, ports, &self.container.init);
         self.watch(self.container.init.pidfd.as_fd(), INIT, EventFlags::IN);
         if let Some(oom) = &self.container.oom {
             self.watch(oom.fd(), OOM, oom.interest());
@@ -273,6 +280,7 @@ impl Supervisor {
                     PROBE_OUTPUT => self.read_probe(),
                     PACKER => self.packed(),
                     DNS => self.answer_names(&mut buffer),
+                    token if Proxy::owns(token) => self.proxy.serve(&self.epoll, token),
                     number => self.serve(number, event.flags),
                 }
             }
@@ -295,6 +303,7 @@ impl Supervisor {
             Phase::Waiting(until) => Some(until),
             Phase::Ended => return None,
         };
+        let deadline = deadline.into_iter().chain(self.proxy.next_deadline()).min();
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let quiet = (!self.trimmed).then(|| QUIET.saturating_sub(self.busy.elapsed()));
         let wait = left.into_iter().chain(quiet).min()?;
@@ -305,6 +314,7 @@ impl Supervisor {
     /// Does what the clock asks for.
     fn act_in_time(&mut self) {
         let now = Instant::now();
+        self.proxy.act_in_time(&self.epoll, now);
         match self.phase {
             Phase::Running => {
                 if self.kill_at.is_some_and(|at| now >= at) {
@@ -328,6 +338,7 @@ impl Supervisor {
             if let Some(dns) = &mut self.container.dns {
                 dns.relax();
             }
+            self.proxy.relax();
             let _ = wharf_sys::memory::trim();
             self.trimmed = true;
         }
@@ -667,6 +678,7 @@ impl Supervisor {
         observed.state.pid = None;
         observed.state.exit_code = code;
         observed.state.finished_at = Some(Utc::now());
+        observed.ports.clear();
         if !self.container.record.spec.host.auto_remove {
             self.store_observed("die", &attributes);
             return;
@@ -691,10 +703,13 @@ impl Supervisor {
 
     /// Gives back cgroup, network and, with `--rm`, the folder. What fails is journalled.
     fn give_back(&mut self) {
+        // Nobody serves these ports any more, whatever else takes its time.
+        self.proxy.end();
         let Ok(mut store) = Store::open(&self.container.paths.database()) else { return };
         let Container { paths, record, group, endpoints, .. } = &mut self.container;
         let _ = teardown::give_back_group(&store, record, group);
         let _ = crate::userns::remap::give_back(&store, &record.id);
+        let _ = crate::network::publish::give_back_all(&store, &record.id);
         for endpoint in std::mem::take(endpoints) {
             let _ = endpoint.disconnect(&mut store);
         }
