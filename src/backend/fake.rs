@@ -321,9 +321,7 @@ impl Fake {
             }
             Command::CreateNetwork(options) => self.create_network(*options),
             Command::RemoveNetwork { network, .. } => self.remove_network(&network),
-            Command::Connect { container, endpoint } => {
-                self.connect(&container, &endpoint.network)
-            }
+            Command::Connect { container, endpoint } => self.connect(&container, &endpoint.network),
             Command::Disconnect { container, network, .. } => self.disconnect(&container, &network),
             Command::PruneNetworks { .. } => self.prune_networks(),
             Command::CreateVolume(options) => self.create_volume(*options),

@@ -326,7 +326,9 @@ macro_rules! bindings {
 }
 
 use self::Key as K;
-use KeyCode::{BackTab, Backspace, Delete, End, Enter, Esc, Home, Left, PageDown, PageUp, Right, Tab};
+use KeyCode::{
+    BackTab, Backspace, Delete, End, Enter, Esc, Home, Left, PageDown, PageUp, Right, Tab,
+};
 
 /// Every key there is.
 pub const KEYMAP: &[Binding] = bindings! {

@@ -158,9 +158,15 @@ pub(super) fn containers() -> Vec<ContainerSummary> {
     db.networks.clear();
     db.endpoints.clear();
     behind(&mut db, 5);
+    api.mounts = db.mounts.clone();
+    for mount in &mut api.mounts {
+        "/backup".clone_into(&mut mount.destination);
+        mount.writable = false;
+    }
     let cache = container(4, "cache", "redis:8", Status::Paused);
     let mut job = container(5, "migrate", "shop/api:2.3.1", Status::Exited);
     job.exit_code = Some(137);
+    job.mounts = db.mounts.clone();
     job.status_text = "Exited (137) 9 minutes ago".to_owned();
     let crash = container(6, "flaky", "wharf/demo:latest", Status::Restarting);
     let fresh = container(7, "draft", "alpine:3.22", Status::Created);

@@ -25,11 +25,8 @@ pub fn network(number: u8, name: &str, internal: bool) -> NetworkInfo {
         "none" => "null",
         _ => "bridge",
     };
-    let pool = AddressPool {
-        subnet,
-        gateway: Some(IpAddr::V4(address(1))),
-        ..AddressPool::default()
-    };
+    let pool =
+        AddressPool { subnet, gateway: Some(IpAddr::V4(address(1))), ..AddressPool::default() };
     NetworkInfo {
         id: format!("{number:02x}").repeat(32),
         name: name.to_owned(),
@@ -211,9 +208,7 @@ impl Fake {
 
     pub(super) fn find_volume(&self, name: &str) -> Result<VolumeInfo> {
         let found = self.list_volumes(true)?.into_iter().find(|volume| volume.name == name);
-        found.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("get {name}: no such volume"))
-        })
+        found.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("get {name}: no such volume")))
     }
 
     pub(super) fn files_of(&self, volume: &str, path: &Path) -> Result<Vec<FileEntry>> {

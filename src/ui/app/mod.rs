@@ -24,9 +24,7 @@ use crate::theme::Theme;
 use topology::Node;
 
 pub use containers::{Column, Containers, Row};
-pub use dialog::{
-    Choice, Confirm, Consent, Item, Menu, Overlay, Page, Palette, Prompt, PromptFor,
-};
+pub use dialog::{Choice, Confirm, Consent, Item, Menu, Overlay, Page, Palette, Prompt, PromptFor};
 pub use images::{ImageColumn, ImageRow, Images};
 pub use input::Input;
 pub use inspect::TreePane;

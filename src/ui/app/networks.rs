@@ -8,8 +8,8 @@ use wharf_model::{ContainerId, NetCounters, NetworkInfo};
 
 use super::topology::{HOST, Node, Scale, Snapshot, Topology};
 use super::{App, Lazy, Metrics, Row, Target};
-use crate::keymap::Action;
 use crate::format::as_f64;
+use crate::keymap::Action;
 
 /// The network screen.
 #[derive(Debug, Default)]
@@ -220,8 +220,7 @@ impl App {
         };
         match (action, node) {
             (Action::RemoveNetwork, Node::Bus(key)) => {
-                let busy =
-                    self.pending.values().find(|p| p.on == Target::Network(key.clone()));
+                let busy = self.pending.values().find(|p| p.on == Target::Network(key.clone()));
                 match (bus, busy) {
                     (_, Some(busy)) => Err(format!("it is {} already", busy.doing)),
                     (Some(bus), _) if bus.key == HOST => no("the host can't be removed"),
@@ -276,8 +275,7 @@ mod tests {
     fn links_have_rates_from_their_second_reading_on() {
         let mut networks = Networks::default();
         let read = |rx: u64, tx: u64| {
-            let counters =
-                NetCounters { rx_bytes: rx, tx_bytes: tx, ..NetCounters::default() };
+            let counters = NetCounters { rx_bytes: rx, tx_bytes: tx, ..NetCounters::default() };
             vec![("wh1".to_owned(), counters)]
         };
         networks.count(Duration::from_secs(1), read(100, 50));

@@ -204,7 +204,11 @@ impl Topology {
             own.map_or(usize::MAX, |edge| edge.bus)
         };
         stations.sort_by(|a, b| {
-            (first(a), !a.status.is_alive(), &a.name).cmp(&(first(b), !b.status.is_alive(), &b.name))
+            (first(a), !a.status.is_alive(), &a.name).cmp(&(
+                first(b),
+                !b.status.is_alive(),
+                &b.name,
+            ))
         });
         let buses = order.into_iter().filter_map(|n| buses.get(n).cloned()).collect();
         Self { buses, stations }

@@ -69,6 +69,7 @@ impl VolumeRow {
         if info.anonymous && label.len() == 64 {
             // As an id: the rest of it says nothing.
             label.truncate(12);
+            label.push_str(" (unnamed)");
         }
         let mut haystack = format!("{} {} {}", info.name, info.driver, info.mountpoint);
         for user in &info.users {
@@ -430,7 +431,8 @@ mod tests {
     fn leaving_a_folder_selects_it() {
         let mut pane = FilePane::default();
         pane.begin(Some("v".to_owned()));
-        let list = || Ok(vec![entry("a", FileKind::Folder, 0o755), entry("b", FileKind::Folder, 0)]);
+        let list =
+            || Ok(vec![entry("a", FileKind::Folder, 0o755), entry("b", FileKind::Folder, 0)]);
         pane.take("v", Path::new(""), list());
         pane.cursor.at = 1;
         let (_, path) = pane.selected().unwrap();

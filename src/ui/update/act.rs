@@ -346,9 +346,7 @@ fn copy(app: &mut App, action: Action) -> Vec<Effect> {
         (Screen::Containers, _) => app.selected().map(|r| r.summary.id.as_str().to_owned()),
         (Screen::Images, Action::CopyName) => app.images.selected().map(ImageRow::reference),
         (Screen::Images, _) => app.images.selected().map(|r| r.id.as_str().to_owned()),
-        (Screen::Volumes, Action::CopyName) => {
-            app.volumes.selected().map(|r| r.info.name.clone())
-        }
+        (Screen::Volumes, Action::CopyName) => app.volumes.selected().map(|r| r.info.name.clone()),
         (Screen::Volumes, _) => app.volumes.selected().map(|r| r.info.mountpoint.clone()),
         (Screen::Networks, action) => network_text(app, action),
     };

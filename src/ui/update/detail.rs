@@ -76,9 +76,7 @@ fn sync_inspect(app: &mut App) -> Option<Effect> {
     let wanted = match app.screen {
         Screen::Containers => app.selected().map(|r| ScreenTag::Container(r.summary.id.clone())),
         Screen::Images => app.images.selected().map(|r| ScreenTag::Image(r.reference())),
-        Screen::Volumes => {
-            app.volumes.selected().map(|r| ScreenTag::Volume(r.info.name.clone()))
-        }
+        Screen::Volumes => app.volumes.selected().map(|r| ScreenTag::Volume(r.info.name.clone())),
         Screen::Networks => match &app.networks.selected {
             Some(Node::Station(id)) => Some(ScreenTag::Container(id.clone())),
             Some(Node::Bus(key) | Node::Edge(_, key)) if key != HOST => {

@@ -218,10 +218,7 @@ fn images(
     if again { vec![Effect::FetchImages] } else { Vec::new() }
 }
 
-fn networks(
-    app: &mut App,
-    result: Result<Vec<wharf_model::NetworkInfo>, wharf_backend::Error>,
-) {
+fn networks(app: &mut App, result: Result<Vec<wharf_model::NetworkInfo>, wharf_backend::Error>) {
     app.networks.listing.answered();
     match result {
         Ok(list) => {

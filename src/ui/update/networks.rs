@@ -1,14 +1,14 @@
 //! The network screen: moving through the drawing, and what is asked of networks.
 
 use wharf_model::{
-    AddressPool, Command, ContainerId, EndpointOptions, Filters, NetworkCreateOptions,
-    ReachAnswer, ReachQuestion,
+    AddressPool, Command, ContainerId, EndpointOptions, Filters, NetworkCreateOptions, ReachAnswer,
+    ReachQuestion,
 };
 
 use crate::app::topology::{HOST, Node, Reach};
 use crate::app::{
-    App, Choice, Confirm, Consent, Input, Item, Menu, Overlay, Page, Pending, Prompt,
-    PromptFor, Redraw, Screen, Target,
+    App, Choice, Confirm, Consent, Input, Item, Menu, Overlay, Page, Pending, Prompt, PromptFor,
+    Redraw, Screen, Target,
 };
 use crate::keymap::Action;
 use crate::layout::layout;
@@ -39,7 +39,11 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::GoLeft | Action::GoRight => {
             let right = action == Action::GoRight;
             if !app.networks.turn(right, rows) {
-                app.tell(if right { "nothing is further right" } else { "nothing is further left" });
+                app.tell(if right {
+                    "nothing is further right"
+                } else {
+                    "nothing is further left"
+                });
             }
             app.details_top = 0;
         }
@@ -162,9 +166,11 @@ fn connect_menu(app: &mut App) {
     let (title, items): (String, Vec<Item>) = match &app.networks.selected {
         Some(Node::Station(id) | Node::Edge(id, _)) => {
             let on = |key: &str| topology.edge(id, key).is_some();
-            let free = app.networks.list.iter().filter(|n| {
-                !matches!(n.driver.as_str(), "host" | "null") && !on(&n.id)
-            });
+            let free = app
+                .networks
+                .list
+                .iter()
+                .filter(|n| !matches!(n.driver.as_str(), "host" | "null") && !on(&n.id));
             let item = |network: &wharf_model::NetworkInfo| Item {
                 key: String::new(),
                 text: describe(app, &network.id),
@@ -178,10 +184,7 @@ fn connect_menu(app: &mut App) {
             let item = |row: &crate::app::Row| Item {
                 key: String::new(),
                 text: format!("{}  {}", row.summary.name, row.summary.status.as_str()),
-                choice: Choice::Connect {
-                    container: row.summary.id.clone(),
-                    network: key.clone(),
-                },
+                choice: Choice::Connect { container: row.summary.id.clone(), network: key.clone() },
             };
             (format!("Connect to {}", network_name(app, key)), free.map(item).collect())
         }
@@ -421,8 +424,7 @@ pub(super) fn scroll_details(app: &mut App, by: isize) {
     let Some(layout) = layout(app) else { return };
     let rows = usize::from(layout.detail.height);
     let lines = crate::view::details_len(app, layout.detail.width);
-    app.details_top =
-        app.details_top.saturating_add_signed(by).min(lines.saturating_sub(rows));
+    app.details_top = app.details_top.saturating_add_signed(by).min(lines.saturating_sub(rows));
 }
 
 #[cfg(test)]

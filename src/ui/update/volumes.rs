@@ -82,7 +82,7 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::ExportVolume => {
             if let Some(row) = app.volumes.selected() {
                 let title = format!("Save {} to which file?", row.label);
-                let file = format!("{}.tar", row.label);
+                let file = format!("{}.tar", row.label.split(' ').next().unwrap_or_default());
                 let purpose = PromptFor::SaveVolume { volume: row.info.name.clone() };
                 prompt(app, &title, &file, purpose);
             }

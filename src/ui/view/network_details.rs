@@ -74,7 +74,11 @@ impl Page {
 }
 
 fn host(app: &App, page: &mut Page) {
-    page.add("host", "where published ports are served and what leaves the networks goes", Role::Text);
+    page.add(
+        "host",
+        "where published ports are served and what leaves the networks goes",
+        Role::Text,
+    );
     for (station, edge) in app.networks.topology.on(0) {
         page.add("ports", &format!("{}  {}", station.name, edge.address), Role::Text);
     }
@@ -185,7 +189,12 @@ fn station(app: &App, page: &mut Page, station: &Station) {
         let rate = edge.rate.map(|rate| rate_text(app, rate)).unwrap_or_default();
         let key = if edge.bus == 0 { "published" } else { &bus.name };
         let key = crate::text::fit(key, KEY, app.theme.glyphs().ellipsis);
-        page.add(&key, format!("{:15}  {rate}", edge.address).trim_end(), Role::Text);
+        let address = match edge.address.as_str() {
+            "" if station.status.is_alive() => app.theme.glyphs().missing,
+            "" => "no address while it doesn't run",
+            address => address,
+        };
+        page.add(&key, format!("{address:15}  {rate}").trim_end(), Role::Text);
     }
     let exposed: Vec<String> = row
         .into_iter()

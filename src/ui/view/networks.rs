@@ -17,6 +17,9 @@ use crate::theme::{Role, Wires};
 /// The widest box.
 const BOX: u16 = 64;
 
+/// With so many columns, lines have their states and addresses below each other.
+const ROOMY: u16 = 64;
+
 /// Columns from one bus to the next.
 const STEP: u16 = 3;
 
@@ -490,14 +493,27 @@ impl Row<'_, '_> {
             Some(_) => text.patch(self.chosen()),
             None => text,
         };
+        // With room, states and addresses are columns.
+        let cells = |texts: &mut dyn Iterator<Item = usize>| {
+            u16::try_from(texts.max().unwrap_or(0)).unwrap_or(0)
+        };
+        let state_cells = cells(&mut topology.stations.iter().map(|s| width(&words(s))));
+        let edges = || topology.stations.iter().flat_map(|s| &s.edges).filter(|e| e.bus != 0);
+        let address_cells = cells(&mut edges().map(|e| width(&e.address) + 3)).clamp(13, 24);
+        let room = place.width;
         let mut line = Line::new(app, self.buffer, place);
         line.text(glyph, state).skip(1);
         line.cell(&station.name, u16::try_from(longest).unwrap_or(24), false, text);
-        let words = words(station);
-        if !words.is_empty() {
-            line.text(&words, state).skip(1);
+        if room >= ROOMY {
+            line.cell(&words(station), state_cells, false, state);
+            line.cell(&address, address_cells, false, at);
+        } else {
+            let words = words(station);
+            if !words.is_empty() {
+                line.text(&words, state).skip(1);
+            }
+            line.text(&address, at).skip(1);
         }
-        line.text(&address, at).skip(1);
         if let Some(rate) = rate {
             line.whole(&rate_text(app, rate), text);
             line.skip(1);
@@ -568,23 +584,21 @@ pub(crate) fn node_at(app: &App, area: Rect, at: Position) -> Option<Node> {
     let key = |bus: usize| topology.buses.get(bus).map(|bus| bus.key.clone());
     let column = (0..topology.buses.len()).find(|n| across.column(*n) == Some(at.x));
     match part {
-        Part::Bus(n) | Part::Count(n) => match column.filter(|c| *c < n && scale != Scale::Counts) {
-            Some(column) => key(column).map(Node::Bus),
-            None => key(n).map(Node::Bus),
-        },
+        Part::Bus(n) | Part::Count(n) => {
+            match column.filter(|c| *c < n && scale != Scale::Counts) {
+                Some(column) => key(column).map(Node::Bus),
+                None => key(n).map(Node::Bus),
+            }
+        }
         Part::Gap => column.and_then(key).map(Node::Bus),
         Part::Edge(n, e) => {
             let station = topology.stations.get(n)?;
             let edge = station.edges.get(e)?;
             match column.filter(|column| *column != edge.bus) {
                 Some(column) => key(column).map(Node::Bus),
-                None if at.x < across.right => {
-                    Some(Node::Edge(station.id.clone(), key(edge.bus)?))
-                }
+                None if at.x < across.right => Some(Node::Edge(station.id.clone(), key(edge.bus)?)),
                 // The box's own words about an attachment are it.
-                None if at.x > across.right => {
-                    Some(Node::Edge(station.id.clone(), key(edge.bus)?))
-                }
+                None if at.x > across.right => Some(Node::Edge(station.id.clone(), key(edge.bus)?)),
                 None => Some(Node::Station(station.id.clone())),
             }
         }

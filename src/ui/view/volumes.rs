@@ -20,7 +20,7 @@ pub(super) fn list(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
     let glyphs = app.theme.glyphs();
     buffer.set_style(head, app.theme.style(Role::Bar));
     let rows = || volumes.shown.iter().filter_map(|n| volumes.rows.get(*n));
-    let longest = rows().map(|row| width(&row.label)).max().unwrap_or(0);
+    let longest = rows().map(|row| width(&label(app, row))).max().unwrap_or(0);
     let driver = if head.width >= DRIVER { 8 } else { 0 };
     // Mark, size, users, age, and a blank after each column.
     let fixed = 1 + 7 + 9 + 6 + if driver > 0 { driver + 1 } else { 0 };
@@ -83,9 +83,10 @@ fn why_empty(app: &App) -> (String, Role) {
     match &app.link {
         Link::Lost(why) if !volumes.loaded => (why.clone(), Role::Bad),
         _ if !volumes.loaded => ("asking the engine".to_owned(), Role::Dim),
-        _ if volumes.filter.is_empty() => {
-            ("no volumes yet: n makes one, and so does wharf run -v NAME:/path".to_owned(), Role::Dim)
-        }
+        _ if volumes.filter.is_empty() => (
+            "no volumes yet: n makes one, and so does wharf run -v NAME:/path".to_owned(),
+            Role::Dim,
+        ),
         _ => (format!("no volume matches {}: Esc clears it", volumes.filter), Role::Dim),
     }
 }
@@ -100,7 +101,6 @@ fn label(app: &App, row: &VolumeRow) -> String {
     let on = Target::Volume(row.info.name.clone());
     match app.pending.values().find(|pending| pending.on == on) {
         Some(pending) => format!("{frame} {} {}", pending.doing, row.label),
-        None if row.info.anonymous => format!("{} (unnamed)", row.label),
         None => row.label.clone(),
     }
 }
