@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use wharf_model::{ContainerId, ErrorKind, NamespaceMode, RestartKind};
+use wharf_model::{ContainerId, ErrorKind, NamespaceMode, NetworkMode, RestartKind};
 
 use crate::engine::Engine;
 use crate::state::Record;
@@ -82,10 +82,15 @@ fn is_wanted(record: &Record, boot: &str) -> bool {
 fn joined(record: &Record) -> impl Iterator<Item = &str> {
     let host = &record.spec.host;
     let modes = [&host.ipc_mode, &host.pid_mode, &host.uts_mode, &host.cgroupns_mode];
-    modes.into_iter().filter_map(|mode| match mode {
+    let network = match &host.network_mode {
+        NetworkMode::Container(other) => Some(other.as_str()),
+        _ => None,
+    };
+    let others = modes.into_iter().filter_map(|mode| match mode {
         NamespaceMode::Container(other) => Some(other.as_str()),
         _ => None,
-    })
+    });
+    others.chain(network)
 }
 
 /// Groups containers so that what each joins is in an earlier group. Those that join each other in

@@ -17,7 +17,9 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
 use serde::{Deserialize, Serialize};
-use wharf_model::{ContainerId, ErrorKind, ExecSpec, LogStream, TermSize, UpdateOptions};
+use wharf_model::{
+    ContainerId, EndpointOptions, ErrorKind, ExecSpec, LogStream, TermSize, UpdateOptions,
+};
 
 use crate::{Error, Result};
 
@@ -56,6 +58,10 @@ pub(crate) enum Request {
     Unpause,
     /// Change limits and the restart policy.
     Update(Box<UpdateOptions>),
+    /// Put the container on one more network.
+    Connect(Box<EndpointOptions>),
+    /// Take the container from the network of this id or name.
+    Disconnect(String),
     /// Freeze all processes for as long as this connection lasts.
     Hold,
     /// A handle to the first process, by which its namespaces can be joined; it comes with the
@@ -77,6 +83,9 @@ pub(crate) struct StartRequest {
     /// Whether it is the restart policy that starts it.
     #[serde(default)]
     pub(crate) resumes: bool,
+    /// The blocks that subnets are cut from; none are docker's.
+    #[serde(default)]
+    pub(crate) supplies: Vec<crate::network::Supply>,
 }
 
 /// What to pass on.

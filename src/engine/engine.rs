@@ -8,12 +8,22 @@ use wharf_model::ErrorKind;
 
 use crate::image::{Images, Removed};
 use crate::lock::{self, Lock};
+use crate::network::Supply;
 use crate::state::{Record, Store};
 use crate::{Error, Paths, Result};
+
+/// Settings of an engine, which its callers hand in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// The blocks that the subnets of networks are cut from (docker's default address pools); none
+    /// are docker's.
+    pub address_pools: Vec<Supply>,
+}
 
 /// An engine on this host. Shared between threads; each call is complete in itself.
 pub struct Engine {
     paths: Paths,
+    options: EngineOptions,
     /// Open databases that nobody uses now.
     idle: Mutex<Vec<Store>>,
 }
@@ -25,8 +35,16 @@ impl Engine {
     /// When the caller is an ordinary user who hasn't entered ([`crate::rootless::enter`]), or the
     /// folders can't be used.
     pub fn open(paths: Paths) -> Result<Self> {
+        Self::open_with(paths, EngineOptions::default())
+    }
+
+    /// Opens the engine below these folders, with these settings.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_with(paths: Paths, options: EngineOptions) -> Result<Self> {
         Self::need_root()?;
-        let engine = Self { paths, idle: Mutex::new(Vec::new()) };
+        let engine = Self { paths, options, idle: Mutex::new(Vec::new()) };
         if !engine.paths.database().exists() {
             engine.make_folders()?;
         }
@@ -59,6 +77,11 @@ impl Engine {
             make(&root.join(name), 0o700)?;
         }
         make(self.paths.run(), 0o700)
+    }
+
+    /// Returns the blocks that the subnets of networks are cut from.
+    pub(crate) fn supplies(&self) -> &[Supply] {
+        &self.options.address_pools
     }
 
     /// Returns where the engine keeps what it has.

@@ -39,7 +39,7 @@ pub use container::exec::{ExecStreams, Executed};
 pub use container::list::Running;
 pub use container::prune::Pruned;
 pub use container::start::Attach;
-pub use engine::Engine;
+pub use engine::{Engine, EngineOptions};
 pub use error::{Error, Result};
 pub use paths::Paths;
 pub use system::API_VERSION;

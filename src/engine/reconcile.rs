@@ -135,7 +135,6 @@ impl Engine {
                 };
             }
         }
-        record.observed.endpoint = None;
         let Record { spec, observed, .. } = &mut record;
         let policy = &spec.host.restart_policy;
         let state = &mut observed.state;

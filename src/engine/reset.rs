@@ -24,7 +24,7 @@ impl Engine {
             }
         }
         failures.extend(self.with_store(|store| self.settle_all(store)).err());
-        failures.extend(self.with_store(network::remove_network).err());
+        failures.extend(self.with_store(network::remove_networks).err());
         if !failures.is_empty() {
             let text: Vec<String> = failures.iter().map(ToString::to_string).collect();
             return Err(Error::failed("reset", text.join("; ")));

@@ -4,10 +4,13 @@
 //! has and this engine can't know (identifiers of its own sandboxes, say) is the empty value that
 //! the API gives where there is none.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
+use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 use wharf_model::{
-    ContainerConfig, ContainerDetail, ContainerState, EndpointInfo, HealthCheck, MountInfo,
+    ContainerConfig, ContainerDetail, ContainerState, EndpointDetail, HealthCheck, MountInfo,
     MountKind, Status,
 };
 
@@ -206,18 +209,18 @@ pub(crate) fn health_check(check: &HealthCheck) -> Value {
 }
 
 fn network_settings(detail: &ContainerDetail) -> Value {
-    let mut networks = Map::new();
-    for place in &detail.endpoints {
-        networks.insert(place.network.clone(), endpoint(place));
+    let mut places: Vec<EndpointDetail> = detail.networks.clone();
+    if places.is_empty() {
+        places.extend(detail.endpoints.iter().map(EndpointDetail::from));
     }
-    // Docker lists a network that gives no address, and one that waits for the container, too.
-    let mode = detail.host_config.network_mode.as_str();
-    if networks.is_empty() {
-        networks.insert(mode.to_owned(), no_endpoint());
+    places.sort_by(|one, other| one.options.network.cmp(&other.options.network));
+    let mut networks = Map::new();
+    for place in &places {
+        networks.insert(place.options.network.clone(), endpoint(place));
     }
     // The flat fields are those of the default bridge.
-    let flat =
-        detail.endpoints.iter().find(|e| e.network == "bridge").map_or_else(no_endpoint, endpoint);
+    let default = places.iter().find(|place| place.options.network == "bridge");
+    let flat = endpoint(default.unwrap_or(&EndpointDetail::default()));
     let sandbox = detail.state.pid.map_or_else(String::new, |pid| format!("/proc/{pid}/ns/net"));
     json!({
         "Bridge": "",
@@ -229,7 +232,7 @@ fn network_settings(detail: &ContainerDetail) -> Value {
         "LinkLocalIPv6PrefixLen": 0,
         "SecondaryIPAddresses": null,
         "SecondaryIPv6Addresses": null,
-        "EndpointID": "",
+        "EndpointID": flat["EndpointID"],
         "Gateway": flat["Gateway"],
         "GlobalIPv6Address": flat["GlobalIPv6Address"],
         "GlobalIPv6PrefixLen": flat["GlobalIPv6PrefixLen"],
@@ -241,39 +244,42 @@ fn network_settings(detail: &ContainerDetail) -> Value {
     })
 }
 
-fn no_endpoint() -> Value {
+fn endpoint(place: &EndpointDetail) -> Value {
+    let options = &place.options;
+    let text = |address: Option<IpAddr>| address.map(|a| a.to_string()).unwrap_or_default();
+    let address = |net: Option<IpNet>| text(net.map(|net| net.addr()));
+    let length = |net: Option<IpNet>| net.map_or(0, |net| net.prefix_len());
+    let mut wanted = Map::new();
+    let addresses = [
+        ("IPv4Address", options.ipv4.map(|address| address.to_string())),
+        ("IPv6Address", options.ipv6.map(|address| address.to_string())),
+    ];
+    for (name, address) in addresses {
+        wanted.extend(address.map(|address| (name.to_owned(), address.into())));
+    }
+    if !options.link_local.is_empty() {
+        wanted.insert("LinkLocalIPs".to_owned(), json!(options.link_local));
+    }
     json!({
-        "IPAMConfig": null,
-        "Links": null,
-        "Aliases": null,
-        "MacAddress": "",
-        "DriverOpts": null,
-        "GwPriority": 0,
-        "NetworkID": "",
-        "EndpointID": "",
-        "Gateway": "",
-        "IPAddress": "",
-        "IPPrefixLen": 0,
-        "IPv6Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
-        "DNSNames": null,
+        "IPAMConfig": if wanted.is_empty() { Value::Null } else { wanted.into() },
+        "Links": list(&options.links),
+        "Aliases": list(&options.aliases),
+        "MacAddress": place.mac,
+        "DriverOpts": match options.driver_options.is_empty() {
+            true => Value::Null,
+            false => json!(options.driver_options),
+        },
+        "GwPriority": options.gateway_priority,
+        "NetworkID": place.network_id,
+        "EndpointID": place.endpoint_id,
+        "Gateway": text(place.gateway),
+        "IPAddress": address(place.ipv4),
+        "IPPrefixLen": length(place.ipv4),
+        "IPv6Gateway": text(place.ipv6_gateway),
+        "GlobalIPv6Address": address(place.ipv6),
+        "GlobalIPv6PrefixLen": length(place.ipv6),
+        "DNSNames": list(&place.dns_names),
     })
-}
-
-fn endpoint(place: &EndpointInfo) -> Value {
-    let mut value = no_endpoint();
-    let gateway = place.gateway.map(|g| g.to_string()).unwrap_or_default();
-    let (address, prefix, router) = if place.ip.is_ipv4() {
-        ("IPAddress", "IPPrefixLen", "Gateway")
-    } else {
-        ("GlobalIPv6Address", "GlobalIPv6PrefixLen", "IPv6Gateway")
-    };
-    value[address] = place.ip.to_string().into();
-    value[prefix] = place.prefix.into();
-    value[router] = gateway.into();
-    value["MacAddress"] = place.mac.as_str().into();
-    value
 }
 
 #[cfg(test)]

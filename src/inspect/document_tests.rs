@@ -23,6 +23,7 @@ fn detail() -> ContainerDetail {
         },
         host_config: HostConfig::default(),
         state: ContainerState::default(),
+        networks: Vec::new(),
         endpoints: Vec::new(),
         mounts: Vec::new(),
         log_path: "/l".into(),

@@ -12,9 +12,11 @@ use serde_json::Value as Json;
 use crate::template::{Options, Record, Template, TemplateError, Value};
 
 /// Keys whose objects are maps.
-const MAPS: [&str; 16] = [
+const MAPS: [&str; 18] = [
     "Annotations",
     "Attributes",
+    "AuxiliaryAddresses",
+    "Containers",
     "Data",
     "Details",
     "DriverOpts",

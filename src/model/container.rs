@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::host::{HealthCheck, HostConfig, MountKind, Propagation};
-use crate::{ContainerId, Digest, EndpointOptions};
+use crate::{ContainerId, Digest, EndpointDetail, EndpointOptions};
 
 /// The life-cycle state of a container, in docker's words.
 #[derive(
@@ -345,6 +345,9 @@ pub struct ContainerDetail {
     pub state: ContainerState,
     /// Its places on networks; empty while it does not run.
     pub endpoints: Vec<EndpointInfo>,
+    /// The networks that it is on, or will be on when it runs.
+    #[serde(default)]
+    pub networks: Vec<EndpointDetail>,
     /// Its mounts.
     pub mounts: Vec<MountInfo>,
     /// The host's file of its log.

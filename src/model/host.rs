@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{PublishedPort, UsernsMode};
 
-/// Which network a container is on.
+/// Which network a container is on: docker's `NetworkMode`, stored as docker's text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(from = "String", into = "String")]
 pub enum NetworkMode {
     /// The default bridge, with NAT to the outside.
     #[default]
@@ -18,16 +18,58 @@ pub enum NetworkMode {
     None,
     /// The host's own network.
     Host,
+    /// That of another container: a name or id.
+    Container(String),
+    /// A network that somebody made: a name or id.
+    Named(String),
 }
 
 impl NetworkMode {
-    /// Returns docker's word.
-    pub fn as_str(&self) -> &'static str {
+    /// Returns whether the container has a network namespace of its own.
+    pub fn is_private(&self) -> bool {
+        !matches!(self, Self::Host | Self::Container(_))
+    }
+
+    /// Returns the network it begins on, if it is one with addresses.
+    pub fn network(&self) -> Option<&str> {
         match self {
-            Self::Bridge => "bridge",
-            Self::None => "none",
-            Self::Host => "host",
+            Self::Bridge => Some("bridge"),
+            Self::Named(name) => Some(name),
+            Self::None | Self::Host | Self::Container(_) => None,
         }
+    }
+}
+
+impl std::fmt::Display for NetworkMode {
+    /// Writes docker's words: `bridge`, `none`, `host`, `container:NAME`, or a network.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bridge => f.write_str("bridge"),
+            Self::None => f.write_str("none"),
+            Self::Host => f.write_str("host"),
+            Self::Container(whose) => write!(f, "container:{whose}"),
+            Self::Named(name) => f.write_str(name),
+        }
+    }
+}
+
+impl From<String> for NetworkMode {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "" | "bridge" | "default" => Self::Bridge,
+            "none" => Self::None,
+            "host" => Self::Host,
+            _ => match text.strip_prefix("container:") {
+                Some(whose) => Self::Container(whose.to_owned()),
+                None => Self::Named(text),
+            },
+        }
+    }
+}
+
+impl From<NetworkMode> for String {
+    fn from(mode: NetworkMode) -> Self {
+        mode.to_string()
     }
 }
 

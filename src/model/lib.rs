@@ -39,8 +39,8 @@ pub use id::{ContainerId, Digest, ImageName};
 pub use image::{HistoryEntry, ImageConfig, ImageDetail, ImageSummary, LayerInfo};
 pub use log::{LogOptions, LogRecord, LogStream};
 pub use network::{
-    AddressPool, EndpointOptions, NetworkCreateOptions, NetworkEndpoint, NetworkInfo,
-    PublishedPort, ReachAnswer, ReachQuestion,
+    AddressPool, EndpointDetail, EndpointOptions, NetworkCreateOptions, NetworkEndpoint,
+    NetworkInfo, PublishedPort, ReachAnswer, ReachQuestion,
 };
 pub use stats::{
     BlockCounters, CpuCounters, HostSample, Limit, MemoryCounters, NetCounters, PidCounters,

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::ContainerId;
+use crate::{ContainerId, EndpointInfo};
 
 /// Addresses of a network: one entry of docker's `IPAM.Config`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,12 +118,55 @@ pub struct EndpointOptions {
     pub aliases: Vec<String>,
     /// Names that this container alone has for others: `CONTAINER:NAME`.
     pub links: Vec<String>,
+    /// Link-local addresses it has besides.
+    pub link_local: Vec<IpAddr>,
     /// The hardware address it must have.
     pub mac: Option<String>,
     /// The driver's options.
     pub driver_options: BTreeMap<String, String>,
     /// Of several networks, the one with the highest gives the default route.
     pub gateway_priority: i64,
+}
+
+/// A container's place on one network, as `inspect` tells it: docker's `EndpointSettings`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct EndpointDetail {
+    /// How it was asked for; the network is there by its name.
+    pub options: EndpointOptions,
+    /// The network's id, or empty.
+    pub network_id: String,
+    /// The endpoint's id; empty, as what follows, while the container isn't there.
+    pub endpoint_id: String,
+    /// The IPv4 address with its prefix.
+    pub ipv4: Option<IpNet>,
+    /// The IPv6 address with its prefix.
+    pub ipv6: Option<IpNet>,
+    /// Where its IPv4 traffic to the outside can go.
+    pub gateway: Option<IpAddr>,
+    /// Where its IPv6 traffic to the outside can go.
+    pub ipv6_gateway: Option<IpAddr>,
+    /// The hardware address, or empty.
+    pub mac: String,
+    /// The names that it is found by on this network.
+    pub dns_names: Vec<String>,
+}
+
+impl From<&EndpointInfo> for EndpointDetail {
+    /// Returns what a list says of a place.
+    fn from(place: &EndpointInfo) -> Self {
+        let net = IpNet::new(place.ip, place.prefix).ok();
+        let of = |ipv4: bool| place.ip.is_ipv4() == ipv4;
+        Self {
+            options: EndpointOptions { network: place.network.clone(), ..Default::default() },
+            ipv4: net.filter(|_| of(true)),
+            ipv6: net.filter(|_| of(false)),
+            gateway: place.gateway.filter(|_| of(true)),
+            ipv6_gateway: place.gateway.filter(|_| of(false)),
+            mac: place.mac.clone(),
+            ..Self::default()
+        }
+    }
 }
 
 /// A port of a container to be served by the host (`-p`): an entry of docker's `PortBindings`.

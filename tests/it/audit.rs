@@ -21,13 +21,25 @@ pub(crate) struct Row {
     pub(crate) status: String,
     /// Its first process, while it runs.
     pub(crate) pid: Option<i32>,
-    bridged: bool,
+    /// How many networks it is on while it runs.
+    networks: usize,
 }
 
 impl Row {
     /// Returns whether it has processes.
     pub(crate) fn is_alive(&self) -> bool {
         ["running", "paused"].contains(&self.status.as_str())
+    }
+}
+
+/// Returns how many networks a container's settings name; what has its default is left out of them.
+fn networks(spec: &Value) -> usize {
+    if let Some(Value::Array(networks)) = spec.get("networks") {
+        return networks.len();
+    }
+    match search(spec, "NetworkMode").and_then(Value::as_str) {
+        Some(mode) if ["host", "none"].contains(&mode) || mode.starts_with("container:") => 0,
+        _ => 1,
     }
 }
 
@@ -56,8 +68,7 @@ pub(crate) fn rows(lab: &Lab) -> Vec<Row> {
             name: text(1)?,
             status: find(&state, "Status").and_then(|s| s.as_str().map(str::to_owned)).unwrap(),
             pid: find(&state, "Pid").and_then(|pid| i32::try_from(pid.as_i64()?).ok()),
-            // What has its default is left out of a row.
-            bridged: find(&spec, "NetworkMode").is_none_or(|mode| mode == "bridge"),
+            networks: networks(&spec),
         })
     });
     rows.unwrap().map(Result::unwrap).collect()
@@ -158,6 +169,16 @@ pub(crate) fn supervisors() -> BTreeMap<String, i32> {
     found.into_iter().collect()
 }
 
+/// Returns the endpoints that are noted: container, link, and the network's driver.
+fn endpoints(lab: &Lab) -> Vec<(String, String, String)> {
+    let database = database(lab);
+    let all = "SELECT container, link, network.spec ->> '$.Driver' FROM endpoint
+               JOIN network ON network.id = endpoint.network";
+    let mut statement = database.prepare(all).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
 /// Returns what is wrong at this moment.
 fn problems(lab: &Lab, seen: &Seen) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -166,6 +187,7 @@ fn problems(lab: &Lab, seen: &Seen) -> Vec<String> {
     let alive: BTreeSet<String> =
         rows.iter().filter(|row| row.is_alive()).map(|row| row.id.clone()).collect();
     let supervisors = supervisors();
+    let endpoints = endpoints(lab);
     for id in seen.0.union(&ids) {
         let runs = alive.contains(id);
         let groups = cgroups(&format!("wharf/{id}"));
@@ -186,10 +208,18 @@ fn problems(lab: &Lab, seen: &Seen) -> Vec<String> {
                 wrong.push(format!("{short}: supervisor {pid} of a container that doesn't run"));
             }
         }
-        let bridged = rows.iter().any(|row| row.id == *id && row.bridged);
-        let link = Path::new("/sys/class/net").join(format!("wh{short}"));
-        if link.exists() != (runs && bridged) {
-            wrong.push(format!("{short}: link there: {}, runs: {runs}", link.exists()));
+        let begins = format!("wh{short}");
+        let links: BTreeSet<String> = entries("/sys/class/net")
+            .into_iter()
+            .filter(|link| link.starts_with(&begins))
+            .collect();
+        let noted: BTreeSet<String> = endpoints
+            .iter()
+            .filter(|(container, _, driver)| container == id && driver == "bridge" && runs)
+            .map(|(_, link, _)| link.clone())
+            .collect();
+        if links != noted {
+            wrong.push(format!("{short}: links {links:?}, noted {noted:?}, runs: {runs}"));
         }
     }
     let database = database(lab);
@@ -198,15 +228,13 @@ fn problems(lab: &Lab, seen: &Seen) -> Vec<String> {
         let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
         rows.map(Result::unwrap).collect()
     };
-    let bridged = |id: &String| rows.iter().any(|row| row.id == *id && row.bridged);
-    for owner in list("SELECT container FROM lease") {
-        if !alive.contains(&owner) || !bridged(&owner) {
-            wrong.push(format!("lease of {owner}"));
-        }
+    for (owner, ..) in endpoints.iter().filter(|(owner, ..)| !alive.contains(owner)) {
+        wrong.push(format!("lease of {owner}"));
     }
-    for id in alive.iter().filter(|id| bridged(id)) {
-        if !list("SELECT container FROM lease").contains(id) {
-            wrong.push(format!("{id} has no lease"));
+    for row in rows.iter().filter(|row| row.is_alive()) {
+        let count = endpoints.iter().filter(|(owner, ..)| *owner == row.id).count();
+        if count != row.networks {
+            wrong.push(format!("{} has {count} leases for {} networks", row.id, row.networks));
         }
     }
     for entry in list("SELECT owner || ' ' || kind || ' ' || key FROM journal") {

@@ -180,15 +180,20 @@ fn leases_and_journal() {
     lab.ok(&["run", "--name", "was", IMAGE, "true"]);
     let id = lab.inspect("was", "/Id").as_str().unwrap().to_owned();
     agrees(&lab, &mut Seen::default(), "ended");
-    let network = "(SELECT id FROM network)";
-    execute(&lab, &format!("INSERT INTO lease VALUES ({network}, '10.9.8.7', '{id}')"));
+    let lease = |container: &str| {
+        let columns = "container, network, id, number, link, ipv4, spec";
+        let network = "(SELECT id FROM network WHERE name = 'bridge')";
+        let values = format!("'{container}', {network}, 'e', 0, 'whx', '10.9.8.7', '{{}}'");
+        execute(&lab, &format!("INSERT INTO endpoint ({columns}) VALUES ({values})"));
+    };
+    lease(&id);
     found_and_mended(
         &lab,
         "database",
         "container was: doesn't run, but still has address 10.9.8.7",
     );
     let gone = "ef".repeat(32);
-    execute(&lab, &format!("INSERT INTO lease VALUES ({network}, '10.9.8.7', '{gone}')"));
+    lease(&gone);
     found_and_mended(&lab, "database", "(removed): doesn't run, but still has address 10.9.8.7");
     execute(&lab, &format!("INSERT INTO journal VALUES ('cgroup', 'wharf/{gone}', '{gone}')"));
     found_and_mended(&lab, "database", &format!("still has cgroup wharf/{gone}"));

@@ -23,6 +23,7 @@ mod copy_attacks;
 mod copy_docker;
 mod crowd;
 mod dashboard;
+mod dashboard_objects;
 mod dockerd;
 mod faults;
 mod faults_disk;
@@ -33,8 +34,10 @@ mod isolation;
 mod kills;
 mod limits;
 mod logging;
+mod networks;
 mod probe;
 mod pty;
+mod reach;
 mod remap;
 mod restart;
 mod rootless;
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         ("copy_attacks", copy_attacks::tests()),
         ("copy_docker", copy_docker::tests()),
         ("dashboard", dashboard::tests()),
+        ("dashboard_objects", dashboard_objects::tests()),
         ("faults", faults::tests()),
         ("faults_disk", faults_disk::tests()),
         ("faults_host", faults_host::tests()),
@@ -79,10 +83,12 @@ fn main() -> ExitCode {
         ("isolation", isolation::tests()),
         ("kills", kills::tests()),
         ("limits", limits::tests()),
+        ("reach", reach::tests()),
         ("remap", remap::tests()),
         ("rootless", rootless::tests()),
         ("verbs_format", verbs_format::tests()),
         ("logging", logging::tests()),
+        ("networks", networks::tests()),
         ("restart", restart::tests()),
         ("verbs_attach", verbs_attach::tests()),
         ("same_as_docker", same_as_docker::tests()),

@@ -214,7 +214,7 @@ fn addresses_are_given_back() {
         let query = format!("SELECT count(*) FROM {table}");
         database.query_row(&query, [], |row| row.get(0)).unwrap()
     };
-    assert_eq!((count("lease"), count("journal")), (0, 0));
+    assert_eq!((count("endpoint"), count("journal")), (0, 0));
 }
 
 fn a_killed_supervisor_is_replaced() {

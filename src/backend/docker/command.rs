@@ -238,7 +238,7 @@ fn host_config(host: HostConfig) -> DockerHostConfig {
         auto_remove: Some(host.auto_remove),
         tmpfs: Some(host.tmpfs.clone().into_iter().collect::<HashMap<_, _>>()),
         readonly_rootfs: Some(host.readonly_rootfs),
-        network_mode: Some(host.network_mode.as_str().to_owned()),
+        network_mode: Some(host.network_mode.to_string()),
         cap_add: Some(host.cap_add.clone()),
         cap_drop: Some(host.cap_drop.clone()),
         privileged: Some(host.privileged),

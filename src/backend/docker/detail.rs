@@ -42,6 +42,7 @@ pub(super) fn container(document: models::ContainerInspectResponse) -> Result<Co
         config: settings(config),
         host_config: host_config(host, &network_mode),
         state: state(document.state.unwrap_or_default(), document.restart_count),
+        networks: Vec::new(),
         endpoints,
         mounts: document.mounts.unwrap_or_default().into_iter().filter_map(list::mount).collect(),
         log_path: document.log_path.unwrap_or_default(),
@@ -130,12 +131,7 @@ fn host_config(mut host: models::HostConfig, network_mode: &str) -> HostConfig {
         auto_remove: host.auto_remove.unwrap_or_default(),
         tmpfs: host.tmpfs.unwrap_or_default().into_iter().collect(),
         readonly_rootfs: host.readonly_rootfs.unwrap_or_default(),
-        network_mode: match network_mode {
-            "none" => NetworkMode::None,
-            "host" => NetworkMode::Host,
-            // Networks of the user's are bridges too; the endpoints name them.
-            _ => NetworkMode::Bridge,
-        },
+        network_mode: NetworkMode::from(network_mode.to_owned()),
         resources,
         oom_score_adj: host
             .oom_score_adj

@@ -353,6 +353,7 @@ pub(super) fn detail(c: &ContainerSummary) -> ContainerDetail {
             started_at: c.started_at,
             ..ContainerState::default()
         },
+        networks: Vec::new(),
         endpoints: c.endpoints.clone(),
         mounts: c.mounts.clone(),
         log_path: format!("/var/lib/fake/containers/{0}/{0}-json.log", c.id.as_str()),

@@ -19,9 +19,9 @@ use wharf_engine::image::Images;
 use wharf_engine::{Attach, Engine, Paths, PutOptions};
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
-    ErrorKind, Event, EventOptions, ExecSpec, HistoryEntry, ImageDetail, ImageListOptions,
-    ImageName, ImageSummary, LogDriver, LogOptions, LogRecord, NetCounters, Outcome, PathStat,
-    TermSize, TopTable, VersionInfo,
+    ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, ImageDetail, ImageListOptions,
+    ImageName, ImageSummary, LogDriver, LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome,
+    PathStat, ReachAnswer, ReachQuestion, TermSize, TopTable, VersionInfo,
 };
 
 use crate::bytes_stream::written;
@@ -100,6 +100,19 @@ fn execute(engine: &Engine, command: Command) -> wharf_engine::Result<Outcome> {
                 untagged: removed.untagged,
                 deleted: removed.deleted,
             })
+        }
+        Command::CreateNetwork(options) => engine
+            .create_network(&options)
+            .map(|(id, warnings)| Outcome::NetworkCreated { id, warnings }),
+        Command::RemoveNetwork { network, force } => {
+            engine.remove_network(&network, force).map(done)
+        }
+        Command::PruneNetworks { filters } => engine.prune_networks(&filters).map(|pruned| {
+            Outcome::NetworksPruned { deleted: pruned.deleted, failed: pruned.failed }
+        }),
+        Command::Connect { container, endpoint } => engine.connect(&container, &endpoint).map(done),
+        Command::Disconnect { container, network, force } => {
+            engine.disconnect(&container, &network, force).map(done)
         }
         other => Err(wharf_engine::Error::new(
             ErrorKind::Unsupported,
@@ -272,10 +285,25 @@ impl Backend for Native {
         self.blocking(move |engine| engine.changes(&container)).await
     }
 
+    async fn networks(&self, filters: &Filters) -> Result<Vec<NetworkInfo>> {
+        let filters = filters.clone();
+        self.blocking(move |engine| engine.networks(&filters)).await
+    }
+
+    async fn network(&self, network: &str) -> Result<NetworkInfo> {
+        let network = network.to_owned();
+        self.blocking(move |engine| engine.network(&network)).await
+    }
+
     async fn export(&self, container: &str) -> Result<ByteStream> {
         let container = container.to_owned();
         let export = self.blocking(move |engine| engine.export(&container)).await?;
         Ok(written(move |to| export.write(to)))
+    }
+
+    async fn reach(&self, question: &ReachQuestion) -> Result<ReachAnswer> {
+        let question = question.clone();
+        self.blocking(move |engine| engine.reach(&question)).await
     }
 
     async fn links(&self) -> Result<Vec<(String, NetCounters)>> {

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use wharf_model::{CreateOptions, HostConfig, NetworkMode, UsernsMode};
+use wharf_model::{CreateOptions, HostConfig, UsernsMode};
 
 use super::values::{self, Reason};
-use super::{Flag, Parsed, Takes, policy, resources, signals, spaces};
+use super::{Flag, Parsed, Takes, networks, policy, resources, signals, spaces};
 use crate::call::Failure;
 
 /// What the conversion needs to know of its surroundings.
@@ -25,6 +25,9 @@ pub(crate) fn options(
     surroundings: &Surroundings<'_>,
 ) -> Result<CreateOptions, Failure> {
     let mut words = parsed.arguments.iter().cloned();
+    let mut host = host(parsed, surroundings)?;
+    let (mode, networks) = networks::take(parsed)?;
+    host.network_mode = mode;
     let mut options = CreateOptions {
         image: words.next().unwrap_or_default(),
         command: words.collect(),
@@ -40,7 +43,8 @@ pub(crate) fn options(
         stop_signal: stop_signal(parsed)?,
         stop_timeout: stop_timeout(parsed)?,
         healthcheck: policy::health_check(parsed)?,
-        host: host(parsed, surroundings)?,
+        host,
+        networks,
         domainname: parsed.last("domainname").unwrap_or_default().to_owned(),
         platform: non_empty(parsed.last("platform")),
         ..CreateOptions::default()
@@ -140,7 +144,6 @@ fn host(parsed: &Parsed, around: &Surroundings<'_>) -> Result<HostConfig, Failur
     let mut host = HostConfig {
         auto_remove: parsed.on("rm"),
         readonly_rootfs: parsed.on("read-only"),
-        network_mode: network(parsed)?,
         privileged: parsed.on("privileged"),
         init: parsed.on("init"),
         userns_mode: userns(parsed)?,
@@ -167,16 +170,6 @@ fn host(parsed: &Parsed, around: &Surroundings<'_>) -> Result<HostConfig, Failur
 fn userns(parsed: &Parsed) -> Result<UsernsMode, Failure> {
     let text = parsed.last("userns").unwrap_or_default();
     text.parse().map_err(|reason: String| invalid(text, "--userns", &reason))
-}
-
-fn network(parsed: &Parsed) -> Result<NetworkMode, Failure> {
-    match parsed.last("network") {
-        None | Some("bridge" | "default") => Ok(NetworkMode::Bridge),
-        Some("none") => Ok(NetworkMode::None),
-        Some("host") => Ok(NetworkMode::Host),
-        Some("") => Err(Failure::usage("no name set for network")),
-        Some(other) => Err(not_yet("--network", other)),
-    }
 }
 
 fn hostname(parsed: &Parsed) -> Result<Option<String>, Failure> {
@@ -294,6 +287,7 @@ mod tests {
     use super::*;
     use crate::args::parse;
     use crate::verbs::run::VERB;
+    use wharf_model::NetworkMode;
 
     fn convert(line: &[&str]) -> Result<CreateOptions, String> {
         let words: Vec<String> = line.iter().map(|word| (*word).to_owned()).collect();
@@ -401,10 +395,6 @@ mod tests {
             ),
             (vec!["--device", "x", "x"], "x is not an absolute path"),
             (vec!["--storage-opt", "x", "x"], "invalid storage option"),
-            (
-                vec!["--network", "container:a", "x"],
-                "--network container:a is not supported yet by this version of wharf",
-            ),
             (
                 vec!["--pull", "always", "x"],
                 "--pull always is not supported yet by this version of wharf",

@@ -5,6 +5,7 @@ pub(crate) mod events;
 pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod info;
+pub(crate) mod networks;
 pub(crate) mod ps;
 pub(crate) mod rows;
 pub(crate) mod stats;

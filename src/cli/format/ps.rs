@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use wharf_inspect::human;
-use wharf_inspect::template::{Function, Record, Value};
+use wharf_inspect::template::{Record, Value};
 use wharf_model::{ContainerSummary, MountKind, PortBinding};
 
 use super::{rows, text};
@@ -87,12 +87,7 @@ pub(crate) fn row(container: &ContainerSummary, truncate: bool, now: DateTime<Ut
     );
     // Engines of one platform say nothing of it.
     row.fields.insert(9, ("Platform".to_owned(), Value::Nil));
-    let labels = container.labels.clone();
-    let label = Function::new(1, move |arguments| {
-        let name = arguments.first().and_then(Value::as_text).unwrap_or_default();
-        Ok(labels.get(name).map_or("", String::as_str).into())
-    });
-    row.hidden.push(("Label".to_owned(), Value::Function(label)));
+    row.hidden.push(("Label".to_owned(), rows::label(container.labels.clone())));
     row
 }
 

@@ -103,6 +103,14 @@ pub(crate) fn row(type_name: &'static str, fields: Vec<(&str, String)>) -> Recor
     }
 }
 
+/// Returns the function of a template that gives a label's value.
+pub(crate) fn label(labels: std::collections::BTreeMap<String, String>) -> Value {
+    Value::Function(Function::new(1, move |arguments| {
+        let name = arguments.first().and_then(Value::as_text).unwrap_or_default();
+        Ok(labels.get(name).map_or("", String::as_str).into())
+    }))
+}
+
 /// Returns a time as docker's lists write it.
 pub(crate) fn time(at: chrono::DateTime<chrono::Utc>) -> String {
     let local = at.with_timezone(&chrono::Local);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 use wharf_backend::{Backend, Error};
-use wharf_inspect::typed;
+use wharf_inspect::{network_document, typed};
 use wharf_model::{ContainerListOptions, ErrorKind, Filters};
 
 use crate::args::{Arity, Flag, Group, Missing, Verb};
@@ -13,7 +13,7 @@ use crate::format::text::is_printable;
 
 const MISSING: &[Missing] = &[("platform", None)];
 
-const FORMAT: Flag =
+pub(super) const FORMAT: Flag =
     Flag::value("format", "string", "Print by a template: json or TEMPLATE").short('f');
 const SIZE: Flag = Flag::switch("size", "With the sizes of containers on disk").short('s');
 
@@ -21,14 +21,14 @@ pub(crate) static VERB: Verb = Verb {
     name: "inspect",
     paths: &[],
     usage: "[OPTIONS] NAME|ID [NAME|ID...]",
-    about: "Show everything known of containers or images",
+    about: "Show everything known of containers, images or networks",
     group: Group::Observe,
     arity: Arity::AtLeast(1),
     interspersed: true,
     flags: &[&[
         FORMAT,
         SIZE,
-        Flag::value("type", "string", "Only this kind of object: container or image"),
+        Flag::value("type", "string", "Only this kind of object: container, image or network"),
     ]],
     missing: MISSING,
     run: |call| {
@@ -36,9 +36,9 @@ pub(crate) static VERB: Verb = Verb {
             None | Some("") => Kind::Any,
             Some("container") => Kind::Container,
             Some("image") => Kind::Image,
+            Some("network") => Kind::Network,
             Some(
-                other @ ("network" | "volume" | "node" | "plugin" | "secret" | "service" | "task"
-                | "config"),
+                other @ ("volume" | "node" | "plugin" | "secret" | "service" | "task" | "config"),
             ) => {
                 return Err(Failure::usage(format!(
                     "--type {other} is not supported yet by this version of wharf"
@@ -48,7 +48,7 @@ pub(crate) static VERB: Verb = Verb {
             Some(other) => {
                 return Err(Failure::new(
                     1,
-                    format!("unknown type: {other:?}: must be one of \"container\", \"image\""),
+                    format!("unknown type: {other:?}: must be one of \"container\", \"image\", \"network\""),
                 )
                 .into());
             }
@@ -84,13 +84,14 @@ pub(crate) static IMAGE: Verb = Verb {
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Any,
     Container,
     Image,
+    Network,
 }
 
-fn run(call: &Call, kind: Kind) -> anyhow::Result<i32> {
+pub(super) fn run(call: &Call, kind: Kind) -> anyhow::Result<i32> {
     let parsed = &call.parsed;
     let format = match parsed.last("format").filter(|format| !format.is_empty()) {
         Some(text) => Some(Format::new("", text)?),
@@ -100,7 +101,8 @@ fn run(call: &Call, kind: Kind) -> anyhow::Result<i32> {
         let mut documents = Vec::new();
         let mut errors = Vec::new();
         for name in &parsed.arguments {
-            match document(&**backend, name, kind, parsed.on("size")).await {
+            let size = kind != Kind::Network && parsed.on("size");
+            match document(&**backend, name, kind, size).await {
                 Ok(document) => documents.push(document),
                 Err(error) => errors.push(error.message),
             }
@@ -145,14 +147,22 @@ async fn document(
     kind: Kind,
     size: bool,
 ) -> Result<Value, Error> {
-    if kind == Kind::Image {
-        return backend.inspect_image(name).await;
+    match kind {
+        Kind::Image => return backend.inspect_image(name).await,
+        Kind::Network => return Ok(network_document(&backend.network(name).await?)),
+        Kind::Any | Kind::Container => {}
     }
     match backend.inspect_container(name).await {
         Err(error) if error.kind == ErrorKind::NotFound && kind == Kind::Any => {
             match backend.inspect_image(name).await {
                 Err(error) if error.kind == ErrorKind::NotFound => {
-                    Err(Error::new(error.kind, format!("No such object: {name}")))
+                    let network = backend.network(name).await;
+                    network.map(|network| network_document(&network)).map_err(|error| {
+                        let unknown =
+                            matches!(error.kind, ErrorKind::NotFound | ErrorKind::Unsupported);
+                        let text = format!("No such object: {name}");
+                        if unknown { Error::new(ErrorKind::NotFound, text) } else { error }
+                    })
                 }
                 document => document,
             }

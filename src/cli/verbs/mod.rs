@@ -21,6 +21,7 @@ mod kill;
 mod load;
 mod logs;
 mod man;
+mod network;
 mod pause;
 mod port;
 mod prune;
@@ -106,9 +107,10 @@ pub(crate) struct Section {
 }
 
 /// The groups that have verbs.
-pub(crate) static SECTIONS: [Section; 3] = [
+pub(crate) static SECTIONS: [Section; 4] = [
     Section { name: "container", about: "Manage containers" },
     Section { name: "image", about: "Manage images" },
+    Section { name: "network", about: "Manage networks" },
     Section { name: "system", about: "Manage wharf" },
 ];
 
@@ -129,7 +131,6 @@ const MISSING: &[&str] = &[
     "login",
     "logout",
     "manifest",
-    "network",
     "node",
     "plugin",
     "pull",
@@ -174,7 +175,7 @@ pub(crate) fn top_level() -> impl Iterator<Item = &'static Verb> {
 
 /// Returns all verbs.
 pub(crate) fn all() -> impl Iterator<Item = &'static Verb> {
-    VERBS.iter().chain(GROUPED.iter()).copied()
+    VERBS.iter().chain(GROUPED.iter()).chain(network::VERBS.iter()).copied()
 }
 
 /// Returns the verb that words begin with.

@@ -27,7 +27,7 @@ pub(crate) static VERB: Verb = Verb {
 
 fn run(call: &Call) -> anyhow::Result<i32> {
     let filters = filters(&call.parsed)?;
-    if !call.parsed.on("force") && !confirmed()? {
+    if !call.parsed.on("force") && !confirmed("all stopped containers")? {
         return Ok(0);
     }
     call.over_engine(async |backend| {
@@ -50,12 +50,11 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     })
 }
 
-/// Asks whether to go on; no is the default.
-fn confirmed() -> io::Result<bool> {
-    print(
-        "WARNING! This will remove all stopped containers.\nAre you sure you want to continue? \
-         [y/N] ",
-    )?;
+/// Asks whether to go on with the removal of this; no is the default.
+pub(super) fn confirmed(what: &str) -> io::Result<bool> {
+    print(&format!(
+        "WARNING! This will remove {what}.\nAre you sure you want to continue? [y/N] "
+    ))?;
     io::stdout().flush()?;
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;

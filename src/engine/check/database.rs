@@ -20,7 +20,7 @@ const TABLES: [&str; 10] = [
     "tag",
     "builtin",
     "container",
-    "lease",
+    "endpoint",
     "journal",
     "event",
 ];
@@ -159,7 +159,7 @@ fn copy(from: &Connection, to: &Connection, table: &str, order: &str) -> Result<
         "event" => "seq",
         "tag" | "builtin" => "name",
         "layer" => "chain_id",
-        "lease" => "network",
+        "endpoint" => "container",
         "journal" => "kind",
         _ => "id",
     };
@@ -191,7 +191,7 @@ impl Check<'_> {
         let dangling = [
             ("tag", "image", "image", "id"),
             ("image_layer", "image", "image", "id"),
-            ("lease", "network", "network", "id"),
+            ("endpoint", "network", "network", "id"),
         ];
         for (table, column, to, key) in dangling {
             let wrong = format!("FROM {table} WHERE {column} NOT IN (SELECT {key} FROM {to})");
@@ -319,7 +319,7 @@ impl Check<'_> {
                         .execute("DELETE FROM journal WHERE owner = ?1", [&owner])?;
                     self.store
                         .connection()
-                        .execute("DELETE FROM lease WHERE container = ?1", [&owner])?;
+                        .execute("DELETE FROM endpoint WHERE container = ?1", [&owner])?;
                     Ok(())
                 });
                 let object = format!("journal of {owner:?}");
@@ -336,9 +336,9 @@ impl Check<'_> {
                     .into_iter()
                     .map(|(kind, key)| format!("{kind} {key}"))
                     .collect();
-                if let Some(endpoint) = network::endpoint(check.store, &id)? {
-                    left.push(format!("address {}", endpoint.address()));
-                }
+                let endpoints = network::endpoints_of(check.store, &id)?;
+                let addresses = endpoints.iter().flat_map(network::Endpoint::addresses);
+                left.extend(addresses.map(|address| format!("address {address}")));
                 if left.is_empty() {
                     return Ok(());
                 }

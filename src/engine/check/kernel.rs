@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustix::mount::UnmountFlags;
 use wharf_cgroup::{Group, Layout};
-use wharf_model::{ContainerId, NetworkMode};
+use wharf_model::ContainerId;
 
 use super::{Area, Check, beyond_repair, finding};
 use crate::network::check::{Fault, faults, mend};
-use crate::network::link_name;
 use crate::state::Record;
 use crate::supervisor::{cgroup_name, default_cgroup, remove_group};
 use crate::{Error, Result};
@@ -52,13 +51,13 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Returns the running containers that are on the bridge, with their first processes.
+    /// Returns the running containers that may be on networks, with their first processes.
     fn bridged(&self) -> Result<BTreeMap<ContainerId, i32>> {
         let records = self.records()?;
         Ok(records
             .into_values()
             .filter(|record| record.observed.state.status.is_alive())
-            .filter(|record| record.spec.host.network_mode == NetworkMode::Bridge)
+            .filter(|record| record.spec.host.network_mode.is_private())
             .filter_map(|record| Some((record.id, record.observed.state.pid?)))
             .collect())
     }
@@ -116,7 +115,7 @@ impl Check<'_> {
                     format!("hasn't all of its rules, or not bridge {bridge}"),
                 ),
                 Fault::LinkGone(id, link) => {
-                    if !still.contains(id) || link != &link_name(id) {
+                    if !still.contains(id) {
                         continue;
                     }
                     let way_out = format!("restart it: 'wharf restart {}'", names(id));

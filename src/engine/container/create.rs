@@ -9,7 +9,7 @@ use wharf_model::{
     HostConfig, ImageConfig, RestartKind,
 };
 
-use super::{mounts, namespaces};
+use super::{mounts, namespaces, networks};
 use crate::engine::Engine;
 use crate::image::Images;
 use crate::lock::{self, Lock};
@@ -53,13 +53,15 @@ impl Engine {
         if let Some(platform) = &options.platform {
             check_platform(&options.image, platform, &image.os, &image.architecture)?;
         }
-        let config = merge(&id, options, &image.config)?;
+        let mut config = merge(&id, options, &image.config)?;
         check(&config, &options.host)?;
         namespaces::check(options)?;
         let inherited = mounts::inherit(store, &options.host)?;
         let mut host = namespaces::resolved(store, normalised(&options.host))?;
         self.default_userns(&mut host)?;
         remap::check(&host)?;
+        let settled = networks::settle(store, options, &mut host, self.supplies())?;
+        config.hostname = settled.hostname.unwrap_or(config.hostname);
         let mut warnings = Vec::new();
         if userns::is_nested() {
             let layout = Layout::detect().map_err(|cause| Error::failed("cgroups", cause))?;
@@ -70,7 +72,7 @@ impl Engine {
             name: options.name.clone().unwrap_or_default(),
             created: Utc::now(),
             image: image.id,
-            spec: Spec { config, host, inherited },
+            spec: Spec { config, host, inherited, networks: settled.networks },
             observed: Observed::default(),
             id,
         };

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::mounts;
 use crate::engine::Engine;
 use crate::image::Images;
+use crate::network;
 use crate::state::{Record, Store};
 use crate::supervisor::cgroup_name;
 use crate::{Error, Result, disk};
@@ -13,7 +14,7 @@ use wharf_inspect::filter::ContainerFilter;
 use wharf_inspect::human::status_text;
 use wharf_model::{
     ContainerDetail, ContainerId, ContainerListOptions, ContainerSize, ContainerSummary, ErrorKind,
-    LogDriver,
+    Filters, LogDriver, NetworkMode,
 };
 
 /// A running container, as the sampler needs it.
@@ -43,17 +44,24 @@ impl Engine {
     /// # Errors
     /// As for [`Engine::containers`], and when a filter means nothing.
     pub fn list_containers(&self, options: &ContainerListOptions) -> Result<Vec<ContainerSummary>> {
-        let mut filter = ContainerFilter::new(&options.filters)
+        let filters = self.with_store(|store| Ok(named_networks(store, &options.filters)))?;
+        let mut filter = ContainerFilter::new(&filters)
             .map_err(|cause| Error::new(ErrorKind::Invalid, cause.to_string()))?;
         let all = options.all || options.last.is_some() || filter.wants_all();
         self.with_store(|store| {
             let records = self.true_records(store)?;
             self.complete(&mut filter, store)?;
+            let mut places = network::endpoints(store)?;
             let shown = |record: &&Record| all || record.observed.state.status.is_supervised();
             let mut containers: Vec<ContainerSummary> = records
                 .iter()
                 .filter(shown)
-                .map(summary)
+                .map(|record| {
+                    let held = places.remove(&record.id).unwrap_or_default();
+                    let alive = record.observed.state.status.is_alive();
+                    let endpoints = held.iter().filter(|_| alive).map(network::Endpoint::info);
+                    ContainerSummary { endpoints: endpoints.collect(), ..summary(record) }
+                })
                 .filter(|container| filter.matches(container))
                 .take(options.last.unwrap_or(usize::MAX))
                 .collect();
@@ -176,7 +184,12 @@ impl Engine {
                 resolv_conf_path: text(folder.join("resolv.conf")),
                 hostname_path: text(folder.join("hostname")),
                 hosts_path: text(folder.join("hosts")),
-                endpoints: record.observed.endpoint.into_iter().collect(),
+                networks: network::places(store, &record)?,
+                endpoints: network::endpoints_of(store, &record.id)?
+                    .iter()
+                    .filter(|_| record.observed.state.status.is_alive())
+                    .map(network::Endpoint::info)
+                    .collect(),
                 id: record.id,
                 name: record.name,
                 created: record.created,
@@ -186,6 +199,26 @@ impl Engine {
                 state: record.observed.state,
             })
         })
+    }
+}
+
+/// Returns the conditions with the names of the networks that they name by id as well.
+fn named_networks(store: &Store, filters: &Filters) -> Filters {
+    let mut named = filters.clone();
+    for value in filters.values("network") {
+        if let Ok(network) = network::find(store, value) {
+            named.insert("network", &network.name);
+        }
+    }
+    named
+}
+
+/// Returns the networks that lists name for a container.
+fn networks(record: &Record) -> Vec<String> {
+    match &record.spec.host.network_mode {
+        mode @ (NetworkMode::Host | NetworkMode::None) => vec![mode.to_string()],
+        NetworkMode::Container(_) => Vec::new(),
+        _ => record.spec.networks().into_iter().map(|on| on.network).collect(),
     }
 }
 
@@ -219,8 +252,8 @@ pub(super) fn summary(record: &Record) -> ContainerSummary {
         restart_count: Some(state.restart_count),
         labels: config.labels.clone(),
         ports: Vec::new(),
-        endpoints: record.observed.endpoint.iter().cloned().collect(),
-        networks: vec![record.spec.host.network_mode.as_str().to_owned()],
+        endpoints: Vec::new(),
+        networks: networks(record),
         mounts: mounts::shown(&record.spec),
         size: None,
     }

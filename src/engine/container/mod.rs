@@ -9,6 +9,7 @@ pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod mounts;
 mod namespaces;
+mod networks;
 pub(crate) mod prune;
 pub(crate) mod remove;
 mod rename;

@@ -112,6 +112,7 @@ impl Engine {
             id: record.id.clone(),
             attach: attach.map(AttachRequest::from),
             resumes,
+            supplies: self.supplies().to_vec(),
         });
         let channel = spawn::supervisor(&record.id)?;
         channel

@@ -48,14 +48,18 @@ impl Engine {
         })
     }
 
-    /// Asks the supervisor; an error of kind `NotModified` says that there is none any more.
     fn update_running(&self, record: &Record, options: &UpdateOptions) -> Result<()> {
+        self.ask_running(record, &Request::Update(Box::new(options.clone())))
+    }
+
+    /// Asks the supervisor for a change; an error of kind `NotModified` says that there is none any
+    /// more.
+    pub(crate) fn ask_running(&self, record: &Record, request: &Request) -> Result<()> {
         let channel =
             self.supervisor_of(record).map_err(|error| error.with_kind(ErrorKind::NotModified))?;
-        let request = Request::Update(Box::new(options.clone()));
         channel
-            .send_request(&request, &[])
-            .map_err(|cause| crate::Error::failed("update", cause))
+            .send_request(request, &[])
+            .map_err(|cause| crate::Error::failed("ask the supervisor", cause))
             .map_err(|error| error.with_kind(ErrorKind::NotModified))?;
         channel.answer().map(drop).map_err(|error| match error.kind() {
             // It ended while it was asked.
@@ -67,5 +71,5 @@ impl Engine {
 
 fn update_stopped(store: &mut Store, mut record: Record, options: &UpdateOptions) -> Result<()> {
     record.spec.host = limits::updated(&record, options)?.0;
-    store.change_spec(&record, "update")
+    store.change_spec(&record, Some("update"))
 }

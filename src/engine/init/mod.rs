@@ -56,7 +56,9 @@ pub(crate) struct Plan {
     /// Kernel settings of its namespaces: names with dots.
     pub(crate) sysctls: BTreeMap<String, String>,
     pub(crate) network: NetworkMode,
-    pub(crate) endpoint: Option<Endpoint>,
+    /// The first process of the container whose network namespace it joins.
+    pub(crate) joined_network: Option<OwnedFd>,
+    pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) terminal: Option<Option<TermSize>>,
     pub(crate) program: Program,
 }
@@ -142,6 +144,11 @@ fn prepare(
         nix::sched::setns(process, nix::sched::CloneFlags::CLONE_NEWIPC)
             .map_err(|cause| Error::failed("join the IPC namespace", cause))?;
     }
+    if let Some(process) = &plan.joined_network {
+        // Before /sys is mounted, which shows the links of the namespace that mounts it.
+        nix::sched::setns(process, nix::sched::CloneFlags::CLONE_NEWNET)
+            .map_err(|cause| Error::failed("join the network namespace", cause))?;
+    }
     let binds = binds::open(&plan.files, &plan.mounts, &plan.tmpfs, trees.as_ref())?;
     let root = mounts::root(plan, trees.as_ref())?;
     drop(trees);
@@ -178,10 +185,8 @@ fn prepare(
     }
     // Now with its network interface.
     proceed(channel)?;
-    match (&plan.network, &plan.endpoint) {
-        (NetworkMode::Host, _) => {}
-        (_, Some(endpoint)) => endpoint.configure_inside()?,
-        (_, None) => crate::network::loopback_up()?,
+    if plan.network.is_private() {
+        crate::network::configure_inside(&plan.endpoints)?;
     }
     // Some belong to its network interface.
     settings::write(&settings, plan)?;

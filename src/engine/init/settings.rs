@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use wharf_model::NetworkMode;
 
 use super::Plan;
 use super::mounts::failed;
@@ -22,7 +21,7 @@ pub(super) fn open(root: &Root) -> Result<OwnedFd> {
 /// Sets what docker sets for a network namespace of the container's own (ports below 1024 and echo
 /// requests need no privilege), and what the user wants set.
 pub(super) fn write(folder: &OwnedFd, plan: &Plan) -> Result<()> {
-    if plan.network != NetworkMode::Host {
+    if plan.network.is_private() {
         for (path, value) in crate::network::NAMESPACE_SETTINGS {
             // Of groups only those that are mapped can be named.
             let value = match value {

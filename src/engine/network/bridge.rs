@@ -1,17 +1,22 @@
-//! The kernel's side of a network: its bridge, and what the host routes already.
+//! The kernel's side of a network: its link on the host, and what the host routes already.
 
 use std::fs::File;
+use std::net::IpAddr;
 
+use ipnet::IpNet;
 use rustix::fs::{FlockOperation, flock};
 use wharf_model::ErrorKind;
 use wharf_sys::netlink::Batch;
-use wharf_sys::netlink::route::{Block, LinkRef, Mac, RouteSocket};
+use wharf_sys::netlink::route::{LinkRef, Mac, RouteSocket};
 
-use super::subnet::Subnet;
+use super::driver::Driver;
+use super::record::Network;
 use crate::{Error, Result};
 
 /// Whether this host routes packets from one link to another.
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
+/// The same, for IPv6.
+const FORWARDING_IPV6: &str = "/proc/sys/net/ipv6/conf/all/forwarding";
 /// Routes with a shorter prefix are ways to the outside at large (a default route, or the two
 /// halves that tunnels put over it), not subnets in use.
 const SHORTEST_SUBNET: u8 = 8;
@@ -38,41 +43,58 @@ pub(super) fn lock_namespace() -> Result<File> {
     Ok(file)
 }
 
-/// Returns whether this bridge exists and is up.
-pub(super) fn is_up(route: &mut RouteSocket, bridge: &str) -> Result<bool> {
-    Ok(route.link(bridge).map_err(failed)?.is_some_and(|link| link.up))
+/// Returns whether this link exists and is up.
+pub(super) fn is_up(route: &mut RouteSocket, link: &str) -> Result<bool> {
+    Ok(route.link(link).map_err(failed)?.is_some_and(|link| link.up))
 }
 
-/// Returns the subnets that the host's links and routes use, other than by this bridge.
-pub(super) fn used_subnets(route: &mut RouteSocket, bridge: &str) -> Result<Vec<Subnet>> {
-    let own = route.link(bridge).map_err(failed)?.map(|link| link.index);
+/// Returns the subnets that the host's links and routes use, other than by this link.
+pub(super) fn used_subnets(route: &mut RouteSocket, link: &str) -> Result<Vec<IpNet>> {
+    let own = match link {
+        "" => None,
+        link => route.link(link).map_err(failed)?.map(|link| link.index),
+    };
     let addresses = route.addresses().map_err(failed)?.into_iter();
     let addresses = addresses.filter(|a| Some(a.index) != own).map(|a| a.block);
     let routes = route.routes().map_err(failed)?.into_iter();
     let routes = routes.filter(|r| own.is_none() || r.link != own).map(|r| r.destination);
-    Ok(addresses
-        .chain(routes)
-        .filter(|block| block.prefix >= SHORTEST_SUBNET)
-        .map(|block| Subnet::of(block.address, block.prefix))
+    let long_enough = addresses.chain(routes).filter(|block| block.prefix >= SHORTEST_SUBNET);
+    Ok(long_enough
+        .filter_map(|block| IpNet::new(block.address, block.prefix).ok())
+        .map(|net| net.trunc())
         .collect())
 }
 
-/// Returns the subnet of this bridge, if it exists and is its gateway: the bridge of a root whose
-/// database is gone is taken over as it is.
-pub(super) fn subnet_of(route: &mut RouteSocket, bridge: &str) -> Result<Option<Subnet>> {
+/// Returns the IPv4 subnet of this bridge, if it exists and is its gateway: the bridge of a root
+/// whose database is gone is taken over as it is.
+pub(super) fn subnet_of(route: &mut RouteSocket, bridge: &str) -> Result<Option<IpNet>> {
     let Some(link) = route.link(bridge).map_err(failed)? else { return Ok(None) };
     let addresses = route.addresses().map_err(failed)?;
     Ok(addresses.iter().filter(|a| a.index == link.index).find_map(|a| {
-        let subnet = Subnet::of(a.block.address, a.block.prefix);
-        (subnet.gateway() == a.block.address && subnet.capacity() > 0).then_some(subnet)
+        let subnet = IpNet::new(a.block.address, a.block.prefix).ok()?.trunc();
+        let pool = super::pool::Pool::of(subnet);
+        let whole = subnet.addr().is_ipv4() && pool.gateway == a.block.address;
+        (whole && pool.capacity() > 0).then_some(subnet)
     }))
 }
 
-/// Makes the bridge with its address unless it is there, brings it up, and returns its number.
-/// Several processes may do so at once.
-pub(super) fn raise(route: &mut RouteSocket, bridge: &str, gateway: Block) -> Result<u32> {
+/// Makes the network's link with its addresses unless it is there, brings it up, and returns its
+/// number; 0 for a network without one. Several processes may do so at once.
+pub(super) fn raise(route: &mut RouteSocket, network: &Network) -> Result<u32> {
+    match network.driver {
+        Driver::Bridge => raise_bridge(route, network),
+        Driver::Macvlan | Driver::Ipvlan => raise_parent(route, network),
+        Driver::Host | Driver::Null => Ok(0),
+    }
+}
+
+fn raise_bridge(route: &mut RouteSocket, network: &Network) -> Result<u32> {
+    let bridge = &network.link;
     let mut batch = Batch::new();
-    batch.ensure_bridge(bridge, mac(gateway.address));
+    let first = network.pools().next().map(|pool| pool.gateway);
+    if network.owns_link {
+        batch.ensure_bridge(bridge, first.map_or([0x02, 0x42, 0, 0, 0, 1], mac));
+    }
     batch.get_link(bridge);
     let link = route.apply(batch).map_err(failed)?.pop().ok_or_else(|| {
         Error::new(ErrorKind::Conflict, format!("bridge {bridge} was deleted while it was made"))
@@ -80,38 +102,141 @@ pub(super) fn raise(route: &mut RouteSocket, bridge: &str, gateway: Block) -> Re
     if link.kind.as_deref() != Some("bridge") {
         return Err(Error::new(
             ErrorKind::Conflict,
-            format!("link {bridge} exists but is not a bridge: rename or delete it"),
+            format!("existing interface {bridge} is not a bridge: rename or delete it"),
         ));
     }
     let mut batch = Batch::new();
+    if let Some(mtu) = network.mtu() {
+        batch.set_mtu(LinkRef::Index(link.index), mtu);
+    }
     // Up comes last: who finds the bridge up may rely on its address.
-    batch.ensure_address(link.index, gateway);
-    batch.set_up(LinkRef::Index(link.index));
+    for pool in network.pools() {
+        batch.ensure_address(link.index, pool.block(pool.gateway));
+    }
+    match network.ipv6 {
+        Some(_) => batch.set_up_with_ipv6(LinkRef::Index(link.index)),
+        None => batch.set_up(LinkRef::Index(link.index)),
+    }
     route.apply(batch).map_err(failed)?;
     Ok(link.index)
 }
 
+/// The parent of a macvlan or ipvlan network: one of the host's own, or a VLAN of it, or one that
+/// leads nowhere.
+fn raise_parent(route: &mut RouteSocket, network: &Network) -> Result<u32> {
+    let parent = &network.link;
+    if let Some(link) = route.link(parent).map_err(failed)? {
+        if network.owns_link && !link.up {
+            let mut batch = Batch::new();
+            batch.set_up(LinkRef::Index(link.index));
+            route.apply(batch).map_err(failed)?;
+        }
+        return Ok(link.index);
+    }
+    if !network.owns_link {
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            format!("parent {parent} of network {} isn't there on this host", network.name),
+        ));
+    }
+    let mut batch = Batch::new();
+    match vlan(parent)? {
+        Some((base, id)) => {
+            let base = route.link(base).map_err(failed)?.ok_or_else(|| {
+                Error::new(
+                    ErrorKind::NotFound,
+                    format!(
+                        "failed to find master interface {base} on the host: a VLAN needs a link \
+                         that it is on"
+                    ),
+                )
+            })?;
+            batch.ensure_vlan(parent, base.index, id);
+        }
+        None => batch.ensure_dummy(parent),
+    }
+    batch.set_up(LinkRef::Name(parent));
+    batch.get_link(parent);
+    let made = route.apply(batch).map_err(|cause| {
+        let kind = if parent.contains('.') { "VLAN (8021q)" } else { "dummy" };
+        match cause.errno() {
+            wharf_sys::netlink::Errno::OPNOTSUPP => Error::new(
+                ErrorKind::Unsupported,
+                format!("this kernel has no {kind} links: give a parent (-o parent=…) it has"),
+            ),
+            _ => failed(cause),
+        }
+    })?;
+    let gone = || Error::new(ErrorKind::Conflict, format!("link {parent} was deleted meanwhile"));
+    Ok(made.into_iter().next().ok_or_else(gone)?.index)
+}
+
+/// Returns the link and the number of a VLAN's name: `eth0.10`.
+///
+/// # Errors
+/// Docker's, when what follows the dot is no VLAN's number.
+pub(super) fn vlan(name: &str) -> Result<Option<(&str, u16)>> {
+    let Some((base, id)) = name.rsplit_once('.') else { return Ok(None) };
+    match id.parse::<u16>() {
+        Ok(id @ 1..=4094) if !base.is_empty() => Ok(Some((base, id))),
+        _ => Err(Error::new(
+            ErrorKind::Invalid,
+            format!("vlan id must be between 1-4094, received: {id} of parent {name}"),
+        )),
+    }
+}
+
 /// Returns the hardware address that goes with this address, as docker makes them: no two of a
 /// network are the same, and a reused address needs no new ARP entry.
-pub(super) fn mac(address: std::net::Ipv4Addr) -> Mac {
-    let [a, b, c, d] = address.octets();
+pub(super) fn mac(address: IpAddr) -> Mac {
+    let [a, b, c, d] = match address {
+        IpAddr::V4(address) => address.octets(),
+        IpAddr::V6(address) => {
+            let [.., a, b, c, d] = address.octets();
+            [a, b, c, d]
+        }
+    };
     [0x02, 0x42, a, b, c, d]
 }
 
-/// Returns whether the host routes packets.
-pub(super) fn is_forwarding() -> Result<bool> {
-    let read = std::fs::read(FORWARDING)
-        .map_err(|cause| Error::failed(format!("read {FORWARDING}"), cause))?;
+/// Returns a hardware address as text.
+pub(super) fn mac_text(mac: Mac) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// Returns the hardware address of a text; dashes count as colons.
+pub(super) fn parse_mac(text: &str) -> Option<Mac> {
+    let mut bytes = text.split([':', '-']).map(|part| match part.len() {
+        2 => u8::from_str_radix(part, 16).ok(),
+        _ => None,
+    });
+    let mut mac = [0; 6];
+    for byte in &mut mac {
+        *byte = bytes.next()??;
+    }
+    bytes.next().is_none().then_some(mac)
+}
+
+/// Returns whether the host routes packets of the families that networks have.
+pub(super) fn is_forwarding(ipv6: bool) -> Result<bool> {
+    let path = if ipv6 { FORWARDING_IPV6 } else { FORWARDING };
+    let read = std::fs::read(path).map_err(|cause| Error::failed(format!("read {path}"), cause))?;
     Ok(read.trim_ascii() != b"0")
 }
 
 /// Makes the host route packets, and returns whether it didn't before.
-pub(super) fn enable_forwarding() -> Result<bool> {
-    if is_forwarding()? {
+pub(super) fn enable_forwarding(ipv6: bool) -> Result<bool> {
+    if is_forwarding(ipv6)? {
         return Ok(false);
     }
-    std::fs::write(FORWARDING, "1").map_err(|cause| {
-        Error::failed(format!("turn on {FORWARDING}, without which containers reach nobody"), cause)
+    let path = if ipv6 { FORWARDING_IPV6 } else { FORWARDING };
+    std::fs::write(path, "1").map_err(|cause| {
+        Error::failed(format!("turn on {path}, without which containers reach nobody"), cause)
     })?;
     Ok(true)
+}
+
+/// Returns whether this kernel has IPv6.
+pub(super) fn has_ipv6() -> bool {
+    std::fs::exists(FORWARDING_IPV6).unwrap_or(false)
 }

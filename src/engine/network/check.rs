@@ -8,9 +8,9 @@ use wharf_sys::netlink::nftables::NftSocket;
 use wharf_sys::netlink::route::{Link, LinkRef, RouteSocket};
 
 use super::bridge::{self, failed};
-use super::endpoint::{delete_link, link_name};
-use super::record::{DEFAULT_NETWORK, Network, network};
-use super::rules;
+use super::driver::Driver;
+use super::endpoint::{self, delete_link};
+use super::{record, rules};
 use crate::Result;
 use crate::state::Store;
 
@@ -38,58 +38,83 @@ pub(crate) fn faults(
     running: &[ContainerId],
     owned: &dyn Fn(&str) -> bool,
 ) -> Result<Vec<Fault>> {
-    let Some(network) = network(store, DEFAULT_NETWORK)? else { return Ok(Vec::new()) };
+    let networks = record::networks(store)?;
     let mut route = RouteSocket::open().map_err(failed)?;
     let links: BTreeMap<String, Link> =
         route.links().map_err(failed)?.into_iter().map(|link| (link.name.clone(), link)).collect();
-    let bridge = links.get(&network.bridge);
+    let addresses = route.addresses().map_err(failed)?;
     let mut faults = Vec::new();
-    if !running.is_empty() {
-        if bridge.is_none_or(|bridge| !bridge.up) {
-            faults.push(Fault::Bridge(network.bridge.clone()));
-        }
-        if !bridge::is_forwarding()? {
-            faults.push(Fault::Forwarding);
-        }
-        if !rules::is_whole(&mut NftSocket::open().map_err(failed)?, &network.bridge)? {
-            faults.push(Fault::Firewall(network.bridge.clone()));
-        }
-    }
-    let master = bridge.map(|bridge| bridge.index);
+    let mut wanted = Vec::new();
     for container in running {
-        let name = link_name(container);
-        match links.get(&name) {
-            None => faults.push(Fault::LinkGone(container.clone(), name)),
-            Some(link) if !link.up || link.master != master || master.is_none() => {
-                faults.push(Fault::LinkLoose(container.clone(), name));
+        wanted.extend(endpoint::endpoints_of(store, container)?);
+    }
+    for network in networks.iter().filter(|network| !network.link.is_empty()) {
+        let link = links.get(&network.link);
+        let used = wanted.iter().any(|endpoint| endpoint.network().id == network.id);
+        if used {
+            let has_all = |index: u32| {
+                network.driver != Driver::Bridge
+                    || network.pools().all(|pool| {
+                        let gateway = pool.block(pool.gateway);
+                        addresses.iter().any(|a| a.index == index && a.block == gateway)
+                    })
+            };
+            if link.is_none_or(|link| !link.up || !has_all(link.index)) {
+                faults.push(Fault::Bridge(network.link.clone()));
             }
-            Some(_) => {}
+            if network.driver == Driver::Bridge {
+                if !bridge::is_forwarding(false)? {
+                    faults.push(Fault::Forwarding);
+                }
+                if !rules::is_whole(&mut NftSocket::open().map_err(failed)?, &network.link)? {
+                    faults.push(Fault::Firewall(network.link.clone()));
+                }
+            }
+        }
+        if network.driver != Driver::Bridge {
+            continue;
+        }
+        let master = link.map(|link| link.index);
+        for endpoint in wanted.iter().filter(|endpoint| endpoint.network().id == network.id) {
+            let (container, name) = (endpoint.container().clone(), endpoint.link().to_owned());
+            match links.get(&name) {
+                None => faults.push(Fault::LinkGone(container, name)),
+                Some(link) if !link.up || link.master != master || master.is_none() => {
+                    faults.push(Fault::LinkLoose(container, name));
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some(master) = master {
+            let inside = links.values().filter(|link| link.master == Some(master));
+            let stray = inside.filter(|link| link.name.starts_with("wh") && !owned(&link.name));
+            faults.extend(stray.map(|link| Fault::LinkStray(link.name.clone())));
         }
     }
-    if let Some(master) = master {
-        let inside = links.values().filter(|link| link.master == Some(master));
-        let stray = inside.filter(|link| link.name.starts_with("wh") && !owned(&link.name));
-        faults.extend(stray.map(|link| Fault::LinkStray(link.name.clone())));
-    }
+    faults.sort();
+    faults.dedup();
     Ok(faults)
 }
 
 /// Mends one of them, where that is possible.
 pub(crate) fn mend(store: &Store, fault: &Fault) -> Result<()> {
     let mut route = RouteSocket::open().map_err(failed)?;
-    let raise = |route: &mut RouteSocket| match network(store, DEFAULT_NETWORK)? {
-        Some(Network { bridge, subnet, gateway, .. }) => {
-            bridge::raise(route, &bridge, subnet.block(gateway)).map(Some)
-        }
-        None => Ok(None),
-    };
     match fault {
-        Fault::Bridge(_) => raise(&mut route).map(drop),
-        Fault::Forwarding => bridge::enable_forwarding().map(drop),
+        Fault::Bridge(link) => {
+            let networks = record::networks(store)?.into_iter();
+            networks
+                .filter(|network| network.link == *link)
+                .try_for_each(|network| bridge::raise(&mut route, &network).map(drop))
+        }
+        Fault::Forwarding => bridge::enable_forwarding(false).map(drop),
         Fault::Firewall(_) => rules::restore(&mut NftSocket::open().map_err(failed)?, &mut route),
         Fault::LinkGone(..) => Ok(()),
-        Fault::LinkLoose(_, link) => {
-            let Some(master) = raise(&mut route)? else { return Ok(()) };
+        Fault::LinkLoose(container, link) => {
+            let endpoints = endpoint::endpoints_of(store, container)?;
+            let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.link() == link) else {
+                return Ok(());
+            };
+            let master = bridge::raise(&mut route, endpoint.network())?;
             let mut batch = Batch::new();
             batch.join_bridge(link, master);
             batch.set_up(LinkRef::Name(link));

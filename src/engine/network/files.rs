@@ -35,8 +35,10 @@ pub struct Wishes<'a> {
     pub hostname: &'a str,
     /// Its domain, or empty.
     pub domainname: &'a str,
-    /// Its address, where it has one.
-    pub address: Option<IpAddr>,
+    /// Its addresses.
+    pub addresses: &'a [IpAddr],
+    /// Lines for others that it alone calls so.
+    pub links: &'a str,
     /// Where it reaches the host, where there is a way.
     pub gateway: Option<IpAddr>,
     /// `NAME:ADDRESS` lines; the address may be `host-gateway`.
@@ -67,7 +69,7 @@ impl NetworkFiles {
                 (read(HOSTS)?.unwrap_or_else(own), host_resolv)
             }
             NetworkMode::Host | NetworkMode::None => (own(), host_resolv),
-            NetworkMode::Bridge => {
+            NetworkMode::Bridge | NetworkMode::Named(_) | NetworkMode::Container(_) => {
                 let resolved = if is_resolved(&host_resolv) { read(RESOLVED)? } else { None };
                 (own(), resolv_conf(resolved.as_deref().unwrap_or(&host_resolv)))
             }
@@ -154,18 +156,23 @@ fn hosts(wishes: &Wishes<'_>, extra: &str) -> String {
          ff02::2\tip6-allrouters\n",
     );
     text.push_str(extra);
-    if let Some(address) = wishes.address {
-        let full = match wishes.domainname {
-            "" => wishes.hostname.to_owned(),
-            domain => format!("{}.{domain}", wishes.hostname),
-        };
-        text.push_str(&format!("{address}\t{full}"));
-        if let Some((short, _)) = full.split_once('.') {
-            text.push_str(&format!(" {short}"));
-        }
-        text.push('\n');
+    text.push_str(wishes.links);
+    for address in wishes.addresses {
+        text.push_str(&own_line(*address, wishes.hostname, wishes.domainname));
     }
     text
+}
+
+/// Returns the line for an address of the container's own.
+pub(crate) fn own_line(address: IpAddr, hostname: &str, domainname: &str) -> String {
+    let full = match domainname {
+        "" => hostname.to_owned(),
+        domain => format!("{hostname}.{domain}"),
+    };
+    match full.split_once('.') {
+        Some((short, _)) => format!("{address}\t{full} {short}\n"),
+        None => format!("{address}\t{full}\n"),
+    }
 }
 
 /// Returns the host's /etc/resolv.conf as a container on a bridge can use it: without the name
@@ -217,7 +224,8 @@ mod tests {
         mode: &NetworkMode::Bridge,
         hostname: "web",
         domainname: "",
-        address: None,
+        addresses: &[],
+        links: "",
         gateway: None,
         extra_hosts: &[],
         dns: &[],
@@ -227,13 +235,13 @@ mod tests {
 
     #[test]
     fn hosts_has_the_loopback_and_the_container() {
-        let address = Some([172, 17, 0, 2].into());
-        let text = hosts(&Wishes { hostname: "web.example.org", address, ..PLAIN }, "");
+        let addresses = &[IpAddr::from([172, 17, 0, 2])];
+        let text = hosts(&Wishes { hostname: "web.example.org", addresses, ..PLAIN }, "");
         assert!(text.starts_with("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost"));
         assert!(text.ends_with("\n172.17.0.2\tweb.example.org web\n"), "{text}");
-        let text = hosts(&Wishes { domainname: "example.org", address, ..PLAIN }, "");
+        let text = hosts(&Wishes { domainname: "example.org", addresses, ..PLAIN }, "");
         assert!(text.ends_with("\n172.17.0.2\tweb.example.org web\n"), "{text}");
-        let text = hosts(&Wishes { address, ..PLAIN }, "1.2.3.4\tfoo\n");
+        let text = hosts(&Wishes { addresses, ..PLAIN }, "1.2.3.4\tfoo\n");
         assert!(text.ends_with("allrouters\n1.2.3.4\tfoo\n172.17.0.2\tweb\n"), "{text}");
         assert!(hosts(&PLAIN, "").ends_with("ip6-allrouters\n"));
     }

@@ -1,75 +1,76 @@
-//! Leases: which container has which address of a network.
+//! Leases: which addresses of a network are somebody's, and which comes next.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use rusqlite::{Connection, OptionalExtension, params};
-use wharf_model::{ContainerId, ErrorKind};
+use rusqlite::Connection;
+use wharf_model::ErrorKind;
 
-use super::record::{self, Network};
+use super::pool::Pool;
+use super::record::Network;
 use crate::{Error, Result};
 
-/// Gives the container an address, the one it already has if it has one. Runs in the caller's
-/// transaction, and remembers the address in the network's row: the next container gets the one
-/// after it, so that an address comes back as late as possible.
-pub(super) fn acquire(
+/// Returns an address of one family for one more container, the wanted one if there is one. Runs in
+/// the caller's transaction, whose network it changes: the next container gets the address after
+/// this one, so that an address comes back as late as possible.
+pub(super) fn choose(
     connection: &Connection,
     network: &mut Network,
-    container: &ContainerId,
-) -> Result<Ipv4Addr> {
-    if let Some(address) = held(connection, &network.id, container.as_str())? {
-        return Ok(address);
-    }
-    let full = || {
-        Error::new(
-            ErrorKind::Conflict,
-            format!(
-                "network {} has no free address: all {} of subnet {} are leased; remove containers",
-                network.name,
-                network.subnet.capacity(),
-                network.subnet
-            ),
-        )
+    ipv4: bool,
+    wanted: Option<IpAddr>,
+) -> Result<Option<IpAddr>> {
+    let leased = count(connection, &network.id)?;
+    let (id, name) = (network.id.clone(), network.name.clone());
+    let Some(pool) = (if ipv4 { &mut network.spec.ipv4 } else { &mut network.spec.ipv6 }) else {
+        return Ok(None);
     };
-    if count(connection, &network.id)? >= network.subnet.capacity() {
-        return Err(full());
-    }
-    let mut insert = connection.prepare_cached(
-        "INSERT OR IGNORE INTO lease (network, address, container) VALUES (?1, ?2, ?3)",
-    )?;
-    let mut address = network.last_leased.unwrap_or_else(|| network.subnet.gateway());
-    for _ in 0..network.subnet.capacity() {
-        address = network.subnet.next(address);
-        let row = params![network.id, address.to_string(), container.as_str()];
-        if insert.execute(row)? == 1 {
-            network.last_leased = Some(address);
-            record::write(connection, network)?;
-            return Ok(address);
+    if let Some(wanted) = wanted {
+        if pool.is_reserved(wanted) || is_taken(connection, &id, wanted)? {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("Address already in use: {wanted} on network {name}"),
+            ));
         }
+        return Ok(Some(wanted));
     }
-    Err(full())
+    // Of so many addresses in a row one is free, if any is.
+    let tries = u128::from(leased).saturating_add(1).min(pool.capacity());
+    let mut last = pool.last_leased;
+    for _ in 0..tries {
+        let Some(next) = pool.next(last) else { break };
+        if !is_taken(connection, &id, next)? {
+            pool.last_leased = Some(next);
+            return Ok(Some(next));
+        }
+        last = Some(next);
+    }
+    Err(full(pool, &name, &id))
 }
 
-/// Returns the address that a container holds.
-pub(super) fn held(
-    connection: &Connection,
-    network: &str,
-    container: &str,
-) -> Result<Option<Ipv4Addr>> {
-    let address = connection
-        .prepare_cached("SELECT address FROM lease WHERE container = ?1 AND network = ?2")?
-        .query_row([container, network], |row| row.get::<_, String>(0))
-        .optional()?;
-    Ok(address.and_then(|address| address.parse().ok()))
+fn full(pool: &Pool, name: &str, id: &str) -> Error {
+    let family = if pool.is_ipv4() { "IPv4" } else { "IPv6" };
+    let (what, block) = match pool.range {
+        Some(range) => ("range", range),
+        None => ("subnet", pool.subnet),
+    };
+    Error::new(
+        ErrorKind::Conflict,
+        format!(
+            "no available {family} addresses on this network's address pools: {name} ({id}): all {} \
+             of {what} {block} are leased; remove containers",
+            pool.capacity()
+        ),
+    )
 }
 
-/// Returns how many addresses of a network are leased.
+fn is_taken(connection: &Connection, network: &str, address: IpAddr) -> Result<bool> {
+    let taken = "SELECT EXISTS (SELECT 1 FROM endpoint
+                 WHERE network = ?1 AND (ipv4 = ?2 OR ipv6 = ?2))";
+    let row = [network, &address.to_string()];
+    Ok(connection.prepare_cached(taken)?.query_row(row, |row| row.get(0))?)
+}
+
+/// Returns how many containers are on a network.
 pub(super) fn count(connection: &Connection, network: &str) -> Result<u32> {
-    let count = "SELECT count(*) FROM lease WHERE network = ?1";
-    Ok(connection.query_row(count, [network], |row| row.get(0))?)
-}
-
-/// Gives all addresses of a container back.
-pub(super) fn release(connection: &Connection, container: &str) -> Result<()> {
-    connection.prepare_cached("DELETE FROM lease WHERE container = ?1")?.execute([container])?;
-    Ok(())
+    let count = "SELECT count(*) FROM endpoint WHERE network = ?1";
+    Ok(connection.prepare_cached(count)?.query_row([network], |row| row.get(0))?)
 }

@@ -1,11 +1,12 @@
 //! Networks, endpoints and address leases.
 //!
-//! The default network is a bridge of its own for each engine root, with one IPv4 subnet, and NAT
-//! to the outside by the nf_tables table `wharf`, which all roots of a host share. A start goes
-//! through three hands: [`prepare`] leases an address and journals the link's name in `state.db`,
-//! [`Endpoint::connect`] makes the veth pair from the host's side, and the container's init calls
-//! [`Endpoint::configure_inside`] in its own namespace. [`Endpoint::disconnect`] takes it back;
-//! [`sweep`] takes back what a crash left.
+//! Each engine root has the three networks that are always there, and those that somebody makes; a
+//! bridge of its own for each (or, with macvlan, a link of the host's), with a subnet of either
+//! family, and NAT to the outside by the nf_tables table `wharf`, which all roots of a host share. A
+//! start goes through three hands: [`prepare`] leases the addresses on one network and journals the
+//! link's name in `state.db`, [`Endpoint::connect`] makes the link from the host's side, and the
+//! container's init calls [`configure_inside`] in its own namespace. [`Endpoint::disconnect`] takes
+//! it back; [`sweep`] takes back what a crash left. A network's row is the journal of its own link.
 //!
 //! All of it is netlink: no program is run, nothing is polled. Bridge, subnet and rules are looked
 //! at on each start (three questions, some ten microseconds each) and only made when missing, so
@@ -13,19 +14,37 @@
 
 mod bridge;
 pub(crate) mod check;
+mod driver;
 mod endpoint;
+mod establish;
 pub mod files;
 mod lease;
+mod manage;
+mod names;
+mod pool;
+mod reach;
 mod record;
 mod rules;
-mod subnet;
 mod sweep;
 
-pub use endpoint::{Endpoint, endpoint, endpoints, loopback_up, prepare};
-pub(crate) use endpoint::{lease_owners, link_name};
-pub use record::{DEFAULT_NETWORK, Network, network};
-pub use subnet::Subnet;
-pub use sweep::{release, remove_network, sweep};
+pub use driver::Driver;
+pub use endpoint::{
+    Endpoint, Guest, configure_inside, endpoint, endpoints, endpoints_of, endpoints_on,
+    loopback_up, prepare,
+};
+pub(crate) use endpoint::{check as check_options, lease_owners, links, set_routes, way_out};
+pub(crate) use establish::predefined;
+pub use manage::PrunedNetworks;
+pub(crate) use manage::{check_join, check_leave, places, resolved_links};
+pub use names::{Names, names};
+pub use pool::{Pool, Supply};
+pub use record::{DEFAULT_NETWORK, Network, NetworkSpec, network, networks};
+pub use sweep::{release, remove_network, remove_networks, sweep};
+
+/// Returns the network with this name, id, or beginning of an id.
+pub(crate) fn find(store: &crate::state::Store, reference: &str) -> crate::Result<Network> {
+    record::find(store.connection(), reference)
+}
 
 /// What docker sets in each container's network namespace, so that any user may ping and listen on
 /// low ports: files below `/proc/sys`, written inside before that is made read-only.

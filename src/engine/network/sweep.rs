@@ -6,9 +6,10 @@ use wharf_model::ErrorKind;
 use wharf_sys::netlink::route::RouteSocket;
 
 use super::bridge::failed;
-use super::endpoint::delete_link;
-use super::record::{self, DEFAULT_NETWORK};
-use super::{lease, rules};
+use super::driver::Driver;
+use super::endpoint::{self, delete_link};
+use super::record::{self, DEFAULT_NETWORK, Network};
+use super::{establish, lease, manage, rules};
 use crate::state::Store;
 use crate::{Error, Result};
 
@@ -31,7 +32,7 @@ pub fn sweep(store: &mut Store, alive: &dyn Fn(&str) -> bool) -> Result<usize> {
             owners.insert(owner.clone());
             journalled.push((link, owner));
         }
-        let mut leases = connection.prepare("SELECT DISTINCT container FROM lease")?;
+        let mut leases = connection.prepare("SELECT DISTINCT container FROM endpoint")?;
         for owner in leases.query_map([], |row| row.get::<_, String>(0))? {
             owners.insert(owner?);
         }
@@ -70,7 +71,13 @@ pub fn release(store: &mut Store, container: &str) -> Result<()> {
 /// Forgets all that a container had of the network.
 pub(super) fn forget(store: &mut Store, container: &str) -> Result<()> {
     store.transaction(|transaction| {
-        lease::release(transaction, container)?;
+        for endpoint in endpoint::held_by(transaction, container)? {
+            endpoint.forget(transaction)?;
+        }
+        // Whatever else is called so, down to what can't be read.
+        transaction
+            .prepare_cached("DELETE FROM endpoint WHERE container = ?1")?
+            .execute([container])?;
         transaction
             .prepare_cached("DELETE FROM journal WHERE owner = ?1 AND kind = ?2")?
             .execute([container, KIND_LINK])?;
@@ -84,19 +91,74 @@ pub(super) fn forget(store: &mut Store, container: &str) -> Result<()> {
 /// # Errors
 /// When a container still holds an address ([`ErrorKind::Conflict`]), or the kernel refuses.
 pub fn remove_network(store: &mut Store) -> Result<()> {
-    let Some(network) = record::network(store, DEFAULT_NETWORK)? else { return Ok(()) };
-    let leased = lease::count(store.connection(), &network.id)?;
-    if leased > 0 {
-        return Err(Error::new(
-            ErrorKind::Conflict,
-            format!("network {} has {leased} active endpoints: stop them first", network.name),
-        ));
+    match record::network(store, DEFAULT_NETWORK)? {
+        Some(network) => remove(store, &network),
+        None => Ok(()),
     }
-    rules::remove(&network.bridge)?;
-    let mut route = RouteSocket::open().map_err(failed)?;
-    delete_link(&mut route, &network.bridge)?;
+}
+
+/// Removes all networks of this root, as [`remove_network`] does with the default one.
+///
+/// # Errors
+/// When a container still holds an address, or the kernel refuses.
+pub fn remove_networks(store: &mut Store) -> Result<()> {
+    record::networks(store)?.iter().try_for_each(|network| remove(store, network))
+}
+
+/// Removes a network: its part of the firewall, its link, its row.
+pub(super) fn remove(store: &mut Store, network: &Network) -> Result<()> {
+    // From here on nobody leases an address of it, so that its link can go before its row.
     store.transaction(|transaction| {
-        // A lease taken since then keeps the row: foreign keys refuse.
+        let Some(mut known) = record::by_id(transaction, &network.id)? else { return Ok(()) };
+        if lease::count(transaction, &known.id)? > 0 {
+            return Err(has_endpoints(transaction, &known)?);
+        }
+        known.spec.removing = true;
+        record::write(transaction, &known)?;
+        match known.is_predefined() {
+            true => Ok(()),
+            false => manage::tell(transaction, &known, "destroy", None),
+        }
+    })?;
+    finish_removal(store, network)
+}
+
+/// Goes on with the removals that their processes were killed in.
+pub(super) fn finish_removals(store: &mut Store) -> Result<()> {
+    let all = record::networks(store)?;
+    all.iter().filter(|network| network.removing).try_for_each(|n| finish_removal(store, n))
+}
+
+/// Returns docker's error for a network that containers are on.
+fn has_endpoints(transaction: &rusqlite::Transaction<'_>, network: &Network) -> Result<Error> {
+    let mut statement = transaction.prepare(
+        "SELECT coalesce(container.name, endpoint.container), endpoint.id FROM endpoint
+         LEFT JOIN container ON container.id = endpoint.container
+         WHERE endpoint.network = ?1 ORDER BY 1",
+    )?;
+    let rows = statement.query_map([&network.id], |row| {
+        let (name, id): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok(format!("name:{name:?} id:{:?}", id.get(..12).unwrap_or_default()))
+    })?;
+    let all: Vec<String> = rows.collect::<rusqlite::Result<_>>()?;
+    Ok(Error::new(
+        ErrorKind::Conflict,
+        format!(
+            "error while removing network: network {} has active endpoints ({}): stop or disconnect \
+             them first",
+            network.name,
+            all.join(", ")
+        ),
+    ))
+}
+
+fn finish_removal(store: &mut Store, network: &Network) -> Result<()> {
+    if network.driver == Driver::Bridge {
+        rules::remove(&network.link)?;
+    }
+    let mut route = RouteSocket::open().map_err(failed)?;
+    establish::remove_link(&mut route, network)?;
+    store.transaction(|transaction| {
         transaction.execute("DELETE FROM network WHERE id = ?1", [&network.id])?;
         Ok(())
     })

@@ -8,13 +8,16 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
-use wharf_model::{ContainerId, ErrorKind};
+use wharf_model::{ContainerId, EndpointOptions, ErrorKind};
 use wharf_sys::netlink::Batch;
 use wharf_sys::netlink::nftables::{Chain, Hook, NftSocket, Transaction};
 use wharf_sys::netlink::route::{Block, LinkRef, RouteSocket, VethPair};
 
 use super::record::{self, DEFAULT_NETWORK};
-use super::{Endpoint, endpoint, endpoints, loopback_up, network, prepare, remove_network, sweep};
+use super::{
+    Endpoint, Guest, configure_inside, endpoint, endpoints, loopback_up, network, remove_network,
+    sweep,
+};
 use crate::state::Store;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,6 +35,13 @@ fn within<T: Send>(namespace: Option<&File>, work: impl FnOnce() -> T + Send) ->
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// Leases an address of the default network.
+fn prepare(store: &mut Store, container: &ContainerId) -> crate::Result<Endpoint> {
+    let network = DEFAULT_NETWORK.to_owned();
+    let options = EndpointOptions { network, ..EndpointOptions::default() };
+    super::prepare(store, Guest { container, hostname: "web" }, &options, &[])
 }
 
 fn id(n: u8) -> ContainerId {
@@ -60,7 +70,7 @@ impl Root {
         let endpoint = prepare(&mut self.store, &id(n)).unwrap();
         let (namespace, ()) = within(None, || ());
         let notes = endpoint.connect(namespace.as_fd()).unwrap();
-        let inside = || endpoint.configure_inside().unwrap();
+        let inside = || configure_inside(std::slice::from_ref(&endpoint)).unwrap();
         within(Some(&namespace), inside);
         Container { endpoint, namespace, notes }
     }
@@ -105,7 +115,7 @@ fn outside() -> File {
     batch.get_link("up0");
     let index = route.apply(batch).unwrap()[0].index;
     let mut batch = Batch::new();
-    let block = |last| Block { address: Ipv4Addr::new(192, 0, 2, last), prefix: 24 };
+    let block = |last| Block { address: Ipv4Addr::new(192, 0, 2, last).into(), prefix: 24 };
     batch.ensure_address(index, block(1));
     batch.set_up(LinkRef::Index(index));
     batch.add_veth(&VethPair {
@@ -140,15 +150,15 @@ fn containers_reach_each_other_the_host_and_the_outside() {
         let (first, second) = (root.start(1), root.start(2));
         assert_eq!(first.notes, ["IPv4 forwarding was off on this host and is now on"]);
         assert_eq!(second.notes, Vec::<String>::new());
-        let (one, two) = (first.endpoint.address(), second.endpoint.address());
+        let (one, two) = (first.endpoint.ipv4().unwrap(), second.endpoint.ipv4().unwrap());
         let info = first.endpoint.info();
         assert_eq!(info.ip.to_string(), "172.17.0.2");
         assert_eq!(info.gateway.unwrap().to_string(), "172.17.0.1");
         assert_eq!((info.prefix, info.mac.as_str()), (16, "02:42:ac:11:00:02"));
 
         let listed = endpoints(&root.store).unwrap();
-        assert_eq!((listed.len(), &listed[&id(1)]), (2, &info));
-        let found = endpoint(&root.store, &id(1)).unwrap();
+        assert_eq!((listed.len(), listed[&id(1)][0].info()), (2, info));
+        let found = endpoint(&root.store, &id(1), DEFAULT_NETWORK).unwrap();
         assert_eq!(found.as_ref(), Some(&first.endpoint));
 
         let hello = |from: [u8; 4]| (IpAddr::from(from), "hello".to_owned());
@@ -169,8 +179,11 @@ fn containers_reach_each_other_the_host_and_the_outside() {
             container.endpoint.disconnect(&mut root.store).unwrap();
             container.endpoint.disconnect(&mut root.store).unwrap();
         }
-        assert_eq!(endpoint(&root.store, &id(1)).unwrap(), None);
-        assert_eq!(traces().0, [network(&root.store, DEFAULT_NETWORK).unwrap().unwrap().bridge]);
+        assert_eq!(endpoint(&root.store, &id(1), DEFAULT_NETWORK).unwrap(), None);
+        assert_eq!(
+            traces().0,
+            [network(&root.store, DEFAULT_NETWORK).unwrap().unwrap().link.clone()]
+        );
         remove_network(&mut root.store).unwrap();
         remove_network(&mut root.store).unwrap();
         assert_eq!(traces(), (vec![], 0));
@@ -200,7 +213,7 @@ fn roots_take_subnets_of_their_own_and_are_isolated() {
         let target = &containers[1];
         // Neither answered nor refused: the packets are gone.
         let (_, listener) = within(Some(&target.namespace), || {
-            TcpListener::bind((target.endpoint.address(), 0)).unwrap()
+            TcpListener::bind((target.endpoint.ipv4().unwrap(), 0)).unwrap()
         });
         let address = listener.local_addr().unwrap();
         let (_, reached) = within(Some(&containers[0].namespace), || {
@@ -237,8 +250,9 @@ fn peers_of_one_root_race_to_make_its_network() {
                             endpoint
                         };
                         let (_, endpoint) = within(Some(host), connect);
-                        within(Some(&namespace), || endpoint.configure_inside().unwrap());
-                        endpoint.address()
+                        let inside = || configure_inside(std::slice::from_ref(&endpoint)).unwrap();
+                        within(Some(&namespace), inside);
+                        endpoint.ipv4().unwrap()
                     })
                 })
                 .collect();
@@ -264,7 +278,7 @@ fn a_sweep_takes_back_what_the_dead_left() {
         assert!(!links.iter().any(|link| link == dead.endpoint.link()), "{links:?}");
         assert!(links.iter().any(|link| link == living.endpoint.link()), "{links:?}");
         living.endpoint.disconnect(&mut store).unwrap();
-        let left = "SELECT (SELECT count(*) FROM lease) + (SELECT count(*) FROM journal)";
+        let left = "SELECT (SELECT count(*) FROM endpoint) + (SELECT count(*) FROM journal)";
         let left: i64 = store.connection().query_row(left, [], |row| row.get(0)).unwrap();
         assert_eq!(left, 0);
     });
@@ -278,7 +292,7 @@ fn a_restart_finds_the_way_free_and_the_bridge_made_again() {
         // The old namespace is still alive, and with it the old link.
         let second = root.start(1);
         assert_eq!(first.endpoint, second.endpoint);
-        let bridge = network(&root.store, DEFAULT_NETWORK).unwrap().unwrap().bridge;
+        let bridge = network(&root.store, DEFAULT_NETWORK).unwrap().unwrap().link.clone();
         let mut batch = Batch::new();
         batch.delete_link(&bridge);
         RouteSocket::open().unwrap().apply(batch).unwrap();
@@ -287,7 +301,7 @@ fn a_restart_finds_the_way_free_and_the_bridge_made_again() {
         NftSocket::open().unwrap().commit(rules).unwrap();
         let third = root.start(1);
         let host = File::open("/proc/thread-self/ns/net").unwrap();
-        let seen = talk(&third.namespace, &host, third.endpoint.address()).unwrap();
+        let seen = talk(&third.namespace, &host, third.endpoint.ipv4().unwrap()).unwrap();
         assert_eq!(seen.0.to_string(), "172.17.0.1");
         assert_eq!(traces().1, 2);
     });
@@ -301,19 +315,22 @@ fn a_subnet_that_the_host_took_over_is_left_when_nobody_is_on_it() {
         let network = network(&root.store, DEFAULT_NETWORK).unwrap().unwrap();
         let mut route = RouteSocket::open().unwrap();
         let mut batch = Batch::new();
-        batch.delete_link(&network.bridge);
+        batch.delete_link(&network.link);
         batch.ensure_bridge("vpn0", [2, 0, 0, 0, 0, 9]);
         batch.get_link("vpn0");
         let index = route.apply(batch).unwrap()[0].index;
         let mut batch = Batch::new();
-        batch.ensure_address(index, Block { address: Ipv4Addr::new(172, 17, 4, 1), prefix: 24 });
+        batch.ensure_address(
+            index,
+            Block { address: Ipv4Addr::new(172, 17, 4, 1).into(), prefix: 24 },
+        );
         route.apply(batch).unwrap();
         let error = prepare(&mut root.store, &id(2)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
         assert!(error.to_string().contains("172.17.0.0/16"), "{error}");
         container.endpoint.disconnect(&mut root.store).unwrap();
         let moved = prepare(&mut root.store, &id(2)).unwrap();
-        assert_eq!(moved.address().to_string(), "172.18.0.2");
+        assert_eq!(moved.ipv4().unwrap().to_string(), "172.18.0.2");
     });
 }
 
@@ -351,7 +368,7 @@ fn an_older_table_is_replaced_with_all_bridges_in_it() {
         two.start(2);
         let mut bridges = nft.elements("wharf", "bridges").unwrap();
         bridges.sort();
-        let of = |root: &Root| network(&root.store, DEFAULT_NETWORK).unwrap().unwrap().bridge;
+        let of = |root: &Root| network(&root.store, DEFAULT_NETWORK).unwrap().unwrap().link.clone();
         let mut wanted = [of(&one), of(&two)];
         wanted.sort();
         assert_eq!(bridges, wanted);
@@ -368,14 +385,13 @@ fn addresses_run_out_with_a_clear_error_and_come_back_late() {
         // Shrink the subnet to five containers.
         let small = |transaction: &rusqlite::Transaction<'_>| {
             let mut network = record::read(transaction, DEFAULT_NETWORK)?.unwrap();
-            network.subnet = "172.17.0.0/29".parse().unwrap();
-            network.last_leased = None;
+            network.spec.ipv4 = Some(super::Pool::of("172.17.0.0/29".parse().unwrap()));
             record::write(transaction, &network)
         };
         root.store.transaction(small).unwrap();
         let all: Vec<Endpoint> =
             (1..=5).map(|n| prepare(&mut root.store, &id(n)).unwrap()).collect();
-        let addresses: Vec<u8> = all.iter().map(|e| e.address().octets()[3]).collect();
+        let addresses: Vec<u8> = all.iter().map(|e| e.ipv4().unwrap().octets()[3]).collect();
         assert_eq!(addresses, [2, 3, 4, 5, 6]);
         let error = prepare(&mut root.store, &id(9)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
@@ -384,8 +400,9 @@ fn addresses_run_out_with_a_clear_error_and_come_back_late() {
         assert_eq!(prepare(&mut root.store, &id(3)).unwrap(), all[2]);
         all[1].disconnect(&mut root.store).unwrap();
         all[3].disconnect(&mut root.store).unwrap();
-        let next =
-            |n, root: &mut Root| prepare(&mut root.store, &id(n)).unwrap().address().octets()[3];
+        let next = |n, root: &mut Root| {
+            prepare(&mut root.store, &id(n)).unwrap().ipv4().unwrap().octets()[3]
+        };
         assert_eq!([next(10, &mut root), next(11, &mut root)], [3, 5]);
     });
 }
@@ -401,7 +418,7 @@ fn steps(root: &mut Root, n: u8, dying: bool) -> [Duration; 4] {
     let connected = begin.elapsed() - prepared;
     let inside = || {
         let begin = Instant::now();
-        endpoint.configure_inside().unwrap();
+        configure_inside(std::slice::from_ref(&endpoint)).unwrap();
         begin.elapsed()
     };
     let (_, configured) = within(Some(&namespace), inside);

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wharf_model::{
-    ContainerConfig, ContainerId, ContainerState, Digest, EndpointInfo, ErrorKind, Event,
+    ContainerConfig, ContainerId, ContainerState, Digest, EndpointOptions, ErrorKind, Event,
     EventKind, HostConfig,
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct Spec {
     pub(crate) host: HostConfig,
     /// The mounts it has taken over from other containers.
     pub(crate) inherited: Vec<MountPoint>,
+    /// The networks that it is on while it runs; none is the one that its network mode names.
+    pub(crate) networks: Option<Vec<EndpointOptions>>,
 }
 
 /// What the supervisor observes.
@@ -31,8 +33,6 @@ pub(crate) struct Observed {
     pub(crate) state: ContainerState,
     /// The boot in which it was last started: after another one it can't be running.
     pub(crate) boot: String,
-    /// Its place on a network, while it runs.
-    pub(crate) endpoint: Option<EndpointInfo>,
     /// Whether it was stopped by hand since it was last started.
     #[serde(default)]
     pub(crate) stopped: bool,
@@ -83,6 +83,15 @@ fn to_json(value: &impl Serialize) -> Result<String> {
 }
 
 impl Spec {
+    /// Returns the networks that it is on while it runs, with how it is to be there.
+    pub(crate) fn networks(&self) -> Vec<EndpointOptions> {
+        let of_mode = || {
+            let network = self.host.network_mode.network()?.to_owned();
+            Some(EndpointOptions { network, ..EndpointOptions::default() })
+        };
+        self.networks.clone().unwrap_or_else(|| of_mode().into_iter().collect())
+    }
+
     /// Returns the text of a row. Settings that have their defaults are left out, and filled in by
     /// reading: most have, and every list reads all rows.
     fn to_text(&self) -> Result<String> {
@@ -230,8 +239,8 @@ impl Store {
         })
     }
 
-    /// Stores changed settings, and the event that says so.
-    pub(crate) fn change_spec(&mut self, record: &Record, action: &str) -> Result<()> {
+    /// Stores changed settings, and the event that says so, if any.
+    pub(crate) fn change_spec(&mut self, record: &Record, action: Option<&str>) -> Result<()> {
         let spec = record.spec.to_text()?;
         self.transaction(|transaction| {
             let changed = transaction.execute(
@@ -240,7 +249,9 @@ impl Store {
             )?;
             match changed {
                 0 => Err(no_such_container(record.id.as_str())),
-                _ => add_event(transaction, &container_event(transaction, record, action, &[])?),
+                _ => action.map_or(Ok(()), |action| {
+                    add_event(transaction, &container_event(transaction, record, action, &[])?)
+                }),
             }
         })
     }

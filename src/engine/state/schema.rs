@@ -9,7 +9,7 @@ use wharf_model::ErrorKind;
 use crate::{Error, Result};
 
 /// Version of the schema below, kept in `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE container (
@@ -63,16 +63,8 @@ CREATE TABLE network (
     id      TEXT PRIMARY KEY,
     name    TEXT NOT NULL UNIQUE,
     created INTEGER NOT NULL,
-    spec    TEXT NOT NULL               -- JSON: driver, bridge, subnet, gateway
+    spec    TEXT NOT NULL               -- JSON: driver, link, addresses, options, labels
 ) WITHOUT ROWID;
-
-CREATE TABLE lease (
-    network   TEXT NOT NULL REFERENCES network (id),
-    address   TEXT NOT NULL,
-    container TEXT NOT NULL,
-    PRIMARY KEY (network, address)
-) WITHOUT ROWID;
-CREATE INDEX lease_container ON lease (container);
 
 -- What is taken outside this database, written before it is taken.
 CREATE TABLE journal (
@@ -88,6 +80,42 @@ CREATE TABLE event (
     time  INTEGER NOT NULL,             -- milliseconds since 1970
     event TEXT NOT NULL                 -- JSON
 );
+";
+
+/// Which containers have which places on networks now. What they asked for is in their own rows.
+const ENDPOINT: &str = "
+CREATE TABLE endpoint (
+    container TEXT NOT NULL,
+    network   TEXT NOT NULL REFERENCES network (id),
+    id        TEXT NOT NULL,
+    number    INTEGER NOT NULL,         -- of its interface: 0 for eth0
+    link      TEXT NOT NULL UNIQUE,     -- its end on the host, where it has one
+    ipv4      TEXT,
+    ipv6      TEXT,
+    mac       TEXT,
+    spec      TEXT NOT NULL,            -- JSON: host name, and what was asked for
+    PRIMARY KEY (container, network),
+    UNIQUE (network, ipv4),
+    UNIQUE (network, ipv6)
+) WITHOUT ROWID;
+";
+
+/// Makes version 2 of version 1, which had one network, and its leases.
+const FROM_1: &str = "
+UPDATE network SET spec = json_object(
+    'Driver', spec ->> '$.Driver',
+    'Link', spec ->> '$.Bridge',
+    'OwnsLink', json('true'),
+    'Ipv4', json_object(
+        'Subnet', spec ->> '$.Subnet',
+        'Gateway', spec ->> '$.Gateway',
+        'Chosen', json('true'),
+        'LastLeased', spec ->> '$.LastLeased'));
+INSERT INTO endpoint (container, network, id, number, link, ipv4, spec)
+    SELECT container, network, lower(hex(randomblob(32))), 0, 'wh' || substr(container, 1, 12),
+           address, json_object('Options', json_object('Network', 'bridge'))
+    FROM lease WHERE true GROUP BY container, network;
+DROP TABLE lease;
 ";
 
 /// Keeps others from making the database at `path` at the same time: the change to a write-ahead log
@@ -136,12 +164,24 @@ pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
     connection.execute_batch("PRAGMA journal_mode = WAL; BEGIN IMMEDIATE;")?;
     // Another process may have been first.
     let found: i64 = version(connection)?;
-    if found == 0 {
-        connection.execute_batch(SCHEMA)?;
+    match found {
+        0 => {
+            connection.execute_batch(SCHEMA)?;
+            connection.execute_batch(ENDPOINT)?;
+        }
+        1 => {
+            connection.execute_batch(ENDPOINT)?;
+            connection.execute_batch(FROM_1)?;
+        }
+        _ => {}
+    }
+    if found < VERSION {
         connection.pragma_update(None, "user_version", VERSION)?;
     }
     connection.execute_batch("COMMIT")?;
-    reserve(path);
+    if found == 0 {
+        reserve(path);
+    }
     Ok(())
 }
 

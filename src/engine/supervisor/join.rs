@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 
 use nix::sched::{CloneFlags, setns};
 use rustix::fs::{Mode, OFlags};
-use wharf_model::{ErrorKind, NamespaceMode};
+use wharf_model::{ErrorKind, NamespaceMode, NetworkMode};
 use wharf_sys::clone::Child;
 
 use crate::channel::{Channel, Request};
@@ -63,6 +63,22 @@ pub(super) fn of_ipc(paths: &Paths, store: &Store, id: &str) -> Result<OwnedFd> 
             "non-shareable IPC (hint: use IpcMode:shareable for the donor container)".to_owned(),
         )),
     }
+}
+
+/// Returns the process whose network namespace is to be joined, if another container's is.
+pub(super) fn of_network(
+    paths: &Paths,
+    store: &Store,
+    mode: &NetworkMode,
+) -> Result<Option<OwnedFd>> {
+    let NetworkMode::Container(id) = mode else { return Ok(None) };
+    first_process(paths, store, id).map(|(_, process)| Some(process)).map_err(|error| {
+        let text = match error.kind() {
+            ErrorKind::NotFound => format!("joining network namespace of container: {error}"),
+            _ => format!("cannot join network of a non running container: {id}"),
+        };
+        Error::new(ErrorKind::Conflict, text)
+    })
 }
 
 /// Makes a process in the PID namespace of another one. Only what is cloned after joining is in a

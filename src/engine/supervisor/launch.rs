@@ -1,6 +1,7 @@
 //! From a container's row to its running first process.
 
 use std::fs::Permissions;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ use crate::init::program::{DEFAULT_PATH, Program};
 use crate::init::{self, Plan, Shm, Streams, devices};
 use crate::lock::{self, Lock};
 use crate::network::files::{NetworkFiles, Wishes};
-use crate::network::{self, Endpoint};
+use crate::network::{self, Endpoint, Guest, Supply};
 use crate::security::capabilities;
 use crate::state::{Record, Store};
 use crate::userns::{self, remap, trees};
@@ -34,7 +35,9 @@ pub(super) struct Container {
     pub(super) record: Record,
     pub(super) group: Group,
     pub(super) oom: Option<OomWatch>,
-    pub(super) endpoint: Option<Endpoint>,
+    pub(super) endpoints: Vec<Endpoint>,
+    /// The blocks that subnets are cut from.
+    pub(super) supplies: Vec<Supply>,
     pub(super) init: Child,
     pub(super) ends: Ends,
     pub(super) program: Program,
@@ -113,6 +116,7 @@ pub(super) fn again(old: &mut Container, attach: Option<AttachRequest>) -> Resul
         id: record.id.clone(),
         attach,
         resumes: true,
+        supplies: old.supplies.clone(),
     };
     let mut kept = (old.life.take(), old.listener.take());
     match attempt(&paths, &mut store, &mut record, &request, &mut kept) {
@@ -156,7 +160,6 @@ fn attempt(
                 ErrorKind::CommandNotExecutable => 126,
                 _ => 128,
             };
-            record.observed.endpoint = None;
             // The first failure is the one to report.
             let _ = match record.spec.host.auto_remove {
                 false => store.observe(record, "die", &[]),
@@ -186,11 +189,10 @@ fn start(
         kept.1 = Some(listener);
     }
     let layout = Layout::detect().map_err(|cause| Error::failed("cgroups", cause))?;
-    // An ordinary user's engine has no bridge: a helper connects its containers.
-    let bridged = record.spec.host.network_mode == NetworkMode::Bridge && userns::owns_network();
-    let endpoint = if bridged { Some(network::prepare(store, &record.id)?) } else { None };
+    let mut endpoints = Vec::new();
     let result = (|| {
-        let plan = plan(paths, store, record, request, endpoint.as_ref())?;
+        prepare_networks(store, record, request, &mut endpoints)?;
+        let plan = plan(paths, store, record, request, &endpoints)?;
         let group = make_group(store, record, &layout, &plan)?;
         match make_container(paths, store, &plan, record, &layout, &group) {
             Ok((init, ends, program)) => Ok((group, init, ends, program)),
@@ -214,14 +216,14 @@ fn start(
                 ..Default::default()
             };
             record.observed.boot = boot_id();
-            record.observed.endpoint = endpoint.as_ref().map(Endpoint::info);
             let stored = store.observe(record, "start", &[]);
             let container = Container {
                 paths: paths.clone(),
                 record: record.clone(),
                 group,
                 oom,
-                endpoint,
+                endpoints,
+                supplies: request.supplies.clone(),
                 init,
                 ends,
                 program,
@@ -238,13 +240,32 @@ fn start(
             }
         }
         Err(error) => {
-            if let Some(endpoint) = &endpoint {
+            for endpoint in &endpoints {
                 // Reported is what failed first; what is left is journalled.
                 let _ = endpoint.disconnect(store);
             }
             Err(error)
         }
     }
+}
+
+/// Leases addresses on all of the container's networks.
+fn prepare_networks(
+    store: &mut Store,
+    record: &Record,
+    request: &StartRequest,
+    endpoints: &mut Vec<Endpoint>,
+) -> Result<()> {
+    // An ordinary user's engine has no bridge: a helper connects its containers.
+    if !record.spec.host.network_mode.is_private() || !userns::owns_network() {
+        return Ok(());
+    }
+    let hostname = &record.spec.config.hostname;
+    let guest = Guest { container: &record.id, hostname };
+    for options in record.spec.networks() {
+        endpoints.push(network::prepare(store, guest, &options, &request.supplies)?);
+    }
+    Ok(())
 }
 
 fn make_group(store: &Store, record: &Record, layout: &Layout, plan: &Plan) -> Result<Group> {
@@ -291,7 +312,7 @@ fn make_container(
         (has_own_pids(&host.pid_mode), Flags::PID),
         (host.uts_mode != NamespaceMode::Host, Flags::UTS),
         (matches!(plan.shm, Shm::Own(_) | Shm::None), Flags::IPC),
-        (plan.network != NetworkMode::Host, Flags::NETWORK),
+        (plan.network.is_private(), Flags::NETWORK),
     ] {
         if own {
             flags = flags.and(namespace);
@@ -353,16 +374,20 @@ pub(super) fn abort(init: &Child, error: Error) -> Error {
 /// terminal's master, when it has one.
 fn bring_up(init: &Child, plan: &Plan, run: &Path, channel: &Channel) -> Result<Option<OwnedFd>> {
     let gone = |cause: std::io::Error| Error::failed("start the container's process", cause);
-    if plan.endpoint.is_none() && plan.network == NetworkMode::Bridge {
+    if plan.network == NetworkMode::Bridge && !userns::owns_network() {
         rootless::network::connect(init, run)?;
     }
     let mut ended = None;
-    if let Some(endpoint) = &plan.endpoint {
+    if !plan.endpoints.is_empty() {
         let path = format!("/proc/{}/ns/net", init.pid);
         let failed = |cause| Error::failed("open the container's network namespace", cause);
         match rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
             // A supervisor has nobody to tell what it changed on the host.
-            Ok(namespace) => drop(endpoint.connect(namespace.as_fd())?),
+            Ok(namespace) => {
+                for endpoint in &plan.endpoints {
+                    endpoint.connect(namespace.as_fd())?;
+                }
+            }
             // The process is at its end, and has said why.
             Err(Errno::NOENT) => ended = Some(failed(Errno::NOENT)),
             Err(cause) => return Err(failed(cause)),
@@ -413,9 +438,8 @@ fn plan(
     store: &mut Store,
     record: &Record,
     request: &StartRequest,
-    endpoint: Option<&Endpoint>,
+    endpoints: &[Endpoint],
 ) -> Result<Plan> {
-    let folder = paths.container(&record.id);
     let (config, host) = (&record.spec.config, &record.spec.host);
     let shm = match &host.ipc_mode {
         NamespaceMode::Host => Shm::Host,
@@ -431,7 +455,7 @@ fn plan(
         hostname: own_name.then(|| config.hostname.clone()),
         domainname: config.domainname.clone(),
         layers: folder::layers(paths, store, record)?,
-        files: network_files(store, &folder, record, endpoint)?,
+        files: network_files(paths, store, record, endpoints)?,
         mounts: mounts::points(&record.spec).into_iter().map(|point| point.mount).collect(),
         tmpfs: host.tmpfs.clone(),
         devices: devices::gather(&host.resources.devices)?,
@@ -444,7 +468,8 @@ fn plan(
         host_cgroups: (!own_cgroups).then(|| cgroup_name(record)),
         sysctls: host.sysctls.clone(),
         network: host.network_mode.clone(),
-        endpoint: endpoint.cloned(),
+        joined_network: join::of_network(paths, store, &host.network_mode)?,
+        endpoints: endpoints.to_vec(),
         terminal: config.tty.then(|| request.attach.and_then(|a| a.size)),
         program: program(record)?,
     })
@@ -513,24 +538,38 @@ pub(crate) fn set(environment: &mut Vec<String>, entry: &str) {
     }
 }
 
-/// Writes the files by which a container knows its name and finds others.
+/// Writes the files by which a container knows its name and finds others. One that joins another's
+/// network has that one's.
 fn network_files(
+    paths: &Paths,
     store: &Store,
-    folder: &Path,
     record: &Record,
-    endpoint: Option<&Endpoint>,
+    endpoints: &[Endpoint],
 ) -> Result<Vec<(PathBuf, &'static str)>> {
+    const TARGETS: [(&str, &str); 3] = [
+        ("hosts", "/etc/hosts"),
+        ("hostname", "/etc/hostname"),
+        ("resolv.conf", "/etc/resolv.conf"),
+    ];
     let (config, host) = (&record.spec.config, &record.spec.host);
-    let place = endpoint.map(Endpoint::info);
-    let gateway = match place.as_ref().and_then(|place| place.gateway) {
+    if let NetworkMode::Container(whose) = &host.network_mode {
+        let folder = paths.container(&store.container(whose)?.id);
+        return Ok(TARGETS.map(|(name, target)| (folder.join(name), target)).to_vec());
+    }
+    let folder = paths.container(&record.id);
+    let gateway = match network::way_out(endpoints, true).and_then(|e| e.gateway(true)) {
         Some(gateway) => Some(gateway),
-        None => network::network(store, network::DEFAULT_NETWORK)?.map(|n| n.gateway.into()),
+        None => network::network(store, network::DEFAULT_NETWORK)?
+            .and_then(|network| Some(network.pools().next()?.gateway)),
     };
+    let addresses: Vec<IpAddr> = endpoints.iter().flat_map(Endpoint::addresses).collect();
+    let links = network::links(store, endpoints)?;
     let texts = NetworkFiles::of_host(&Wishes {
         mode: &host.network_mode,
         hostname: &config.hostname,
         domainname: &config.domainname,
-        address: place.map(|place| place.ip),
+        addresses: &addresses,
+        links: &links,
         gateway,
         extra_hosts: &host.extra_hosts,
         dns: &host.dns,
@@ -538,11 +577,8 @@ fn network_files(
         dns_options: &host.dns_options,
     })?;
     let mut files = Vec::new();
-    for (name, target, text) in [
-        ("hosts", "/etc/hosts", texts.hosts),
-        ("hostname", "/etc/hostname", texts.hostname),
-        ("resolv.conf", "/etc/resolv.conf", texts.resolv_conf),
-    ] {
+    let texts = [texts.hosts, texts.hostname, texts.resolv_conf];
+    for ((name, target), text) in TARGETS.into_iter().zip(texts) {
         let path = folder.join(name);
         let write = || {
             std::fs::write(&path, &text)?;

@@ -11,6 +11,7 @@ mod health;
 mod join;
 mod launch;
 mod log;
+mod networks;
 mod requests;
 pub(crate) mod restart;
 mod run;

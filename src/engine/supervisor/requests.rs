@@ -106,6 +106,14 @@ impl Supervisor {
                 let result = self.update(&options);
                 self.answer(number, &result, Role::Answered);
             }
+            Request::Connect(options) => {
+                let result = self.connect(&options);
+                self.answer(number, &result, Role::Answered);
+            }
+            Request::Disconnect(network) => {
+                let result = self.disconnect(&network);
+                self.answer(number, &result, Role::Answered);
+            }
             Request::Exec(..) if self.is_paused() => {
                 let error = paused_before_exec(&self.container.record);
                 self.answer(number, &Err(error), Role::Answered);
@@ -229,7 +237,7 @@ impl Supervisor {
         }
         let before = std::mem::replace(&mut record.spec.host, host);
         let stored = Store::open(&paths.database())
-            .and_then(|mut store| store.change_spec(record, "update"));
+            .and_then(|mut store| store.change_spec(record, Some("update")));
         if stored.is_err() {
             record.spec.host = before;
             if runs {

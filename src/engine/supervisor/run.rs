@@ -643,7 +643,6 @@ impl Supervisor {
         observed.state.pid = None;
         observed.state.exit_code = code;
         observed.state.finished_at = Some(Utc::now());
-        observed.endpoint = None;
         if !self.container.record.spec.host.auto_remove {
             self.store_observed("die", &attributes);
             return;
@@ -669,10 +668,10 @@ impl Supervisor {
     /// Gives back cgroup, network and, with `--rm`, the folder. What fails is journalled.
     fn give_back(&mut self) {
         let Ok(mut store) = Store::open(&self.container.paths.database()) else { return };
-        let Container { paths, record, group, endpoint, .. } = &mut self.container;
+        let Container { paths, record, group, endpoints, .. } = &mut self.container;
         let _ = teardown::give_back_group(&store, record, group);
         let _ = crate::userns::remap::give_back(&store, &record.id);
-        if let Some(endpoint) = endpoint.take() {
+        for endpoint in std::mem::take(endpoints) {
             let _ = endpoint.disconnect(&mut store);
         }
         if record.spec.host.auto_remove {

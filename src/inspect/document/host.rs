@@ -20,10 +20,10 @@ pub(super) fn config(host: &HostConfig) -> Value {
         "Binds": list(&binds),
         "ContainerIDFile": host.cidfile,
         "LogConfig": {"Type": host.log_config.driver.as_str(), "Config": host.log_config.options},
-        "NetworkMode": match host.network_mode {
+        "NetworkMode": match &host.network_mode {
             // The word that docker's command line sends when no network is asked for.
-            NetworkMode::Bridge => "default",
-            _ => host.network_mode.as_str(),
+            NetworkMode::Bridge => "default".to_owned(),
+            mode => mode.to_string(),
         },
         "PortBindings": {},
         "RestartPolicy": {

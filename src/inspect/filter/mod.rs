@@ -6,6 +6,7 @@
 mod containers;
 mod events;
 mod images;
+mod networks;
 mod ports;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use wharf_model::{Filters, ParseError};
 pub use containers::{ContainerFilter, PruneFilter};
 pub use events::EventFilter;
 pub use images::ImageFilter;
+pub use networks::{NetworkFilter, NetworkPruneFilter};
 
 /// Refuses keys that mean nothing here.
 fn check_keys(filters: &Filters, known: &[&str]) -> Result<(), ParseError> {

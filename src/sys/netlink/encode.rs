@@ -6,6 +6,8 @@ pub(super) const REQUEST: u16 = 0x1;
 pub(super) const ACK: u16 = 0x4;
 /// Answer with every object.
 pub(super) const DUMP: u16 = 0x300;
+/// Put the object in the place of one that exists.
+pub(super) const REPLACE: u16 = 0x100;
 /// Fail if the object exists.
 pub(super) const EXCL: u16 = 0x200;
 /// Create the object if it doesn't exist.

@@ -1,13 +1,13 @@
 //! Links, addresses and routes: the messages of `rtnetlink(7)`.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::io::Errno;
 
 use super::decode::{Reply, i32_at, u32_at};
-use super::encode::{Batch, CREATE, DUMP, EXCL};
+use super::encode::{Batch, CREATE, DUMP, EXCL, REPLACE};
 use super::{Family, Result, Socket};
 
 const NEW_LINK: u16 = 16;
@@ -16,12 +16,14 @@ const GET_LINK: u16 = 18;
 const NEW_ADDRESS: u16 = 20;
 const GET_ADDRESS: u16 = 22;
 const NEW_ROUTE: u16 = 24;
+const DEL_ROUTE: u16 = 25;
 const GET_ROUTE: u16 = 26;
 
 // Attributes of links (`linux/if_link.h`).
 const LINK_MAC: u16 = 1;
 const LINK_NAME: u16 = 3;
 const LINK_MTU: u16 = 4;
+const LINK_PARENT: u16 = 5;
 const LINK_MASTER: u16 = 10;
 const LINK_INFO: u16 = 18;
 const LINK_INFO_KIND: u16 = 1;
@@ -33,6 +35,11 @@ const VETH_PEER: u16 = 1;
 /// `IFLA_INET6_ADDR_GEN_MODE` and its value for "no link-local address".
 const INET6_GEN_MODE: u16 = 8;
 const INET6_GEN_NONE: u8 = 1;
+/// `IFLA_MACVLAN_MODE`, `IFLA_IPVLAN_MODE`, `IFLA_IPVLAN_FLAGS` and `IFLA_VLAN_ID`.
+const MACVLAN_MODE: u16 = 1;
+const IPVLAN_MODE: u16 = 1;
+const IPVLAN_FLAGS: u16 = 2;
+const VLAN_ID: u16 = 1;
 
 // Attributes of addresses and routes.
 const ADDRESS_ADDRESS: u16 = 1;
@@ -44,7 +51,9 @@ const ROUTE_GATEWAY: u16 = 5;
 const ROUTE_TABLE: u16 = 15;
 
 const FAMILY_INET: u8 = 2;
-const FAMILY_INET6: u16 = 10;
+const FAMILY_INET6: u8 = 10;
+/// `IFA_F_NODAD`: the address is used at once, without asking whether somebody else has it.
+const WITHOUT_PROBE: u8 = 0x02;
 /// `IFF_UP`.
 const UP: u32 = 1;
 /// Length of `struct ifinfomsg`.
@@ -92,16 +101,16 @@ pub struct Link {
     pub mac: Option<Mac>,
 }
 
-/// A block of IPv4 addresses.
+/// A block of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
     /// An address in it.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// How many leading bits its addresses share.
     pub prefix: u8,
 }
 
-/// An IPv4 address of a link.
+/// An address of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkAddress {
     /// The link.
@@ -110,7 +119,7 @@ pub struct LinkAddress {
     pub block: Block,
 }
 
-/// An IPv4 route.
+/// A route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     /// What it leads to; prefix 0 is the default route.
@@ -135,6 +144,70 @@ pub struct VethPair<'a> {
     /// The namespace of the other end.
     pub peer_namespace: BorrowedFd<'a>,
     /// The largest packet; none leaves the kernel's 1500.
+    pub mtu: Option<u32>,
+}
+
+/// What a macvlan link lets through between the links of its parent (`MACVLAN_MODE_…`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacvlanMode {
+    /// Nothing.
+    Private = 1,
+    /// What a switch on the other side sends back.
+    Vepa = 2,
+    /// All.
+    Bridge = 4,
+    /// All, and the parent is this link's alone.
+    Passthru = 8,
+}
+
+/// On which layer an ipvlan link works (`IPVLAN_MODE_…`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpvlanMode {
+    /// As a switch.
+    L2 = 0,
+    /// As a router.
+    L3 = 1,
+    /// As a router that the host's firewall sees.
+    L3s = 2,
+}
+
+/// The kinds of links that share a parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildKind {
+    /// With a hardware address of its own.
+    Macvlan(MacvlanMode),
+    /// With the parent's.
+    Ipvlan {
+        /// Its layer.
+        mode: IpvlanMode,
+        /// 0 is bridge, 1 private, 2 vepa.
+        flags: u16,
+    },
+}
+
+impl ChildKind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Macvlan(_) => "macvlan",
+            Self::Ipvlan { .. } => "ipvlan",
+        }
+    }
+}
+
+/// A link on a parent, in another network namespace.
+#[derive(Clone, Copy, Debug)]
+pub struct ChildLink<'a> {
+    /// Which kind.
+    pub kind: ChildKind,
+    /// Its name there.
+    pub name: &'a str,
+    /// The number of the parent, here.
+    pub parent: u32,
+    /// Its hardware address; none leaves the kernel's choice.
+    pub mac: Option<Mac>,
+    /// The namespace that it is made in.
+    pub namespace: BorrowedFd<'a>,
+    /// The largest packet; none leaves the parent's.
     pub mtu: Option<u32>,
 }
 
@@ -172,8 +245,8 @@ impl Batch {
         });
     }
 
-    /// Adds: bring this link up without an IPv6 link-local address. The networks are IPv4 only, and
-    /// its announcements would be the only traffic of an idle container.
+    /// Adds: bring this link up without an IPv6 link-local address, whose announcements would be the
+    /// only traffic of an idle container on a network without IPv6.
     pub fn set_up(&mut self, link: LinkRef<'_>) {
         // The kernel looks at a message's flags before its address mode, hence two messages.
         let (index, name) = match link {
@@ -183,14 +256,86 @@ impl Batch {
         let operation = format!("bring {link} up");
         let mut message = self.message(&operation, NEW_LINK, 0, &link_header(index, false));
         message.optional_text(LINK_NAME, name).nested(LINK_FAMILIES, |families| {
-            families.nested(FAMILY_INET6, |inet6| {
+            families.nested(FAMILY_INET6.into(), |inet6| {
                 inet6.u8(INET6_GEN_MODE, INET6_GEN_NONE);
             });
         });
         // A host without IPv6 has no such addresses anyway.
         message.tolerate(&[Errno::AFNOSUPPORT]);
-        let mut message = self.message(&operation, NEW_LINK, 0, &link_header(index, true));
+        self.set_up_with_ipv6(link);
+    }
+
+    /// Adds: bring this link up, with a link-local address where the kernel has IPv6.
+    pub fn set_up_with_ipv6(&mut self, link: LinkRef<'_>) {
+        let (index, name) = match link {
+            LinkRef::Index(index) => (index, None),
+            LinkRef::Name(name) => (0, Some(name)),
+        };
+        let operation = format!("bring {link} up");
+        let mut message = self.message(operation, NEW_LINK, 0, &link_header(index, true));
         message.optional_text(LINK_NAME, name);
+    }
+
+    /// Adds: create this VLAN's link on a parent, if there is no link of this name.
+    pub fn ensure_vlan(&mut self, name: &str, parent: u32, id: u16) {
+        let operation = format!("create VLAN link {name}");
+        let mut message = self.message(operation, NEW_LINK, CREATE | EXCL, &link_header(0, false));
+        message.text(LINK_NAME, name).u32(LINK_PARENT, parent);
+        message.nested(LINK_INFO, |info| {
+            info.text(LINK_INFO_KIND, "vlan").nested(LINK_INFO_DATA, |data| {
+                data.bytes(VLAN_ID, &id.to_ne_bytes());
+            });
+        });
+        message.tolerate(&[Errno::EXIST]);
+    }
+
+    /// Adds: create this link that leads nowhere, if there is none of this name.
+    pub fn ensure_dummy(&mut self, name: &str) {
+        let operation = format!("create dummy link {name}");
+        let mut message = self.message(operation, NEW_LINK, CREATE | EXCL, &link_header(0, false));
+        message.text(LINK_NAME, name);
+        message.nested(LINK_INFO, |info| {
+            info.text(LINK_INFO_KIND, "dummy");
+        });
+        message.tolerate(&[Errno::EXIST]);
+    }
+
+    /// Adds: create this link on a parent, down, in another network namespace.
+    pub fn add_child(&mut self, child: &ChildLink<'_>) {
+        let operation = format!("create {} link {}", child.kind.word(), child.name);
+        let mut message = self.message(operation, NEW_LINK, CREATE | EXCL, &link_header(0, false));
+        message.text(LINK_NAME, child.name).u32(LINK_PARENT, child.parent);
+        message.bytes(LINK_NETNS_FD, &child.namespace.as_raw_fd().to_ne_bytes());
+        if let Some(mac) = child.mac {
+            message.bytes(LINK_MAC, &mac);
+        }
+        if let Some(mtu) = child.mtu {
+            message.u32(LINK_MTU, mtu);
+        }
+        message.nested(LINK_INFO, |info| {
+            info.text(LINK_INFO_KIND, child.kind.word()).nested(LINK_INFO_DATA, |data| match child
+                .kind
+            {
+                ChildKind::Macvlan(mode) => {
+                    data.u32(MACVLAN_MODE, mode as u32);
+                }
+                ChildKind::Ipvlan { mode, flags } => {
+                    data.bytes(IPVLAN_MODE, &(mode as u16).to_ne_bytes());
+                    data.bytes(IPVLAN_FLAGS, &flags.to_ne_bytes());
+                }
+            });
+        });
+    }
+
+    /// Adds: set the largest packet of this link.
+    pub fn set_mtu(&mut self, link: LinkRef<'_>, mtu: u32) {
+        let (index, name) = match link {
+            LinkRef::Index(index) => (index, None),
+            LinkRef::Name(name) => (0, Some(name)),
+        };
+        let operation = format!("set the MTU of {link} to {mtu}");
+        let mut message = self.message(operation, NEW_LINK, 0, &link_header(index, false));
+        message.optional_text(LINK_NAME, name).u32(LINK_MTU, mtu);
     }
 
     /// Adds: put this link into a bridge.
@@ -206,31 +351,71 @@ impl Batch {
         self.message("bring the loopback up", NEW_LINK, 0, &link_header(1, true));
     }
 
-    /// Adds: give this link an IPv4 address; nothing happens if it has it.
+    /// Adds: give this link an address, which is used at once; nothing happens if it has it.
     pub fn ensure_address(&mut self, index: u32, block: Block) {
         let mut header = [0; ADDRESS_HEADER];
-        header[0] = FAMILY_INET;
+        header[0] = family(block.address);
         header[1] = block.prefix;
+        // The engine leases addresses, so that the kernel needn't look for others that have them:
+        // that takes a second or more, in which nothing can be sent from it.
+        header[2] = if block.address.is_ipv6() { WITHOUT_PROBE } else { 0 };
         header[4..8].copy_from_slice(&index.to_ne_bytes());
         let operation = format!("add address {}/{}", block.address, block.prefix);
         let mut message = self.message(operation, NEW_ADDRESS, CREATE | EXCL, &header);
-        let address = block.address.octets();
+        let address = octets(block.address);
         message.bytes(ADDRESS_LOCAL, &address).bytes(ADDRESS_ADDRESS, &address);
-        if block.prefix < 31 {
-            let last =
-                block.address.to_bits() | u32::MAX.checked_shr(block.prefix.into()).unwrap_or(0);
+        if let IpAddr::V4(address) = block.address
+            && block.prefix < 31
+        {
+            let last = address.to_bits() | u32::MAX.checked_shr(block.prefix.into()).unwrap_or(0);
             message.bytes(ADDRESS_BROADCAST, &last.to_be_bytes());
         }
         message.tolerate(&[Errno::EXIST]);
     }
 
     /// Adds: send what has no other way through this gateway.
-    pub fn add_default_route(&mut self, index: u32, gateway: Ipv4Addr) {
-        let operation = format!("add the default route through {gateway}");
-        // family, lengths, tos; table main, protocol boot, scope universe, type unicast.
-        let header = [FAMILY_INET, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
-        let mut message = self.message(operation, NEW_ROUTE, CREATE | EXCL, &header);
-        message.bytes(ROUTE_GATEWAY, &gateway.octets()).u32(ROUTE_LINK, index);
+    pub fn add_default_route(&mut self, index: u32, gateway: IpAddr) {
+        self.default_route(NEW_ROUTE, CREATE | EXCL, index, Some(gateway), gateway.is_ipv4());
+    }
+
+    /// Adds: send what has no other way through this gateway from now on, or, without a gateway,
+    /// straight out of this link.
+    pub fn replace_default_route(&mut self, index: u32, gateway: Option<IpAddr>, ipv4: bool) {
+        self.default_route(NEW_ROUTE, CREATE | REPLACE, index, gateway, ipv4);
+    }
+
+    /// Adds: forget the way through this link of what has no other, if there is one.
+    pub fn delete_default_route(&mut self, index: u32, ipv4: bool) {
+        self.default_route(DEL_ROUTE, 0, index, None, ipv4);
+    }
+
+    fn default_route(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        index: u32,
+        gateway: Option<IpAddr>,
+        ipv4: bool,
+    ) {
+        let family = if ipv4 { FAMILY_INET } else { FAMILY_INET6 };
+        let operation = match gateway {
+            Some(gateway) => format!("set the default route through {gateway}"),
+            None => format!("change the default route of link {index}"),
+        };
+        // family, lengths, tos; table main, protocol boot, scope universe (or link, where no gateway
+        // is on the way), type unicast.
+        let scope = if gateway.is_none() && ipv4 { 253 } else { 0 };
+        let deletes = kind == DEL_ROUTE;
+        let scope = if deletes { 255 } else { scope };
+        let header = [family, 0, 0, 0, 254, if deletes { 0 } else { 3 }, scope, 1, 0, 0, 0, 0];
+        let mut message = self.message(operation, kind, flags, &header);
+        if let Some(gateway) = gateway {
+            message.bytes(ROUTE_GATEWAY, &octets(gateway));
+        }
+        message.u32(ROUTE_LINK, index);
+        if deletes {
+            message.tolerate(&[Errno::SRCH, Errno::NODEV]);
+        }
     }
 
     /// Adds: delete this link, if it exists.
@@ -293,26 +478,23 @@ impl RouteSocket {
         self.apply(batch)
     }
 
-    /// Returns all IPv4 addresses of the namespace.
+    /// Returns all addresses of the namespace.
     ///
     /// # Errors
     /// When the kernel refuses to answer.
     pub fn addresses(&mut self) -> Result<Vec<LinkAddress>> {
         let mut batch = Batch::new();
-        let header = [FAMILY_INET, 0, 0, 0, 0, 0, 0, 0];
-        batch.message("list addresses", GET_ADDRESS, DUMP, &header);
+        batch.message("list addresses", GET_ADDRESS, DUMP, &[0; ADDRESS_HEADER]);
         Ok(self.socket.exchange(batch)?.replies.iter().filter_map(address).collect())
     }
 
-    /// Returns the IPv4 routes of all tables of the namespace.
+    /// Returns the routes of all tables of the namespace.
     ///
     /// # Errors
     /// When the kernel refuses to answer.
     pub fn routes(&mut self) -> Result<Vec<Route>> {
         let mut batch = Batch::new();
-        let mut header = [0; ROUTE_HEADER];
-        header[0] = FAMILY_INET;
-        batch.message("list routes", GET_ROUTE, DUMP, &header);
+        batch.message("list routes", GET_ROUTE, DUMP, &[0; ROUTE_HEADER]);
         Ok(self.socket.exchange(batch)?.replies.iter().filter_map(route).collect())
     }
 }
@@ -348,25 +530,31 @@ fn link(reply: &Reply) -> Option<Link> {
 }
 
 fn address(reply: &Reply) -> Option<LinkAddress> {
-    if reply.kind != NEW_ADDRESS || *reply.body.first()? != FAMILY_INET {
+    if reply.kind != NEW_ADDRESS {
         return None;
     }
     let attributes = reply.attributes(ADDRESS_HEADER);
     let local = attributes.get(ADDRESS_LOCAL).or_else(|| attributes.get(ADDRESS_ADDRESS))?;
     Some(LinkAddress {
         index: u32_at(&reply.body, 4)?,
-        block: Block { address: ipv4(local.value)?, prefix: *reply.body.get(1)? },
+        block: Block {
+            address: ip(*reply.body.first()?, local.value)?,
+            prefix: *reply.body.get(1)?,
+        },
     })
 }
 
 fn route(reply: &Reply) -> Option<Route> {
-    if reply.kind != NEW_ROUTE || *reply.body.first()? != FAMILY_INET {
+    if reply.kind != NEW_ROUTE {
         return None;
     }
     let attributes = reply.attributes(ROUTE_HEADER);
-    let destination = match attributes.get(ROUTE_DESTINATION) {
-        Some(destination) => ipv4(destination.value)?,
-        None => Ipv4Addr::UNSPECIFIED,
+    let family = *reply.body.first()?;
+    let destination = match (attributes.get(ROUTE_DESTINATION), family) {
+        (Some(destination), _) => ip(family, destination.value)?,
+        (None, FAMILY_INET) => Ipv4Addr::UNSPECIFIED.into(),
+        (None, FAMILY_INET6) => Ipv6Addr::UNSPECIFIED.into(),
+        (None, _) => return None,
     };
     Some(Route {
         destination: Block { address: destination, prefix: *reply.body.get(1)? },
@@ -378,6 +566,21 @@ fn route(reply: &Reply) -> Option<Route> {
     })
 }
 
-fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
-    Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?))
+fn family(address: IpAddr) -> u8 {
+    if address.is_ipv4() { FAMILY_INET } else { FAMILY_INET6 }
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+fn ip(family: u8, bytes: &[u8]) -> Option<IpAddr> {
+    match family {
+        FAMILY_INET => Some(<[u8; 4]>::try_from(bytes).ok()?.into()),
+        FAMILY_INET6 => Some(<[u8; 16]>::try_from(bytes).ok()?.into()),
+        _ => None,
+    }
 }

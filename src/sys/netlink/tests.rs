@@ -41,7 +41,7 @@ fn a_veth_pair_joins_a_bridge_to_another_namespace() {
         assert_eq!(bridge.mac, Some([2, 0x42, 10, 0, 0, 1]));
         assert!(!bridge.up);
 
-        let gateway = Block { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
+        let gateway = Block { address: Ipv4Addr::new(10, 0, 0, 1).into(), prefix: 24 };
         let mut batch = Batch::new();
         batch.ensure_address(bridge.index, gateway);
         batch.ensure_address(bridge.index, gateway);
@@ -61,7 +61,7 @@ fn a_veth_pair_joins_a_bridge_to_another_namespace() {
         let addresses = route.addresses().unwrap();
         assert!(addresses.iter().any(|a| a.index == bridge.index && a.block == gateway));
         let routes = route.routes().unwrap();
-        let subnet = Block { address: Ipv4Addr::new(10, 0, 0, 0), prefix: 24 };
+        let subnet = Block { address: Ipv4Addr::new(10, 0, 0, 0).into(), prefix: 24 };
         assert!(routes.iter().any(|r| r.table == 254 && r.destination == subnet), "{routes:?}");
 
         setns(&there, CloneFlags::CLONE_NEWNET).unwrap();
@@ -70,7 +70,10 @@ fn a_veth_pair_joins_a_bridge_to_another_namespace() {
         assert_eq!((peer.mac, peer.up), (Some(MAC), false));
         let mut batch = Batch::new();
         batch.set_loopback_up();
-        batch.ensure_address(peer.index, Block { address: Ipv4Addr::new(10, 0, 0, 2), prefix: 24 });
+        batch.ensure_address(
+            peer.index,
+            Block { address: Ipv4Addr::new(10, 0, 0, 2).into(), prefix: 24 },
+        );
         batch.set_up(LinkRef::Index(peer.index));
         batch.add_default_route(peer.index, gateway.address);
         inside.apply(batch).unwrap();

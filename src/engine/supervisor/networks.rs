@@ -1,0 +1,186 @@
+//! Changing the networks of the container while its supervisor lives.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use wharf_model::{EndpointOptions, ErrorKind};
+use wharf_sys::netlink::route::RouteSocket;
+
+use super::launch::Container;
+use super::run::{Phase, Supervisor};
+use crate::network::files::own_line;
+use crate::network::{self, Endpoint, Guest};
+use crate::state::Store;
+use crate::{Error, Result};
+
+impl Supervisor {
+    /// Puts the container on one more network, now if it runs, and for its next runs. When any of it
+    /// fails, it is as before.
+    pub(super) fn connect(&mut self, options: &EndpointOptions) -> Result<()> {
+        let runs = matches!(self.phase, Phase::Running);
+        let mut store = Store::open(&self.container.paths.database())?;
+        let container = &mut self.container;
+        let network = network::find(&store, &options.network)?;
+        network::check_join(&container.record, &network, options)?;
+        let made = match runs {
+            true => Some(plug_in(container, &mut store, options)?),
+            false => None,
+        };
+        let before = container.record.spec.networks.clone();
+        let mut networks = container.record.spec.networks();
+        networks.retain(|other| other.network != options.network);
+        networks.push(options.clone());
+        container.record.spec.networks = Some(networks);
+        if let Err(error) = store.change_spec(&container.record, None) {
+            container.record.spec.networks = before;
+            if let Some(endpoint) = made {
+                unplug(container, &mut store, &endpoint)?;
+            }
+            return Err(error);
+        }
+        if let Some(endpoint) = made {
+            container.endpoints.push(endpoint);
+            self.rewrite_hosts();
+        }
+        Ok(())
+    }
+
+    /// Takes the container from a network, now if it runs, and for its next runs.
+    pub(super) fn disconnect(&mut self, name: &str) -> Result<()> {
+        let runs = matches!(self.phase, Phase::Running);
+        let mut store = Store::open(&self.container.paths.database())?;
+        let container = &mut self.container;
+        let network = network::find(&store, name)?;
+        network::check_leave(&container.record, &network)?;
+        let held = container.endpoints.iter().find(|held| held.network().id == network.id).cloned();
+        if let (true, Some(endpoint)) = (runs, held) {
+            container.endpoints.retain(|other| *other != endpoint);
+            if let Err(error) = unplug(container, &mut store, &endpoint) {
+                container.endpoints.push(endpoint);
+                return Err(error);
+            }
+        }
+        let mut networks = container.record.spec.networks();
+        networks.retain(|other| other.network != network.name);
+        container.record.spec.networks = Some(networks);
+        store.change_spec(&container.record, None)?;
+        self.rewrite_hosts();
+        Ok(())
+    }
+
+    /// Gives /etc/hosts the lines of the addresses that the container has now, and leaves what else
+    /// is in it. A container that joined this one's network sees the same file.
+    fn rewrite_hosts(&self) {
+        let Container { paths, record, endpoints, .. } = &self.container;
+        let path = paths.container(&record.id).join("hosts");
+        let config = &record.spec.config;
+        // Names that can't be written are a comfort lost; the addresses are there.
+        let _ = rewrite(&path, &config.hostname, &config.domainname, endpoints);
+    }
+}
+
+/// Makes the container's link on a network, with its addresses and routes.
+fn plug_in(
+    container: &Container,
+    store: &mut Store,
+    options: &EndpointOptions,
+) -> Result<Endpoint> {
+    let Container { record, endpoints, supplies, .. } = container;
+    let guest = Guest { container: &record.id, hostname: &record.spec.config.hostname };
+    let endpoint = network::prepare(store, guest, options, supplies)?;
+    if let Some(other) = endpoints.iter().find(|other| other.interface() == endpoint.interface()) {
+        let text = format!(
+            "the container already has an interface {} on network {}",
+            other.interface(),
+            other.network().name
+        );
+        endpoint.disconnect(store)?;
+        return Err(Error::new(ErrorKind::Conflict, text));
+    }
+    let make = || {
+        let namespace = namespace(container)?;
+        endpoint.connect(namespace.as_fd())?;
+        let mut route = inside(container)?;
+        endpoint.configure(&mut route)?;
+        let all: Vec<Endpoint> = endpoints.iter().cloned().chain([endpoint.clone()]).collect();
+        network::set_routes(&mut route, &all)
+    };
+    match make() {
+        Ok(()) => Ok(endpoint),
+        Err(error) => {
+            // The first failure is the one to report; what can't be taken back is journalled.
+            let _ = unplug(container, store, &endpoint);
+            Err(error)
+        }
+    }
+}
+
+/// Takes the container's link on a network away, and gives its addresses back. The routes become
+/// those of the endpoints that are left.
+fn unplug(container: &Container, store: &mut Store, endpoint: &Endpoint) -> Result<()> {
+    let mut route = inside(container)?;
+    endpoint.unplug(&mut route)?;
+    network::set_routes(&mut route, &container.endpoints)?;
+    endpoint.disconnect(store)
+}
+
+/// Opens the container's network namespace.
+fn namespace(container: &Container) -> Result<std::os::fd::OwnedFd> {
+    // Its first process hasn't been reaped, so that the number is still its.
+    let path = format!("/proc/{}/ns/net", container.init.pid);
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|cause| Error::failed("open the container's network namespace", cause))
+}
+
+/// Returns a socket of the container's network namespace: a socket stays in the one it was made in,
+/// so that only a thread needs to go there, for an instant.
+fn inside(container: &Container) -> Result<RouteSocket> {
+    let namespace = namespace(container)?;
+    let open = || {
+        nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNET)
+            .map_err(|cause| Error::failed("join the container's network namespace", cause))?;
+        RouteSocket::open().map_err(|cause| Error::failed("network", cause))
+    };
+    std::thread::scope(|scope| scope.spawn(open).join())
+        .unwrap_or_else(|_| Err(Error::failed("network", "a thread ended unexpectedly")))
+}
+
+/// Rewrites the lines of a hosts file that name this host.
+fn rewrite(
+    path: &Path,
+    hostname: &str,
+    domainname: &str,
+    endpoints: &[Endpoint],
+) -> std::io::Result<()> {
+    let text = std::fs::read_to_string(path)?;
+    let names = own_line(std::net::Ipv4Addr::LOCALHOST.into(), hostname, domainname);
+    let names = names.split_once('\t').map_or("", |(_, names)| names.trim_end());
+    let is_own = |line: &str| line.split_once('\t').is_some_and(|(_, rest)| rest == names);
+    let mut lines: String =
+        text.lines().filter(|line| !is_own(line)).flat_map(|line| [line, "\n"]).collect();
+    for address in endpoints.iter().flat_map(Endpoint::addresses) {
+        lines.push_str(&own_line(address, hostname, domainname));
+    }
+    // In place: the file is mounted in the container.
+    std::fs::write(path, lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_own_lines_of_a_hosts_file_change() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let before =
+            "127.0.0.1\tlocalhost\n10.0.0.2\tweb\n10.9.9.9\twebber\n# mine\n10.1.0.2\tweb\n";
+        std::fs::write(file.path(), before).unwrap();
+        rewrite(file.path(), "web", "", &[]).unwrap();
+        let after = std::fs::read_to_string(file.path()).unwrap();
+        assert_eq!(after, "127.0.0.1\tlocalhost\n10.9.9.9\twebber\n# mine\n");
+        std::fs::write(file.path(), "10.0.0.2\tweb.lan web\n").unwrap();
+        rewrite(file.path(), "web", "lan", &[]).unwrap();
+        assert_eq!(std::fs::read_to_string(file.path()).unwrap(), "");
+    }
+}
