@@ -158,19 +158,21 @@ impl Counters {
         if reader.gone { Err(Error::NotFound(self.name.clone())) } else { Ok(counters) }
     }
 
-    /// Returns whether the group has used no CPU time and no block device since it counted this: a
-    /// fraction of what a whole reading costs, since the memory controller has to add up first. What
-    /// nobody runs in keeps its other counters, too, but for memory that the kernel reclaims.
+    /// Returns whether the group has used no CPU time and, where that is asked for, no block `devices`
+    /// since it counted this: a fraction of what a whole reading costs, since the memory controller has
+    /// to add up first. What nobody runs in keeps its other counters, too, but for memory that the
+    /// kernel reclaims.
     ///
     /// # Errors
     /// As [`Counters::read`].
-    pub fn is_quiet_since(&self, before: &RawCounters) -> Result<bool> {
+    pub fn is_quiet_since(&self, before: &RawCounters, devices: bool) -> Result<bool> {
         let mut reader = Reader { buffer: [0; io::BUFFER], gone: false };
         let usage = self.read_usage(&mut reader).map(|cpu| cpu.usage_ns);
         let quiet = usage.is_some()
             && usage == before.cpu.map(|cpu| cpu.usage_ns)
-            && self.block.as_ref().and_then(|files| files.bytes(&mut reader))
-                == before.block.map(|block| (block.read_bytes, block.write_bytes));
+            && (!devices
+                || self.block.as_ref().and_then(|files| files.bytes(&mut reader))
+                    == before.block.map(|block| (block.read_bytes, block.write_bytes)));
         if reader.gone { Err(Error::NotFound(self.name.clone())) } else { Ok(quiet) }
     }
 

@@ -7,11 +7,13 @@
 //! Most containers of a crowded host do nothing most of the time, and most of what a reading costs is
 //! the kernel's adding up of memory and pressure. So a container that used neither CPU time nor a
 //! block device since the tick before keeps the other counters it had, and they are all read again at
-//! every [`WHOLE`]th tick, another one for each container; its traffic is read at each tick, since packets come whether it runs or not.
+//! every [`WHOLE`]th tick, another one for each container. Once it has rested for [`LONG`], what it
+//! wrote has been written back, too: then its CPU time alone tells that it goes on. Its traffic is
+//! read at each tick, since packets come whether it runs or not.
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wharf_cgroup::{Counters, Layout, RawCounters};
 use wharf_model::{ContainerId, HostSample, NetCounters, Sample};
@@ -25,6 +27,13 @@ const BUFFER: usize = 16 * 1024;
 
 /// After how many ticks even a container that does nothing is wholly read.
 const WHOLE: usize = 10;
+
+/// How long a container must have rested for its block devices to rest as well: the kernel writes back
+/// within half a minute.
+const LONG: Duration = Duration::from_secs(60);
+
+/// As [`WHOLE`], of a container that has rested for so long.
+const WHOLE_AFTER_LONG: usize = 30;
 
 /// What one tick read.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +74,14 @@ struct Last {
     raw: RawCounters,
     /// Whether there is an interface that could have traffic.
     connected: bool,
+    /// Since when it has rested, after the sampler's beginning.
+    resting_since: Duration,
+}
+
+impl Last {
+    fn has_rested_long(&self, now: Duration) -> bool {
+        now.saturating_sub(self.resting_since) >= LONG
+    }
 }
 
 impl Sampler {
@@ -137,7 +154,7 @@ impl Sampler {
         let mut turn = *ticks;
         self.containers.retain_mut(|entry| {
             turn += 1;
-            match entry.read(*origin, buffer, turn % WHOLE == 0) {
+            match entry.read(*origin, buffer, turn) {
                 Some(sample) => {
                     tick.containers.push((entry.id.clone(), sample));
                     true
@@ -154,13 +171,33 @@ impl Sampler {
 }
 
 impl Entry {
-    /// Reads what may have changed, or everything.
-    fn read(&mut self, origin: Instant, buffer: &mut [u8], whole: bool) -> Option<Sample> {
-        let (raw, rested) = match self.last.take().filter(|_| !whole) {
-            Some(last) if self.counters.is_quiet_since(&last.raw).ok()? => {
-                (last.raw, !last.connected)
+    /// Reads what may have changed, or everything, when it is its turn.
+    fn read(&mut self, origin: Instant, buffer: &mut [u8], turn: usize) -> Option<Sample> {
+        let now = origin.elapsed();
+        let quiet = match &self.last {
+            None => false,
+            Some(last) => {
+                let long = last.has_rested_long(now);
+                let whole = turn.is_multiple_of(if long { WHOLE_AFTER_LONG } else { WHOLE });
+                // A whole reading finds out by itself, and doesn't end the rest.
+                !whole && self.counters.is_quiet_since(&last.raw, !long).ok()?
             }
-            _ => (self.counters.read().ok()?, false),
+        };
+        let (raw, resting_since, rested) = match self.last.take() {
+            Some(last) if quiet => (last.raw, last.resting_since, !last.connected),
+            last => {
+                let raw = self.counters.read().ok()?;
+                let usage = |raw: &RawCounters| raw.cpu.as_ref().map(|cpu| cpu.usage_ns);
+                let since = match last {
+                    Some(last)
+                        if usage(&last.raw) == usage(&raw) && last.raw.block == raw.block =>
+                    {
+                        last.resting_since
+                    }
+                    _ => now,
+                };
+                (raw, since, false)
+            }
         };
         // Each sample has its own time: a rate is over what really passed between two readings.
         let at = origin.elapsed();
@@ -173,7 +210,7 @@ impl Entry {
                 None => (None, true),
             }
         };
-        self.last = Some(Last { raw: raw.clone(), connected });
+        self.last = Some(Last { raw: raw.clone(), connected, resting_since });
         Some(Sample {
             at,
             started_ms: self.started_ms,

@@ -117,3 +117,32 @@ fn adding_twice_is_once_and_a_restart_begins_anew() {
     sampler.retain(|_| false);
     assert!(sampler.tick().containers.is_empty());
 }
+
+#[test]
+fn one_that_has_rested_long_is_seen_to_go_on() {
+    let mut scene = Scene::new("rests");
+    let mut sampler = Sampler::new(scene.layout.clone(), Path::new("/"));
+    let id = ContainerId::from_bytes([10; 32]);
+    sampler.add(&id, &format!("{}/box", scene.parent), scene.pid(), 5).unwrap();
+    let usage = |tick: &Tick| tick.containers[0].1.cpu.as_ref().unwrap().usage_ns;
+    let rests_long = |sampler: &Sampler| {
+        let last = sampler.containers[0].last.as_ref().unwrap();
+        last.has_rested_long(sampler.origin.elapsed())
+    };
+    sampler.tick();
+    sampler.origin = sampler.origin.checked_sub(LONG * 2).unwrap();
+    // The shell may have been on its way to sleep at the first.
+    let mut before = sampler.tick();
+    while !rests_long(&sampler) {
+        sampler.origin = sampler.origin.checked_sub(LONG).unwrap();
+        before = sampler.tick();
+    }
+    // Whole readings are among these; they don't end the rest.
+    for _ in 0..2 * WHOLE_AFTER_LONG {
+        assert_eq!(usage(&sampler.tick()), usage(&before));
+        assert!(rests_long(&sampler));
+    }
+    scene.run("i=0; while [ $i -lt 1000 ]; do i=$((i+1)); done");
+    assert!(usage(&sampler.tick()) > usage(&before));
+    assert!(!rests_long(&sampler));
+}

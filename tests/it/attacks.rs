@@ -494,11 +494,11 @@ fn a_full_disk_is_the_own_trouble() {
     {
         let lab = Lab::below(&disk);
         lab.ok(&["import", crate::harness::rootfs_archive().to_str().unwrap(), IMAGE]);
-        lab.start(&["--name", "neighbour"], "echo tick; while :; do sleep 1; done");
+        lab.start(&["--name", "neighbour"], "while :; do echo tick; sleep 0.05; done");
         lab.wait_for_log("neighbour", "tick");
         lab.start(
             &["--name", "filler"],
-            "cat /dev/zero > /fill; echo full; while :; do sleep 1; done",
+            "cat /dev/zero > /fill; echo full; while :; do echo more and more and more; done",
         );
         eventually("the disk is full", || {
             rustix::fs::statvfs(&disk).is_ok_and(|found| found.f_bavail == 0)

@@ -2,13 +2,16 @@
 //! shares no code with it sees.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::harness::{Lab, PATIENCE};
+use crate::harness::{Lab, PATIENCE, eventually};
 
 /// A container's row.
 #[derive(Clone, Debug)]
@@ -142,7 +145,7 @@ fn processes(cgroup: &Path) -> Vec<i32> {
 
 /// Returns the supervisors that run on this machine and their copies that are to become containers'
 /// first processes, by container.
-pub(crate) fn all_supervisors() -> Vec<(String, i32)> {
+fn all_supervisors() -> Vec<(String, i32)> {
     let of = |pid: &String| {
         let text = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let mut words = text.split(|byte| *byte == 0);
@@ -177,6 +180,25 @@ fn endpoints(lab: &Lab) -> Vec<(String, String, String)> {
     let mut statement = database.prepare(all).unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
     rows.unwrap().map(Result::unwrap).collect()
+}
+
+/// Kills a container's supervisor, and waits until it and its copies have let go of all they had, locks
+/// above all. Returns whether there was one.
+pub(crate) fn kill_supervisor(lab: &Lab, id: &str) -> bool {
+    let doomed = all_supervisors();
+    let Some(first) = supervisors().get(id).copied() else { return false };
+    // It may have ended since.
+    let _ = kill_process(Pid::from_raw(first).unwrap(), Signal::KILL);
+    let life = lab.root().join("run/containers").join(id).join("life.lock");
+    eventually("its supervisor is gone", || {
+        let next = |one: &(String, i32)| one.0 == id && !doomed.contains(one);
+        // A process that is killed is unknown to /proc long before its files are closed.
+        let Ok(file) = File::open(&life) else { return true };
+        flock(&file, FlockOperation::NonBlockingLockShared).is_ok()
+            // Somebody has it started again.
+            || all_supervisors().iter().any(next)
+    });
+    true
 }
 
 /// Returns what is wrong at this moment.

@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::audit::{Seen, agrees, cgroups, database, is_clean, supervisors};
+use crate::audit::{Seen, agrees, cgroups, database, is_clean, kill_supervisor};
 use crate::harness::{IMAGE, Lab, Test, eventually, joined, lacks_programs, run};
 use crate::tests;
 
@@ -158,8 +157,7 @@ fn a_dead_supervisor() {
     let lab = Lab::new();
     let id = sleeper(&lab, "orphan", "bridge");
     let pid = lab.pid("orphan");
-    let supervisor = supervisors()[&id];
-    kill_process(Pid::from_raw(supervisor).unwrap(), Signal::KILL).unwrap();
+    assert!(kill_supervisor(&lab, &id));
     eventually("it ends", || {
         !cgroups(&format!("wharf/{id}")).iter().any(|group| {
             std::fs::read_to_string(group.join("cgroup.procs")).is_ok_and(|text| !text.is_empty())
@@ -307,6 +305,10 @@ fn a_damaged_database() {
     lab.ok(&["stop", "-t", "0", "survivor"]);
     assert_eq!(lab.inspect("survivor", "/State/ExitCode"), 137);
     std::fs::remove_file(file(&lab, ".damaged")).unwrap();
+    for part in [".damaged-wal", ".damaged-shm"] {
+        // There when somebody still had it open.
+        let _ = std::fs::remove_file(file(&lab, part));
+    }
     agrees(&lab, &mut Seen::default(), "after the rescue");
 }
 

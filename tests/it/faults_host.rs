@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Resource, Signal, kill_process};
 
-use crate::audit::{Seen, agrees, all_supervisors, cgroups, database, is_clean, rows};
+use crate::audit::{Seen, agrees, cgroups, database, is_clean, kill_supervisor, rows};
 use crate::harness::{IMAGE, Lab, Out, Test, binary, eventually, lacks_programs, run};
 use crate::tests;
 
@@ -32,25 +32,20 @@ fn kill(pid: i32) {
 }
 
 /// Ends all processes of a container, its supervisor first, as a power cut does.
-fn cut(id: &str) {
+fn cut(lab: &Lab, id: &str) {
     let inside: Vec<i32> = cgroups(&format!("wharf/{id}"))
         .iter()
         .filter_map(|group| std::fs::read_to_string(group.join("cgroup.procs")).ok())
         .flat_map(|text| text.lines().filter_map(|line| line.parse().ok()).collect::<Vec<i32>>())
         .collect();
-    for (of, pid) in all_supervisors() {
-        if of == id {
-            kill(pid);
-        }
-    }
+    kill_supervisor(lab, id);
     for pid in inside {
         kill(pid);
     }
     eventually("its processes are gone", || {
-        !all_supervisors().iter().any(|(of, _)| of == id)
-            && cgroups(&format!("wharf/{id}")).iter().all(|group| {
-                std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default().is_empty()
-            })
+        cgroups(&format!("wharf/{id}")).iter().all(|group| {
+            std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default().is_empty()
+        })
     });
 }
 
@@ -81,11 +76,7 @@ fn supervisors_killed_in_each_phase() {
             3 => drop(lab.ok(&["exec", "-d", "it", "sleep", "1000"])),
             _ => {}
         }
-        for (of, pid) in all_supervisors() {
-            if of == id {
-                kill(pid);
-            }
-        }
+        kill_supervisor(&lab, &id);
         eventually("it is noticed", || {
             lab.ok(&["ps", "-a", "--no-trunc"]).contains("Exited (137)")
         });
@@ -106,7 +97,7 @@ fn supervisors_killed_in_each_phase() {
         "sleep",
         "1000",
     ]);
-    cut(&id);
+    cut(&lab, &id);
     assert_eq!(lab.ok(&["ps", "-aq"]), "");
     agrees(&lab, &mut seen, "with --rm");
     is_clean(&lab);
@@ -120,8 +111,8 @@ fn a_restarted_host() {
     let goes = lab.ok(&[&["run", "-d", "--rm"], &flags("goes")[..]].concat());
     lab.ok(&["create", "--name", "idle", IMAGE, "true"]);
     seen.look(&lab);
-    cut(&stays);
-    cut(&goes);
+    cut(&lab, &stays);
+    cut(&lab, &goes);
     // A boot takes cgroups, links and the run folder; rows, journal and folders stay.
     for id in [&stays, &goes] {
         eventually("the kernel forgets", || {
@@ -148,7 +139,7 @@ fn a_restarted_host() {
 fn a_number_that_belongs_to_another_process() {
     let lab = Lab::new();
     let id = lab.start(&["--name", "web"], "sleep 1000");
-    cut(&id);
+    cut(&lab, &id);
     // The number now belongs to somebody else's process.
     let mut foreign = Command::new("sleep").arg("1000").spawn().unwrap();
     rewrite(&lab, "web", |state| {

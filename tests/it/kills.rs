@@ -9,12 +9,8 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::process::{Pid, Signal, kill_process};
-
-use crate::audit::{Row, Seen, agrees, all_supervisors, is_clean, rows, supervisors};
-use crate::harness::{
-    IMAGE, Lab, PATIENCE, Test, entry, eventually, folder, rootfs_archive, run, wait_for,
-};
+use crate::audit::{Row, Seen, agrees, is_clean, kill_supervisor, rows};
+use crate::harness::{IMAGE, Lab, PATIENCE, Test, entry, folder, rootfs_archive, run, wait_for};
 use crate::tests;
 use crate::verbs_image::image_archive;
 
@@ -323,16 +319,8 @@ impl Stage {
         let mut supervisor_killed = false;
         if victim != Victim::Command
             && let Some(row) = self.row().or(before)
-            && let Some(pid) = supervisors().get(&row.id)
         {
-            // It may have ended since.
-            let doomed = all_supervisors();
-            let _ = kill_process(Pid::from_raw(*pid).unwrap(), Signal::KILL);
-            supervisor_killed = true;
-            // A process that is being killed holds its locks until it is gone, and so do its copies.
-            eventually("the supervisor is gone", || {
-                !all_supervisors().iter().any(|one| one.0 == row.id && doomed.contains(one))
-            });
+            supervisor_killed = kill_supervisor(&self.lab, &row.id);
         }
         if victim == Victim::Supervisor && !supervisor_killed {
             let _ = child.kill();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::audit::{Seen, agrees, database, is_clean};
+use crate::audit::{Seen, agrees, database, is_clean, kill_supervisor};
 use crate::harness::{IMAGE, Lab, Test, eventually};
 use crate::tests;
 
@@ -582,11 +582,9 @@ fn kills_around_connect() {
         let connected = lab.inspect("web", "/NetworkSettings/Networks").get("net").is_some();
         let verb = if connected { "disconnect" } else { "connect" };
         let id = lab.inspect("web", "/Id").as_str().unwrap().to_owned();
-        let supervisor = crate::audit::supervisors()[&id];
         let mut child = lab.command(&["network", verb, "net", "web"]).spawn().unwrap();
         std::thread::sleep(Duration::from_micros(round * 1500));
-        let pid = rustix::process::Pid::from_raw(supervisor).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        assert!(kill_supervisor(&id));
         child.wait().unwrap();
         eventually("its end is seen", || lab.inspect("web", "/State/Running") == false);
         agrees(&lab, &mut seen, "killed");

@@ -109,7 +109,8 @@ fn names_are_resolved_as_in_the_container() {
     let address = lab.inspect("server", "/NetworkSettings/Networks/bridge/IPAddress");
     let address = address.as_str().unwrap();
     // A name server that isn't there answers nobody; what the hosts file says needs none.
-    let flags = ["--name", "client", "--add-host", &format!("shop:{address}"), "--dns", "127.0.0.1"];
+    let flags =
+        ["--name", "client", "--add-host", &format!("shop:{address}"), "--dns", "127.0.0.1"];
     lab.start(&flags, "sleep 1000");
     let said = reach(&lab, true, "client", "shop", "80");
     assert!(said.contains(&format!("shop resolves to {address} (its /etc/hosts)")), "{said}");

@@ -1,6 +1,7 @@
 //! `state.db`: what all processes of this engine share.
 
 mod containers;
+mod index;
 mod schema;
 
 use std::path::Path;
@@ -32,6 +33,8 @@ impl Store {
     }
 
     fn open_file(path: &Path) -> Result<Self> {
+        // Where it can't be done, SQLite does without, or says what is wrong.
+        let _ = index::keep(path);
         let connection = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE

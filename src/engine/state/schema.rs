@@ -197,3 +197,74 @@ fn reserve(path: &Path) {
         .open(&log)
         .map(|file| rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, ROOM));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network;
+    use crate::state::Store;
+
+    /// The tables of version 1 that are others now, and rows as that version wrote them.
+    const VERSION_1: &str = "
+CREATE TABLE lease (
+    network   TEXT NOT NULL REFERENCES network (id),
+    address   TEXT NOT NULL,
+    container TEXT NOT NULL,
+    PRIMARY KEY (network, address)
+) WITHOUT ROWID;
+CREATE INDEX lease_container ON lease (container);
+INSERT INTO network VALUES (
+    'e8bc979e1a30eef4ccb8dd8252f30bb6c85df0910a872219a6e8869addd04c10', 'bridge', 1795282191261,
+    '{\"Driver\":\"bridge\",\"Bridge\":\"wh-a370eea1\",\"Subnet\":\"172.19.0.0/16\",\
+\"Gateway\":\"172.19.0.1\",\"LastLeased\":\"172.19.0.3\"}');
+INSERT INTO lease VALUES (
+    'e8bc979e1a30eef4ccb8dd8252f30bb6c85df0910a872219a6e8869addd04c10', '172.19.0.2',
+    '606d63f3cb5b56e3413bdb572dc158d32fd5b5911130976340eede6a9fe50641');
+INSERT INTO journal VALUES (
+    'link', 'wh606d63f3cb5b',
+    '606d63f3cb5b56e3413bdb572dc158d32fd5b5911130976340eede6a9fe50641');
+PRAGMA user_version = 1;
+";
+
+    #[test]
+    fn version_1_becomes_this_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+        old.execute_batch(SCHEMA).unwrap();
+        old.execute_batch(VERSION_1).unwrap();
+        drop(old);
+        // Several at once, as when many commands meet a new program.
+        std::thread::scope(|scope| {
+            let open = || Store::open(&path).map(drop);
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
+        });
+        let store = Store::open(&path).unwrap();
+        let known = network::network(&store, "bridge").unwrap().unwrap();
+        assert_eq!((known.link.as_str(), known.owns_link), ("wh-a370eea1", true));
+        let pool = known.ipv4.as_ref().unwrap();
+        assert_eq!(pool.subnet.to_string(), "172.19.0.0/16");
+        assert_eq!((pool.gateway.to_string().as_str(), pool.chosen), ("172.19.0.1", true));
+        assert_eq!(known.created.timestamp_millis(), 1_795_282_191_261);
+        let container = "606d63f3cb5b56e3413bdb572dc158d32fd5b5911130976340eede6a9fe50641";
+        let endpoints = network::endpoints_of(&store, &container.parse().unwrap()).unwrap();
+        let [endpoint] = &endpoints[..] else { panic!("{endpoints:?}") };
+        assert_eq!((endpoint.link(), endpoint.interface().as_str()), ("wh606d63f3cb5b", "eth0"));
+        assert_eq!(endpoint.info().ip.to_string(), "172.19.0.2");
+        assert_eq!(endpoint.info().mac, "02:42:ac:13:00:02");
+        assert_eq!((endpoint.id().len(), endpoint.info().network.as_str()), (64, "bridge"));
+    }
+
+    #[test]
+    fn a_newer_version_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        drop(Store::open(&path).unwrap());
+        let database = Connection::open(&path).unwrap();
+        database.pragma_update(None, "user_version", VERSION + 1).unwrap();
+        let error = Store::open(&path).err().unwrap().to_string();
+        assert!(error.contains("use the newer wharf"), "{error}");
+    }
+}

@@ -65,11 +65,8 @@ async fn networks_are_made_joined_and_removed(bench: &Bench) {
     assert_eq!(bench.change(connect).await, Ok(Outcome::Done));
     let quay = bench.network("quay").await;
     assert_eq!(quay.endpoints[0].ipv4, "10.218.5.9/24".parse().ok());
-    let leave = || Command::Disconnect {
-        container: id.clone(),
-        network: "quay".to_owned(),
-        force: false,
-    };
+    let leave =
+        || Command::Disconnect { container: id.clone(), network: "quay".to_owned(), force: false };
     assert_eq!(bench.change(leave()).await, Ok(Outcome::Done));
     assert!(bench.change(leave()).await.is_err(), "it isn't there any more");
     assert!(on(bench.network("quay").await).is_empty());
@@ -102,11 +99,8 @@ async fn volumes_are_made_used_and_removed(bench: &Bench) {
     assert!(unnamed.anonymous, "{unnamed:?}");
 
     let mut options = Bench::options("echo cargo > /hold/list; sleep 1000");
-    options.host.binds = vec![Bind {
-        source: "hold".to_owned(),
-        target: "/hold".to_owned(),
-        ..Bind::default()
-    }];
+    options.host.binds =
+        vec![Bind { source: "hold".to_owned(), target: "/hold".to_owned(), ..Bind::default() }];
     let id = bench.create(options).await.unwrap();
     bench.start(&id).await.unwrap();
     let hold = bench.backend.volume("hold").await.unwrap();

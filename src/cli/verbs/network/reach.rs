@@ -37,7 +37,7 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     call.over_engine(async |backend| {
         let answer = backend.reach(&question).await?;
         for step in &answer.steps {
-            print_line(&wharf_logs::sanitize_line(step))?;
+            print_line(step)?;
         }
         if answer.reached {
             let ms = answer.micros as f64 / 1000.0;

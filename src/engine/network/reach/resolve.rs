@@ -54,7 +54,9 @@ impl Resolver {
             let mut words = line.split_ascii_whitespace();
             match words.next() {
                 Some("nameserver") => {
-                    resolver.servers.extend(words.next().and_then(|word| word.parse::<IpAddr>().ok()));
+                    resolver
+                        .servers
+                        .extend(words.next().and_then(|word| word.parse::<IpAddr>().ok()));
                 }
                 // The last line holds.
                 Some("search" | "domain") => resolver.search = words.map(str::to_owned).collect(),
