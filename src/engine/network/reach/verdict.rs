@@ -123,14 +123,16 @@ impl Facts {
         detail.host_config.network_mode == NetworkMode::Host
     }
 
-    /// Returns the addresses of a container whose name isn't known: those on common networks first;
-    /// of one on the host's network, where the host is reached.
+    /// Returns the addresses of a container whose name isn't known: those on common networks, else
+    /// all; of one on the host's network, where the host is reached.
     pub(super) fn known_addresses(&self) -> Vec<IpAddr> {
         let common = self.common();
         let is_common = |to: &&Place| common.iter().any(|from| from.network == to.network);
-        let mut list: Vec<IpAddr> =
-            self.to_places.iter().filter(is_common).map(|p| p.address).collect();
-        list.extend(self.to_places.iter().filter(|p| !is_common(p)).map(|p| p.address));
+        let all = || self.to_places.iter();
+        let mut list: Vec<IpAddr> = all().filter(is_common).map(|place| place.address).collect();
+        if list.is_empty() {
+            list.extend(all().map(|place| place.address));
+        }
         if self.to_detail.as_ref().is_some_and(Self::is_on_host) {
             list.extend(self.from_places.iter().filter_map(|place| place.gateway));
         }
