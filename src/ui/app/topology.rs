@@ -286,8 +286,8 @@ impl Topology {
         Some((first, count))
     }
 
-    /// Returns what a row shows that could be `like`: a row of a box is its container, or one of its
-    /// attachments when an attachment is asked about.
+    /// Returns what a row shows that could be `like`: a row of a box is its container, or one of
+    /// its attachments when an attachment is asked about.
     fn node_of(&self, part: Part, like: &Node) -> Option<Node> {
         let id = |n: usize| self.stations.get(n).map(|station| station.id.clone());
         let key = |bus: usize| self.buses.get(bus).map(|bus| bus.key.clone());

@@ -1,4 +1,5 @@
-//! `network reach`: whether a container reaches something, and if not, why. Docker has no such verb.
+//! `network reach`: whether a container reaches something, and if not, why. Docker has no such
+//! verb.
 
 use anyhow::anyhow;
 use wharf_model::ReachQuestion;
@@ -10,8 +11,8 @@ pub(crate) static VERB: Verb = Verb {
     name: "network reach",
     paths: &["network reach"],
     usage: "FROM TO PORT",
-    about: "Try whether a container reaches another, a name or an address on a TCP port, and say why \
-            not (wharf's own; docker has no such verb)",
+    about: "Try whether a container reaches another, a name or an address on a TCP port, and \
+            say why not (wharf's own; docker has no such verb)",
     group: Group::Observe,
     arity: Arity::Exactly(3),
     interspersed: true,

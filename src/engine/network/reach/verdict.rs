@@ -193,8 +193,8 @@ impl Facts {
             }
             if !at.is_empty() && at.iter().all(IpAddr::is_loopback) && !address.is_loopback() {
                 return format!(
-                    "the program in {to} listens at the loopback only, where nobody outside of {to} \
-                     gets: let it listen on 0.0.0.0"
+                    "the program in {to} listens at the loopback only, where nobody outside of \
+                     {to} gets: let it listen on 0.0.0.0"
                 );
             }
             let open = at.iter().any(|ip| ip.is_unspecified() || *ip == address);
@@ -242,8 +242,8 @@ impl Facts {
         let (from, to) = (&self.from, &self.to);
         let first = self.to_places.first().map_or("NETWORK", |place| place.network.as_str());
         format!(
-            "no common network: {from} is on {}, {to} on {}; 'wharf network connect {first} {from}' \
-             gives them one",
+            "no common network: {from} is on {}, {to} on {}; 'wharf network connect {first} \
+             {from}' gives them one",
             names(&self.from_places),
             names(&self.to_places)
         )

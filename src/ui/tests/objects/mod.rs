@@ -255,8 +255,11 @@ fn volumes_are_made_removed_and_saved() {
     desk.keys("d");
     let effects = desk.press(key("y"));
     assert!(
-        matches!(&effects[..], [Effect::Execute { command: Command::RemoveVolume { volume, .. }, .. }]
-            if volume == "shop_cache"),
+        matches!(
+            &effects[..],
+            [Effect::Execute { command: Command::RemoveVolume { volume, .. }, .. }]
+                if volume == "shop_cache"
+        ),
         "{effects:?}"
     );
     let [Effect::Execute { operation, .. }] = effects[..] else { panic!() };
