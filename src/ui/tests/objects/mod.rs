@@ -32,9 +32,9 @@ fn networks_are_drawn_at_every_size() {
     desk.keys("G");
     insta::assert_snapshot!("networks-end-80x24", desk.screen());
     desk.keys("_z");
-    insta::assert_snapshot!("networks-lines-80x24", desk.screen());
-    desk.keys("z");
     insta::assert_snapshot!("networks-counts-80x24", desk.screen());
+    desk.keys("z");
+    insta::assert_snapshot!("networks-boxes-80x24", desk.screen());
     let mut desk = networks(plain(), (120, 40));
     desk.keys("jjjjjj");
     insta::assert_snapshot!("networks-120x40", desk.screen());
