@@ -15,11 +15,16 @@ pub(crate) fn tests() -> Vec<Test> {
     tests
 }
 
+/// Starts a container that runs a shell line, on the default network unless told otherwise.
+fn start(lab: &Lab, flags: &[&str], line: &str) {
+    lab.ok(&[&["run", "-d"], flags, &[IMAGE, "sh", "-c", line]].concat());
+}
+
 fn draws_networks_and_steers_them() {
     let lab = Lab::new();
     lab.ok(&["network", "create", "--subnet", "10.219.7.0/24", "front"]);
     lab.ok(&["network", "create", "--internal", "inner"]);
-    lab.start(&["--name", "stands", "--network", "front"], "sleep 1000");
+    start(&lab, &["--name", "stands", "--network", "front"], "sleep 1000");
     let mut terminal = Terminal::start(&lab.command(&[]), 100, 40);
     terminal.wait_for("stands");
     terminal.send("4");
@@ -55,8 +60,8 @@ fn draws_networks_and_steers_them() {
 
 fn tries_whether_one_reaches_another() {
     let lab = Lab::new();
-    lab.start(&["--name", "asks"], "sleep 1000");
-    lab.start(&["--name", "hides"], "sleep 1000");
+    start(&lab, &["--name", "asks"], "sleep 1000");
+    start(&lab, &["--name", "hides"], "sleep 1000");
     let mut terminal = Terminal::start(&lab.command(&["ui", "--read-only"]), 100, 40);
     terminal.wait_for("asks");
     terminal.send("4");
@@ -86,7 +91,7 @@ fn lists_volumes_and_their_files() {
         return;
     }
     let line = "mkdir /data/deep; printf 'one\\033[2Jtwo\\n' > /data/notes; echo up; sleep 1000";
-    lab.start(&["--name", "keeper", "-v", "store:/data"], line);
+    start(&lab, &["--name", "keeper", "-v", "store:/data"], line);
     lab.wait_for_log("keeper", "up");
     let mut terminal = Terminal::start(&lab.command(&[]), 100, 40);
     terminal.wait_for("keeper");

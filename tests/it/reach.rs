@@ -1,6 +1,6 @@
 //! `network reach`: a real attempt between real containers, and the reason of each no.
 
-use crate::harness::{Lab, Test};
+use crate::harness::{IMAGE, Lab, Test};
 use crate::tests;
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -16,8 +16,13 @@ pub(crate) fn tests() -> Vec<Test> {
 /// A server on port 80, and what says that it is there.
 const SERVE: &str = "mkdir -p /www; httpd -p 80 -h /www && echo up; sleep 1000";
 
+/// Starts a container that runs a shell line, on the default network unless told otherwise.
+fn start(lab: &Lab, flags: &[&str], line: &str) {
+    lab.ok(&[&["run", "-d"], flags, &[IMAGE, "sh", "-c", line]].concat());
+}
+
 fn serve(lab: &Lab, flags: &[&str], name: &str) {
-    lab.start(&[flags, &["--name", name]].concat(), SERVE);
+    start(lab, &[flags, &["--name", name]].concat(), SERVE);
     lab.wait_for_log(name, "up");
 }
 
@@ -32,7 +37,7 @@ fn reach(lab: &Lab, reached: bool, from: &str, to: &str, port: &str) -> String {
 fn who_listens_is_reached() {
     let lab = Lab::new();
     serve(&lab, &[], "server");
-    lab.start(&["--name", "client"], "sleep 1000");
+    start(&lab, &["--name", "client"], "sleep 1000");
     let said = reach(&lab, true, "client", "server", "80");
     assert!(said.contains("connected within"), "{said}");
     // By the beginning of its id, and by its address.
@@ -56,12 +61,12 @@ fn each_no_has_its_reason() {
     }
     lab.ok(&["network", "create", "--internal", "inner"]);
     serve(&lab, &["--network", "front"], "server");
-    lab.start(&["--name", "near", "--network", "front"], "sleep 1000");
-    lab.start(&["--name", "far", "--network", "back"], "sleep 1000");
-    lab.start(&["--name", "shut", "--network", "inner"], "sleep 1000");
-    lab.start(&["--name", "alone", "--network", "none"], "sleep 1000");
+    start(&lab, &["--name", "near", "--network", "front"], "sleep 1000");
+    start(&lab, &["--name", "far", "--network", "back"], "sleep 1000");
+    start(&lab, &["--name", "shut", "--network", "inner"], "sleep 1000");
+    start(&lab, &["--name", "alone", "--network", "none"], "sleep 1000");
     let line = "mkdir -p /www; httpd -p 127.0.0.1:80 -h /www && echo up; sleep 1000";
-    lab.start(&["--name", "shy", "--network", "front"], line);
+    start(&lab, &["--name", "shy", "--network", "front"], line);
     lab.wait_for_log("shy", "up");
     for (from, to, port, wanted) in [
         ("near", "server", "81", "nothing listens on TCP port 81 in server"),
@@ -94,9 +99,9 @@ fn each_no_has_its_reason() {
 
 fn what_does_not_run_is_named() {
     let lab = Lab::new();
-    lab.start(&["--name", "gone"], "exit 0");
+    start(&lab, &["--name", "gone"], "exit 0");
     lab.ok(&["wait", "gone"]);
-    lab.start(&["--name", "here"], "sleep 1000");
+    start(&lab, &["--name", "here"], "sleep 1000");
     let said = reach(&lab, false, "here", "gone", "80");
     assert!(said.contains("gone is not running (exited): 'wharf start gone' starts it"), "{said}");
     let said = reach(&lab, false, "gone", "here", "80");
@@ -111,7 +116,7 @@ fn names_are_resolved_as_in_the_container() {
     // A name server that isn't there answers nobody; what the hosts file says needs none.
     let flags =
         ["--name", "client", "--add-host", &format!("shop:{address}"), "--dns", "127.0.0.1"];
-    lab.start(&flags, "sleep 1000");
+    start(&lab, &flags, "sleep 1000");
     let said = reach(&lab, true, "client", "shop", "80");
     assert!(said.contains(&format!("shop resolves to {address} (its /etc/hosts)")), "{said}");
     let said = reach(&lab, false, "client", "nobody.example", "80");
@@ -126,7 +131,7 @@ fn names_are_resolved_as_in_the_container() {
 
 fn nothing_is_asked_that_makes_no_sense() {
     let lab = Lab::new();
-    lab.start(&["--name", "here"], "sleep 1000");
+    start(&lab, &["--name", "here"], "sleep 1000");
     lab.fails(1, "No such container: nobody", &["network", "reach", "nobody", "here", "80"]);
     for port in ["0", "65536", "http", ""] {
         let out = lab.run(&["network", "reach", "here", "here", port]);
