@@ -49,7 +49,9 @@ fn draws_networks_and_steers_them() {
     terminal.wait_for("Disconnect stands from");
     terminal.send("y");
     eventually("it is on one network", || networks().as_object().unwrap().len() == 1);
-    terminal.send("\u{1b}n");
+    terminal.send("\u{1b}");
+    terminal.wait_for("nobody is on it");
+    terminal.send("n");
     terminal.wait_for("New network");
     terminal.send("made subnet=10.219.8.0/24 internal\r");
     terminal.wait_for("10.219.8.0/24");
@@ -66,7 +68,7 @@ fn tries_whether_one_reaches_another() {
     terminal.wait_for("asks");
     terminal.send("4");
     terminal.wait_for("172.");
-    terminal.send("/asks\rG\u{1b}r");
+    terminal.send("/asks\rGr");
     terminal.wait_for("Can asks reach");
     terminal.send("\r");
     terminal.wait_for("on which TCP port?");

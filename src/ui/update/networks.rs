@@ -290,12 +290,14 @@ fn reach_menu(app: &mut App) {
         text: "a name or an address".to_owned(),
         choice: Choice::Reach { from: from.clone(), to: None },
     }];
-    for station in app.networks.topology.stations.iter().filter(|s| s.id != from) {
-        let state = if station.status.is_alive() { "" } else { station.status.as_str() };
+    // All of them, whatever the drawing is filtered by.
+    for row in app.containers.rows.iter().filter(|row| row.summary.id != from) {
+        let status = row.summary.status;
+        let state = if status.is_alive() { "" } else { status.as_str() };
         items.push(Item {
             key: String::new(),
-            text: format!("{}  {state}", station.name).trim_end().to_owned(),
-            choice: Choice::Reach { from: from.clone(), to: Some(station.id.clone()) },
+            text: format!("{}  {state}", row.summary.name).trim_end().to_owned(),
+            choice: Choice::Reach { from: from.clone(), to: Some(row.summary.id.clone()) },
         });
     }
     let title = format!("Can {} reach", name(app, &from));
