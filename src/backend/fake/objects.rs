@@ -87,7 +87,7 @@ pub(super) fn attach(container: &mut ContainerSummary, network: &NetworkInfo) {
     let Some(subnet) = network.pools.first().and_then(|pool| pool.subnet) else { return };
     let (IpAddr::V4(base), true) = (subnet.addr(), container.status.is_alive()) else { return };
     let [a, b, c, _] = base.octets();
-    let last = container.id.as_str().bytes().fold(0_u8, |sum, byte| sum.wrapping_add(byte));
+    let last = container.id.as_str().bytes().fold(0_u8, u8::wrapping_add);
     container.endpoints.push(EndpointInfo {
         network: network.name.clone(),
         ip: IpAddr::V4(Ipv4Addr::new(a, b, c, last)),

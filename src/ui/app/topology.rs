@@ -145,6 +145,9 @@ pub enum Part {
     Count(usize),
 }
 
+/// Tells how much a container receives and sends.
+pub type Rate<'a> = dyn Fn(&ContainerId, Option<&str>) -> Option<(f64, f64)> + 'a;
+
 /// What there is to draw.
 pub struct Snapshot<'a> {
     /// The networks, every text made safe.
@@ -154,7 +157,7 @@ pub struct Snapshot<'a> {
     /// What the user looks for, in lower case.
     pub filter: &'a str,
     /// Bytes received and sent a second by a container at a link of this host, or altogether.
-    pub rate: &'a dyn Fn(&ContainerId, Option<&str>) -> Option<(f64, f64)>,
+    pub rate: &'a Rate<'a>,
 }
 
 impl Topology {

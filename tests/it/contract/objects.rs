@@ -50,7 +50,7 @@ async fn networks_are_made_joined_and_removed(bench: &Bench) {
     let on = |network: NetworkInfo| {
         network.endpoints.into_iter().map(|e| e.container.to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(on(bench.network("pier").await), [id.clone()]);
+    assert_eq!(on(bench.network("pier").await), std::slice::from_ref(&id));
     let remove = || Command::RemoveNetwork { network: "pier".to_owned(), force: false };
     assert!(bench.change(remove()).await.is_err(), "somebody is on it");
 

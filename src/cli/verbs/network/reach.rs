@@ -24,12 +24,9 @@ pub(crate) static VERB: Verb = Verb {
 fn run(call: &Call) -> anyhow::Result<i32> {
     let argument = |index| call.parsed.argument(index).unwrap_or_default().to_owned();
     let port = argument(2);
-    let port = match port.parse::<u16>() {
-        Ok(port @ 1..) => port,
-        _ => {
-            let text = format!("invalid port {port:?}: a number from 1 to 65535 is wanted");
-            return Err(Failure::usage(text).into());
-        }
+    let Ok(port @ 1..) = port.parse::<u16>() else {
+        let text = format!("invalid port {port:?}: a number from 1 to 65535 is wanted");
+        return Err(Failure::usage(text).into());
     };
     let question = ReachQuestion { from: argument(0), to: argument(1), port };
     if question.from.is_empty() || question.to.is_empty() {

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
 use wharf_model::{
-    ContainerDetail, ContainerListOptions, ErrorKind, Filters, NetworkInfo, ReachAnswer,
-    ReachQuestion,
+    ContainerDetail, ContainerListOptions, EndpointInfo, ErrorKind, Filters, NetworkInfo,
+    ReachAnswer, ReachQuestion,
 };
 
 use crate::container::view::Mounts;
@@ -169,34 +169,31 @@ fn connect(address: IpAddr, port: u16) -> (Outcome, u64) {
     (made.map_or_else(|cause| Outcome::of(&cause), |_| Outcome::Connected), micros)
 }
 
+/// Returns where a running container is.
+fn places(detail: &ContainerDetail, list: &[NetworkInfo]) -> Vec<Place> {
+    let place = |endpoint: &EndpointInfo| {
+        let network = list.iter().find(|network| network.name == endpoint.network);
+        let icc = network.and_then(|n| n.options.get("com.docker.network.bridge.enable_icc"));
+        Place {
+            network: endpoint.network.clone(),
+            address: endpoint.ip,
+            gateway: endpoint.gateway,
+            internal: network.is_some_and(|n| n.internal),
+            icc: icc.is_none_or(|value| value != "false"),
+        }
+    };
+    let mut places: Vec<Place> = detail.endpoints.iter().map(place).collect();
+    // With and without an IPv6 address it is one network.
+    places.dedup_by(|a, b| a.network == b.network && b.address.is_ipv4());
+    places
+}
+
 impl Facts {
     /// Takes in what is known of the networks.
     fn networks(&mut self, list: &[NetworkInfo]) {
-        let on = |detail: &ContainerDetail| -> Vec<Place> {
-            let mut places: Vec<Place> = detail
-                .endpoints
-                .iter()
-                .map(|endpoint| {
-                    let network = list.iter().find(|n| n.name == endpoint.network);
-                    let icc = "com.docker.network.bridge.enable_icc";
-                    Place {
-                        network: endpoint.network.clone(),
-                        address: endpoint.ip,
-                        gateway: endpoint.gateway,
-                        internal: network.is_some_and(|n| n.internal),
-                        icc: network
-                            .and_then(|n| n.options.get(icc))
-                            .is_none_or(|value| value != "false"),
-                        id: network.map(|n| n.id.clone()).unwrap_or_default(),
-                    }
-                })
-                .collect();
-            // With and without an IPv6 address it is one network.
-            places.dedup_by(|a, b| a.network == b.network && b.address.is_ipv4());
-            places
-        };
-        self.from_places = on(&self.from_detail);
-        self.to_places = self.to_detail.as_ref().map(on).unwrap_or_default();
+        self.from_places = places(&self.from_detail, list);
+        let to = self.to_detail.as_ref();
+        self.to_places = to.map(|detail| places(detail, list)).unwrap_or_default();
     }
 
     /// Returns the addresses to try: those that the name resolves to, else those that the container

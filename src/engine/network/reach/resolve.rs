@@ -61,8 +61,9 @@ impl Resolver {
                 // The last line holds.
                 Some("search" | "domain") => resolver.search = words.map(str::to_owned).collect(),
                 Some("options") => {
-                    let ndots = words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok());
-                    resolver.ndots = ndots.last().unwrap_or(resolver.ndots);
+                    let mut ndots =
+                        words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok());
+                    resolver.ndots = ndots.next_back().unwrap_or(resolver.ndots);
                 }
                 _ => {}
             }

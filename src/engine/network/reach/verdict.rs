@@ -51,7 +51,6 @@ impl fmt::Display for Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) network: String,
-    pub(super) id: String,
     pub(super) address: IpAddr,
     pub(super) gateway: Option<IpAddr>,
     pub(super) internal: bool,

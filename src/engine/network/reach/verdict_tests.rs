@@ -18,7 +18,6 @@ fn detail(name: &str, status: &str, mode: &str) -> ContainerDetail {
 fn place(network: &str, last: u8) -> Place {
     Place {
         network: network.to_owned(),
-        id: network.to_owned(),
         address: [10, 0, network.len() as u8, last].into(),
         gateway: Some([10, 0, network.len() as u8, 1].into()),
         internal: network.starts_with("in"),
@@ -45,6 +44,9 @@ fn listening(places: &[([u8; 4], u16)]) -> Listening {
     Listening::parse_for_tests(&format!("head\n{text}"))
 }
 
+/// The networks of both sides, how the attempt ended, who listens, and what is to be said.
+type Case<'a> = (&'a [&'a str], Option<&'a [&'a str]>, &'a Outcome, Option<&'a Listening>, &'a str);
+
 #[test]
 fn every_no_has_its_reason() {
     let open = listening(&[([0, 0, 0, 0], 80)]);
@@ -54,7 +56,7 @@ fn every_no_has_its_reason() {
     let address: IpAddr = [10, 0, 3, 3].into();
     let (silence, refused) = (Outcome::Silence, Outcome::Refused);
     let no_way = Outcome::NoWay("network is unreachable".into());
-    let cases: &[(&[&str], Option<&[&str]>, &Outcome, Option<&Listening>, &str)] = &[
+    let cases: &[Case<'_>] = &[
         (&["net"], Some(&["net"]), &refused, Some(&none), "nothing listens on TCP port 80 in db"),
         (&["net"], Some(&["net"]), &refused, Some(&other), "nothing listens on TCP port 80 in db"),
         (&["net"], Some(&["net"]), &refused, Some(&loopback), "at the loopback only"),

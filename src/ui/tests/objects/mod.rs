@@ -20,6 +20,7 @@ fn networks(options: Options, size: (u16, u16)) -> Desk {
 }
 
 /// Lets a second pass.
+#[expect(clippy::unwrap_used, reason = "part of the tests, though not a test itself")]
 fn tick(desk: &mut Desk, second: u64) {
     desk.send(Msg::Samples(desk.fake.batch(second)));
     desk.send(Msg::Tick(time(i64::try_from(second).unwrap())));
