@@ -23,6 +23,7 @@ mod manage;
 mod names;
 mod pool;
 pub(crate) mod publish;
+mod reach;
 mod record;
 pub(crate) mod rules;
 mod sweep;
