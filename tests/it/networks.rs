@@ -603,6 +603,8 @@ fn macvlan_on_a_parent() {
     let subnet = ["--subnet", "10.210.1.0/24", "lan"];
     let line = [&["network", "create", "-d", "macvlan", "-o", &parent][..], &subnet].concat();
     lab.ok(&line);
+    // A bridge that nobody is on is like a cable without an end.
+    sleeper(&lab, "cable", &["--network", "under"]);
     sleeper(&lab, "one", &["--network", "lan"]);
     sleeper(&lab, "two", &["--network", "lan", "--ip", "10.210.1.77"]);
     let kind = lab.ok(&["exec", "one", "ip", "link", "show", "eth0"]);
@@ -621,7 +623,7 @@ fn macvlan_on_a_parent() {
     lab.ok(&["network", "disconnect", "lan", "web"]);
     assert_eq!(lab.ok(&["exec", "web", "ls", "/sys/class/net"]), "eth0\nlo");
     agrees(&lab, &mut seen, "disconnected");
-    lab.ok(&["rm", "-f", "one", "two", "web"]);
+    lab.ok(&["rm", "-f", "one", "two", "web", "cable"]);
     lab.ok(&["network", "rm", "lan"]);
     assert!(links().contains(&name), "the parent is not the network's");
     lab.ok(&["network", "rm", "under"]);
