@@ -7,7 +7,7 @@ use std::ffi::CStr;
 
 use rustix::io::Errno;
 
-pub use expression::{Expression, MetaKey, Verdict};
+pub use expression::{Expression, Family as PacketFamily, MetaKey, Payload, Verdict};
 
 use super::decode::Attributes;
 use super::encode::{Batch, CREATE, DUMP, EXCL, Message};
@@ -76,6 +76,8 @@ const TYPE_BITS: u32 = 6;
 pub enum Hook {
     /// Packets that are routed through this host.
     Forward,
+    /// Packets of this host itself.
+    Output,
     /// Packets that are about to leave.
     PostRouting,
 }
@@ -85,6 +87,7 @@ impl Hook {
     pub fn number(self) -> u32 {
         match self {
             Self::Forward => 2,
+            Self::Output => 3,
             Self::PostRouting => 4,
         }
     }
@@ -99,7 +102,7 @@ pub struct Chain<'a> {
     pub kind: &'a str,
     /// Where it is called.
     pub hook: Hook,
-    /// Its order among the hook's chains: 0 for filters, 100 for source NAT.
+    /// Its order among the hook's chains: 0 for filters, -100 for destination NAT, 100 for source NAT.
     pub priority: i32,
 }
 

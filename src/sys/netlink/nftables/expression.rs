@@ -14,6 +14,25 @@ const VERDICT_REGISTER: u32 = 0;
 /// `NFT_CMP_NEQ`.
 const NOT_EQUAL: u32 = 1;
 
+/// The family of a packet's addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// Returns the kernel's number (`NFPROTO_…`).
+    fn number(self) -> u8 {
+        match self {
+            Self::V4 => 2,
+            Self::V6 => 10,
+        }
+    }
+}
+
 /// What a packet's metadata is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetaKey {
@@ -21,6 +40,17 @@ pub enum MetaKey {
     InputName,
     /// The name of the link that it leaves by.
     OutputName,
+    /// The number of its transport protocol.
+    Protocol,
+}
+
+/// A part of the packet itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// Where it goes.
+    Destination(Family),
+    /// The port that it goes to.
+    DestinationPort,
 }
 
 /// What a rule decides.
@@ -42,6 +72,29 @@ pub enum Expression<'a> {
         /// The register it goes to.
         register: u32,
     },
+    /// Load a part of the packet.
+    Payload {
+        /// What to load.
+        part: Payload,
+        /// The register it goes to.
+        register: u32,
+    },
+    /// Load these bytes.
+    Immediate {
+        /// The bytes.
+        bytes: &'a [u8],
+        /// The register they go to.
+        register: u32,
+    },
+    /// Go on if the register begins with these bytes, or with `inverted` if it doesn't.
+    Compare {
+        /// The register.
+        register: u32,
+        /// The bytes.
+        bytes: &'a [u8],
+        /// Whether to go on only if it differs.
+        inverted: bool,
+    },
     /// Go on if the key is in the set, or with `inverted` if it isn't.
     Lookup {
         /// The set's name.
@@ -57,6 +110,15 @@ pub enum Expression<'a> {
     ConnectionStatus(u32),
     /// Replace the source address by that of the link the packet leaves by.
     Masquerade,
+    /// Replace the destination by the address and the port in these registers.
+    Redirect {
+        /// The family of the address.
+        family: Family,
+        /// The address.
+        address: u32,
+        /// The port.
+        port: u32,
+    },
     /// Decide.
     Verdict(Verdict),
 }
@@ -76,8 +138,33 @@ impl Expression<'_> {
                 let key = match key {
                     MetaKey::InputName => 6,
                     MetaKey::OutputName => 7,
+                    MetaKey::Protocol => 16,
                 };
                 data.be32(1, register).be32(2, key);
+            }),
+            Self::Payload { part, register } => {
+                /// `NFT_PAYLOAD_NETWORK_HEADER` and `NFT_PAYLOAD_TRANSPORT_HEADER`.
+                const NETWORK: u32 = 1;
+                const TRANSPORT: u32 = 2;
+                let (base, offset, length) = match part {
+                    Payload::Destination(Family::V4) => (NETWORK, 16, 4),
+                    Payload::Destination(Family::V6) => (NETWORK, 24, 16),
+                    Payload::DestinationPort => (TRANSPORT, 2, 2),
+                };
+                element(list, "payload", |data| {
+                    data.be32(1, register).be32(2, base).be32(3, offset).be32(4, length);
+                });
+            }
+            Self::Immediate { bytes, register } => element(list, "immediate", |data| {
+                data.be32(1, register).nested(2, |value| {
+                    value.bytes(VALUE, bytes);
+                });
+            }),
+            Self::Compare { register, bytes, inverted } => element(list, "cmp", |data| {
+                data.be32(1, register).be32(2, if inverted { NOT_EQUAL } else { 0 });
+                data.nested(3, |value| {
+                    value.bytes(VALUE, bytes);
+                });
             }),
             Self::Lookup { set, register, inverted } => element(list, "lookup", |data| {
                 data.text(1, set).be32(2, register).be32(5, inverted.into());
@@ -85,6 +172,12 @@ impl Expression<'_> {
             Self::ConnectionState(bits) => connection(list, 0, bits),
             Self::ConnectionStatus(bits) => connection(list, 2, bits),
             Self::Masquerade => element(list, "masq", |_| {}),
+            Self::Redirect { family, address, port } => element(list, "nat", |data| {
+                /// `NFT_NAT_DNAT`.
+                const DESTINATION: u32 = 1;
+                data.be32(1, DESTINATION).be32(2, family.number().into());
+                data.be32(3, address).be32(5, port);
+            }),
             Self::Verdict(verdict) => element(list, "immediate", |data| {
                 let code = match verdict {
                     Verdict::Drop => 0,
