@@ -558,8 +558,12 @@ fn a_removal_cut_short_is_finished() {
     lab.fails(125, "network net not found", &["run", "--rm", "--network", "net", IMAGE, "true"]);
     lab.ok(&["network", "create", "net"]);
     assert!(!links().contains(&format!("wh-{}", &id[..12])));
-    lab.ok(&["network", "rm", "net"]);
+    database(&lab).execute(marked, []).unwrap();
+    let found = lab.ends(1, &["system", "check"]).stdout;
+    assert!(found.contains("network net: its removal was cut short"), "{found}");
+    lab.ends(0, &["system", "check", "--repair"]);
     is_clean(&lab);
+    lab.fails(1, "network net not found", &["network", "rm", "net"]);
 }
 
 fn kills_around_connect() {
