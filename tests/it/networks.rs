@@ -584,7 +584,7 @@ fn kills_around_connect() {
         let id = lab.inspect("web", "/Id").as_str().unwrap().to_owned();
         let mut child = lab.command(&["network", verb, "net", "web"]).spawn().unwrap();
         std::thread::sleep(Duration::from_micros(round * 1500));
-        assert!(kill_supervisor(&id));
+        assert!(kill_supervisor(&lab, &id));
         child.wait().unwrap();
         eventually("its end is seen", || lab.inspect("web", "/State/Running") == false);
         agrees(&lab, &mut seen, "killed");
