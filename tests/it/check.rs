@@ -392,10 +392,11 @@ fn the_firewall() {
 
 /// Returns the bridge of a lab's network.
 fn bridge_of(lab: &Lab) -> String {
-    let spec: String =
-        database(lab).query_row("SELECT spec FROM network", [], |row| row.get(0)).unwrap();
+    let spec: String = database(lab)
+        .query_row("SELECT spec FROM network WHERE name = 'bridge'", [], |row| row.get(0))
+        .unwrap();
     let spec: Value = serde_json::from_str(&spec).unwrap();
-    spec["Bridge"].as_str().unwrap().to_owned()
+    spec["Link"].as_str().unwrap().to_owned()
 }
 
 fn links_and_bridge() {
