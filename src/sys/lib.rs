@@ -16,5 +16,6 @@ pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;
+pub mod quota;
 pub mod seccomp;
 pub mod signals;

@@ -16,7 +16,7 @@ use crate::lock::{self, Lock};
 use crate::security::{capabilities, seccomp};
 use crate::state::{Observed, Record, Spec, Store};
 use crate::userns::{self, remap};
-use crate::{Error, Result, folder, names};
+use crate::{Error, Result, folder, names, quota};
 
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, message)
@@ -60,6 +60,7 @@ impl Engine {
         let mut host = namespaces::resolved(store, normalised(&options.host))?;
         self.default_userns(&mut host)?;
         remap::check(&host)?;
+        quota::check(self.paths(), &host)?;
         let mut warnings = Vec::new();
         if userns::is_nested() {
             let layout = Layout::detect().map_err(|cause| Error::failed("cgroups", cause))?;
@@ -85,7 +86,9 @@ impl Engine {
                 return Err(error);
             }
         };
-        if let Err(error) = folder::make(self.paths(), &record.id) {
+        let made = folder::make(self.paths(), &record.id)
+            .and_then(|()| quota::apply(self.paths(), &record.id, &record.spec.host));
+        if let Err(error) = made {
             // The reason why there is no container is the one to report; what can't be removed is
             // journalled.
             let _ = store.remove_container(&record, &[("destroy", Vec::new())]);

@@ -26,7 +26,7 @@ use crate::network::{self, Endpoint};
 use crate::security::capabilities;
 use crate::state::{Record, Store};
 use crate::userns::{self, remap, trees};
-use crate::{Error, Paths, Result, folder, reconcile, rootless};
+use crate::{Error, Paths, Result, folder, quota, reconcile, rootless};
 
 /// A running container, as its supervisor holds it.
 pub(super) struct Container {
@@ -178,6 +178,7 @@ fn start(
     kept: &mut Kept,
 ) -> Result<Container> {
     folder::make(paths, &record.id)?;
+    quota::apply(paths, &record.id, &record.spec.host)?;
     // Before its row says that it runs: who reads it there may connect.
     if kept.1.is_none() {
         let run = paths.container_run(&record.id);
