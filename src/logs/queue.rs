@@ -195,7 +195,7 @@ mod tests {
         }
         let mut reader = Reader::open(&path, &LogOptions::default()).unwrap();
         std::iter::from_fn(|| reader.next_record().unwrap())
-            .map(|record| (record.stream, String::from_utf8(record.message.to_vec()).unwrap()))
+            .map(|record| (record.stream, String::from_utf8(record.message.clone()).unwrap()))
             .collect()
     }
 

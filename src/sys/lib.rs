@@ -9,6 +9,7 @@
 )]
 
 pub mod bpf;
+pub mod calls;
 pub mod clone;
 pub mod descriptors;
 pub mod keys;

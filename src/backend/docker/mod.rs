@@ -31,7 +31,7 @@ use futures_util::stream::BoxStream;
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
     ErrorKind, Event, EventOptions, ExecSpec, HistoryEntry, ImageDetail, ImageListOptions,
-    ImageName, ImageSummary, LogOptions, LogRecord, Outcome, PathStat, TermSize, TopTable,
+    ImageSummary, ImportOptions, LogOptions, LogRecord, Outcome, PathStat, TermSize, TopTable,
     VersionInfo,
 };
 
@@ -216,8 +216,8 @@ impl Backend for Docker {
         self.load_archive(archive).await
     }
 
-    async fn import(&self, archive: Reader, name: Option<ImageName>) -> Result<Digest> {
-        self.import_archive(archive, name).await
+    async fn import(&self, archive: Reader, options: ImportOptions) -> Result<Digest> {
+        self.import_archive(archive, options).await
     }
 
     async fn archive_stat(&self, container: &str, path: &str) -> Result<PathStat> {

@@ -266,7 +266,12 @@ fn check(config: &ContainerConfig, host: &HostConfig) -> Result<()> {
 }
 
 /// Refuses an image that is for another platform than the one asked for.
-fn check_platform(image: &str, wanted: &str, os: &str, architecture: &str) -> Result<()> {
+pub(crate) fn check_platform(
+    image: &str,
+    wanted: &str,
+    os: &str,
+    architecture: &str,
+) -> Result<()> {
     let wrong = |why: &str| {
         invalid(format!("error parsing specified platform: {wanted:?}: {why}: invalid argument"))
     };

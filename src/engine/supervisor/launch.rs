@@ -215,6 +215,7 @@ fn start(
                 ..Default::default()
             };
             record.observed.boot = boot_id();
+            record.observed.started_uptime = Some(uptime());
             record.observed.endpoint = endpoint.as_ref().map(Endpoint::info);
             let stored = store.observe(record, "start", &[]);
             let container = Container {
@@ -553,6 +554,12 @@ fn network_files(
         files.push((path, target));
     }
     Ok(files)
+}
+
+/// Returns how long the host has been up, in milliseconds, by a clock that nobody sets.
+pub(crate) fn uptime() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    now.tv_sec * 1000 + now.tv_nsec / 1_000_000
 }
 
 /// Returns what tells this boot of the host from all others.

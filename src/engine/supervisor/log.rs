@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A container's log.
 pub(super) enum Log {
     /// The supervisor writes it, and the container waits when that takes long.
-    Direct(Writer),
+    Direct(Box<Writer>),
     /// The container doesn't wait.
     Queued(Box<Queued>),
 }
@@ -61,7 +61,7 @@ pub(super) fn open(paths: &Paths, record: &Record) -> Option<Log> {
     // Even where another process writes it: whoever asks finds a log from the start on.
     let writer = open(&path)?;
     Some(match wharf_logs::buffer(config).unwrap_or_default() {
-        None => Log::Direct(writer),
+        None => Log::Direct(Box::new(writer)),
         Some(limit) => Log::Queued(Box::new(Queued {
             queue: Queue::new(limit),
             open: Box::new(move || open(&path)),

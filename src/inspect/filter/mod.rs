@@ -16,7 +16,7 @@ use wharf_model::{Filters, ParseError};
 
 pub use containers::{ContainerFilter, PruneFilter};
 pub use events::EventFilter;
-pub use images::ImageFilter;
+pub use images::{ImageFilter, ImagePruneFilter};
 
 /// Refuses keys that mean nothing here.
 fn check_keys(filters: &Filters, known: &[&str]) -> Result<(), ParseError> {
