@@ -22,8 +22,8 @@ use wharf_inspect::filter::{ContainerFilter, EventFilter, ImageFilter, PruneFilt
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSize,
     ContainerSummary, Digest, EngineInfo, ErrorKind, Event, EventKind, EventOptions, ExecSpec,
-    FileEntry, FileHead, Filters, HistoryEntry, ImageDetail, ImageListOptions, ImageName,
-    ImageSummary, LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, ParseError, PathStat,
+    FileEntry, FileHead, Filters, HistoryEntry, ImageDetail, ImageListOptions, ImageSummary,
+    ImportOptions, LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, ParseError, PathStat,
     ReachAnswer, ReachQuestion, Status, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 
@@ -314,6 +314,7 @@ impl Fake {
                 Ok(Outcome::Done)
             }
             Command::RemoveImage { image, force } => self.remove_image(&image, force),
+            Command::PruneImages { .. } => Err(unsupported("image prune")),
             Command::Commit(options) => {
                 let found = self.find(&options.container)?;
                 self.tell(EventKind::Container, "commit", found.id.as_str());
@@ -545,7 +546,7 @@ impl Backend for Fake {
         Err(unsupported("load"))
     }
 
-    async fn import(&self, _archive: Reader, _name: Option<ImageName>) -> Result<Digest> {
+    async fn import(&self, _archive: Reader, _options: ImportOptions) -> Result<Digest> {
         Err(unsupported("import"))
     }
 
@@ -641,7 +642,7 @@ mod tests {
     #[tokio::test]
     async fn commands_are_recorded_change_the_list_and_fail_on_request() {
         let fake = Fake::demo();
-        let stop = Command::Stop { container: "web-1".to_owned(), timeout: None };
+        let stop = Command::Stop { container: "web-1".to_owned(), timeout: None, signal: None };
         let mut events = fake.events().await.unwrap();
         assert_eq!(fake.execute(stop.clone()).await, Ok(Outcome::Done));
         assert_eq!(events.next().await.unwrap().unwrap().action, "stop");

@@ -53,7 +53,7 @@ fn docker() {
 
 fn import(backend: &dyn Backend) {
     let archive = Box::new(std::io::Cursor::new(harness::rootfs_tar()));
-    runtime().block_on(backend.import(archive, Some(IMAGE.parse().unwrap()))).unwrap();
+    runtime().block_on(backend.import(archive, Some(IMAGE.parse().unwrap()).into())).unwrap();
 }
 
 fn docker_that_is_not_there() {
@@ -161,7 +161,9 @@ impl Bench {
 
     async fn stop(&self, container: &str, timeout: i64) -> Result<Outcome, Error> {
         let container = container.to_owned();
-        self.backend.execute(Command::Stop { container, timeout: Some(timeout) }).await
+        self.backend
+            .execute(Command::Stop { container, timeout: Some(timeout), signal: None })
+            .await
     }
 
     async fn kill(&self, container: &str, signal: Option<&str>) -> Result<Outcome, Error> {

@@ -17,6 +17,7 @@ mod arch;
 mod attacks;
 mod audit;
 mod check;
+mod clocks;
 mod contract;
 mod copy;
 mod copy_attacks;
@@ -36,6 +37,7 @@ mod isolation_net;
 mod kills;
 mod limits;
 mod logging;
+mod missing_calls;
 mod networks;
 mod ports;
 mod probe;
@@ -63,6 +65,9 @@ use harness::Test;
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let Some(code) = missing_calls::hidden_mode(&words) {
+        return code;
+    }
     if let Some(code) = wharf_engine::hidden_mode(&words) {
         std::process::exit(code);
     }
@@ -72,6 +77,7 @@ fn main() -> ExitCode {
         ("arch", arch::tests()),
         ("attacks", attacks::tests()),
         ("check", check::tests()),
+        ("clocks", clocks::tests()),
         ("contract", contract::tests()),
         ("crowd", crowd::tests()),
         ("copy", copy::tests()),
@@ -94,6 +100,7 @@ fn main() -> ExitCode {
         ("verbs_format", verbs_format::tests()),
         ("logging", logging::tests()),
         ("networks", networks::tests()),
+        ("missing_calls", missing_calls::tests()),
         ("restart", restart::tests()),
         ("verbs_attach", verbs_attach::tests()),
         ("same_as_docker", same_as_docker::tests()),

@@ -17,7 +17,7 @@ use crate::network::{forecast, publish};
 use crate::security::{capabilities, seccomp};
 use crate::state::{Observed, Record, Spec, Store};
 use crate::userns::{self, remap};
-use crate::{Error, Result, folder, names};
+use crate::{Error, Result, folder, names, quota};
 
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, message)
@@ -63,6 +63,7 @@ impl Engine {
         remap::check(&host)?;
         let settled = networks::settle(store, options, &mut host, self.supplies())?;
         config.hostname = settled.hostname.unwrap_or(config.hostname);
+        quota::check(self.paths(), &host)?;
         let mut warnings = Vec::new();
         if userns::is_nested() {
             let layout = Layout::detect().map_err(|cause| Error::failed("cgroups", cause))?;
@@ -98,6 +99,7 @@ impl Engine {
         let made = store
             .journal("folder", id.as_str(), &id)
             .and_then(|()| folder::make(self.paths(), &id))
+            .and_then(|()| quota::apply(self.paths(), &id, &record.spec.host))
             .and_then(|()| add(store, record, options.name.is_none()));
         let record = match made {
             Ok(record) => record,
@@ -305,7 +307,12 @@ fn check(config: &ContainerConfig, host: &HostConfig) -> Result<()> {
 }
 
 /// Refuses an image that is for another platform than the one asked for.
-fn check_platform(image: &str, wanted: &str, os: &str, architecture: &str) -> Result<()> {
+pub(crate) fn check_platform(
+    image: &str,
+    wanted: &str,
+    os: &str,
+    architecture: &str,
+) -> Result<()> {
     let wrong = |why: &str| {
         invalid(format!("error parsing specified platform: {wanted:?}: {why}: invalid argument"))
     };

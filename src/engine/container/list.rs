@@ -13,8 +13,8 @@ use chrono::Utc;
 use wharf_inspect::filter::ContainerFilter;
 use wharf_inspect::human::status_text;
 use wharf_model::{
-    ContainerDetail, ContainerId, ContainerListOptions, ContainerSize, ContainerSummary, ErrorKind,
-    Filters, LogDriver, NetworkMode, PortBinding,
+    ContainerDetail, ContainerId, ContainerListOptions, ContainerSize, ContainerState,
+    ContainerSummary, ErrorKind, Filters, LogDriver, NetworkMode, PortBinding,
 };
 
 /// A running container, as the sampler needs it.
@@ -258,6 +258,7 @@ pub(super) fn summary(record: &Record) -> ContainerSummary {
     // What doesn't run is neither well nor ill.
     let health = state.health.as_ref().filter(|_| state.status.is_alive());
     let health = health.map(|health| health.status);
+    let started_at = state.started_at.map(|started| record.observed.start_by_clock(started));
     ContainerSummary {
         id: record.id.clone(),
         name: record.name.clone(),
@@ -266,10 +267,10 @@ pub(super) fn summary(record: &Record) -> ContainerSummary {
         command: command.join(" "),
         created: record.created,
         status: state.status,
-        status_text: status_text(state, Utc::now()),
+        status_text: status_text(&ContainerState { started_at, ..state.clone() }, Utc::now()),
         exit_code: (!state.status.is_alive() && state.finished_at.is_some())
             .then_some(state.exit_code),
-        started_at: state.started_at,
+        started_at,
         health,
         restart_count: Some(state.restart_count),
         labels: config.labels.clone(),

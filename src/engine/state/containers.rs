@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeZone, Utc};
+use chrono::{DateTime, TimeDelta, TimeZone, Timelike, Utc};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,6 +13,7 @@ use wharf_model::{
 
 use super::Store;
 use crate::container::mounts::MountPoint;
+use crate::supervisor::uptime;
 use crate::{Error, Result};
 
 /// What doesn't change after `create`, but by `update`.
@@ -39,6 +40,26 @@ pub(crate) struct Observed {
     /// Whether it was stopped by hand since it was last started.
     #[serde(default)]
     pub(crate) stopped: bool,
+    /// How long the host had been up when it was last started, in milliseconds.
+    #[serde(default)]
+    pub(crate) started_uptime: Option<i64>,
+}
+
+impl Observed {
+    /// Returns when a container that runs was started, by what the wall clock says now: it may have been
+    /// set since `recorded` was read from it.
+    pub(crate) fn start_by_clock(&self, recorded: DateTime<Utc>) -> DateTime<Utc> {
+        /// What adjusting the clock bit by bit, and reading two clocks one after the other, may make up.
+        const SLACK: TimeDelta = TimeDelta::seconds(2);
+        let Some(started) = self.started_uptime.filter(|_| self.state.status.is_alive()) else {
+            return recorded;
+        };
+        let ran = TimeDelta::milliseconds(uptime().saturating_sub(started));
+        let by_clock = Utc::now() - ran;
+        let off = (by_clock - recorded).abs();
+        // In whole seconds, so that it doesn't differ from reading to reading.
+        if off <= SLACK { recorded } else { by_clock.with_nanosecond(0).unwrap_or(by_clock) }
+    }
 }
 
 /// A container's row.

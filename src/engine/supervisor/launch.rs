@@ -30,7 +30,7 @@ use crate::network::{self, Endpoint, Guest, Supply};
 use crate::security::capabilities;
 use crate::state::{Record, Store};
 use crate::userns::{self, remap, trees};
-use crate::{Error, Paths, Result, folder, reconcile, rootless};
+use crate::{Error, Paths, Result, folder, quota, reconcile, rootless};
 
 /// A running container, as its supervisor holds it.
 pub(super) struct Container {
@@ -189,6 +189,7 @@ fn start(
     kept: &mut Kept,
 ) -> Result<Container> {
     folder::make(paths, &record.id)?;
+    quota::apply(paths, &record.id, &record.spec.host)?;
     // Before its row says that it runs: who reads it there may connect.
     if kept.1.is_none() {
         let run = paths.container_run(&record.id);
@@ -243,6 +244,7 @@ fn start(
                 .map(|(target, bound)| (bound, reach(target)))
                 .collect();
             record.observed.ports = ports.iter().map(|(bound, _)| bound.binding()).collect();
+            record.observed.started_uptime = Some(uptime());
             let stored = store.observe(record, "start", &[]);
             let container = Container {
                 paths: paths.clone(),
@@ -689,6 +691,12 @@ fn wishes<'a>(record: &'a Record, endpoints: &[Endpoint], addresses: &'a [IpAddr
         dns_options: &host.dns_options,
         name_server: endpoints.iter().any(|endpoint| !endpoint.network().is_predefined()),
     }
+}
+
+/// Returns how long the host has been up, in milliseconds, by a clock that nobody sets.
+pub(crate) fn uptime() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    now.tv_sec * 1000 + now.tv_nsec / 1_000_000
 }
 
 /// Returns what tells this boot of the host from all others.

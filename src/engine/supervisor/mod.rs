@@ -19,7 +19,7 @@ mod run;
 mod streams;
 mod teardown;
 
-pub(crate) use launch::{boot_id, cgroup_name, default_cgroup, set};
+pub(crate) use launch::{boot_id, cgroup_name, default_cgroup, set, uptime};
 pub(crate) use restart::is_restarting;
 pub(crate) use teardown::{forget_parents, remove_group};
 

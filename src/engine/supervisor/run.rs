@@ -10,7 +10,6 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 use rustix::time::Timespec;
-use wharf_logs::Writer;
 use wharf_model::{HealthAction, LogStream, Status};
 use wharf_sys::clone::Child;
 
@@ -18,7 +17,7 @@ use super::clients::{Client, Role};
 use super::exec::{Progress, Starting};
 use super::health::Monitor;
 use super::launch::{Container, has_own_pids};
-use super::log;
+use super::log::{self, Log};
 use super::proxy::Proxy;
 use super::restart::Backoff;
 use super::streams::{ContainerStreams, Taken};
@@ -42,6 +41,8 @@ pub(super) const PROBE_OUTPUT: u64 = 7;
 pub(super) const PACKER: u64 = 8;
 /// The container's name server.
 const DNS: u64 = 9;
+/// Room in the connection to who writes the log.
+pub(super) const LOG: u64 = 10;
 const FIRST_NUMBER: u64 = 16;
 
 /// How long nothing must happen before memory is given back: a program that ends at once, or writes
@@ -76,7 +77,7 @@ pub(super) struct Supervisor {
     pub(super) container: Container,
     pub(super) epoll: OwnedFd,
     pub(super) streams: ContainerStreams,
-    pub(super) log: Option<Writer>,
+    pub(super) log: Option<Log>,
     /// The process that compresses a rotated log.
     pub(super) packer: Option<Child>,
     pub(super) clients: BTreeMap<u64, Client>,
@@ -281,6 +282,7 @@ impl Supervisor {
                     PACKER => self.packed(),
                     DNS => self.answer_names(&mut buffer),
                     token if Proxy::owns(token) => self.proxy.serve(&self.epoll, token),
+                    LOG => self.feed_log(),
                     number => self.serve(number, event.flags),
                 }
             }
@@ -289,6 +291,7 @@ impl Supervisor {
             }
             self.act_in_time();
             self.balance();
+            self.watch_log();
         }
     }
 
@@ -365,7 +368,7 @@ impl Supervisor {
             let _ = epoll::modify(&self.epoll, client.fd(), EventData::new_u64(*number), flags);
         }
         let reading = !self.clients.values().any(Client::is_behind)
-            && !self.log.as_ref().is_some_and(Writer::is_behind);
+            && !self.log.as_ref().is_some_and(Log::is_behind);
         if reading != self.reading {
             self.reading = reading;
             let flags = if reading { EventFlags::IN } else { EventFlags::empty() };
@@ -402,11 +405,8 @@ impl Supervisor {
             Taken::Data(length) => {
                 let data = &buffer[..length];
                 if let Some(log) = &mut self.log {
-                    // What a full disk loses is counted by the writer; the container goes on.
-                    let _ = log.write(stream, Utc::now(), data);
-                    if log.wants_packing() {
-                        self.pack_log();
-                    }
+                    log.write(stream, data);
+                    self.pack_log();
                 }
                 self.clients.retain(|_, client| {
                     !client.wants_output() || client.output(stream, data).is_ok()
@@ -420,7 +420,7 @@ impl Supervisor {
                 }
                 self.streams.close_output(stream);
                 if let Some(log) = &mut self.log {
-                    let _ = log.finish(stream, Utc::now());
+                    log.finish(stream);
                 }
                 false
             }
@@ -613,11 +613,15 @@ impl Supervisor {
         for stream in [LogStream::Stdout, LogStream::Stderr] {
             while self.pass_on(stream, buffer) {}
             if let Some(log) = &mut self.log {
-                let _ = log.finish(stream, Utc::now());
+                log.finish(stream);
             }
             if let Some(fd) = self.streams.output(stream) {
                 let _ = epoll::delete(&self.epoll, fd);
             }
+        }
+        if let Some(log) = &mut self.log {
+            // Whoever reads it after the end finds all of it.
+            log.settle();
         }
         self.kill_at = None;
         self.end_probes();

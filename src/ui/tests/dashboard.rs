@@ -233,7 +233,10 @@ fn a_lifecycle_key_gives_a_command_shows_progress_and_the_result() {
     let [Effect::Execute { operation, command }] = effects.as_slice() else {
         panic!("{effects:?}");
     };
-    assert_eq!(*command, Command::Stop { container: id.as_str().to_owned(), timeout: None });
+    assert_eq!(
+        *command,
+        Command::Stop { container: id.as_str().to_owned(), timeout: None, signal: None }
+    );
     let operation = *operation;
     assert!(desk.screen().contains("stopping"));
     // While it stops, nothing else can be asked of it.

@@ -84,8 +84,12 @@ fn command(row: &Row, action: Action) -> Option<(Pending, Command)> {
     let alive = row.summary.status.is_alive() || row.summary.status == Status::Restarting;
     let (doing, verb, command) = match action {
         Action::Start => ("starting", "start", Command::Start { container }),
-        Action::Stop => ("stopping", "stop", Command::Stop { container, timeout: None }),
-        Action::Restart => ("restarting", "restart", Command::Restart { container, timeout: None }),
+        Action::Stop => {
+            ("stopping", "stop", Command::Stop { container, timeout: None, signal: None })
+        }
+        Action::Restart => {
+            ("restarting", "restart", Command::Restart { container, timeout: None, signal: None })
+        }
         Action::PauseResume if row.summary.status == Status::Paused => {
             ("resuming", "resume", Command::Unpause { container })
         }
