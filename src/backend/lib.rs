@@ -174,7 +174,7 @@ pub trait Backend: Send + Sync {
     async fn import(
         &self,
         archive: Reader,
-        name: Option<wharf_model::ImageName>,
+        options: wharf_model::ImportOptions,
     ) -> Result<wharf_model::Digest>;
 
     /// Returns what a path in a container leads to; of a symbolic link at its end, the link itself.

@@ -53,7 +53,7 @@ fn several_objects_each_get_their_turn() {
     );
     assert_eq!(
         fake.commands()[0],
-        Command::Stop { container: "worker-000".to_owned(), timeout: Some(3) }
+        Command::Stop { container: "worker-000".to_owned(), timeout: Some(3), signal: None }
     );
     assert_eq!(wharf(&fake, "start worker-000"), (0, "worker-000\n".to_owned()));
     assert_eq!(wharf(&fake, "pause worker-000"), (0, "worker-000\n".to_owned()));

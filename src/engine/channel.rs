@@ -52,6 +52,8 @@ pub(crate) enum Request {
     Keep,
     /// Signal the first process.
     Signal(i32),
+    /// Signal the first process, and take its end for what was wanted, whatever signal it is.
+    End(i32),
     /// Freeze all processes.
     Pause,
     /// Thaw them.

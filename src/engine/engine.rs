@@ -4,9 +4,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use wharf_model::ErrorKind;
+use wharf_model::{ErrorKind, Filters};
 
-use crate::image::{Images, Removed};
+use crate::image::{Images, PrunedImages, Removed};
 use crate::lock::{self, Lock};
 use crate::network::Supply;
 use crate::state::{Record, Store};
@@ -122,6 +122,14 @@ impl Engine {
         // A container whose supervisor was killed doesn't run, whatever its row still says.
         self.running()?;
         self.with_images(|images| images.remove(reference, force))
+    }
+
+    /// Removes images that no container uses: those without a name, or all.
+    ///
+    /// # Errors
+    /// When a filter means nothing, or the database can't be read.
+    pub fn prune_images(&self, all: bool, filters: &Filters) -> Result<PrunedImages> {
+        self.with_images(|images| images.prune(all, filters))
     }
 
     /// Finds a container, takes the lock that serialises its verbs, and returns its true record.

@@ -29,11 +29,11 @@ impl Error {
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         let cause = cause.into();
-        Self {
-            kind: ErrorKind::Internal,
-            message: format!("{operation}: {cause}"),
-            cause: Some(cause),
+        let mut message = format!("{operation}: {cause}");
+        if is_unknown_call(&*cause) {
+            message.push_str(&way_to_a_kernel());
         }
+        Self { kind: ErrorKind::Internal, message, cause: Some(cause) }
     }
 
     /// Returns the same error, with the database's place if it is one of the database's.
@@ -66,6 +66,27 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
+}
+
+/// Returns whether the kernel said that it knows no such system call.
+fn is_unknown_call(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let unknown = rustix::io::Errno::NOSYS;
+    std::iter::successors(Some(cause), |cause| cause.source()).any(|cause| {
+        let file = cause.downcast_ref::<std::io::Error>();
+        file.and_then(std::io::Error::raw_os_error) == Some(unknown.raw_os_error())
+            || cause.downcast_ref::<rustix::io::Errno>() == Some(&unknown)
+            || cause.downcast_ref::<nix::Error>() == Some(&nix::Error::ENOSYS)
+    })
+}
+
+/// Returns what is missing in this kernel and what to do, as the end of a sentence.
+pub(crate) fn way_to_a_kernel() -> String {
+    wharf_sys::calls::missing().map_or_else(String::new, |(name, since)| {
+        format!(
+            ": there is no system call {name}, which Linux has since {since}: run wharf on Linux 5.10 or \
+             newer, and where a sandbox around it hides the call, let it through"
+        )
+    })
 }
 
 impl From<rusqlite::Error> for Error {

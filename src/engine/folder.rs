@@ -14,7 +14,7 @@ use wharf_model::ContainerId;
 use crate::image::Images;
 use crate::init::mounts::Layers;
 use crate::state::{Record, Store};
-use crate::{Error, Paths, Result, volume};
+use crate::{Error, Paths, Result, quota, volume};
 
 /// Makes the folders that a container's root filesystem is made of, where they are missing.
 pub(crate) fn make(paths: &Paths, id: &ContainerId) -> Result<()> {
@@ -47,6 +47,7 @@ pub(crate) fn layers(paths: &Paths, store: &mut Store, record: &Record) -> Resul
 /// Removes what a container wrote, before its row: for want of room to write that down.
 pub(crate) fn empty(paths: &Paths, id: &ContainerId) -> Result<()> {
     let folder = paths.container(id);
+    quota::release(&folder);
     remove_all(&folder)
         .map_err(|cause| Error::failed(format_args!("remove {}", folder.display()), cause))
 }
@@ -58,7 +59,9 @@ pub(crate) fn remove(paths: &Paths, store: &Store, id: &ContainerId) -> Result<(
         remove_all(folder)
             .map_err(|cause| Error::failed(format_args!("remove {}", folder.display()), cause))
     };
-    remove(&paths.container(id))?;
+    let folder = paths.container(id);
+    quota::release(&folder);
+    remove(&folder)?;
     store.settle("folder", id.as_str())?;
     // Those that went with it.
     volume::sweep(paths, store)?;

@@ -20,6 +20,7 @@ mod lock;
 mod names;
 pub mod network;
 mod paths;
+mod quota;
 mod reconcile;
 mod reset;
 pub mod rootless;

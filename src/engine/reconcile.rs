@@ -48,6 +48,7 @@ pub(crate) fn give_back(paths: &Paths, store: &mut Store, owner: &ContainerId) -
                 store.settle(&kind, &key)?;
             }
             volume::MOUNT => volume::release(paths, store, owner, &key)?,
+            network::publish::KIND => network::publish::give_back(store, &key)?,
             crate::userns::remap::KIND => store.settle(&kind, &key)?,
             // With its lease, which is taken and given back together with it.
             "link" => network::release(store, owner.as_str())?,
@@ -136,6 +137,7 @@ impl Engine {
                 };
             }
         }
+        record.observed.ports.clear();
         let Record { spec, observed, .. } = &mut record;
         let policy = &spec.host.restart_policy;
         let state = &mut observed.state;

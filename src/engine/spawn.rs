@@ -13,6 +13,7 @@ use rustix::mount::{OpenTreeFlags, open_tree};
 use wharf_model::ContainerId;
 
 use crate::channel::Channel;
+use crate::error::way_to_a_kernel;
 use crate::init::rootfs::by_descriptor;
 use crate::supervisor::MODE;
 use crate::{Error, Result};
@@ -40,7 +41,8 @@ pub(crate) fn supervisor(id: &ContainerId) -> Result<Channel> {
     if status.success() {
         Ok(ours)
     } else {
-        Err(Error::failed("start a supervisor", format!("it ended with {status}")))
+        let why = format!("it ended with {status}{}", way_to_a_kernel());
+        Err(Error::failed("start a supervisor", why))
     }
 }
 

@@ -175,6 +175,12 @@ fn config(config: &ContainerConfig) -> Value {
         "Labels": config.labels,
     });
     if let Some(map) = value.as_object_mut() {
+        if !config.exposed_ports.is_empty() {
+            let at = map.keys().position(|key| key == "Tty").unwrap_or(map.len());
+            let ports = config.exposed_ports.iter().map(|port| (port.clone(), json!({})));
+            let ports: Map<String, Value> = ports.collect();
+            map.shift_insert(at, "ExposedPorts".to_owned(), ports.into());
+        }
         if let Some(check) = &config.healthcheck {
             let at = map.keys().position(|key| key == "Image").unwrap_or(map.len());
             map.shift_insert(at, "Healthcheck".to_owned(), health_check(check));
@@ -234,7 +240,7 @@ fn network_settings(detail: &ContainerDetail) -> Value {
         "Bridge": "",
         "SandboxID": "",
         "SandboxKey": sandbox,
-        "Ports": {},
+        "Ports": host::bindings(&detail.ports),
         "HairpinMode": false,
         "LinkLocalIPv6Address": "",
         "LinkLocalIPv6PrefixLen": 0,

@@ -25,6 +25,7 @@ fn detail() -> ContainerDetail {
         state: ContainerState::default(),
         networks: Vec::new(),
         endpoints: Vec::new(),
+        ports: Vec::new(),
         mounts: Vec::new(),
         log_path: "/l".into(),
         lower_dirs: vec!["/a".into(), "/b".into()],

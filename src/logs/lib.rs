@@ -15,6 +15,7 @@ mod follow;
 mod matcher;
 mod options;
 mod pack;
+mod queue;
 mod reader;
 mod search;
 #[cfg(test)]
@@ -27,8 +28,9 @@ mod writer;
 pub use error::{Error, Result};
 pub use follow::{Follow, Wake};
 pub use matcher::{Case, Matcher};
-pub use options::{About, attributes, check, rotation};
+pub use options::{About, attributes, buffer, check, rotation};
 pub use pack::pack;
+pub use queue::{Piece, Queue, write_encoded};
 pub use reader::Reader;
 pub use search::{Direction, Page, Search, SearchProgress, Step};
 pub use text::{Color, Sanitizer, Span, Style, plain_text, sanitize_line};

@@ -12,6 +12,9 @@ const LOCAL_SIZE: u64 = 20 * 1024 * 1024;
 /// And how many files.
 const LOCAL_FILES: u32 = 5;
 
+/// What waits at most for a log that isn't waited for: docker's 1 MiB.
+const BUFFER: u64 = 1 << 20;
+
 /// What the tag's template and the attributes are made of.
 #[derive(Clone, Copy, Debug)]
 pub struct About<'a> {
@@ -45,16 +48,12 @@ pub fn check(config: &LogConfig) -> Result<(), String> {
     if !matches!(mode, "" | "blocking" | "non-blocking") {
         return Err(format!("logger: logging mode not supported: {mode}"));
     }
-    if let Some(size) = options.get("max-buffer-size") {
-        if mode != "non-blocking" {
-            return Err(
-                "logger: max-buffer-size option is only supported with 'mode=non-blocking'"
-                    .to_owned(),
-            );
-        }
-        size_of(size, 1024)
-            .map_err(|reason| format!("error parsing option max-buffer-size: {reason}"))?;
+    if options.contains_key("max-buffer-size") && mode != "non-blocking" {
+        return Err(
+            "logger: max-buffer-size option is only supported with 'mode=non-blocking'".to_owned()
+        );
     }
+    buffer(config)?;
     let known: &[&str] = match config.driver {
         LogDriver::Local => &["max-size", "max-file", "compress"],
         _ => &[
@@ -83,6 +82,23 @@ pub fn check(config: &LogConfig) -> Result<(), String> {
     let labels = BTreeMap::new();
     let nobody = About { id: "", name: "", image: "", image_id: "", labels: &labels, env: &[] };
     tag(config, &nobody).map(drop)
+}
+
+/// Returns how many bytes may wait to be written while the container goes on, where it doesn't wait
+/// for its log (`mode=non-blocking`).
+///
+/// # Errors
+/// Docker's sentence, when the size has no sense.
+pub fn buffer(config: &LogConfig) -> Result<Option<u64>, String> {
+    if config.options.get("mode").is_none_or(|mode| mode != "non-blocking") {
+        return Ok(None);
+    }
+    match config.options.get("max-buffer-size") {
+        None => Ok(Some(BUFFER)),
+        Some(size) => size_of(size, 1024)
+            .map(Some)
+            .map_err(|reason| format!("error parsing option max-buffer-size: {reason}")),
+    }
 }
 
 /// Returns when a log is rotated.

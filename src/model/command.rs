@@ -34,6 +34,8 @@ pub enum Command {
         container: String,
         /// Seconds to wait; none means its own setting. Negative waits for ever.
         timeout: Option<i64>,
+        /// The signal that asks it to, as for a kill; none means its own.
+        signal: Option<String>,
     },
     /// Stop it and start it again.
     Restart {
@@ -41,6 +43,8 @@ pub enum Command {
         container: String,
         /// Seconds to wait for the stop.
         timeout: Option<i64>,
+        /// The signal that asks it to stop; none means its own.
+        signal: Option<String>,
     },
     /// Send a signal to the first process.
     Kill {
@@ -93,6 +97,13 @@ pub enum Command {
         image: String,
         /// The new name.
         name: ImageName,
+    },
+    /// Remove the images that no container uses and that have no name, or all that no container uses.
+    PruneImages {
+        /// Those with names too.
+        all: bool,
+        /// Of these, the ones for which this holds: `label`, `label!`, `until`.
+        filters: Filters,
     },
     /// Take a name from an image, and remove the image with its last name.
     RemoveImage {
@@ -188,6 +199,17 @@ pub enum Outcome {
         untagged: Vec<ImageName>,
         /// The images and layers that are gone.
         deleted: Vec<Digest>,
+    },
+    /// Images were removed.
+    ImagesPruned {
+        /// The names they lost.
+        untagged: Vec<ImageName>,
+        /// The images and layers that are gone.
+        deleted: Vec<Digest>,
+        /// How many bytes that gave back.
+        reclaimed: u64,
+        /// Why others are still there, a sentence each.
+        failed: Vec<String>,
     },
     /// A network was made.
     NetworkCreated {

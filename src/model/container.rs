@@ -210,6 +210,8 @@ pub struct ContainerConfig {
     pub domainname: String,
     /// How it is probed.
     pub healthcheck: Option<HealthCheck>,
+    /// The ports it says it serves, `80/tcp` for instance, in order.
+    pub exposed_ports: Vec<String>,
     /// The shell of `CMD-SHELL` probes and its flags; empty is `/bin/sh -c`.
     pub shell: Vec<String>,
     /// Paths that want a volume.
@@ -349,6 +351,9 @@ pub struct ContainerDetail {
     pub state: ContainerState,
     /// Its places on networks; empty while it does not run.
     pub endpoints: Vec<EndpointInfo>,
+    /// Its ports; empty while it does not run.
+    #[serde(default)]
+    pub ports: Vec<PortBinding>,
     /// The networks that it is on, or will be on when it runs.
     #[serde(default)]
     pub networks: Vec<EndpointDetail>,

@@ -77,6 +77,25 @@ pub struct ImageSummary {
     pub labels: BTreeMap<String, String>,
 }
 
+/// How a root filesystem becomes an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportOptions {
+    /// Its name, if it is to have one.
+    pub name: Option<ImageName>,
+    /// Instructions of a Dockerfile that make its settings.
+    pub changes: Vec<String>,
+    /// A remark; docker's own when it is empty.
+    pub message: String,
+    /// What it is for, `os/arch`, when it isn't this machine's.
+    pub platform: Option<String>,
+}
+
+impl From<Option<ImageName>> for ImportOptions {
+    fn from(name: Option<ImageName>) -> Self {
+        Self { name, ..Self::default() }
+    }
+}
+
 /// One layer of an image as the history shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

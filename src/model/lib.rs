@@ -37,7 +37,7 @@ pub use host::{
     VolumeMount,
 };
 pub use id::{ContainerId, Digest, ImageName};
-pub use image::{HistoryEntry, ImageConfig, ImageDetail, ImageSummary, LayerInfo};
+pub use image::{HistoryEntry, ImageConfig, ImageDetail, ImageSummary, ImportOptions, LayerInfo};
 pub use log::{LogOptions, LogRecord, LogStream};
 pub use network::{
     AddressPool, EndpointDetail, EndpointOptions, NetworkCreateOptions, NetworkEndpoint,

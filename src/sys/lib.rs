@@ -9,6 +9,7 @@
 )]
 
 pub mod bpf;
+pub mod calls;
 pub mod clone;
 pub mod descriptors;
 pub mod keys;
@@ -16,5 +17,6 @@ pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;
+pub mod quota;
 pub mod seccomp;
 pub mod signals;

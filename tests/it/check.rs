@@ -374,25 +374,29 @@ fn the_firewall() {
     sleeper(&lab, "web", "bridge");
     is_clean(&lab);
     let name = bridge_of(&lab);
-    nft(&["delete", "element", "ip", "wharf", "bridges", &format!("{{ {name} }}")]);
-    found_and_mended(&lab, "kernel", "hasn't all of its rules");
+    let tables = nft(&["list", "tables"]);
+    let table =
+        tables.split_whitespace().find(|word| word.starts_with("wharf")).unwrap().to_owned();
+    nft(&["delete", "element", "inet", &table, "bridges", &format!("{{ {name} }}")]);
+    found_and_mended(&lab, "kernel", "lacks an element of bridges");
     // What a reload of the host's own rules does.
-    nft(&["flush", "table", "ip", "wharf"]);
+    nft(&["flush", "table", "inet", &table]);
     found_and_mended(&lab, "kernel", "hasn't all of its rules");
-    nft(&["delete", "table", "ip", "wharf"]);
-    found_and_mended(&lab, "kernel", "hasn't all of its rules");
+    nft(&["delete", "table", "inet", &table]);
+    found_and_mended(&lab, "kernel", "is gone or of another version");
     succeed(&["nsenter", &enter, "sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward"]);
     found_and_mended(&lab, "kernel", "ip_forward: is off");
-    let rules = nft(&["list", "table", "ip", "wharf"]);
+    let rules = nft(&["list", "table", "inet", &table]);
     assert!(rules.contains("masquerade") && rules.contains(&name), "{rules}");
 }
 
 /// Returns the bridge of a lab's network.
 fn bridge_of(lab: &Lab) -> String {
-    let spec: String =
-        database(lab).query_row("SELECT spec FROM network", [], |row| row.get(0)).unwrap();
+    let spec: String = database(lab)
+        .query_row("SELECT spec FROM network WHERE name = 'bridge'", [], |row| row.get(0))
+        .unwrap();
     let spec: Value = serde_json::from_str(&spec).unwrap();
-    spec["Bridge"].as_str().unwrap().to_owned()
+    spec["Link"].as_str().unwrap().to_owned()
 }
 
 fn links_and_bridge() {

@@ -6,6 +6,7 @@
 mod archive;
 mod images;
 mod lifecycle;
+mod objects;
 mod observe;
 mod streams;
 mod upkeep;
@@ -52,7 +53,7 @@ fn docker() {
 
 fn import(backend: &dyn Backend) {
     let archive = Box::new(std::io::Cursor::new(harness::rootfs_tar()));
-    runtime().block_on(backend.import(archive, Some(IMAGE.parse().unwrap()))).unwrap();
+    runtime().block_on(backend.import(archive, Some(IMAGE.parse().unwrap()).into())).unwrap();
 }
 
 fn docker_that_is_not_there() {
@@ -94,6 +95,7 @@ fn suite(backend: &Arc<dyn Backend>) {
         images::CHECKS,
         observe::CHECKS,
         archive::CHECKS,
+        objects::CHECKS,
     ]
     .concat()
     {
@@ -159,7 +161,9 @@ impl Bench {
 
     async fn stop(&self, container: &str, timeout: i64) -> Result<Outcome, Error> {
         let container = container.to_owned();
-        self.backend.execute(Command::Stop { container, timeout: Some(timeout) }).await
+        self.backend
+            .execute(Command::Stop { container, timeout: Some(timeout), signal: None })
+            .await
     }
 
     async fn kill(&self, container: &str, signal: Option<&str>) -> Result<Outcome, Error> {

@@ -150,6 +150,13 @@ pub(crate) fn readable(descriptor: &impl AsFd, patience: Duration) -> bool {
     }
 }
 
+/// Returns the process whose child a process is.
+pub(crate) fn parent_of(pid: i32) -> i32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+    line.trim().parse().unwrap()
+}
+
 /// Runs a program to its end, feeding it `input`.
 pub(crate) fn run(mut command: Command, input: &[u8]) -> Out {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

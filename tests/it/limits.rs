@@ -7,6 +7,7 @@ mod devices;
 mod docker;
 mod neighbours;
 mod processes;
+mod storage;
 mod update;
 
 use crate::harness::{IMAGE, Lab, Test};
@@ -34,6 +35,7 @@ pub(crate) fn tests() -> Vec<Test> {
     tests.extend(docker::tests());
     tests.extend(neighbours::tests());
     tests.extend(processes::tests());
+    tests.extend(storage::tests());
     tests.extend(update::tests());
     tests
 }

@@ -1,5 +1,7 @@
 //! Log drivers, their options, rotation and compression.
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::harness::{IMAGE, Lab, Test, eventually};
 use crate::tests;
 
@@ -13,6 +15,8 @@ pub(crate) fn tests() -> Vec<Test> {
         details,
         options_are_checked,
         many_short_lines,
+        a_log_that_is_not_waited_for,
+        a_log_that_is_not_waited_for_rotates,
     ]
 }
 
@@ -217,4 +221,72 @@ fn many_short_lines() {
     let text = lab.ok(&["logs", &id]);
     assert_eq!(text.lines().count(), 50_000);
     assert!(text.lines().all(|line| line == "a short line"));
+}
+
+/// Returns the process that writes the log of a container that doesn't wait for it.
+fn log_writer(supervisor: i32) -> Option<Pid> {
+    let children = format!("/proc/{supervisor}/task/{supervisor}/children");
+    let children = std::fs::read_to_string(children).unwrap();
+    children.split_whitespace().find_map(|pid| {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        (name.trim() == "wharf-log").then(|| Pid::from_raw(pid.parse().unwrap()).unwrap())
+    })
+}
+
+fn a_log_that_is_not_waited_for() {
+    let lab = Lab::new();
+    let id = lab.start(
+        &["--name", "loud", "--log-opt", "mode=non-blocking", "--log-opt", "max-buffer-size=256k"],
+        &format!(
+            "echo first; until test -e /tmp/go; do sleep 0.01; done; {}; echo all >/tmp/written; \
+             until test -e /tmp/end; do sleep 0.01; done; echo last",
+            numbers(100_000)
+        ),
+    );
+    lab.wait_for_log("loud", "first");
+    let supervisor = crate::harness::parent_of(lab.pid("loud"));
+    let writer = log_writer(supervisor).expect("somebody writes the log");
+    // As if the disk took nothing more.
+    kill_process(writer, Signal::STOP).unwrap();
+    lab.ok(&["exec", "loud", "touch", "/tmp/go"]);
+    eventually("it goes on without its log", || {
+        lab.run(&["exec", "loud", "cat", "/tmp/written"]).stdout == "all\n"
+    });
+    assert_eq!(lab.ok(&["logs", "loud"]), "first", "nothing was written meanwhile");
+    kill_process(writer, Signal::CONT).unwrap();
+    let out = lab.run(&["exec", "loud", "touch", "/tmp/end"]);
+    assert!(matches!(out.code, 0 | 137), "{out:?}");
+    assert_eq!(lab.ok(&["wait", "loud"]), "0");
+    let out = lab.ends(0, &["logs", "loud"]);
+    let (said, kept): (Vec<&str>, Vec<&str>) =
+        (out.stderr.lines().collect(), out.stdout.lines().collect());
+    assert_eq!((kept[0], *kept.last().unwrap()), ("first", "last"));
+    let number = |word: &str| word.parse::<usize>().ok();
+    let lost: Vec<usize> =
+        said.iter().flat_map(|line| line.split(' ').filter_map(number)).collect();
+    assert!(!said.is_empty() && said.iter().all(|line| line.starts_with("wharf: dropped ")));
+    // Each line came whole or was counted; a gap may tear the line before it, which then counts as both.
+    let whole: Vec<&&str> = kept.iter().filter(|line| line.ends_with(" of the log")).collect();
+    let counted: usize = lost.chunks(2).map(|pair| pair[1]).sum();
+    assert_eq!(whole.len() + counted, 100_000, "{said:?}");
+    assert!(counted > 50_000 && whole.len() > 5_000, "{counted} lost, {} kept", whole.len());
+    // And again: what ends by itself is replaced.
+    lab.ok(&["start", "loud"]);
+    lab.wait_for_log(&id, "last\nfirst");
+    let writer = log_writer(crate::harness::parent_of(lab.pid("loud"))).unwrap();
+    kill_process(writer, Signal::KILL).unwrap();
+    lab.ok(&["exec", "loud", "touch", "/tmp/end"]);
+    lab.ok(&["rm", "-f", "loud"]);
+}
+
+fn a_log_that_is_not_waited_for_rotates() {
+    let lab = Lab::new();
+    const COUNT: u32 = 20_000;
+    let opts = ["mode=non-blocking", "max-buffer-size=64m", "max-size=100k", "max-file=50"];
+    let mut flags: Vec<&str> = opts.iter().flat_map(|opt| ["--log-opt", *opt]).collect();
+    flags.extend(["--log-opt", "compress=true"]);
+    let id = lab.start(&flags, &numbers(COUNT));
+    assert_eq!(lab.ok(&["wait", &id]), "0");
+    assert_numbers(&lab.ok(&["logs", &id]), 1, COUNT);
+    assert!(files(&lab, &id).iter().any(|name| name.ends_with(".gz")), "{:?}", files(&lab, &id));
 }

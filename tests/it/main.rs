@@ -17,25 +17,32 @@ mod arch;
 mod attacks;
 mod audit;
 mod check;
+mod clocks;
 mod contract;
 mod copy;
 mod copy_attacks;
 mod copy_docker;
 mod crowd;
 mod dashboard;
+mod dashboard_objects;
 mod dockerd;
 mod faults;
 mod faults_disk;
 mod faults_host;
 mod harness;
 mod health;
+mod hosts;
 mod isolation;
+mod isolation_net;
 mod kills;
 mod limits;
 mod logging;
+mod missing_calls;
 mod networks;
+mod ports;
 mod probe;
 mod pty;
+mod reach;
 mod remap;
 mod restart;
 mod rootless;
@@ -60,6 +67,9 @@ use harness::Test;
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let Some(code) = missing_calls::hidden_mode(&words) {
+        return code;
+    }
     if let Some(code) = wharf_engine::hidden_mode(&words) {
         std::process::exit(code);
     }
@@ -69,24 +79,30 @@ fn main() -> ExitCode {
         ("arch", arch::tests()),
         ("attacks", attacks::tests()),
         ("check", check::tests()),
+        ("clocks", clocks::tests()),
         ("contract", contract::tests()),
         ("crowd", crowd::tests()),
         ("copy", copy::tests()),
         ("copy_attacks", copy_attacks::tests()),
         ("copy_docker", copy_docker::tests()),
         ("dashboard", dashboard::tests()),
+        ("dashboard_objects", dashboard_objects::tests()),
         ("faults", faults::tests()),
         ("faults_disk", faults_disk::tests()),
         ("faults_host", faults_host::tests()),
         ("health", health::tests()),
         ("isolation", isolation::tests()),
+        ("isolation_net", isolation_net::tests()),
         ("kills", kills::tests()),
         ("limits", limits::tests()),
+        ("ports", ports::tests()),
+        ("reach", reach::tests()),
         ("remap", remap::tests()),
         ("rootless", rootless::tests()),
         ("verbs_format", verbs_format::tests()),
         ("logging", logging::tests()),
         ("networks", networks::tests()),
+        ("missing_calls", missing_calls::tests()),
         ("restart", restart::tests()),
         ("verbs_attach", verbs_attach::tests()),
         ("same_as_docker", same_as_docker::tests()),

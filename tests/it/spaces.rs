@@ -241,8 +241,6 @@ fn missing_sources() {
     lab.fails(1, &says, &["start", "late"]);
     std::fs::remove_dir_all(base).unwrap();
     for (words, says) in [
-        (["--mount", "type=volume,src=v,dst=/m"], "type=volume is not supported yet"),
-        (["-v", "v:/m"], "the volume v is not supported yet"),
         (["--pull", "always"], "--pull always is not supported yet"),
         (["--runtime", "runc"], "unknown or invalid runtime name: runc"),
     ] {

@@ -16,6 +16,8 @@ pub(crate) fn tests() -> Vec<Test> {
         import_of_every_compression,
         import_from_standard_input,
         import_of_nonsense,
+        import_with_settings,
+        image_prune,
         the_built_in_image,
         layers_stack_with_whiteouts,
     ];
@@ -251,4 +253,81 @@ fn layers_stack_with_whiteouts() {
     let out =
         lab.ok(&["run", "--rm", "--network", "none", "wharf-test/layers:1", "sh", "-c", line]);
     assert_eq!(out, "kept\nnew");
+}
+
+fn import_with_settings() {
+    let lab = Lab::empty();
+    let tar = rootfs_tar();
+    let import =
+        |flags: &[&str]| lab.run_with(&[&["import"], flags, &["-", "set:1"]].concat(), &tar);
+    let out = import(&[
+        "-c",
+        "CMD [\"sh\", \"-c\", \"echo $A in $PWD\"]",
+        "--change",
+        "ENV A=1",
+        "-c",
+        "WORKDIR /tmp",
+        "-m",
+        "a remark",
+        "--platform",
+        "linux/amd64",
+    ]);
+    assert_eq!(out.code, 0, "{out:?}");
+    assert_eq!(lab.ok(&["run", "--rm", "--network", "none", "set:1"]), "1 in /tmp");
+    assert!(lab.ok(&["history", "set:1"]).contains("a remark"));
+    let id = lab.ok(&["images", "-q", "--no-trunc"]);
+    for (flags, says) in [
+        (&["-c", "RUN true"][..], "RUN"),
+        (&["--platform", "linux/s390x"], "s390x"),
+        (&["--platform", "nonsense"], "nonsense"),
+    ] {
+        let out = import(flags);
+        assert!(out.code == 1 && out.stderr.contains(says), "{flags:?}: {out:?}");
+    }
+    assert_eq!(lab.ok(&["images", "-aq", "--no-trunc"]), id, "nothing came of these");
+}
+
+fn image_prune() {
+    let lab = Lab::new();
+    let layer = |text: &str| {
+        let mut layer = tar::Builder::new(Vec::new());
+        entry(&mut layer, "file", 0o644, tar::EntryType::Regular, text.repeat(5000).as_bytes());
+        layer.into_inner().unwrap()
+    };
+    let ids = || lab.ok(&["images", "-aq", "--no-trunc"]);
+    for text in ["a", "b", "c"] {
+        // Each takes the name of the one before.
+        lab.import(&layer(text), "moving");
+    }
+    lab.import(&layer("named"), "named");
+    let used = lab.ok(&["create", "--name", "user", IMAGE, "true"]);
+    assert_eq!(ids().lines().count(), 5, "{used}");
+    // Nobody has said yes.
+    let out = lab.run_with(&["image", "prune"], b"n\n");
+    assert!(out.stdout.contains("This will remove all dangling images."), "{out:?}");
+    assert_eq!((out.code, ids().lines().count()), (0, 5));
+    lab.fails(1, "invalid filter 'odd'", &["image", "prune", "-f", "--filter", "odd=1"]);
+    let spared = lab.ok(&["image", "prune", "-f", "--filter", "until=24h"]);
+    assert_eq!(spared, "Total reclaimed space: 0B");
+    let out = lab.run_with(&["image", "prune"], b"y\n").stdout;
+    assert_eq!(out.matches("deleted: sha256:").count(), 4, "two images, two layers: {out}");
+    assert!(
+        out.contains("Deleted Images:\n") && out.ends_with("Total reclaimed space: 10kB\n"),
+        "{out}"
+    );
+    assert_eq!(ids().lines().count(), 3);
+    // All that no container uses; what one does, stays.
+    let out = lab.ok(&["image", "prune", "--all", "--force"]);
+    for line in ["untagged: moving:latest", "untagged: named:latest", "Total reclaimed space: 30kB"]
+    {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    assert_eq!(ids().lines().count(), 1);
+    lab.ok(&["start", "-a", "user"]);
+    lab.ok(&["rm", "user"]);
+    lab.ok(&["image", "prune", "-af"]);
+    assert_eq!(ids(), "");
+    let left: Vec<_> = std::fs::read_dir(lab.root().join("layers")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    lab.ok(&["system", "check"]);
 }

@@ -19,6 +19,7 @@ pub(crate) fn tests() -> Vec<Test> {
         start_of_what_runs,
         prefixes_must_be_clear,
         writes_survive_a_restart,
+        stop_and_restart_with_another_signal,
     ]
 }
 
@@ -188,4 +189,26 @@ fn writes_survive_a_restart() {
     lab.ok(&["start", &id]);
     lab.ok(&["wait", &id]);
     eventually("the second run's line", || lab.ok(&["logs", &id]) == "first\nsecond");
+}
+
+fn stop_and_restart_with_another_signal() {
+    let lab = Lab::new();
+    let line = "trap 'exit 7' USR1; trap '' TERM; echo up; while :; do sleep 0.1; done";
+    // What was stopped by hand stays so, whatever the signal was.
+    lab.start(&["--name", "deaf", "--restart", "always"], line);
+    lab.wait_for_log("deaf", "up");
+    let first = lab.pid("deaf");
+    lab.fails(1, "Invalid signal", &["stop", "-s", "NOPE", "deaf"]);
+    lab.ok(&["restart", "--signal", "SIGUSR1", "-t", "1000", "deaf"]);
+    assert_ne!(lab.pid("deaf"), first);
+    lab.wait_for_log("deaf", "up\nup");
+    lab.ok(&["stop", "-s", "USR1", "-t", "1000", "deaf"]);
+    assert_eq!(lab.inspect("deaf", "/State/Status"), "exited");
+    assert_eq!(lab.inspect("deaf", "/State/ExitCode"), 7);
+    // One that is paused hears it too.
+    lab.ok(&["start", "deaf"]);
+    lab.wait_for_log("deaf", "up\nup\nup");
+    lab.ok(&["pause", "deaf"]);
+    lab.ok(&["stop", "-s", "10", "-t", "1000", "deaf"]);
+    assert_eq!(lab.inspect("deaf", "/State/ExitCode"), 7);
 }

@@ -9,16 +9,16 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptionsBuilder, PruneContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RenameContainerOptionsBuilder,
-    StartContainerOptions, TagImageOptionsBuilder,
+    PruneImagesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
+    RenameContainerOptionsBuilder, StartContainerOptions, TagImageOptionsBuilder,
 };
 use wharf_model::{
-    Command, CreateOptions, Created, Digest, ErrorKind, HealthAction, HealthCheck, HostConfig,
-    ImageName, Outcome, RestartKind,
+    Command, CreateOptions, Created, Digest, ErrorKind, Filters, HealthAction, HealthCheck,
+    HostConfig, ImageName, Outcome, RestartKind,
 };
 
 use super::transport::{empty, full};
-use super::{Docker, container_segment, error, image_segment, list, resources, spaces};
+use super::{Docker, container_segment, error, image_segment, list, ports, resources, spaces};
 use crate::{Error, Result};
 
 impl Docker {
@@ -31,9 +31,11 @@ impl Docker {
                 let options = None::<StartContainerOptions>;
                 outcome(self.client.start_container(&container, options).await)
             }
-            Command::Stop { container, timeout } => self.end(&container, "stop", timeout).await,
-            Command::Restart { container, timeout } => {
-                self.end(&container, "restart", timeout).await
+            Command::Stop { container, timeout, signal } => {
+                self.end(&container, "stop", timeout, signal).await
+            }
+            Command::Restart { container, timeout, signal } => {
+                self.end(&container, "restart", timeout, signal).await
             }
             Command::Kill { container, signal } => {
                 let container = container_segment(&container)?;
@@ -69,6 +71,7 @@ impl Docker {
                 let options = RenameContainerOptionsBuilder::default().name(&name).build();
                 outcome(self.client.rename_container(&container, options).await)
             }
+            Command::PruneImages { all, filters } => self.prune_images(all, filters).await,
             Command::Prune { filters } => {
                 let filters = list::map(&filters);
                 let options = PruneContainersOptionsBuilder::default().filters(&filters).build();
@@ -137,16 +140,39 @@ impl Docker {
 
     /// Stops or restarts. The grace period goes out as it was given, since bollard's own type holds
     /// no "for ever" for engines that know it.
-    async fn end(&self, container: &str, verb: &str, timeout: Option<i64>) -> Result<Outcome> {
+    async fn end(
+        &self,
+        container: &str,
+        verb: &str,
+        timeout: Option<i64>,
+        signal: Option<String>,
+    ) -> Result<Outcome> {
         let path = format!("/containers/{}/{verb}", container_segment(container)?);
         let seconds = timeout.map(|seconds| seconds.to_string());
-        let query: Vec<(&str, &str)> = seconds.iter().map(|text| ("t", text.as_str())).collect();
+        let query: Vec<(&str, &str)> = (seconds.iter().map(|text| ("t", text.as_str())))
+            .chain(signal.iter().map(|text| ("signal", text.as_str())))
+            .collect();
         let reply = self.transport.post(&path, &query, empty(), "application/json").await;
         match reply {
             Ok(_) => Ok(Outcome::Done),
             Err(error) if error.kind == ErrorKind::NotModified => Ok(Outcome::NotModified),
             Err(error) => Err(error),
         }
+    }
+
+    async fn prune_images(&self, all: bool, filters: Filters) -> Result<Outcome> {
+        let mut filters = list::map(&filters);
+        filters.entry("dangling".to_owned()).or_insert_with(|| vec![(!all).to_string()]);
+        let options = PruneImagesOptionsBuilder::default().filters(&filters).build();
+        let reply = self.client.prune_images(Some(options)).await?;
+        let (mut untagged, mut deleted): (Vec<ImageName>, Vec<Digest>) = (Vec::new(), Vec::new());
+        for item in reply.images_deleted.unwrap_or_default() {
+            untagged.extend(item.untagged.and_then(|name| name.parse().ok()));
+            deleted.extend(item.deleted.and_then(|id| id.parse().ok()));
+        }
+        let reclaimed = reply.space_reclaimed.and_then(|bytes| u64::try_from(bytes).ok());
+        let reclaimed = reclaimed.unwrap_or_default();
+        Ok(Outcome::ImagesPruned { untagged, deleted, reclaimed, failed: Vec::new() })
     }
 
     async fn remove_image(&self, image: &str, force: bool) -> Result<Outcome> {
@@ -194,6 +220,7 @@ fn body(options: CreateOptions) -> ContainerCreateBody {
         stop_timeout: options.stop_timeout.map(i64::from),
         healthcheck: options.healthcheck.map(health_check),
         volumes: filled(options.volumes),
+        exposed_ports: ports::exposed(options.exposed_ports, &options.host),
         host_config: Some(host_config(options.host)),
         ..Default::default()
     }
@@ -237,6 +264,8 @@ fn log_config(config: wharf_model::LogConfig) -> Option<HostConfigLogConfig> {
 fn host_config(host: HostConfig) -> DockerHostConfig {
     let mut body = DockerHostConfig {
         auto_remove: Some(host.auto_remove),
+        port_bindings: ports::map(&host),
+        publish_all_ports: host.publish_all_ports.then_some(true),
         tmpfs: Some(host.tmpfs.clone().into_iter().collect::<HashMap<_, _>>()),
         readonly_rootfs: Some(host.readonly_rootfs),
         network_mode: Some(host.network_mode.to_string()),

@@ -10,7 +10,7 @@ use wharf_model::{
     HostConfig, LogConfig, LogDriver, NetworkMode, ProbeResult, RestartKind, RestartPolicy,
 };
 
-use super::{error, list, resources, spaces};
+use super::{error, list, ports, resources, spaces};
 use crate::Result;
 
 /// Returns what the document says of the container.
@@ -18,9 +18,9 @@ pub(super) fn container(document: models::ContainerInspectResponse) -> Result<Co
     let unreadable = |cause| error::malformed("container document", cause);
     let host = document.host_config.unwrap_or_default();
     let network_mode = host.network_mode.clone().unwrap_or_default();
-    let mut endpoints: Vec<_> = document
-        .network_settings
-        .and_then(|settings| settings.networks)
+    let settings_of = document.network_settings.unwrap_or_default();
+    let mut endpoints: Vec<_> = settings_of
+        .networks
         .unwrap_or_default()
         .into_iter()
         .filter_map(|(name, settings)| list::endpoint(name, settings))
@@ -44,6 +44,7 @@ pub(super) fn container(document: models::ContainerInspectResponse) -> Result<Co
         state: state(document.state.unwrap_or_default(), document.restart_count),
         networks: Vec::new(),
         endpoints,
+        ports: ports::served(settings_of.ports.unwrap_or_default()),
         mounts: document.mounts.unwrap_or_default().into_iter().filter_map(list::mount).collect(),
         log_path: document.log_path.unwrap_or_default(),
         lower_dirs: lower.split(':').filter(|dir| !dir.is_empty()).map(str::to_owned).collect(),
@@ -75,6 +76,12 @@ fn settings(config: models::ContainerConfig) -> ContainerConfig {
         stop_timeout: config.stop_timeout.and_then(|seconds| u32::try_from(seconds).ok()),
         domainname: config.domainname.unwrap_or_default(),
         healthcheck: config.healthcheck.map(health_check),
+        exposed_ports: {
+            let mut ports: Vec<String> =
+                config.exposed_ports.unwrap_or_default().into_iter().collect();
+            ports.sort();
+            ports
+        },
         shell: config.shell.unwrap_or_default(),
         volumes: config.volumes.unwrap_or_default().into_iter().collect(),
     }
@@ -130,6 +137,8 @@ fn host_config(mut host: models::HostConfig, network_mode: &str) -> HostConfig {
     spaces::read(&mut host, &mut wanted);
     HostConfig {
         auto_remove: host.auto_remove.unwrap_or_default(),
+        published_ports: ports::wanted(host.port_bindings.take().unwrap_or_default()),
+        publish_all_ports: host.publish_all_ports.unwrap_or_default(),
         tmpfs: host.tmpfs.unwrap_or_default().into_iter().collect(),
         readonly_rootfs: host.readonly_rootfs.unwrap_or_default(),
         network_mode: NetworkMode::from(network_mode.to_owned()),

@@ -9,7 +9,7 @@ use futures_util::TryStreamExt;
 use serde::Deserialize;
 use wharf_model::{
     Digest, ErrorKind, HistoryEntry, ImageConfig, ImageDetail, ImageListOptions, ImageName,
-    ImageSummary, LayerInfo,
+    ImageSummary, ImportOptions, LayerInfo,
 };
 
 use super::transport::upload;
@@ -133,13 +133,20 @@ impl Docker {
     pub(super) async fn import_archive(
         &self,
         archive: Reader,
-        name: Option<ImageName>,
+        options: ImportOptions,
     ) -> Result<Digest> {
-        let (repository, tag) = name
+        let (repository, tag) = options
+            .name
             .as_ref()
             .map(|name| (name.familiar_repository(), name.tag().to_owned()))
             .unwrap_or_default();
-        let query = [("fromSrc", "-"), ("repo", repository.as_str()), ("tag", tag.as_str())];
+        let mut query =
+            vec![("fromSrc", "-"), ("repo", repository.as_str()), ("tag", tag.as_str())];
+        query.extend(options.changes.iter().map(|change| ("changes", change.as_str())));
+        if !options.message.is_empty() {
+            query.push(("message", options.message.as_str()));
+        }
+        query.extend(options.platform.iter().map(|platform| ("platform", platform.as_str())));
         let reply = self
             .transport
             .post("/images/create", &query, upload(archive), "application/x-tar")

@@ -15,6 +15,7 @@ mod image;
 mod list;
 mod logs;
 mod networks;
+mod ports;
 mod resources;
 mod samples;
 mod session;
@@ -33,7 +34,7 @@ use futures_util::stream::BoxStream;
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
     ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, ImageDetail, ImageListOptions,
-    ImageName, ImageSummary, LogOptions, LogRecord, NetworkInfo, Outcome, PathStat, TermSize,
+    ImageSummary, ImportOptions, LogOptions, LogRecord, NetworkInfo, Outcome, PathStat, TermSize,
     TopTable, VersionInfo, VolumeInfo,
 };
 
@@ -218,8 +219,8 @@ impl Backend for Docker {
         self.load_archive(archive).await
     }
 
-    async fn import(&self, archive: Reader, name: Option<ImageName>) -> Result<Digest> {
-        self.import_archive(archive, name).await
+    async fn import(&self, archive: Reader, options: ImportOptions) -> Result<Digest> {
+        self.import_archive(archive, options).await
     }
 
     async fn archive_stat(&self, container: &str, path: &str) -> Result<PathStat> {

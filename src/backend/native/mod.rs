@@ -20,8 +20,8 @@ use wharf_engine::{Attach, Engine, Paths, PutOptions};
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
     ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, ImageDetail, ImageListOptions,
-    ImageName, ImageSummary, LogDriver, LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome,
-    PathStat, TermSize, TopTable, VersionInfo, VolumeInfo,
+    ImageSummary, ImportOptions, LogDriver, LogOptions, LogRecord, NetCounters, NetworkInfo,
+    Outcome, PathStat, ReachAnswer, ReachQuestion, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 
 use crate::bytes_stream::written;
@@ -76,8 +76,12 @@ fn execute(engine: &Engine, command: Command) -> wharf_engine::Result<Outcome> {
     let outcome = match command {
         Command::Create(options) => engine.create(&options).map(Outcome::Created),
         Command::Start { container } => engine.start(&container, None).map(|_| Outcome::Done),
-        Command::Stop { container, timeout } => engine.stop(&container, timeout).map(done),
-        Command::Restart { container, timeout } => engine.restart(&container, timeout).map(done),
+        Command::Stop { container, timeout, signal } => {
+            engine.stop(&container, timeout, signal.as_deref()).map(done)
+        }
+        Command::Restart { container, timeout, signal } => {
+            engine.restart(&container, timeout, signal.as_deref()).map(done)
+        }
         Command::Kill { container, signal } => engine.kill(&container, signal.as_deref()).map(done),
         Command::Pause { container } => engine.pause(&container).map(done),
         Command::Unpause { container } => engine.unpause(&container).map(done),
@@ -87,6 +91,14 @@ fn execute(engine: &Engine, command: Command) -> wharf_engine::Result<Outcome> {
         Command::Remove { container, options } => engine.remove(&container, options).map(done),
         Command::Commit(options) => engine.commit(&options).map(Outcome::Committed),
         Command::Rename { container, name } => engine.rename(&container, &name).map(done),
+        Command::PruneImages { all, filters } => {
+            engine.prune_images(all, &filters).map(|pruned| Outcome::ImagesPruned {
+                untagged: pruned.removed.untagged,
+                deleted: pruned.removed.deleted,
+                reclaimed: pruned.reclaimed,
+                failed: pruned.failed,
+            })
+        }
         Command::Prune { filters } => engine.prune(&filters).map(|pruned| Outcome::Pruned {
             deleted: pruned.deleted,
             reclaimed: pruned.reclaimed,
@@ -265,8 +277,8 @@ impl Backend for Native {
         .await
     }
 
-    async fn import(&self, archive: Reader, name: Option<ImageName>) -> Result<Digest> {
-        self.with_images(move |images| images.import(archive, name)).await
+    async fn import(&self, archive: Reader, options: ImportOptions) -> Result<Digest> {
+        self.with_images(move |images| images.import(archive, options)).await
     }
 
     async fn archive_stat(&self, container: &str, path: &str) -> Result<PathStat> {
@@ -334,6 +346,11 @@ impl Backend for Native {
         let container = container.to_owned();
         let export = self.blocking(move |engine| engine.export(&container)).await?;
         Ok(written(move |to| export.write(to)))
+    }
+
+    async fn reach(&self, question: &ReachQuestion) -> Result<ReachAnswer> {
+        let question = question.clone();
+        self.blocking(move |engine| engine.reach(&question)).await
     }
 
     async fn links(&self) -> Result<Vec<(String, NetCounters)>> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use wharf_model::{CreateOptions, HostConfig, UsernsMode};
 
 use super::values::{self, Reason};
-use super::{Flag, Parsed, Takes, mounts, networks, policy, resources, signals, spaces};
+use super::{Flag, Parsed, Takes, mounts, networks, policy, ports, resources, signals, spaces};
 use crate::call::Failure;
 
 /// What the conversion needs to know of its surroundings.
@@ -43,6 +43,7 @@ pub(crate) fn options(
         stop_signal: stop_signal(parsed)?,
         stop_timeout: stop_timeout(parsed)?,
         healthcheck: policy::health_check(parsed)?,
+        exposed_ports: ports::exposed(parsed)?,
         host,
         networks,
         domainname: parsed.last("domainname").unwrap_or_default().to_owned(),
@@ -151,6 +152,8 @@ fn host(parsed: &Parsed, around: &Surroundings<'_>) -> Result<HostConfig, Failur
     let mut host = HostConfig {
         auto_remove: parsed.on("rm"),
         readonly_rootfs: parsed.on("read-only"),
+        published_ports: ports::published(parsed)?,
+        publish_all_ports: parsed.on("publish-all"),
         privileged: parsed.on("privileged"),
         init: parsed.on("init"),
         userns_mode: userns(parsed)?,

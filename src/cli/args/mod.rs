@@ -13,6 +13,7 @@ mod mounts;
 pub(crate) mod networks;
 mod parse;
 pub(crate) mod policy;
+mod ports;
 mod resource_values;
 pub(crate) mod resources;
 pub(crate) mod signals;

@@ -37,7 +37,7 @@ pub(crate) const FIXED: &[Flag] = &[
     Flag::value("memory-swappiness", "int", "How readily its memory is swapped out: 0 to 100"),
     Flag::switch("oom-kill-disable", "Let it wait for memory instead of being killed"),
     Flag::value("oom-score-adj", "int", "How readily it is killed for want of memory"),
-    Flag::list("storage-opt", "list", "Storage option: size=SIZE (of a dockerd over xfs)"),
+    Flag::list("storage-opt", "list", "Storage option: size=SIZE (xfs, ext4 with project quotas)"),
     Flag::list("ulimit", "ulimit", "A limit of its processes: NAME=SOFT[:HARD]"),
 ];
 

@@ -1,6 +1,6 @@
 //! The list of containers.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use chrono::{DateTime, Utc};
 use wharf_inspect::human;
@@ -107,24 +107,50 @@ fn image(container: &ContainerSummary, truncate: bool) -> String {
     }
 }
 
-/// Returns ports as docker lists them: `0.0.0.0:8080->80/tcp, 443/tcp`.
+/// Returns ports as docker lists them: those whose number is the same on both sides first, in ranges
+/// (`443/tcp, 0.0.0.0:8000-8010->8000-8010/tcp`), then the others one by one
+/// (`0.0.0.0:8080->80/tcp`).
 fn ports(ports: &[PortBinding]) -> String {
     let mut ports = ports.to_vec();
-    ports.sort();
-    let shown: Vec<String> = ports
-        .iter()
-        .map(|port| match port.host {
-            None => format!("{}/{}", port.container_port, port.protocol),
-            Some((address, host_port)) => {
-                let address = match address {
-                    IpAddr::V4(address) => address.to_string(),
-                    IpAddr::V6(address) => format!("[{address}]"),
-                };
-                format!("{address}:{host_port}->{}/{}", port.container_port, port.protocol)
+    // By address as text, which is docker's order.
+    ports.sort_by_cached_key(|port| {
+        let host = port.host.map(|(address, number)| (address.to_string(), number));
+        (port.container_port, host, port.protocol.clone())
+    });
+    let mut shown = Vec::new();
+    let mut others = Vec::new();
+    let mut groups: Vec<((Option<IpAddr>, String), (u16, u16))> = Vec::new();
+    for PortBinding { container_port: port, protocol, host } in ports {
+        let address = match host {
+            Some((address, number)) if number != port => {
+                let host = SocketAddr::new(address, number);
+                others.push(format!("{host}->{port}/{protocol}"));
+                continue;
             }
-        })
-        .collect();
+            host => host.map(|(address, _)| address),
+        };
+        let key = (address, protocol);
+        match groups.iter_mut().find(|(group, _)| *group == key) {
+            None => groups.push((key, (port, port))),
+            Some((_, (_, last))) if last.checked_add(1) == Some(port) => *last = port,
+            Some((_, range)) => shown.push(group(&key, std::mem::replace(range, (port, port)))),
+        }
+    }
+    shown.extend(groups.iter().map(|(key, range)| group(key, *range)));
+    shown.append(&mut others);
     shown.join(", ")
+}
+
+fn group((address, protocol): &(Option<IpAddr>, String), (first, last): (u16, u16)) -> String {
+    let range = match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    match address {
+        None => format!("{range}/{protocol}"),
+        Some(IpAddr::V4(address)) => format!("{address}:{range}->{range}/{protocol}"),
+        Some(IpAddr::V6(address)) => format!("[{address}]:{range}->{range}/{protocol}"),
+    }
 }
 
 #[cfg(test)]
@@ -156,6 +182,30 @@ mod tests {
     }
 
     #[test]
+    fn ports_of_a_row_are_joined_as_docker_joins_them() {
+        let port = |container_port, protocol: &str, host: Option<(&str, u16)>| PortBinding {
+            container_port,
+            protocol: protocol.to_owned(),
+            host: host.map(|(address, port)| (address.parse().unwrap(), port)),
+        };
+        let both = |port_: u16, number| {
+            [
+                port(port_, "tcp", Some(("0.0.0.0", number))),
+                port(port_, "tcp", Some(("::", number))),
+            ]
+        };
+        assert_eq!(ports(&both(80, 8080)), "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp");
+        let range = [both(80, 80), both(81, 81), both(82, 82), both(90, 90)].concat();
+        assert_eq!(
+            ports(&range),
+            "0.0.0.0:80-82->80-82/tcp, [::]:80-82->80-82/tcp, 0.0.0.0:90->90/tcp, [::]:90->90/tcp"
+        );
+        let exposed = [7, 8, 9, 11].map(|n| port(n, "udp", None));
+        assert_eq!(ports(&exposed), "7-9/udp, 11/udp");
+        assert_eq!(ports(&[port(65535, "tcp", None)]), "65535/tcp");
+    }
+
+    #[test]
     fn table_is_dockers() {
         let now = "2024-05-06T12:00:00Z".parse().unwrap();
         let mut web = container("web", "httpd --port 80 \x1b[31m and much more");
@@ -176,7 +226,7 @@ mod tests {
         };
         insta::assert_snapshot!(shown("", false, false, true), @r#"
         CONTAINER ID   IMAGE        COMMAND                     CREATED         STATUS         PORTS                           NAMES
-        abababababab   wharf/demo   "httpd --port 80 \x1b[3…"   2 minutes ago   Up 2 minutes   0.0.0.0:8080->80/tcp, 443/tcp   web
+        abababababab   wharf/demo   "httpd --port 80 \x1b[3…"   2 minutes ago   Up 2 minutes   443/tcp, 0.0.0.0:8080->80/tcp   web
         abababababab   wharf/demo   "sleep"                     2 minutes ago   Up 2 minutes                                   b
         "#);
         assert_eq!(shown("", true, false, true), "abababababab\nabababababab\n");

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io;
 
 use wharf_backend::Reader;
-use wharf_model::ImageName;
+use wharf_model::{ImageName, ImportOptions};
 
-use crate::args::{Arity, Group, Verb};
+use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, Failure, print_line};
 use crate::connect;
 
@@ -18,8 +18,13 @@ pub(crate) static VERB: Verb = Verb {
     group: Group::Images,
     arity: Arity::Between(1, 2),
     interspersed: true,
-    flags: &[],
-    missing: &[("change", Some('c')), ("message", Some('m')), ("platform", None)],
+    flags: &[&[
+        Flag::list("change", "list", "Make its settings by an instruction of a Dockerfile")
+            .short('c'),
+        Flag::value("message", "string", "A remark").short('m'),
+        Flag::value("platform", "string", "What it is for: os/arch"),
+    ]],
+    missing: &[],
     run,
 };
 
@@ -42,10 +47,16 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         .transpose()
         .map_err(|error| Failure::new(1, error.to_string()))?;
     let archive: Reader = if source == "-" { Box::new(io::stdin()) } else { open(source)? };
+    let options = ImportOptions {
+        name,
+        changes: call.parsed.all("change").map(str::to_owned).collect(),
+        message: call.parsed.last("message").unwrap_or_default().to_owned(),
+        platform: call.parsed.last("platform").filter(|text| !text.is_empty()).map(str::to_owned),
+    };
     connect::enter(&call.target)?;
     connect::tell_of_namespace();
     call.over_engine(async |backend| {
-        let id = backend.import(archive, name).await?;
+        let id = backend.import(archive, options).await?;
         print_line(id.as_str())?;
         Ok(0)
     })

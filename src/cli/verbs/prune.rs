@@ -1,4 +1,4 @@
-//! `container prune`: all containers that don't run are removed.
+//! `container prune`: all containers that don't run are removed; `image prune`: images nobody uses.
 
 use std::io::{self, BufRead, Write};
 
@@ -27,7 +27,7 @@ pub(crate) static VERB: Verb = Verb {
 
 fn run(call: &Call) -> anyhow::Result<i32> {
     let filters = filters(&call.parsed)?;
-    if !call.parsed.on("force") && !confirmed("all stopped containers")? {
+    if !call.parsed.on("force") && !confirmed("all stopped containers.")? {
         return Ok(0);
     }
     call.over_engine(async |backend| {
@@ -50,11 +50,61 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     })
 }
 
+pub(crate) static IMAGES: Verb = Verb {
+    name: "image prune",
+    paths: &["image prune"],
+    usage: "[OPTIONS]",
+    about: "Remove images that no container uses",
+    group: Group::Images,
+    arity: Arity::None,
+    interspersed: true,
+    flags: &[&[
+        Flag::switch("all", "Those with names too, not just dangling ones").short('a'),
+        Flag::list("filter", "filter", "Only those for which this holds: until=24h, label=NAME"),
+        Flag::switch("force", "Do not prompt for confirmation").short('f'),
+    ]],
+    missing: &[],
+    run: run_images,
+};
+
+fn run_images(call: &Call) -> anyhow::Result<i32> {
+    let filters = filters(&call.parsed)?;
+    let all = call.parsed.on("all");
+    let what = match all {
+        true => "all images without at least one container associated to them.",
+        false => "all dangling images.",
+    };
+    if !call.parsed.on("force") && !confirmed(what)? {
+        return Ok(0);
+    }
+    call.over_engine(async |backend| {
+        let outcome = backend.execute(Command::PruneImages { all, filters }).await?;
+        let Outcome::ImagesPruned { untagged, deleted, reclaimed, failed } = outcome else {
+            return Ok(0);
+        };
+        let mut text = String::new();
+        if !untagged.is_empty() || !deleted.is_empty() {
+            text.push_str("Deleted Images:\n");
+            for name in &untagged {
+                text.push_str(&format!("untagged: {name}\n"));
+            }
+            for id in &deleted {
+                text.push_str(&format!("deleted: {id}\n"));
+            }
+            text.push('\n');
+        }
+        text.push_str(&format!("Total reclaimed space: {}\n", human::size(reclaimed)));
+        print(&text)?;
+        for failure in &failed {
+            crate::report(failure);
+        }
+        Ok(i32::from(!failed.is_empty()))
+    })
+}
+
 /// Asks whether to go on with the removal of this; no is the default.
 pub(super) fn confirmed(what: &str) -> io::Result<bool> {
-    print(&format!(
-        "WARNING! This will remove {what}.\nAre you sure you want to continue? [y/N] "
-    ))?;
+    print(&format!("WARNING! This will remove {what}\nAre you sure you want to continue? [y/N] "))?;
     io::stdout().flush()?;
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;

@@ -10,6 +10,8 @@ const TIMEOUT: Flag = Flag::value("timeout", "int", "Seconds until it is killed 
     .short('t')
     .or(&["time"]);
 
+const SIGNAL: Flag = Flag::value("signal", "string", "The signal that asks it to stop").short('s');
+
 pub(crate) static STOP: Verb = Verb {
     name: "stop",
     paths: &["container stop"],
@@ -18,9 +20,11 @@ pub(crate) static STOP: Verb = Verb {
     group: Group::Lifecycle,
     arity: Arity::AtLeast(1),
     interspersed: true,
-    flags: &[&[TIMEOUT]],
-    missing: &[("signal", Some('s'))],
-    run: |call| run(call, |container, timeout| Command::Stop { container, timeout }),
+    flags: &[&[TIMEOUT, SIGNAL]],
+    missing: &[],
+    run: |call| {
+        run(call, |container, timeout, signal| Command::Stop { container, timeout, signal })
+    },
 };
 
 pub(crate) static RESTART: Verb = Verb {
@@ -31,16 +35,22 @@ pub(crate) static RESTART: Verb = Verb {
     group: Group::Lifecycle,
     arity: Arity::AtLeast(1),
     interspersed: true,
-    flags: &[&[TIMEOUT]],
-    missing: &[("signal", Some('s'))],
-    run: |call| run(call, |container, timeout| Command::Restart { container, timeout }),
+    flags: &[&[TIMEOUT, SIGNAL]],
+    missing: &[],
+    run: |call| {
+        run(call, |container, timeout, signal| Command::Restart { container, timeout, signal })
+    },
 };
 
-fn run(call: &Call, command: fn(String, Option<i64>) -> Command) -> anyhow::Result<i32> {
+fn run(
+    call: &Call,
+    command: fn(String, Option<i64>, Option<String>) -> Command,
+) -> anyhow::Result<i32> {
+    let signal = call.parsed.last("signal").filter(|signal| !signal.is_empty());
     let timeout = integer_flag(&call.parsed, &TIMEOUT)?;
     call.over_engine(async |backend| {
         each(&call.parsed.arguments, async |name| {
-            backend.execute(command(name.to_owned(), timeout)).await?;
+            backend.execute(command(name.to_owned(), timeout, signal.map(str::to_owned))).await?;
             Ok(name.to_owned())
         })
         .await

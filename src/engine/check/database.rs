@@ -132,10 +132,17 @@ fn salvage(path: &Path) -> Result<()> {
                     copy(&from, to, table, order)?;
                 }
             }
+            // What is set aside is one file then, if that can still be had.
+            let _ = from.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         }
         to.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     }
-    for suffix in ["-wal", "-shm", ""] {
+    // It says nothing that the log doesn't.
+    let _ = std::fs::remove_file(with("-shm"));
+    if std::fs::metadata(with("-wal")).is_ok_and(|log| log.len() == 0) {
+        let _ = std::fs::remove_file(with("-wal"));
+    }
+    for suffix in ["-wal", ""] {
         let to = aside(path);
         let mut to = to.into_os_string();
         to.push(suffix);

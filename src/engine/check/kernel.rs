@@ -8,6 +8,7 @@ use wharf_model::ContainerId;
 
 use super::{Area, Check, beyond_repair, finding};
 use crate::channel::Request;
+use crate::network;
 use crate::network::check::{Fault, faults, mend};
 use crate::state::Record;
 use crate::supervisor::{cgroup_name, default_cgroup, remove_group};
@@ -67,6 +68,11 @@ impl Check<'_> {
     /// and an end unmakes its part afterwards: what is wrong for a container that ran before and
     /// after the question, and whose process is there still, is truly wrong.
     pub(super) fn network(&mut self) -> Result<()> {
+        for network in network::cut_short(self.store)? {
+            let mending = self.repair.then(|| network::finish_removals(self.store));
+            let object = format!("network {}", network.name);
+            self.add(finding(Area::Kernel, object, "its removal was cut short", mending));
+        }
         let before = self.bridged()?;
         let ids: Vec<ContainerId> = before.keys().cloned().collect();
         let owned = |store: &crate::state::Store| -> Result<BTreeSet<String>> {
@@ -116,10 +122,9 @@ impl Check<'_> {
                     "/proc/sys/net/ipv4/ip_forward".to_owned(),
                     "is off: containers reach nobody outside".to_owned(),
                 ),
-                Fault::Firewall(bridge) => (
-                    "firewall table ip wharf".to_owned(),
-                    format!("hasn't all of its rules, or not bridge {bridge}"),
-                ),
+                Fault::Firewall(table, problem) => {
+                    (format!("firewall table inet {table}"), problem.clone())
+                }
                 Fault::LinkGone(id, link) => {
                     if !still.contains(id) {
                         continue;

@@ -6,17 +6,18 @@ use chrono::Utc;
 use wharf_cgroup::Layout;
 use wharf_model::{
     ContainerConfig, ContainerId, CreateOptions, Created, ErrorKind, HealthAction, HealthCheck,
-    HostConfig, ImageConfig, RestartKind,
+    HostConfig, ImageConfig, NetworkMode, RestartKind,
 };
 
 use super::{mounts, namespaces, networks};
 use crate::engine::Engine;
 use crate::image::Images;
 use crate::lock::{self, Lock};
+use crate::network::{forecast, publish};
 use crate::security::{capabilities, seccomp};
 use crate::state::{Observed, Record, Spec, Store};
 use crate::userns::{self, remap};
-use crate::{Error, Result, folder, names, volume};
+use crate::{Error, Result, folder, names, quota, volume};
 
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, message)
@@ -62,12 +63,21 @@ impl Engine {
         remap::check(&host)?;
         let settled = networks::settle(store, options, &mut host, self.supplies())?;
         config.hostname = settled.hostname.unwrap_or(config.hostname);
+        quota::check(self.paths(), &host)?;
         let mut warnings = Vec::new();
         if userns::is_nested() {
             let layout = Layout::detect().map_err(|cause| Error::failed("cgroups", cause))?;
             warnings = userns::limits::discard(&mut host, &layout);
         }
         warnings.extend(super::limits::settle(&mut host)?);
+        match host.network_mode {
+            NetworkMode::Bridge if userns::owns_network() => warnings.extend(forecast(store)?),
+            NetworkMode::Host if !host.published_ports.is_empty() || host.publish_all_ports => {
+                warnings
+                    .push("Published ports are discarded when using host network mode".to_owned());
+            }
+            _ => {}
+        }
         if let Some(name) = &options.name {
             store.check_container_name(name)?;
         }
@@ -101,6 +111,7 @@ impl Engine {
         let made = store
             .journal("folder", id.as_str(), &id)
             .and_then(|()| folder::make(self.paths(), &id))
+            .and_then(|()| quota::apply(self.paths(), &id, &record.spec.host))
             .and_then(|()| self.add(store, record, options.name.is_none(), &volumes));
         let record = match made {
             Ok(record) => record,
@@ -201,9 +212,33 @@ fn merge(
         stop_timeout: options.stop_timeout,
         domainname: options.domainname.clone(),
         healthcheck: health_check(options.healthcheck.as_ref(), image.healthcheck.as_ref())?,
+        exposed_ports: exposed_ports(options, image)?,
         shell: image.shell.clone(),
         volumes: image.volumes.keys().chain(&options.volumes).cloned().collect(),
     })
+}
+
+/// Returns the ports that the image and the user say it serves, those to be published among them.
+fn exposed_ports(options: &CreateOptions, image: &ImageConfig) -> Result<Vec<String>> {
+    let published = options.host.published_ports.iter();
+    let published = published.map(|port| format!("{}/{}", port.container_port, port.protocol));
+    let named = image.exposed_ports.keys().chain(&options.exposed_ports).cloned();
+    let mut ports = Vec::new();
+    for text in named.chain(published) {
+        match publish::exposed(&text) {
+            Some((port, protocol)) if port > 0 => ports.push((port, protocol)),
+            // An image may say what it likes; only what is asked for must be had.
+            _ if image.exposed_ports.contains_key(&text) => {}
+            _ => {
+                return Err(invalid(format!(
+                    "invalid port specification {text:?}: give PORT/tcp or PORT/udp, from 1 to 65535"
+                )));
+            }
+        }
+    }
+    ports.sort_unstable();
+    ports.dedup();
+    Ok(ports.into_iter().map(|(port, protocol)| format!("{port}/{}", protocol.as_str())).collect())
 }
 
 /// The least that a time of a health check may be, as in docker.
@@ -299,7 +334,12 @@ fn check(config: &ContainerConfig, host: &HostConfig) -> Result<()> {
 }
 
 /// Refuses an image that is for another platform than the one asked for.
-fn check_platform(image: &str, wanted: &str, os: &str, architecture: &str) -> Result<()> {
+pub(crate) fn check_platform(
+    image: &str,
+    wanted: &str,
+    os: &str,
+    architecture: &str,
+) -> Result<()> {
     let wrong = |why: &str| {
         invalid(format!("error parsing specified platform: {wanted:?}: {why}: invalid argument"))
     };

@@ -49,7 +49,6 @@ pub(super) fn settle(host: &mut HostConfig) -> Result<Vec<String>> {
         let parent = &host.cgroup_parent;
         return Err(invalid(format!("invalid cgroup-parent: {parent}: it leads out of the mount")));
     }
-    check_storage(host)?;
     let access = match host.privileged {
         true => DeviceAccess::Unrestricted,
         false => DeviceAccess::default(),
@@ -309,18 +308,6 @@ fn check_whole(limits: &Resources) -> Result<()> {
         return Err(invalid("cpu real-time runtime cannot be higher than cpu real-time period"));
     }
     Ok(())
-}
-
-fn check_storage(host: &HostConfig) -> Result<()> {
-    match host.storage_opt.keys().next() {
-        None => Ok(()),
-        // Docker can, where xfs keeps quotas of projects.
-        Some(key) if key.eq_ignore_ascii_case("size") => Err(Error::new(
-            ErrorKind::Unsupported,
-            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
-        )),
-        Some(key) => Err(invalid(format!("unknown option {key}"))),
-    }
 }
 
 /// Returns what a container's settings become by an update, and docker's warnings.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::mounts;
 use crate::engine::Engine;
 use crate::image::Images;
-use crate::network;
+use crate::network::{self, publish};
 use crate::state::{Record, Store};
 use crate::supervisor::cgroup_name;
 use crate::{Error, Paths, Result, disk};
@@ -13,8 +13,8 @@ use chrono::Utc;
 use wharf_inspect::filter::ContainerFilter;
 use wharf_inspect::human::status_text;
 use wharf_model::{
-    ContainerDetail, ContainerId, ContainerListOptions, ContainerSize, ContainerSummary, ErrorKind,
-    Filters, LogDriver, NetworkMode,
+    ContainerDetail, ContainerId, ContainerListOptions, ContainerSize, ContainerState,
+    ContainerSummary, ErrorKind, Filters, LogDriver, NetworkMode, PortBinding,
 };
 
 /// A running container, as the sampler needs it.
@@ -185,6 +185,7 @@ impl Engine {
                 resolv_conf_path: text(folder.join("resolv.conf")),
                 hostname_path: text(folder.join("hostname")),
                 hosts_path: text(folder.join("hosts")),
+                ports: ports(&record),
                 networks: network::places(store, &record)?,
                 endpoints: network::endpoints_of(store, &record.id)?
                     .iter()
@@ -201,6 +202,27 @@ impl Engine {
             })
         })
     }
+}
+
+/// Returns the ports of a container that runs: those that the host serves, and those that it only
+/// says it has. Where the network isn't its own, it has none to tell of, as with docker.
+fn ports(record: &Record) -> Vec<PortBinding> {
+    let alive = record.observed.state.status.is_alive();
+    if !alive || !publish::has_ports(&record.spec.host.network_mode) {
+        return Vec::new();
+    }
+    let mut ports = record.observed.ports.clone();
+    for (container_port, protocol) in
+        record.spec.config.exposed_ports.iter().filter_map(|text| publish::exposed(text))
+    {
+        let protocol = protocol.as_str().to_owned();
+        let same = |p: &PortBinding| p.container_port == container_port && p.protocol == protocol;
+        if !ports.iter().any(same) {
+            ports.push(PortBinding { container_port, protocol, host: None });
+        }
+    }
+    ports.sort();
+    ports
 }
 
 /// Returns the conditions with the names of the networks that they name by id as well.
@@ -237,6 +259,7 @@ pub(super) fn summary(paths: &Paths, record: &Record) -> ContainerSummary {
     // What doesn't run is neither well nor ill.
     let health = state.health.as_ref().filter(|_| state.status.is_alive());
     let health = health.map(|health| health.status);
+    let started_at = state.started_at.map(|started| record.observed.start_by_clock(started));
     ContainerSummary {
         id: record.id.clone(),
         name: record.name.clone(),
@@ -245,14 +268,14 @@ pub(super) fn summary(paths: &Paths, record: &Record) -> ContainerSummary {
         command: command.join(" "),
         created: record.created,
         status: state.status,
-        status_text: status_text(state, Utc::now()),
+        status_text: status_text(&ContainerState { started_at, ..state.clone() }, Utc::now()),
         exit_code: (!state.status.is_alive() && state.finished_at.is_some())
             .then_some(state.exit_code),
-        started_at: state.started_at,
+        started_at,
         health,
         restart_count: Some(state.restart_count),
         labels: config.labels.clone(),
-        ports: Vec::new(),
+        ports: ports(record),
         endpoints: Vec::new(),
         networks: networks(record),
         mounts: mounts::shown(paths, &record.spec),

@@ -44,11 +44,12 @@ fn exit_within(channel: &Channel, time: Option<Duration>) -> Result<Option<i32>>
 
 impl Engine {
     /// Asks a container to end, and kills it when it hasn't within `timeout` seconds (its own
-    /// setting, or 10, when none is given; never when negative).
+    /// setting, or 10, when none is given; never when negative). `signal` asks instead of its own.
     ///
     /// # Errors
     /// Of kind `NotModified` when it doesn't run.
-    pub fn stop(&self, reference: &str, timeout: Option<i64>) -> Result<()> {
+    pub fn stop(&self, reference: &str, timeout: Option<i64>, signal: Option<&str>) -> Result<()> {
+        let signal = signal.map(parse).transpose()?;
         self.with_store(|store| {
             let (_lock, record) = self.locked(store, reference)?;
             if !record.observed.state.status.is_supervised() {
@@ -58,7 +59,7 @@ impl Engine {
                     format!("container {} is not running", record.name),
                 ));
             }
-            self.end(store, &record, timeout)?;
+            self.end(store, &record, timeout, signal)?;
             // Removed at its end, when it was run with `--rm`.
             let _ = store.add_container_event(&record, "stop", &[]);
             Ok(())
@@ -66,9 +67,15 @@ impl Engine {
     }
 
     /// Ends a running container and waits until all it took is given back.
-    fn end(&self, store: &mut Store, record: &Record, timeout: Option<i64>) -> Result<()> {
+    fn end(
+        &self,
+        store: &mut Store,
+        record: &Record,
+        timeout: Option<i64>,
+        signal: Option<i32>,
+    ) -> Result<()> {
         let config = &record.spec.config;
-        let signal = parse(&config.stop_signal)?;
+        let signal = signal.map_or_else(|| parse(&config.stop_signal), Ok)?;
         let timeout = timeout.or(config.stop_timeout.map(i64::from)).unwrap_or(DEFAULT_TIMEOUT);
         let patience = u64::try_from(timeout).ok().map(Duration::from_secs);
         let watch = match self.ask(record, &Request::Wait) {
@@ -81,7 +88,7 @@ impl Engine {
             }
             Err(error) => return Err(error),
         };
-        let send = |signal: i32| match self.ask(record, &Request::Signal(signal)) {
+        let send = |signal: i32| match self.ask(record, &Request::End(signal)) {
             // It ended by itself meanwhile.
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
             other => other.map(drop),
@@ -136,7 +143,13 @@ impl Engine {
     ///
     /// # Errors
     /// As for stop and start.
-    pub fn restart(&self, reference: &str, timeout: Option<i64>) -> Result<()> {
+    pub fn restart(
+        &self,
+        reference: &str,
+        timeout: Option<i64>,
+        signal: Option<&str>,
+    ) -> Result<()> {
+        let signal = signal.map(parse).transpose()?;
         self.with_store(|store| {
             let (verbs, record) = self.locked(store, reference)?;
             if record.observed.state.status.is_supervised() {
@@ -144,7 +157,7 @@ impl Engine {
                     // A refusal means that it has just ended, which was its removal.
                     let _ = self.ask(&record, &Request::Keep);
                 }
-                self.end(store, &record, timeout)?;
+                self.end(store, &record, timeout, signal)?;
                 store.add_container_event(&record, "stop", &[])?;
             }
             let record = store.container(record.id.as_str())?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use chrono::{DateTime, Utc};
-use wharf_model::{Digest, ImageConfig, ImageName};
+use wharf_model::{Digest, ImageConfig, ImageName, ImportOptions};
 
 use super::archive::{explain, invalid};
 use super::compression::decompress;
@@ -13,7 +13,8 @@ use super::hash::{self, HashReader};
 use super::publish::{NewImage, Published, Unpacked, publish};
 use super::staging::Staging;
 use super::unpack::unpack;
-use super::{Images, oci};
+use super::{Images, instructions, oci};
+use crate::container::create::check_platform;
 use crate::{Error, Result};
 
 /// What is said of an image of one layer.
@@ -28,16 +29,31 @@ impl Images<'_> {
     /// Makes an image of a root filesystem's tar, plain, gzip or zstd, and returns its id.
     ///
     /// # Errors
-    /// When the tar is damaged or empty, or the disk is full; then nothing of it stays.
-    pub fn import(&mut self, archive: impl Read, name: Option<ImageName>) -> Result<Digest> {
+    /// When the tar is damaged or empty, an instruction means nothing, the image is for another machine,
+    /// or the disk is full; then nothing of it stays.
+    pub fn import(
+        &mut self,
+        archive: impl Read,
+        options: impl Into<ImportOptions>,
+    ) -> Result<Digest> {
+        let options = options.into();
+        let mut config = ImageConfig::default();
+        instructions::apply(&mut config, &options.changes)?;
+        if let Some(platform) = &options.platform {
+            let name = options.name.as_ref().map(ToString::to_string).unwrap_or_default();
+            check_platform(&name, platform, "linux", oci::architecture())?;
+        }
         let about = About {
-            config: ImageConfig::default(),
+            config,
             created: Some(Utc::now()),
             created_by: String::new(),
-            comment: "Imported from -".to_owned(),
+            comment: match options.message.is_empty() {
+                true => "Imported from -".to_owned(),
+                false => options.message,
+            },
         };
         let archive = decompress(archive).map_err(failed)?;
-        self.make(archive, about, name.into_iter().collect(), "import")
+        self.make(archive, about, options.name.into_iter().collect(), "import")
     }
 
     /// Makes an image of an uncompressed tar.

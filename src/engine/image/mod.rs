@@ -35,7 +35,7 @@ mod tests;
 pub use builtin::{DEMO_IMAGE, DEMO_PROGRAMS};
 pub(crate) use commit::Commit;
 pub use load::Loaded;
-pub use remove::Removed;
+pub use remove::{PrunedImages, Removed};
 pub use resolve::Image;
 
 use crate::Paths;

@@ -1,8 +1,10 @@
 //! `rmi` with docker's rules about names, ids and containers, and the collection of what nobody
 //! uses any more.
 
+use chrono::Utc;
 use rusqlite::Transaction;
-use wharf_model::{Digest, ErrorKind, ImageName, Status};
+use wharf_inspect::filter::ImagePruneFilter;
+use wharf_model::{Digest, ErrorKind, Filters, ImageName, Status};
 
 use super::list::stored_name;
 use super::publish::has_layer;
@@ -121,6 +123,71 @@ impl Images<'_> {
             }
         }
         discard(self, &orphans)
+    }
+}
+
+/// What a prune of images took away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PrunedImages {
+    /// Names, images and layers.
+    pub removed: Removed,
+    /// How many bytes the layers had.
+    pub reclaimed: u64,
+    /// Why others are still there, a sentence each.
+    pub failed: Vec<String>,
+}
+
+impl Images<'_> {
+    /// Removes the images that no container uses and that have no name, or all that no container uses.
+    ///
+    /// # Errors
+    /// When a filter means nothing, or the database can't be read. An image that can't be removed is
+    /// reported and passed over.
+    pub(crate) fn prune(&mut self, all: bool, filters: &Filters) -> Result<PrunedImages> {
+        let filter = ImagePruneFilter::new(all, filters, Utc::now())
+            .map_err(|cause| Error::new(ErrorKind::Invalid, cause.to_string()))?;
+        let mut pruned = PrunedImages::default();
+        for image in self.list()? {
+            if image.containers > 0 || !filter.matches(&image) {
+                continue;
+            }
+            match self.prune_one(&image.id, &image.tags) {
+                Ok((removed, bytes)) => {
+                    pruned.removed.untagged.extend(removed.untagged);
+                    pruned.removed.deleted.extend(removed.deleted);
+                    pruned.reclaimed = pruned.reclaimed.saturating_add(bytes);
+                }
+                Err(error) => pruned.failed.push(format!("remove {}: {error}", image.id.short())),
+            }
+        }
+        Ok(pruned)
+    }
+
+    /// Removes an image, unless somebody has come to use it or to name it meanwhile.
+    fn prune_one(&mut self, id: &Digest, known: &[ImageName]) -> Result<(Removed, u64)> {
+        let size = |tx: &Transaction<'_>| -> Result<u64> {
+            let sum: i64 =
+                tx.query_row("SELECT coalesce(sum(size), 0) FROM layer", [], |row| row.get(0))?;
+            Ok(u64::try_from(sum).unwrap_or_default())
+        };
+        let (mut removed, layers, bytes) = self.store.transaction(|tx| {
+            let mut removed = Removed::default();
+            let names = names(tx, id)?;
+            if !users(tx, id)?.is_empty() || names.iter().any(|name| !known.contains(name)) {
+                return Ok((removed, Vec::new(), 0));
+            }
+            for name in &names {
+                untag(tx, id, name, &mut removed)?;
+            }
+            removed.deleted.push(id.clone());
+            events::record(tx, "delete", id, None)?;
+            let before = size(tx)?;
+            let layers = delete(tx, id)?;
+            Ok((removed, layers, before.saturating_sub(size(tx)?)))
+        })?;
+        discard(self, &layers)?;
+        removed.deleted.extend(layers);
+        Ok((removed, bytes))
     }
 }
 

@@ -7,10 +7,13 @@ use ipnet::IpNet;
 use rustix::fs::{FlockOperation, flock};
 use wharf_model::ErrorKind;
 use wharf_sys::netlink::Batch;
+use wharf_sys::netlink::nftables::NftSocket;
 use wharf_sys::netlink::route::{LinkRef, Mac, RouteSocket};
 
 use super::driver::Driver;
 use super::record::Network;
+use super::rules::{Table, foreign};
+use crate::state::Store;
 use crate::{Error, Result};
 
 /// Whether this host routes packets from one link to another.
@@ -222,6 +225,24 @@ pub(super) fn is_forwarding(ipv6: bool) -> Result<bool> {
     let path = if ipv6 { FORWARDING_IPV6 } else { FORWARDING };
     let read = std::fs::read(path).map_err(|cause| Error::failed(format!("read {path}"), cause))?;
     Ok(read.trim_ascii() != b"0")
+}
+
+/// Returns what the user should know of what the first container on a network changes on this host,
+/// or can't change, before it does.
+pub(crate) fn forecast(store: &Store) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    if !is_forwarding(false)? {
+        notes.push(
+            "IPv4 forwarding is off on this host: the start of this container turns it on"
+                .to_owned(),
+        );
+    }
+    // A kernel without nf_tables says so at the start.
+    let Ok(mut nft) = NftSocket::open() else { return Ok(notes) };
+    if Table::of(store).is_there(&mut nft).is_ok_and(|there| !there) {
+        notes.extend(foreign::drops(&mut nft)?);
+    }
+    Ok(notes)
 }
 
 /// Makes the host route packets, and returns whether it didn't before.

@@ -10,7 +10,8 @@ use wharf_sys::netlink::route::{Link, LinkRef, RouteSocket};
 use super::bridge::{self, failed};
 use super::driver::Driver;
 use super::endpoint::{self, delete_link};
-use super::{record, rules};
+use super::record;
+use super::rules::{Content, Table};
 use crate::Result;
 use crate::state::Store;
 
@@ -21,8 +22,8 @@ pub(crate) enum Fault {
     Bridge(String),
     /// The host doesn't route packets.
     Forwarding,
-    /// The firewall's table has no longer all that belongs in it.
-    Firewall(String),
+    /// The firewall's table has no longer all that belongs in it: its name, and what is wrong.
+    Firewall(String, String),
     /// A running container's link is gone; only its next start makes a new one.
     LinkGone(ContainerId, String),
     /// A running container's link is down or not in the bridge.
@@ -66,9 +67,6 @@ pub(crate) fn faults(
                 if !bridge::is_forwarding(false)? {
                     faults.push(Fault::Forwarding);
                 }
-                if !rules::is_whole(&mut NftSocket::open().map_err(failed)?, &network.link)? {
-                    faults.push(Fault::Firewall(network.link.clone()));
-                }
             }
         }
         if network.driver != Driver::Bridge {
@@ -91,6 +89,14 @@ pub(crate) fn faults(
             faults.extend(stray.map(|link| Fault::LinkStray(link.name.clone())));
         }
     }
+    let bridged = |endpoint: &endpoint::Endpoint| endpoint.network().driver == Driver::Bridge;
+    if wanted.iter().any(bridged) {
+        let (table, content) = (Table::of(store), Content::read(store)?);
+        let found = table.faults(&mut NftSocket::open().map_err(failed)?, &content)?;
+        if !found.is_empty() {
+            faults.push(Fault::Firewall(table.name().to_owned(), found.join(", ")));
+        }
+    }
     faults.sort();
     faults.dedup();
     Ok(faults)
@@ -107,7 +113,9 @@ pub(crate) fn mend(store: &Store, fault: &Fault) -> Result<()> {
                 .try_for_each(|network| bridge::raise(&mut route, &network).map(drop))
         }
         Fault::Forwarding => bridge::enable_forwarding(false).map(drop),
-        Fault::Firewall(_) => rules::restore(&mut NftSocket::open().map_err(failed)?, &mut route),
+        Fault::Firewall(..) => {
+            Table::of(store).restore(&mut NftSocket::open().map_err(failed)?, store)
+        }
         Fault::LinkGone(..) => Ok(()),
         Fault::LinkLoose(container, link) => {
             let endpoints = endpoint::endpoints_of(store, container)?;

@@ -17,7 +17,7 @@ use super::driver::{self, Driver};
 use super::establish::establish;
 use super::pool::Supply;
 use super::record::{self, Network, no_such_network};
-use super::rules::{self, Found};
+use super::rules::{Found, Table, foreign};
 use super::{lease, manage, sweep};
 use crate::state::Store;
 use crate::{Error, Result};
@@ -145,10 +145,10 @@ pub(crate) fn check(network: &Network, options: &EndpointOptions) -> Result<()> 
         let mac = options.mac.clone().unwrap_or_default();
         return Err(invalid(format!("{mac} is not a valid mac address")));
     }
-    if let Some(name) = options.driver_options.get(driver::INTERFACE) {
-        if !driver::is_link_name(name) || name == "lo" {
-            return Err(invalid(format!("invalid {} value: {name:?}", driver::INTERFACE)));
-        }
+    if let Some(name) = options.driver_options.get(driver::INTERFACE)
+        && (!driver::is_link_name(name) || name == "lo")
+    {
+        return Err(invalid(format!("invalid {} value: {name:?}", driver::INTERFACE)));
     }
     let default = network.name == record::DEFAULT_NETWORK;
     let wanted = [options.ipv4.map(IpAddr::V4), options.ipv6.map(IpAddr::V6)];
@@ -283,7 +283,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// When the kernel refuses a part; [`Endpoint::disconnect`] then takes back what was made.
-    pub fn connect(&self, namespace: BorrowedFd<'_>) -> Result<Vec<String>> {
+    pub(crate) fn connect(&self, store: &Store, namespace: BorrowedFd<'_>) -> Result<Vec<String>> {
         let mut notes = Vec::new();
         let mut route = RouteSocket::open().map_err(failed)?;
         let network = &self.network;
@@ -301,8 +301,8 @@ impl Endpoint {
             notes.push("IPv6 forwarding was off on this host and is now on".to_owned());
         }
         let mut nft = NftSocket::open().map_err(failed)?;
-        if rules::ensure(&mut nft, &mut route, &network.link)? == Found::Made {
-            notes.extend(rules::foreign_drops(&mut nft)?);
+        if Table::of(store).ensure(&mut nft, store, &network.segment())? == Found::Made {
+            foreign::pass(&mut nft, &network.link)?;
         }
         let interface = self.interface();
         let pair = VethPair {
@@ -313,15 +313,30 @@ impl Endpoint {
             peer_namespace: namespace,
             mtu: network.mtu(),
         };
-        match add_veth(&mut route, &pair) {
+        // Where containers don't talk to each other, they have to be kept apart in the bridge itself.
+        let isolated = !network.icc();
+        match add_veth(&mut route, &pair, isolated) {
             // Of an earlier run: the kernel deletes the links of a dead namespace in its own time.
             Err(error) if error.errno() == Errno::EXIST => {
                 delete_link(&mut route, &self.link)?;
-                add_veth(&mut route, &pair).map_err(failed)?;
+                add_veth(&mut route, &pair, isolated).map_err(failed)?;
             }
+            Err(error) if error.errno() == Errno::XFULL => return Err(self.no_port()),
             result => result.map_err(failed)?,
         }
         Ok(notes)
+    }
+
+    fn no_port(&self) -> Error {
+        let network = &self.network;
+        Error::new(
+            ErrorKind::Conflict,
+            format!(
+                "bridge {} has no free port: a bridge of the kernel has at most 1023 (BR_MAX_PORTS); stop \
+                 a container of network {}, or put this one on another network",
+                network.link, network.name
+            ),
+        )
     }
 
     fn connect_child(
@@ -634,9 +649,13 @@ pub fn loopback_up() -> Result<()> {
 fn add_veth(
     route: &mut RouteSocket,
     pair: &VethPair<'_>,
+    isolated: bool,
 ) -> std::result::Result<(), wharf_sys::netlink::Error> {
     let mut batch = Batch::new();
     batch.add_veth(pair);
+    if isolated {
+        batch.isolate_port(pair.name);
+    }
     batch.set_up(LinkRef::Name(pair.name));
     route.apply(batch).map(drop)
 }

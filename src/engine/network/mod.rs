@@ -2,7 +2,7 @@
 //!
 //! Each engine root has the three networks that are always there, and those that somebody makes; a
 //! bridge of its own for each (or, with macvlan, a link of the host's), with a subnet of either
-//! family, and NAT to the outside by the nf_tables table `wharf`, which all roots of a host share. A
+//! family, and NAT to the outside by an nf_tables table of the root. A
 //! start goes through three hands: [`prepare`] leases the addresses on one network and journals the
 //! link's name in `state.db`, [`Endpoint::connect`] makes the link from the host's side, and the
 //! container's init calls [`configure_inside`] in its own namespace. [`Endpoint::disconnect`] takes
@@ -22,10 +22,13 @@ mod lease;
 mod manage;
 mod names;
 mod pool;
+pub(crate) mod publish;
+mod reach;
 mod record;
-mod rules;
+pub(crate) mod rules;
 mod sweep;
 
+pub(crate) use bridge::forecast;
 pub use driver::Driver;
 pub use endpoint::{
     Endpoint, Guest, configure_inside, endpoint, endpoints, endpoints_of, endpoints_on,
@@ -38,6 +41,7 @@ pub(crate) use manage::{check_join, check_leave, places, resolved_links};
 pub use names::{Names, names};
 pub use pool::{Pool, Supply};
 pub use record::{DEFAULT_NETWORK, Network, NetworkSpec, network, networks};
+pub(crate) use sweep::{cut_short, finish_removals};
 pub use sweep::{release, remove_network, remove_networks, sweep};
 
 /// Returns the network with this name, id, or beginning of an id.

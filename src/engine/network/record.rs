@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::driver::{self, Driver};
 use super::pool::Pool;
+use super::rules::Segment;
 use crate::state::Store;
 use crate::{Error, Result};
 use wharf_model::ErrorKind;
@@ -203,6 +204,28 @@ pub(crate) fn find(connection: &Connection, reference: &str) -> Result<Network> 
     }
 }
 
+/// Returns the networks of this root that have bridges, as far as the firewall is concerned.
+pub(super) fn segments(store: &Store) -> Result<Vec<Segment>> {
+    let networks = networks(store)?.into_iter();
+    let bridged = networks.filter(|network| {
+        network.driver == Driver::Bridge && !network.link.is_empty() && !network.removing
+    });
+    Ok(bridged.map(|network| network.segment()).collect())
+}
+
+impl Network {
+    /// Returns what the firewall has to know of it.
+    pub(super) fn segment(&self) -> Segment {
+        Segment {
+            bridge: self.link.clone(),
+            gateways: self.pools().map(|pool| pool.gateway).collect(),
+            internal: self.internal,
+            icc: self.icc(),
+            masquerade: self.masquerades(),
+        }
+    }
+}
+
 /// Writes the network's row.
 pub(super) fn write(connection: &Connection, network: &Network) -> Result<()> {
     let spec = serde_json::to_string(&network.spec)
@@ -228,18 +251,17 @@ pub(super) fn default_bridge(store: &Store) -> String {
     if root.is_empty() || root == DEFAULT_ROOT.as_bytes() {
         return DEFAULT_BRIDGE.to_owned();
     }
-    let digest = ring::digest::digest(&ring::digest::SHA256, &root);
-    format!("{OTHER_BRIDGE}{}", hex(&digest.as_ref()[..4]))
+    format!("{OTHER_BRIDGE}{}", root_hash(&root))
+}
+
+/// Returns what tells a root from others in names of links and tables.
+pub(super) fn root_hash(root: &[u8]) -> String {
+    hex(&ring::digest::digest(&ring::digest::SHA256, root).as_ref()[..4])
 }
 
 /// Returns the name of the bridge of a network that somebody made.
 pub(super) fn bridge_of(id: &str) -> String {
     format!("{OTHER_BRIDGE}{}", id.get(..12).unwrap_or(id))
-}
-
-/// Returns whether a link of this name is a bridge that some root of this host has named.
-pub(super) fn is_bridge_name(link: &str) -> bool {
-    link == DEFAULT_BRIDGE || link.starts_with(OTHER_BRIDGE)
 }
 
 /// Returns a new id of a network or endpoint.

@@ -1,150 +1,355 @@
-//! The nf_tables table `wharf`: NAT to the outside, and what may reach a container.
+//! The nf_tables table of an engine root: NAT to the outside, what may reach a container, and the
+//! ports that the host serves.
 //!
-//! The rules are few and never change; the bridges that they are about are elements of two sets.
-//! The table's comment is the version of its rules: a process that finds another one replaces the
-//! table in one transaction, with all bridges that the host then has.
+//! The rules are few and never change ([`build`]); the networks and ports that they are about are
+//! elements of sets and maps. The table's comment is the version of its rules: a process that finds
+//! another one, or none, makes the table anew in one transaction, with all that this root's database
+//! says belongs in it. Each root has a table of its own, so that nobody needs to know of others'.
+
+mod build;
+pub(super) mod foreign;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 
 use wharf_model::ErrorKind;
 use wharf_sys::netlink::Errno;
-use wharf_sys::netlink::nftables::{
-    Chain, Expression, Hook, LinkNameSet, MetaKey, NftSocket, Transaction, Verdict,
-};
-use wharf_sys::netlink::route::RouteSocket;
+use wharf_sys::netlink::nftables::{Element, Hook, NftSocket, Transaction};
 
 use super::bridge::failed;
-use super::record::is_bridge_name;
+use super::publish;
+use super::record;
+use crate::state::Store;
 use crate::{Error, Result};
 
+/// How the tables of all roots begin; that of the default root is called so.
 const TABLE: &str = "wharf";
-/// The version of the rules below.
-const VERSION: &str = "rules 1";
-/// The names of all bridges.
-const BRIDGES: &str = "bridges";
-/// Each bridge's name twice: the way of a packet that stays within one network.
-const LOCAL: &str = "local";
-const NAT: &str = "postrouting";
-const FILTER: &str = "forward";
+/// The default engine root.
+const DEFAULT_ROOT: &str = "/var/lib/wharf";
+/// The version of the rules.
+const VERSION: &str = "rules 2";
 /// How often a change is tried when other processes change the firewall at the same time.
-const TRIES: usize = 20;
+const TRIES: usize = 40;
 
-/// What [`ensure`] found.
+/// A network, as far as the rules are concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// Its bridge's name.
+    pub(crate) bridge: String,
+    /// The bridge's addresses.
+    pub(crate) gateways: Vec<IpAddr>,
+    /// Whether nothing leaves it and nothing comes in.
+    pub(crate) internal: bool,
+    /// Whether its containers reach each other.
+    pub(crate) icc: bool,
+    /// Whether its containers go out under the host's address.
+    pub(crate) masquerade: bool,
+}
+
+/// A port of the host that leads to a container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Forward {
+    /// `tcp` or `udp`.
+    pub(crate) protocol: Protocol,
+    /// The host's port, and its address or the unspecified one for all of that family.
+    pub(crate) host: SocketAddr,
+    /// The container's address and its port.
+    pub(crate) target: SocketAddr,
+    /// The bridge of the container's network.
+    pub(crate) bridge: String,
+}
+
+/// A transport protocol with ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Protocol {
+    /// Returns its word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+
+    /// Returns the protocol of a word.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        [Self::Tcp, Self::Udp].into_iter().find(|protocol| protocol.as_str() == word)
+    }
+
+    /// Returns the number that packets carry.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+        }
+    }
+}
+
+/// All that belongs in a root's table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Content {
+    pub(super) segments: Vec<Segment>,
+    pub(super) forwards: Vec<Forward>,
+}
+
+impl Content {
+    /// Returns what the database says.
+    pub(super) fn read(store: &Store) -> Result<Self> {
+        Ok(Self { segments: record::segments(store)?, forwards: publish::journalled(store)? })
+    }
+
+    fn elements(&self) -> BTreeSet<Element> {
+        let segments = self.segments.iter().flat_map(build::segment);
+        segments.chain(self.forwards.iter().flat_map(build::forward)).collect()
+    }
+}
+
+/// What [`Table::ensure`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// All was there.
     Complete,
-    /// The table or the bridge in it had to be made.
+    /// The table or the network in it had to be made.
     Made,
 }
 
-/// Makes the table, and this bridge in it, unless they are there.
-pub(super) fn ensure(nft: &mut NftSocket, route: &mut RouteSocket, bridge: &str) -> Result<Found> {
-    let mut error = None;
-    for _ in 0..TRIES {
-        let generation = nft.generation().map_err(failed)?;
-        let (version, listed) = nft.look_up(TABLE, BRIDGES, &[bridge]).map_err(failed)?;
-        let current = version.as_deref() == Some(VERSION);
-        if current && listed {
-            return Ok(Found::Complete);
-        }
-        let mut change = Transaction::new(Some(generation));
-        if !current {
-            if version.is_some() {
-                change.delete_table(TABLE);
-            }
-            create_with_bridges(&mut change, route)?;
-        }
-        add(&mut change, bridge);
-        match nft.commit(change) {
-            Ok(()) => return Ok(Found::Made),
-            // Another process was faster, or removed the table.
-            Err(cause) if raced(cause.errno()) => error = Some(cause),
-            Err(cause) => return Err(refused(cause)),
-        }
-    }
-    Err(error.map_or_else(|| Error::new(ErrorKind::Internal, "firewall unchanged"), refused))
+/// A root's table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Table {
+    name: String,
 }
 
-/// Takes this bridge out of the table, and the table away with the last.
-pub(super) fn remove(bridge: &str) -> Result<()> {
-    let mut nft = NftSocket::open().map_err(failed)?;
-    let mut error = None;
-    for _ in 0..TRIES {
-        let generation = nft.generation().map_err(failed)?;
-        let (version, listed) = nft.look_up(TABLE, BRIDGES, &[bridge]).map_err(failed)?;
-        if version.is_none() {
+impl Table {
+    /// Returns the table of the root whose database this is.
+    pub(super) fn of(store: &Store) -> Self {
+        let root = record::seed(store);
+        let name = match root.is_empty() || root == DEFAULT_ROOT.as_bytes() {
+            true => TABLE.to_owned(),
+            false => format!("{TABLE}-{}", record::root_hash(&root)),
+        };
+        Self { name }
+    }
+
+    /// Returns its name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns whether it is there, in this version.
+    pub(super) fn is_there(&self, nft: &mut NftSocket) -> Result<bool> {
+        let (version, _) = nft.look_up(&self.name, &[]).map_err(failed)?;
+        Ok(version.as_deref() == Some(VERSION))
+    }
+
+    /// Makes the table, and this network in it, unless they are there.
+    pub(super) fn ensure(
+        &self,
+        nft: &mut NftSocket,
+        store: &Store,
+        segment: &Segment,
+    ) -> Result<Found> {
+        let elements = build::segment(segment);
+        self.include(nft, store, &elements)
+    }
+
+    /// Makes these ports lead where they say.
+    pub(super) fn publish(
+        &self,
+        nft: &mut NftSocket,
+        store: &Store,
+        forwards: &[Forward],
+    ) -> Result<()> {
+        let elements: Vec<Element> = forwards.iter().flat_map(build::forward).collect();
+        if elements.is_empty() {
             return Ok(());
         }
-        let others = nft.elements(TABLE, BRIDGES).map_err(failed)?;
-        let mut change = Transaction::new(Some(generation));
-        if others.iter().all(|other| other == bridge) {
-            change.delete_table(TABLE);
-        } else if listed {
-            change.delete_element(TABLE, BRIDGES, &[bridge]);
-            change.delete_element(TABLE, LOCAL, &[bridge, bridge]);
-        }
-        match nft.commit(change) {
-            Ok(()) => return Ok(()),
-            Err(cause) if raced(cause.errno()) => error = Some(cause),
-            Err(cause) => return Err(refused(cause)),
-        }
+        self.include(nft, store, &elements).map(drop)
     }
-    error.map_or(Ok(()), |cause| Err(refused(cause)))
+
+    fn include(&self, nft: &mut NftSocket, store: &Store, wanted: &[Element]) -> Result<Found> {
+        let mut found = Found::Complete;
+        self.change(
+            nft,
+            |table, present| {
+                let mut change = Transaction::new(None);
+                if table.as_deref() == Some(VERSION) {
+                    let missing = wanted.iter().zip(present).filter(|(_, present)| !**present);
+                    missing.for_each(|(element, _)| change.ensure_element(&self.name, element));
+                } else {
+                    if table.is_some() {
+                        change.delete_table(&self.name);
+                    }
+                    // Read anew at each try: what others have added meanwhile is in the database.
+                    let mut elements = Content::read(store)?.elements();
+                    elements.extend(wanted.iter().cloned());
+                    build::create(&mut change, &self.name, VERSION);
+                    elements.iter().for_each(|element| change.ensure_element(&self.name, element));
+                }
+                if !change.is_empty() {
+                    found = Found::Made;
+                }
+                Ok(change)
+            },
+            wanted,
+        )?;
+        Ok(found)
+    }
+
+    /// Makes these ports lead nowhere any more.
+    pub(super) fn withdraw(
+        &self,
+        nft: &mut NftSocket,
+        store: &Store,
+        forwards: &[Forward],
+    ) -> Result<()> {
+        let mut elements: BTreeSet<Element> = forwards.iter().flat_map(build::forward).collect();
+        if elements.is_empty() {
+            return Ok(());
+        }
+        // Neighbours may have the same port on other addresses.
+        let others = publish::journalled(store)?.into_iter().filter(|f| !forwards.contains(f));
+        for element in others.flat_map(|forward| build::forward(&forward)) {
+            elements.remove(&element);
+        }
+        self.exclude(nft, &elements.into_iter().collect::<Vec<_>>())
+    }
+
+    /// Takes this network out of the table, and the table away with the last.
+    pub(super) fn remove(&self, segment: &Segment) -> Result<()> {
+        let mut nft = NftSocket::open().map_err(failed)?;
+        foreign::forget(&mut nft, &segment.bridge)?;
+        let own = build::segment(segment);
+        let name = build::bridge(&segment.bridge);
+        let last = |nft: &mut NftSocket| {
+            let bridges = nft.elements(&self.name, build::BRIDGES).map_err(failed)?;
+            Ok::<_, Error>(bridges.iter().all(|bridge| bridge.key == name.key))
+        };
+        for _ in 0..TRIES {
+            // Asked before each try: the generation is read after it.
+            let generation = nft.generation().map_err(failed)?;
+            if !last(&mut nft)? {
+                return self.exclude(&mut nft, &own);
+            }
+            let (version, _) = nft.look_up(&self.name, &[]).map_err(failed)?;
+            if version.is_none() {
+                return Ok(());
+            }
+            let mut change = Transaction::new(Some(generation));
+            change.delete_table(&self.name);
+            match nft.commit(change) {
+                Err(cause) if raced(cause.errno()) => {}
+                result => return result.map_err(refused),
+            }
+        }
+        Err(Error::new(ErrorKind::Internal, "the firewall changes all the time: try again"))
+    }
+
+    fn exclude(&self, nft: &mut NftSocket, unwanted: &[Element]) -> Result<()> {
+        self.change(
+            nft,
+            |_, present| {
+                let mut change = Transaction::new(None);
+                let there = unwanted.iter().zip(present).filter(|(_, present)| **present);
+                there.for_each(|(element, _)| change.delete_element(&self.name, element));
+                Ok(change)
+            },
+            unwanted,
+        )
+    }
+
+    /// Makes the change that `plan` wants, given the table's version and which of the elements are
+    /// there; asks it again when another process was faster.
+    fn change(
+        &self,
+        nft: &mut NftSocket,
+        mut plan: impl FnMut(Option<String>, &[bool]) -> Result<Transaction>,
+        elements: &[Element],
+    ) -> Result<()> {
+        let mut error = None;
+        for _ in 0..TRIES {
+            let generation = nft.generation().map_err(failed)?;
+            let (version, present) = nft.look_up(&self.name, elements).map_err(failed)?;
+            let change = plan(version, &present)?;
+            if change.is_empty() {
+                return Ok(());
+            }
+            match nft.commit(change.at(generation)) {
+                Ok(()) => return Ok(()),
+                // Another process was faster, or removed the table.
+                Err(cause) if raced(cause.errno()) => error = Some(cause),
+                Err(cause) => return Err(refused(cause)),
+            }
+        }
+        error.map_or(Ok(()), |cause| Err(refused(cause)))
+    }
+
+    /// Returns what is wrong with the table, down to its rules and elements: [`Table::ensure`], which
+    /// each start waits for, doesn't count them. Ports that are there and belong to nobody count too.
+    pub(super) fn faults(&self, nft: &mut NftSocket, content: &Content) -> Result<Vec<String>> {
+        let (version, _) = nft.look_up(&self.name, &[]).map_err(failed)?;
+        if version.as_deref() != Some(VERSION) {
+            return Ok(vec!["is gone or of another version".to_owned()]);
+        }
+        let mut faults = Vec::new();
+        let rules = nft.rules(&self.name).map_err(failed)?;
+        let chains = nft.base_chains().map_err(failed)?;
+        let called = |name: &str, hook: Hook| {
+            let own = |c: &&wharf_sys::netlink::nftables::BaseChain| c.table == self.name;
+            chains.iter().filter(own).any(|c| c.name == name && c.hook == hook.number())
+        };
+        let complete = build::CHAINS.iter().all(|chain| {
+            let count = rules.iter().filter(|rule| rule.chain == chain.name).count();
+            count == chain.rules && chain.hook.is_none_or(|(_, hook, _)| called(chain.name, hook))
+        });
+        if !complete {
+            faults.push("hasn't all of its rules".to_owned());
+        }
+        let mut there = BTreeSet::new();
+        for set in build::SETS {
+            there.extend(nft.elements(&self.name, set.name).map_err(failed)?);
+        }
+        let wanted = content.elements();
+        for element in wanted.difference(&there) {
+            faults.push(format!("lacks an element of {}", element.set));
+        }
+        // Networks without running containers may be there or not.
+        let stray = there.difference(&wanted).filter(|element| build::is_of_port(element));
+        faults.extend(stray.map(|element| format!("has an element too many in {}", element.set)));
+        faults.dedup();
+        Ok(faults)
+    }
+
+    /// Makes the table anew, with all that belongs in it.
+    pub(super) fn restore(&self, nft: &mut NftSocket, store: &Store) -> Result<()> {
+        self.change(
+            nft,
+            |version, _| {
+                let mut change = Transaction::new(None);
+                if version.is_some() {
+                    change.delete_table(&self.name);
+                }
+                build::create(&mut change, &self.name, VERSION);
+                for element in Content::read(store)?.elements() {
+                    change.ensure_element(&self.name, &element);
+                }
+                Ok(change)
+            },
+            &[],
+        )
+    }
 }
 
-/// Returns whether the table is there as [`ensure`] makes it, down to its rules, and this bridge in
-/// it: `ensure` itself, which each start waits for, doesn't count them.
-pub(super) fn is_whole(nft: &mut NftSocket, bridge: &str) -> Result<bool> {
-    let (version, listed) = nft.look_up(TABLE, BRIDGES, &[bridge]).map_err(failed)?;
-    let (_, local) = nft.look_up(TABLE, LOCAL, &[bridge, bridge]).map_err(failed)?;
-    if version.as_deref() != Some(VERSION) || !listed || !local {
-        return Ok(false);
-    }
-    let rules = nft.rules(TABLE).map_err(failed)?;
-    let count = |chain: &str| rules.iter().filter(|of| *of == chain).count();
-    let chains = nft.base_chains().map_err(failed)?;
-    let called = |name: &str, hook: Hook| {
-        chains.iter().any(|c| c.table == TABLE && c.name == name && c.hook == hook.number())
-    };
-    Ok(called(NAT, Hook::PostRouting)
-        && called(FILTER, Hook::Forward)
-        && (count(NAT), count(FILTER)) == (NAT_RULES, FILTER_RULES))
-}
-
-/// Makes the table anew, with all bridges that the host has.
-pub(super) fn restore(nft: &mut NftSocket, route: &mut RouteSocket) -> Result<()> {
-    let mut error = None;
-    for _ in 0..TRIES {
-        let generation = nft.generation().map_err(failed)?;
-        let (version, _) = nft.look_up(TABLE, BRIDGES, &[""]).map_err(failed)?;
-        let mut change = Transaction::new(Some(generation));
-        if version.is_some() {
-            change.delete_table(TABLE);
-        }
-        create_with_bridges(&mut change, route)?;
-        match nft.commit(change) {
-            Ok(()) => return Ok(()),
-            Err(cause) if raced(cause.errno()) => error = Some(cause),
-            Err(cause) => return Err(refused(cause)),
-        }
-    }
-    error.map_or(Ok(()), |cause| Err(refused(cause)))
-}
-
-/// Returns a sentence for each chain of others that drops what is routed unless it knows better.
-pub(super) fn foreign_drops(nft: &mut NftSocket) -> Result<Vec<String>> {
-    let chains = nft.base_chains().map_err(failed)?;
-    Ok(chains
-        .into_iter()
-        .filter(|chain| chain.drops && chain.hook == Hook::Forward.number())
-        .filter(|chain| chain.table != TABLE)
-        .map(|chain| {
-            format!(
-                "the host's firewall drops routed packets by default (table {}, chain {}): \
-                 containers may not reach the outside until it accepts those of their bridge",
-                chain.table, chain.name
-            )
-        })
-        .collect())
+/// Returns whether a table is that of an engine root.
+fn is_own(table: &str) -> bool {
+    table.strip_prefix(TABLE).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 fn raced(errno: Errno) -> bool {
@@ -154,58 +359,9 @@ fn raced(errno: Errno) -> bool {
 fn refused(cause: wharf_sys::netlink::Error) -> Error {
     if cause.errno() == Errno::NOENT {
         // What the kernel says when it can't load a module for a chain's type or an expression.
-        let hint = "is one of the modules nft_chain_nat, nft_masq, nft_ct missing?";
+        let hint = "is one of the modules nft_chain_nat, nft_masq, nft_nat, nft_ct, nft_fib_inet \
+                    missing?";
         return Error::failed(format!("network: {hint}"), cause).with_kind(ErrorKind::Unsupported);
     }
     failed(cause)
-}
-
-fn create_with_bridges(change: &mut Transaction, route: &mut RouteSocket) -> Result<()> {
-    create(change);
-    for link in route.links().map_err(failed)? {
-        if is_bridge_name(&link.name) && link.kind.as_deref() == Some("bridge") {
-            add(change, &link.name);
-        }
-    }
-    Ok(())
-}
-
-/// How many rules [`create`] puts into each chain.
-const NAT_RULES: usize = 1;
-const FILTER_RULES: usize = 4;
-
-fn create(change: &mut Transaction) {
-    change.create_table(TABLE, VERSION);
-    change.create_set(TABLE, LinkNameSet { name: BRIDGES, names: 1 });
-    change.create_set(TABLE, LinkNameSet { name: LOCAL, names: 2 });
-    let chain = Chain { name: NAT, kind: "nat", hook: Hook::PostRouting, priority: 100 };
-    change.create_chain(TABLE, &chain);
-    let chain = Chain { name: FILTER, kind: "filter", hook: Hook::Forward, priority: 0 };
-    change.create_chain(TABLE, &chain);
-
-    let load = |key, register| Expression::Meta { key, register };
-    let is_in = |set| Expression::Lookup { set, register: 1, inverted: false };
-    let not_in = |set| Expression::Lookup { set, register: 1, inverted: true };
-    let (input, output) = (MetaKey::InputName, MetaKey::OutputName);
-
-    // What leaves a network does so under the host's address.
-    let leaves = [load(input, 1), is_in(BRIDGES), load(output, 1), not_in(BRIDGES)];
-    change.append_rule(TABLE, NAT, &[&leaves[..], &[Expression::Masquerade]].concat());
-
-    // A container is reached by answers, from its own network, and where somebody (the engine or
-    // the host's administrator) redirected a port to it; not from other networks, nor by hosts that
-    // route to its address.
-    let accept = Expression::Verdict(Verdict::Accept);
-    let known = Expression::ESTABLISHED | Expression::RELATED;
-    change.append_rule(TABLE, FILTER, &[Expression::ConnectionState(known), accept]);
-    change.append_rule(TABLE, FILTER, &[load(input, 1), load(output, 2), is_in(LOCAL), accept]);
-    let redirected = Expression::ConnectionStatus(Expression::DESTINATION_NAT);
-    change.append_rule(TABLE, FILTER, &[redirected, accept]);
-    let drop = Expression::Verdict(Verdict::Drop);
-    change.append_rule(TABLE, FILTER, &[load(output, 1), is_in(BRIDGES), drop]);
-}
-
-fn add(change: &mut Transaction, bridge: &str) {
-    change.ensure_element(TABLE, BRIDGES, &[bridge]);
-    change.ensure_element(TABLE, LOCAL, &[bridge, bridge]);
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use wharf_model::ErrorKind;
 use wharf_sys::netlink::route::RouteSocket;
 
-use super::bridge::failed;
+use super::bridge::{self, failed};
 use super::driver::Driver;
 use super::endpoint::{self, delete_link};
 use super::record::{self, DEFAULT_NETWORK, Network};
-use super::{establish, lease, manage, rules};
+use super::rules::Table;
+use super::{establish, lease, manage};
 use crate::state::Store;
 use crate::{Error, Result};
 
@@ -107,6 +108,8 @@ pub fn remove_networks(store: &mut Store) -> Result<()> {
 
 /// Removes a network: its part of the firewall, its link, its row.
 pub(super) fn remove(store: &mut Store, network: &Network) -> Result<()> {
+    // Who finds the mark under this lock finds a removal that was cut short.
+    let _lock = bridge::lock_namespace()?;
     // From here on nobody leases an address of it, so that its link can go before its row.
     store.transaction(|transaction| {
         let Some(mut known) = record::by_id(transaction, &network.id)? else { return Ok(()) };
@@ -124,9 +127,22 @@ pub(super) fn remove(store: &mut Store, network: &Network) -> Result<()> {
 }
 
 /// Goes on with the removals that their processes were killed in.
-pub(super) fn finish_removals(store: &mut Store) -> Result<()> {
-    let all = record::networks(store)?;
-    all.iter().filter(|network| network.removing).try_for_each(|n| finish_removal(store, n))
+pub(crate) fn finish_removals(store: &mut Store) -> Result<()> {
+    cut_short(store)?.iter().try_for_each(|network| finish_removal(store, network))
+}
+
+/// Returns the networks whose removal was cut short.
+pub(crate) fn cut_short(store: &Store) -> Result<Vec<Network>> {
+    let marked = |store: &Store| -> Result<Vec<Network>> {
+        let all = record::networks(store)?.into_iter();
+        Ok(all.filter(|network| network.removing).collect())
+    };
+    if marked(store)?.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Whoever is at it finishes first.
+    let _lock = bridge::lock_namespace()?;
+    marked(store)
 }
 
 /// Returns docker's error for a network that containers are on.
@@ -154,7 +170,7 @@ fn has_endpoints(transaction: &rusqlite::Transaction<'_>, network: &Network) -> 
 
 fn finish_removal(store: &mut Store, network: &Network) -> Result<()> {
     if network.driver == Driver::Bridge {
-        rules::remove(&network.link)?;
+        Table::of(store).remove(&network.segment())?;
     }
     let mut route = RouteSocket::open().map_err(failed)?;
     establish::remove_link(&mut route, network)?;

@@ -14,11 +14,15 @@ use wharf_sys::netlink::nftables::{Chain, Hook, NftSocket, Transaction};
 use wharf_sys::netlink::route::{Block, LinkRef, RouteSocket, VethPair};
 
 use super::record::{self, DEFAULT_NETWORK};
+use super::rules::{Content, Forward, Protocol, Table};
 use super::{
-    Endpoint, Guest, configure_inside, endpoint, endpoints, loopback_up, network, remove_network,
-    sweep,
+    Endpoint, Guest, configure_inside, endpoint, endpoints, forecast, loopback_up, network,
+    publish, release, remove_network, sweep,
 };
 use crate::state::Store;
+
+/// How many chains of a table are called at hooks.
+const CHAINS: usize = 5;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -69,7 +73,7 @@ impl Root {
     fn start(&mut self, n: u8) -> Container {
         let endpoint = prepare(&mut self.store, &id(n)).unwrap();
         let (namespace, ()) = within(None, || ());
-        let notes = endpoint.connect(namespace.as_fd()).unwrap();
+        let notes = endpoint.connect(&self.store, namespace.as_fd()).unwrap();
         let inside = || configure_inside(std::slice::from_ref(&endpoint)).unwrap();
         within(Some(&namespace), inside);
         Container { endpoint, namespace, notes }
@@ -149,6 +153,7 @@ fn containers_reach_each_other_the_host_and_the_outside() {
         let mut root = Root::new();
         let (first, second) = (root.start(1), root.start(2));
         assert_eq!(first.notes, ["IPv4 forwarding was off on this host and is now on"]);
+        assert_eq!(forecast(&root.store).unwrap(), Vec::<String>::new());
         assert_eq!(second.notes, Vec::<String>::new());
         let (one, two) = (first.endpoint.ipv4().unwrap(), second.endpoint.ipv4().unwrap());
         let info = first.endpoint.info();
@@ -226,7 +231,7 @@ fn roots_take_subnets_of_their_own_and_are_isolated() {
             assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
             container.endpoint.disconnect(&mut root.store).unwrap();
             remove_network(&mut root.store).unwrap();
-            assert_eq!(traces().1 == 0, at == 3, "the table goes with the last bridge");
+            assert_eq!(traces().1, (3 - at) * CHAINS, "each root's table goes with its bridge");
         }
         assert_eq!(traces(), (vec![], 0));
     });
@@ -246,7 +251,7 @@ fn peers_of_one_root_race_to_make_its_network() {
                         let connect = || {
                             let mut store = Store::open(&path).unwrap();
                             let endpoint = prepare(&mut store, &id(n)).unwrap();
-                            endpoint.connect(namespace.as_fd()).unwrap();
+                            endpoint.connect(&store, namespace.as_fd()).unwrap();
                             endpoint
                         };
                         let (_, endpoint) = within(Some(host), connect);
@@ -261,7 +266,7 @@ fn peers_of_one_root_race_to_make_its_network() {
         addresses.sort();
         let wanted: Vec<Ipv4Addr> = (2..10).map(|n| Ipv4Addr::new(172, 17, 0, n)).collect();
         assert_eq!(addresses, wanted);
-        assert_eq!(traces().1, 2, "one table");
+        assert_eq!(traces().1, CHAINS, "one table");
     });
 }
 
@@ -297,13 +302,13 @@ fn a_restart_finds_the_way_free_and_the_bridge_made_again() {
         batch.delete_link(&bridge);
         RouteSocket::open().unwrap().apply(batch).unwrap();
         let mut rules = Transaction::new(None);
-        rules.delete_table("wharf");
+        rules.delete_table(Table::of(&root.store).name());
         NftSocket::open().unwrap().commit(rules).unwrap();
         let third = root.start(1);
         let host = File::open("/proc/thread-self/ns/net").unwrap();
         let seen = talk(&third.namespace, &host, third.endpoint.ipv4().unwrap()).unwrap();
         assert_eq!(seen.0.to_string(), "172.17.0.1");
-        assert_eq!(traces().1, 2);
+        assert_eq!(traces().1, CHAINS);
     });
 }
 
@@ -347,32 +352,123 @@ fn a_foreign_firewall_that_drops_is_told_of() {
             eprintln!("skipped: no nft program to play the other firewall");
             return;
         }
-        let mut root = Root::new();
-        let notes = root.start(1).notes;
+        let root = Root::new();
+        let notes = forecast(&root.store).unwrap();
         assert!(notes.iter().any(|n| n.contains("table other, chain FORWARD")), "{notes:?}");
     });
 }
 
 #[test]
-fn an_older_table_is_replaced_with_all_bridges_in_it() {
+fn a_full_bridge_is_named() {
     let (_, ()) = within(None, || {
-        let (mut one, mut two) = (Root::new(), Root::new());
-        one.start(1);
+        let mut root = Root::new();
+        root.start(1);
+        let bridge = network(&root.store, DEFAULT_NETWORK).unwrap().unwrap().link.clone();
+        let mut route = RouteSocket::open().unwrap();
+        let master = route.link(&bridge).unwrap().unwrap().index;
+        let (namespace, ()) = within(None, || ());
+        for n in 0..1022 {
+            let mut batch = Batch::new();
+            let name = format!("full{n}");
+            batch.add_veth(&VethPair {
+                name: &name,
+                master,
+                peer_name: &name,
+                peer_mac: [2, 0, 0, 0, 0, 3],
+                peer_namespace: namespace.as_fd(),
+                mtu: None,
+            });
+            route.apply(batch).unwrap();
+        }
+        let endpoint = prepare(&mut root.store, &id(2)).unwrap();
+        let error = endpoint.connect(&root.store, namespace.as_fd()).unwrap_err();
+        assert!(error.to_string().contains("BR_MAX_PORTS"), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        endpoint.disconnect(&mut root.store).unwrap();
+        let (links, _) = traces();
+        assert!(!links.iter().any(|link| link == endpoint.link()), "{links:?}");
+    });
+}
+
+#[test]
+fn docker_is_asked_to_let_pass() {
+    let (_, ()) = within(None, || {
+        let iptables = |line: &str| {
+            let done = std::process::Command::new("iptables").args(line.split(' ')).output();
+            let out = done.map(|out| (out.status.success(), out.stdout));
+            out.map_or((false, String::new()), |(ok, out)| (ok, String::from_utf8(out).unwrap()))
+        };
+        let made = ["-N DOCKER-USER", "-A DOCKER-USER -j RETURN", "-I FORWARD -j DOCKER-USER"];
+        if !made.iter().all(|line| iptables(line).0) || !iptables("-P FORWARD DROP").0 {
+            eprintln!("skipped: no iptables to play docker's firewall");
+            return;
+        }
+        let mut root = Root::new();
+        let container = root.start(1);
+        assert!(container.notes.iter().all(|n| n.contains("forwarding")), "{:?}", container.notes);
+        root.start(2);
+        let bridge = network(&root.store, DEFAULT_NETWORK).unwrap().unwrap().link.clone();
+        // Its own program can read them, and there is one of each.
+        let (ok, rules) = iptables("-S DOCKER-USER");
+        let lines: Vec<String> = [
+            "-N DOCKER-USER",
+            "-A DOCKER-USER -o BR -j ACCEPT",
+            "-A DOCKER-USER -i BR -o docker0 -j RETURN",
+            "-A DOCKER-USER -i BR -o br-+ -j RETURN",
+            "-A DOCKER-USER -i BR -j ACCEPT",
+            "-A DOCKER-USER -j RETURN",
+        ]
+        .map(|line| line.replace("BR", &bridge))
+        .to_vec();
+        assert_eq!(
+            (ok, rules.lines().collect::<Vec<_>>()),
+            (true, lines.iter().map(String::as_str).collect())
+        );
+        release(&mut root.store, id(1).as_str()).unwrap();
+        release(&mut root.store, id(2).as_str()).unwrap();
+        remove_network(&mut root.store).unwrap();
+        assert_eq!(iptables("-S DOCKER-USER").1.lines().count(), 2);
+    });
+}
+
+#[test]
+fn an_older_table_is_replaced_with_all_that_belongs_in_it() {
+    let (_, ()) = within(None, || {
+        let mut root = Root::new();
+        root.start(1);
+        let forward = Forward {
+            protocol: Protocol::Udp,
+            host: "0.0.0.0:53".parse().unwrap(),
+            target: "172.17.0.2:53".parse().unwrap(),
+            bridge: network(&root.store, DEFAULT_NETWORK).unwrap().unwrap().link.clone(),
+        };
+        publish::journal(&root.store, &id(1), std::slice::from_ref(&forward)).unwrap();
+        let table = Table::of(&root.store);
         let mut old = Transaction::new(None);
-        old.delete_table("wharf");
-        old.create_table("wharf", "rules 0");
+        old.delete_table(table.name());
+        old.create_table(table.name(), "rules 0");
         let chain = Chain { name: "old", kind: "filter", hook: Hook::Forward, priority: 5 };
-        old.create_chain("wharf", &chain);
+        old.create_chain(table.name(), &chain);
         let mut nft = NftSocket::open().unwrap();
         nft.commit(old).unwrap();
-        two.start(2);
-        let mut bridges = nft.elements("wharf", "bridges").unwrap();
-        bridges.sort();
-        let of = |root: &Root| network(&root.store, DEFAULT_NETWORK).unwrap().unwrap().link.clone();
-        let mut wanted = [of(&one), of(&two)];
-        wanted.sort();
-        assert_eq!(bridges, wanted);
+        let faults =
+            |nft: &mut NftSocket| table.faults(nft, &Content::read(&root.store).unwrap()).unwrap();
+        assert_eq!(faults(&mut nft), ["is gone or of another version"]);
+        let mut store = root.again();
+        let endpoint = prepare(&mut store, &id(2)).unwrap();
+        let (namespace, ()) = within(None, || ());
+        endpoint.connect(&store, namespace.as_fd()).unwrap();
+        assert_eq!(faults(&mut nft), Vec::<String>::new());
         assert!(nft.base_chains().unwrap().iter().all(|chain| chain.name != "old"));
+        publish::give_back_all(&root.store, &id(1)).unwrap();
+        assert_eq!(nft.elements(table.name(), "any4").unwrap(), []);
+        assert_eq!(faults(&mut nft), Vec::<String>::new());
+        // What somebody else puts there is found too.
+        publish::redirect(&root.store, &[forward]).unwrap();
+        assert_eq!(
+            faults(&mut nft),
+            ["has an element too many in any4", "has an element too many in neighbours"]
+        );
     });
 }
 
@@ -414,7 +510,7 @@ fn steps(root: &mut Root, n: u8, dying: bool) -> [Duration; 4] {
     let begin = Instant::now();
     let endpoint = prepare(&mut root.store, &id(n)).unwrap();
     let prepared = begin.elapsed();
-    endpoint.connect(namespace.as_fd()).unwrap();
+    endpoint.connect(&root.store, namespace.as_fd()).unwrap();
     let connected = begin.elapsed() - prepared;
     let inside = || {
         let begin = Instant::now();

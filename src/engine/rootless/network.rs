@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,7 +24,7 @@ use crate::{Error, Result};
 
 /// The container's address, of a network that nobody else sees; the gateway leads to the host's
 /// addresses but not to its loopback.
-const ADDRESS: &str = "10.0.2.100";
+pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 100);
 const NETMASK: &str = "255.255.255.0";
 const GATEWAY: &str = "10.0.2.2";
 
@@ -123,7 +124,8 @@ impl Helper {
 fn pasta(program: &Path, namespace: &Path) -> io::Result<()> {
     let mut command = Command::new(program);
     command
-        .args(["--config-net", "--address", ADDRESS, "--netmask", NETMASK, "--gateway", GATEWAY])
+        .args(["--config-net", "--address", &ADDRESS.to_string()])
+        .args(["--netmask", NETMASK, "--gateway", GATEWAY])
         // Neither may the host's ports appear inside, nor the container's on the host.
         .args(["-t", "none", "-u", "none", "-T", "none", "-U", "none", "--no-map-gw", "--quiet"])
         // Its end is the guard's matter.

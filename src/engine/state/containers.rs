@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeZone, Utc};
+use chrono::{DateTime, TimeDelta, TimeZone, Timelike, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wharf_model::{
     ContainerConfig, ContainerId, ContainerState, Digest, EndpointOptions, ErrorKind, Event,
-    EventKind, HostConfig,
+    EventKind, HostConfig, PortBinding,
 };
 
 use super::Store;
 use crate::container::mounts::MountPoint;
+use crate::supervisor::uptime;
 use crate::{Error, Paths, Result, volume};
 
 /// What doesn't change after `create`, but by `update`.
@@ -35,9 +36,32 @@ pub(crate) struct Observed {
     pub(crate) state: ContainerState,
     /// The boot in which it was last started: after another one it can't be running.
     pub(crate) boot: String,
+    /// The ports that the host serves for it, while it runs.
+    #[serde(default)]
+    pub(crate) ports: Vec<PortBinding>,
     /// Whether it was stopped by hand since it was last started.
     #[serde(default)]
     pub(crate) stopped: bool,
+    /// How long the host had been up when it was last started, in milliseconds.
+    #[serde(default)]
+    pub(crate) started_uptime: Option<i64>,
+}
+
+impl Observed {
+    /// Returns when a container that runs was started, by what the wall clock says now: it may have been
+    /// set since `recorded` was read from it.
+    pub(crate) fn start_by_clock(&self, recorded: DateTime<Utc>) -> DateTime<Utc> {
+        /// What adjusting the clock bit by bit, and reading two clocks one after the other, may make up.
+        const SLACK: TimeDelta = TimeDelta::seconds(2);
+        let Some(started) = self.started_uptime.filter(|_| self.state.status.is_alive()) else {
+            return recorded;
+        };
+        let ran = TimeDelta::milliseconds(uptime().saturating_sub(started));
+        let by_clock = Utc::now() - ran;
+        let off = (by_clock - recorded).abs();
+        // In whole seconds, so that it doesn't differ from reading to reading.
+        if off <= SLACK { recorded } else { by_clock.with_nanosecond(0).unwrap_or(by_clock) }
+    }
 }
 
 /// A container's row.

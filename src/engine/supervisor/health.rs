@@ -9,7 +9,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use rustix::event::epoll::{self, EventFlags};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -51,6 +51,8 @@ pub(super) struct Monitor {
     /// When the next probe is to begin.
     due: Instant,
     probe: Option<Probe>,
+    /// How long the container had run when the last probe began, by a clock that nobody sets.
+    ran_at_probe: Duration,
     number: u64,
     /// Parts of the container's cgroup that ended probes have left, perhaps with processes.
     spent: Vec<Group>,
@@ -97,6 +99,7 @@ impl Monitor {
             started,
             due: started,
             probe: None,
+            ran_at_probe: Duration::ZERO,
             number: 0,
             spent: Vec::new(),
         };
@@ -172,14 +175,13 @@ impl Probe {
 }
 
 /// Takes a result into account, as docker does; returns whether the verdict is another one now.
-fn judge(health: &mut Health, check: &HealthCheck, result: ProbeResult, ran: TimeDelta) -> bool {
+fn judge(health: &mut Health, check: &HealthCheck, result: ProbeResult, ran: Duration) -> bool {
     let before = health.status;
     if result.exit_code == 0 {
         health.failing_streak = 0;
         health.status = HealthStatus::Healthy;
     } else {
-        let start_period = TimeDelta::from_std(check.start_period()).unwrap_or(TimeDelta::MAX);
-        let forgiven = health.status == HealthStatus::Starting && ran < start_period;
+        let forgiven = health.status == HealthStatus::Starting && ran < check.start_period();
         if !forgiven {
             health.failing_streak = health.failing_streak.saturating_add(1);
             if health.failing_streak >= check.retries() {
@@ -236,6 +238,7 @@ impl Supervisor {
     fn begin_probe(&mut self) {
         let Some(monitor) = &mut self.health else { return };
         monitor.tidy();
+        monitor.ran_at_probe = monitor.started.elapsed();
         monitor.number += 1;
         let name = format!("probe-{}", monitor.number);
         let spec = ExecSpec { command: monitor.command.clone(), ..ExecSpec::default() };
@@ -385,7 +388,7 @@ impl Supervisor {
         let Some(monitor) = &self.health else { return };
         let state = &mut self.container.record.observed.state;
         let Some(health) = &mut state.health else { return };
-        let ran = state.started_at.map_or(TimeDelta::MAX, |started| result.start - started);
+        let ran = monitor.ran_at_probe;
         let changed = judge(health, &monitor.check, result, ran);
         let status = health.status;
         let mut events = Vec::new();
@@ -475,8 +478,8 @@ mod tests {
         };
         let mut health =
             Health { status: HealthStatus::Starting, failing_streak: 0, log: Vec::new() };
-        let early = TimeDelta::seconds(9);
-        let late = TimeDelta::seconds(10);
+        let early = Duration::from_secs(9);
+        let late = Duration::from_secs(10);
         assert!(!judge(&mut health, &check, result(1), early));
         assert_eq!((health.failing_streak, health.log.len()), (0, 1), "the start period forgives");
         assert!(!judge(&mut health, &check, result(1), late));

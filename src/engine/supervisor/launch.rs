@@ -15,6 +15,7 @@ use wharf_cgroup::{DeviceAccess, Group, Layout, Limits, OomWatch};
 use wharf_model::{ErrorKind, NamespaceMode, NetworkMode, SeccompMode, Status, UsernsMode};
 use wharf_sys::clone::{Child, Flags, clone};
 
+use super::proxy::Target;
 use super::{health, join, teardown};
 use crate::channel::{self, AttachRequest, Channel, Reply, StartRequest};
 use crate::container::mounts;
@@ -24,11 +25,12 @@ use crate::init::program::{DEFAULT_PATH, Program};
 use crate::init::{self, Plan, Shm, Streams, devices};
 use crate::lock::{self, Lock};
 use crate::network::files::{self, Forwarding, NetworkFiles, Wishes};
+use crate::network::publish::{self, Bound, Way};
 use crate::network::{self, Endpoint, Guest, Supply};
 use crate::security::capabilities;
 use crate::state::{Record, Store};
 use crate::userns::{self, remap, trees};
-use crate::{Error, Paths, Result, folder, reconcile, rootless, volume};
+use crate::{Error, Paths, Result, folder, quota, reconcile, rootless, volume};
 
 /// A running container, as its supervisor holds it.
 pub(super) struct Container {
@@ -41,6 +43,8 @@ pub(super) struct Container {
     pub(super) dns: Option<Dns>,
     /// The blocks that subnets are cut from.
     pub(super) supplies: Vec<Supply>,
+    /// The host's ports that it has, and where they lead; handed over to the event loop.
+    pub(super) ports: Vec<(Bound, Target)>,
     pub(super) init: Child,
     pub(super) ends: Ends,
     pub(super) program: Program,
@@ -163,6 +167,7 @@ fn attempt(
                 ErrorKind::CommandNotExecutable => 126,
                 _ => 128,
             };
+            record.observed.ports.clear();
             // The first failure is the one to report.
             let _ = match record.spec.host.auto_remove {
                 false => store.observe(record, "die", &[]),
@@ -184,6 +189,7 @@ fn start(
     kept: &mut Kept,
 ) -> Result<Container> {
     folder::make(paths, &record.id)?;
+    quota::apply(paths, &record.id, &record.spec.host)?;
     // Before its row says that it runs: who reads it there may connect.
     if kept.1.is_none() {
         let run = paths.container_run(&record.id);
@@ -192,10 +198,18 @@ fn start(
         kept.1 = Some(listener);
     }
     let layout = Layout::detect().map_err(|cause| Error::failed("cgroups", cause))?;
+    // First of all, since it is what most often can't be had.
+    let bound = match publish::has_ports(&record.spec.host.network_mode) {
+        true => publish::bind(store, record)?,
+        false => Vec::new(),
+    };
     let mut endpoints = Vec::new();
     let result = (|| {
         volume::take(paths, store, record)?;
         prepare_networks(store, record, request, &mut endpoints)?;
+        let ways = ways(&endpoints);
+        let forwards: Vec<_> = bound.iter().filter_map(|bound| bound.forward(&ways)).collect();
+        publish::journal(store, &record.id, &forwards)?;
         let plan = plan(paths, store, record, request, &endpoints)?;
         let group = make_group(store, record, &layout, &plan)?;
         match make_container(paths, store, &plan, record, &layout, &group) {
@@ -220,6 +234,18 @@ fn start(
                 ..Default::default()
             };
             record.observed.boot = boot_id();
+            let ways = ways(&endpoints);
+            let reach = |target| match endpoints.is_empty() {
+                true => Target::Inside(target),
+                false => Target::Routed(target),
+            };
+            let ports: Vec<(Bound, Target)> = bound
+                .into_iter()
+                .filter_map(|bound| Some((bound.forward(&ways)?.target, bound)))
+                .map(|(target, bound)| (bound, reach(target)))
+                .collect();
+            record.observed.ports = ports.iter().map(|(bound, _)| bound.binding()).collect();
+            record.observed.started_uptime = Some(uptime());
             let stored = store.observe(record, "start", &[]);
             let container = Container {
                 paths: paths.clone(),
@@ -229,6 +255,7 @@ fn start(
                 endpoints,
                 dns,
                 supplies: request.supplies.clone(),
+                ports,
                 init,
                 ends,
                 program,
@@ -245,9 +272,10 @@ fn start(
             }
         }
         Err(error) => {
+            // Reported is what failed first; what is left is journalled.
             let _ = volume::give_back(paths, store, &record.id);
+            let _ = publish::give_back_all(store, &record.id);
             for endpoint in &endpoints {
-                // Reported is what failed first; what is left is journalled.
                 let _ = endpoint.disconnect(store);
             }
             Err(error)
@@ -256,6 +284,16 @@ fn start(
 }
 
 /// Leases addresses on all of the container's networks.
+/// Returns where a container is reached: at a helper's address, where it is on no network.
+fn ways(endpoints: &[Endpoint]) -> Vec<Way> {
+    match userns::owns_network() {
+        true => publish::ways(endpoints),
+        false => {
+            vec![Way { address: rootless::network::ADDRESS.into(), bridge: String::new() }]
+        }
+    }
+}
+
 fn prepare_networks(
     store: &mut Store,
     record: &Record,
@@ -352,7 +390,7 @@ fn make_container(
         }
         trees::send(plan, &user_namespace, root, &ours)
     });
-    match mounted.and_then(|()| bring_up(&init, plan, paths, record, &ours)) {
+    match mounted.and_then(|()| bring_up(&init, plan, store, paths, record, &ours)) {
         Ok((terminal, dns)) => {
             let ends = match (terminal, pipes) {
                 (Some(master), _) => Ends::Terminal(master),
@@ -386,6 +424,7 @@ pub(super) fn abort(init: &Child, error: Error) -> Error {
 fn bring_up(
     init: &Child,
     plan: &Plan,
+    store: &Store,
     paths: &Paths,
     record: &Record,
     channel: &Channel,
@@ -403,7 +442,13 @@ fn bring_up(
             // A supervisor has nobody to tell what it changed on the host.
             Ok(namespace) => {
                 for endpoint in &plan.endpoints {
-                    endpoint.connect(namespace.as_fd())?;
+                    endpoint.connect(store, namespace.as_fd())?;
+                }
+                match publish::redirect(store, &publish::journalled_of(store, &record.id)?) {
+                    // A kernel that can't redirect leaves it to the supervisor to pass on.
+                    Err(error)
+                        if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Denied) => {}
+                    result => result?,
                 }
                 if let Some(forwarding) = &plan.forwarding {
                     dns = Some(name_server(paths, record, forwarding, namespace)?);
@@ -651,6 +696,12 @@ fn wishes<'a>(record: &'a Record, endpoints: &[Endpoint], addresses: &'a [IpAddr
         dns_options: &host.dns_options,
         name_server: endpoints.iter().any(|endpoint| !endpoint.network().is_predefined()),
     }
+}
+
+/// Returns how long the host has been up, in milliseconds, by a clock that nobody sets.
+pub(crate) fn uptime() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    now.tv_sec * 1000 + now.tv_nsec / 1_000_000
 }
 
 /// Returns what tells this boot of the host from all others.

@@ -12,13 +12,14 @@ mod join;
 mod launch;
 mod log;
 mod networks;
+mod proxy;
 mod requests;
 pub(crate) mod restart;
 mod run;
 mod streams;
 mod teardown;
 
-pub(crate) use launch::{boot_id, cgroup_name, default_cgroup, set};
+pub(crate) use launch::{boot_id, cgroup_name, default_cgroup, set, uptime};
 pub(crate) use restart::is_restarting;
 pub(crate) use teardown::{forget_parents, remove_group};
 

@@ -10,7 +10,7 @@ use wharf_sys::netlink::route::RouteSocket;
 use super::launch::{self, Container};
 use super::run::{Phase, Supervisor};
 use crate::network::files::own_line;
-use crate::network::{self, Endpoint, Guest};
+use crate::network::{self, Endpoint, Guest, publish};
 use crate::state::Store;
 use crate::{Error, Result};
 
@@ -43,6 +43,7 @@ impl Supervisor {
             container.endpoints.push(endpoint);
             self.rewrite_hosts();
             self.serve_names()?;
+            self.lead_ports(&store);
         }
         Ok(())
     }
@@ -67,7 +68,11 @@ impl Supervisor {
         container.record.spec.networks = Some(networks);
         store.change_spec(&container.record, None)?;
         self.rewrite_hosts();
-        if runs { self.serve_names() } else { Ok(()) }
+        if runs {
+            self.serve_names()?;
+        }
+        self.lead_ports(&store);
+        Ok(())
     }
 
     /// Starts the container's name server with its first network that has names, and tells it of
@@ -91,6 +96,14 @@ impl Supervisor {
             self.watch_names();
         }
         Ok(())
+    }
+
+    /// Leads published ports to where the container is reached now.
+    fn lead_ports(&mut self, store: &Store) {
+        let ways = publish::ways(&self.container.endpoints);
+        let forwards = self.proxy.aim(&ways);
+        // Where the firewall refuses, `system check` says so; the loopback is served all the same.
+        let _ = publish::move_to(store, &self.container.record.id, &forwards);
     }
 
     /// Gives /etc/hosts the lines of the addresses that the container has now, and leaves what else
@@ -124,7 +137,7 @@ fn plug_in(
     }
     let make = || {
         let namespace = namespace(container)?;
-        endpoint.connect(namespace.as_fd())?;
+        endpoint.connect(store, namespace.as_fd())?;
         let mut route = inside(container)?;
         endpoint.configure(&mut route)?;
         let all: Vec<Endpoint> = endpoints.iter().cloned().chain([endpoint.clone()]).collect();

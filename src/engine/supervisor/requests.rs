@@ -80,7 +80,11 @@ impl Supervisor {
                 self.answer(number, &Ok(()), Role::Answered);
             }
             Request::Signal(signal) => {
-                let result = self.signal(signal);
+                let result = self.signal(signal, self.asks_to_end(signal));
+                self.answer(number, &result, Role::Answered);
+            }
+            Request::End(signal) => {
+                let result = self.signal(signal, true);
                 self.answer(number, &result, Role::Answered);
             }
             Request::Pause => {
@@ -143,8 +147,7 @@ impl Supervisor {
         }
     }
 
-    fn signal(&mut self, number: i32) -> Result<()> {
-        let to_end = self.asks_to_end(number);
+    fn signal(&mut self, number: i32, to_end: bool) -> Result<()> {
         match self.phase {
             Phase::Waiting(_) if to_end => {
                 self.give_up();
@@ -155,7 +158,11 @@ impl Supervisor {
         }
         // Before it is sent: what it leads to must not be taken for an end of its own.
         self.container.record.observed.stopped |= to_end;
-        self.send(number)
+        self.send(number)?;
+        if to_end && self.is_paused() {
+            self.unpause()?;
+        }
+        Ok(())
     }
 
     /// Sends a signal to the first process; one that is to end must be able to run.

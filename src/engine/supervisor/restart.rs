@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use rustix::process::Signal;
 use wharf_model::{ErrorKind, HealthAction, Status};
 
@@ -156,8 +155,7 @@ impl Supervisor {
 
     /// Tells when the container ended, in the words of its events.
     pub(super) fn end_attributes(&self, code: i32) -> Vec<(&'static str, String)> {
-        let state = &self.container.record.observed.state;
-        let ran = state.started_at.map_or(0, |start| (Utc::now() - start).num_seconds().max(0));
+        let ran = self.started.elapsed().as_secs();
         vec![("execDuration", ran.to_string()), ("exitCode", code.to_string())]
     }
 }

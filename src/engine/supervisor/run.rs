@@ -10,7 +10,6 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 use rustix::time::Timespec;
-use wharf_logs::Writer;
 use wharf_model::{HealthAction, LogStream, Status};
 use wharf_sys::clone::Child;
 
@@ -18,7 +17,8 @@ use super::clients::{Client, Role};
 use super::exec::{Progress, Starting};
 use super::health::Monitor;
 use super::launch::{Container, has_own_pids};
-use super::log;
+use super::log::{self, Log};
+use super::proxy::Proxy;
 use super::restart::Backoff;
 use super::streams::{ContainerStreams, Taken};
 use super::teardown;
@@ -41,6 +41,8 @@ pub(super) const PROBE_OUTPUT: u64 = 7;
 pub(super) const PACKER: u64 = 8;
 /// The container's name server.
 const DNS: u64 = 9;
+/// Room in the connection to who writes the log.
+pub(super) const LOG: u64 = 10;
 const FIRST_NUMBER: u64 = 16;
 
 /// How long nothing must happen before memory is given back: a program that ends at once, or writes
@@ -75,7 +77,7 @@ pub(super) struct Supervisor {
     pub(super) container: Container,
     pub(super) epoll: OwnedFd,
     pub(super) streams: ContainerStreams,
-    pub(super) log: Option<Writer>,
+    pub(super) log: Option<Log>,
     /// The process that compresses a rotated log.
     pub(super) packer: Option<Child>,
     pub(super) clients: BTreeMap<u64, Client>,
@@ -103,6 +105,8 @@ pub(super) struct Supervisor {
     full: bool,
     /// Whether it is paused only because clients hold it.
     pub(super) held: bool,
+    /// What comes to the container's published ports by other ways than the firewall's.
+    pub(super) proxy: Proxy,
 }
 
 /// Runs a started container until it has ended and everybody who waits knows.
@@ -174,7 +178,9 @@ impl Supervisor {
             busy: Instant::now(),
             full: false,
             held: false,
+            proxy: Proxy::default(),
         };
+        let mut supervisor = supervisor;
         supervisor.watch_container();
         if let Some(listener) = &supervisor.container.listener {
             supervisor.watch(listener.as_fd(), LISTENER, EventFlags::IN);
@@ -183,7 +189,9 @@ impl Supervisor {
     }
 
     /// Watches a run of the container.
-    pub(super) fn watch_container(&self) {
+    pub(super) fn watch_container(&mut self) {
+        let ports = std::mem::take(&mut self.container.ports);
+        self.proxy.begin(&self.epoll, ports, &self.container.init);
         self.watch(self.container.init.pidfd.as_fd(), INIT, EventFlags::IN);
         if let Some(oom) = &self.container.oom {
             self.watch(oom.fd(), OOM, oom.interest());
@@ -273,6 +281,8 @@ impl Supervisor {
                     PROBE_OUTPUT => self.read_probe(),
                     PACKER => self.packed(),
                     DNS => self.answer_names(&mut buffer),
+                    token if Proxy::owns(token) => self.proxy.serve(&self.epoll, token),
+                    LOG => self.feed_log(),
                     number => self.serve(number, event.flags),
                 }
             }
@@ -281,6 +291,7 @@ impl Supervisor {
             }
             self.act_in_time();
             self.balance();
+            self.watch_log();
         }
     }
 
@@ -295,6 +306,7 @@ impl Supervisor {
             Phase::Waiting(until) => Some(until),
             Phase::Ended => return None,
         };
+        let deadline = deadline.into_iter().chain(self.proxy.next_deadline()).min();
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let quiet = (!self.trimmed).then(|| QUIET.saturating_sub(self.busy.elapsed()));
         let wait = left.into_iter().chain(quiet).min()?;
@@ -305,6 +317,7 @@ impl Supervisor {
     /// Does what the clock asks for.
     fn act_in_time(&mut self) {
         let now = Instant::now();
+        self.proxy.act_in_time(&self.epoll, now);
         match self.phase {
             Phase::Running => {
                 if self.kill_at.is_some_and(|at| now >= at) {
@@ -328,6 +341,7 @@ impl Supervisor {
             if let Some(dns) = &mut self.container.dns {
                 dns.relax();
             }
+            self.proxy.relax();
             let _ = wharf_sys::memory::trim();
             self.trimmed = true;
         }
@@ -354,7 +368,7 @@ impl Supervisor {
             let _ = epoll::modify(&self.epoll, client.fd(), EventData::new_u64(*number), flags);
         }
         let reading = !self.clients.values().any(Client::is_behind)
-            && !self.log.as_ref().is_some_and(Writer::is_behind);
+            && !self.log.as_ref().is_some_and(Log::is_behind);
         if reading != self.reading {
             self.reading = reading;
             let flags = if reading { EventFlags::IN } else { EventFlags::empty() };
@@ -391,11 +405,8 @@ impl Supervisor {
             Taken::Data(length) => {
                 let data = &buffer[..length];
                 if let Some(log) = &mut self.log {
-                    // What a full disk loses is counted by the writer; the container goes on.
-                    let _ = log.write(stream, Utc::now(), data);
-                    if log.wants_packing() {
-                        self.pack_log();
-                    }
+                    log.write(stream, data);
+                    self.pack_log();
                 }
                 self.clients.retain(|_, client| {
                     !client.wants_output() || client.output(stream, data).is_ok()
@@ -409,7 +420,7 @@ impl Supervisor {
                 }
                 self.streams.close_output(stream);
                 if let Some(log) = &mut self.log {
-                    let _ = log.finish(stream, Utc::now());
+                    log.finish(stream);
                 }
                 false
             }
@@ -602,11 +613,15 @@ impl Supervisor {
         for stream in [LogStream::Stdout, LogStream::Stderr] {
             while self.pass_on(stream, buffer) {}
             if let Some(log) = &mut self.log {
-                let _ = log.finish(stream, Utc::now());
+                log.finish(stream);
             }
             if let Some(fd) = self.streams.output(stream) {
                 let _ = epoll::delete(&self.epoll, fd);
             }
+        }
+        if let Some(log) = &mut self.log {
+            // Whoever reads it after the end finds all of it.
+            log.settle();
         }
         self.kill_at = None;
         self.end_probes();
@@ -667,6 +682,7 @@ impl Supervisor {
         observed.state.pid = None;
         observed.state.exit_code = code;
         observed.state.finished_at = Some(Utc::now());
+        observed.ports.clear();
         if !self.container.record.spec.host.auto_remove {
             self.store_observed("die", &attributes);
             return;
@@ -692,11 +708,14 @@ impl Supervisor {
 
     /// Gives back cgroup, network and, with `--rm`, the folder. What fails is journalled.
     fn give_back(&mut self) {
+        // Nobody serves these ports any more, whatever else takes its time.
+        self.proxy.end();
         let Ok(mut store) = Store::open(&self.container.paths.database()) else { return };
         let Container { paths, record, group, endpoints, .. } = &mut self.container;
         let _ = teardown::give_back_group(&store, record, group);
         let _ = crate::userns::remap::give_back(&store, &record.id);
         let _ = crate::volume::give_back(paths, &mut store, &record.id);
+        let _ = crate::network::publish::give_back_all(&store, &record.id);
         for endpoint in std::mem::take(endpoints) {
             let _ = endpoint.disconnect(&mut store);
         }

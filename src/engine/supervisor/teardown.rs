@@ -57,7 +57,7 @@ pub(super) fn abandon(mut container: Container, store: &mut Store) {
 
 /// Ends the run of a container that has just begun, and gives back what it took.
 pub(super) fn stop_at_once(container: &mut Container, store: &mut Store) {
-    let Container { paths, record, group, endpoints, dns, init, .. } = container;
+    let Container { paths, record, group, endpoints, ports, dns, init, .. } = container;
     // Whatever fails here is journalled, and the caller reports why it came to this.
     let _ = rustix::process::pidfd_send_signal(&init.pidfd, rustix::process::Signal::KILL);
     let _ = super::run::reap(init);
@@ -65,6 +65,8 @@ pub(super) fn stop_at_once(container: &mut Container, store: &mut Store) {
     let _ = give_back_group(store, record, group);
     let _ = crate::userns::remap::give_back(store, &record.id);
     let _ = crate::volume::give_back(paths, store, &record.id);
+    ports.clear();
+    let _ = crate::network::publish::give_back_all(store, &record.id);
     for endpoint in std::mem::take(endpoints) {
         let _ = endpoint.disconnect(store);
     }

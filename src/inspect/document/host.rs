@@ -3,13 +3,50 @@
 use serde_json::{Map, Value, json};
 use wharf_model::{
     Bind, DeviceMapping, DeviceRate, HostConfig, MASKED_PATHS, Mount, MountKind, NetworkMode,
-    READ_ONLY_PATHS, ReadOnlyBelow, Ulimit,
+    PortBinding, PublishedPort, READ_ONLY_PATHS, ReadOnlyBelow, Ulimit,
 };
 
 use super::list;
 
 /// The size docker gives /dev/shm.
 const SHM_SIZE: u64 = 64 << 20;
+
+/// Returns ports as docker's maps have them: what serves each, and nothing where it is only exposed.
+pub(super) fn bindings(ports: &[PortBinding]) -> Value {
+    let mut map = Map::new();
+    for port in ports {
+        let name = format!("{}/{}", port.container_port, port.protocol);
+        let entry = map.entry(name).or_insert(Value::Null);
+        if let Some((address, number)) = port.host {
+            let binding = json!({"HostIp": address.to_string(), "HostPort": number.to_string()});
+            match entry {
+                Value::Array(bindings) => bindings.push(binding),
+                other => *other = json!([binding]),
+            }
+        }
+    }
+    map.into()
+}
+
+/// Returns what was asked for in the same form: an empty text is any.
+fn wanted_ports(ports: &[PublishedPort]) -> Value {
+    let mut map = Map::new();
+    for port in ports {
+        let name = format!("{}/{}", port.container_port, port.protocol);
+        let range = match port.host_ports {
+            None => String::new(),
+            Some((first, last)) if first == last => first.to_string(),
+            Some((first, last)) => format!("{first}-{last}"),
+        };
+        let address = port.host_ip.map(|address| address.to_string()).unwrap_or_default();
+        let binding = json!({"HostIp": address, "HostPort": range});
+        match map.entry(name).or_insert_with(|| json!([])) {
+            Value::Array(bindings) => bindings.push(binding),
+            other => *other = json!([binding]),
+        }
+    }
+    map.into()
+}
 
 /// Returns `HostConfig` with every field that docker has; what wharf doesn't have is what docker
 /// shows where it isn't set.
@@ -25,7 +62,7 @@ pub(super) fn config(host: &HostConfig) -> Value {
             NetworkMode::Bridge => "default".to_owned(),
             mode => mode.to_string(),
         },
-        "PortBindings": {},
+        "PortBindings": wanted_ports(&host.published_ports),
         "RestartPolicy": {
             "Name": host.restart_policy.kind.as_str(),
             "MaximumRetryCount": host.restart_policy.maximum_retries,
@@ -49,7 +86,7 @@ pub(super) fn config(host: &HostConfig) -> Value {
         "OomScoreAdj": host.oom_score_adj.unwrap_or(0),
         "PidMode": host.pid_mode.to_text(""),
         "Privileged": host.privileged,
-        "PublishAllPorts": false,
+        "PublishAllPorts": host.publish_all_ports,
         "ReadonlyRootfs": host.readonly_rootfs,
         "SecurityOpt": list(&host.security_options()),
         "StorageOpt": host.storage_opt,

@@ -160,6 +160,36 @@ fn class_letter(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<c
     }
 }
 
+/// Which of the images that nobody uses a prune removes: docker's `label`, `label!` and `until`, and
+/// `dangling`, which the engine's API has.
+#[derive(Clone, Debug)]
+pub struct ImagePruneFilter {
+    filters: Filters,
+    dangling: bool,
+    until: Option<DateTime<Utc>>,
+}
+
+impl ImagePruneFilter {
+    /// Returns the filter for these conditions; without `all`, only images without a name go.
+    ///
+    /// # Errors
+    /// In docker's words, when a key or a value means nothing.
+    pub fn new(all: bool, filters: &Filters, now: DateTime<Utc>) -> Result<Self, ParseError> {
+        check_keys(filters, &["dangling", "label", "label!", "until"])?;
+        let dangling = truth(filters, "dangling")?.unwrap_or(!all);
+        Ok(Self { filters: filters.clone(), dangling, until: until(filters, now)? })
+    }
+
+    /// Returns whether an image is to go, if no container uses it.
+    pub fn matches(&self, image: &ImageSummary) -> bool {
+        let unwanted = self.filters.values("label!");
+        (image.tags.is_empty() || !self.dangling)
+            && labels_match(self.filters.values("label"), &image.labels)
+            && (unwanted.is_empty() || !labels_match(unwanted, &image.labels))
+            && self.until.is_none_or(|until| image.created.is_none_or(|at| at < until))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

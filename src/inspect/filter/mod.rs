@@ -18,7 +18,7 @@ use wharf_model::{Filters, ParseError};
 
 pub use containers::{ContainerFilter, PruneFilter};
 pub use events::EventFilter;
-pub use images::ImageFilter;
+pub use images::{ImageFilter, ImagePruneFilter};
 pub use networks::{NetworkFilter, NetworkPruneFilter};
 pub use volumes::{VolumeFilter, VolumePruneFilter};
 

@@ -7,6 +7,7 @@
 //! microseconds. Layouts are those of `linux/netlink.h` and, for the extended acknowledgement, of
 //! `Documentation/userspace-api/netlink/intro.rst`.
 
+pub mod conntrack;
 mod decode;
 mod encode;
 pub mod nftables;

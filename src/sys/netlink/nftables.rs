@@ -2,12 +2,15 @@
 //! nfnetlink.h`, `linux/netfilter/nf_tables.h`), and the few questions the engine asks of them.
 
 mod expression;
+mod set;
 
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 
 use rustix::io::Errno;
 
 pub use expression::{Expression, Family as PacketFamily, MetaKey, Payload, Verdict};
+pub use set::{Element, Part, Set, Value};
 
 use super::decode::Attributes;
 use super::encode::{Batch, CREATE, DUMP, EXCL, Message};
@@ -24,6 +27,7 @@ const NEW_CHAIN: u16 = SUBSYSTEM | 3;
 const GET_CHAIN: u16 = SUBSYSTEM | 4;
 const NEW_RULE: u16 = SUBSYSTEM | 6;
 const GET_RULE: u16 = SUBSYSTEM | 7;
+const DEL_RULE: u16 = SUBSYSTEM | 8;
 const NEW_SET: u16 = SUBSYSTEM | 9;
 const NEW_ELEMENT: u16 = SUBSYSTEM | 12;
 const GET_ELEMENT: u16 = SUBSYSTEM | 13;
@@ -43,16 +47,24 @@ const CHAIN_POLICY: u16 = 5;
 const CHAIN_TYPE: u16 = 7;
 const RULE_TABLE: u16 = 1;
 const RULE_CHAIN: u16 = 2;
+const RULE_HANDLE: u16 = 3;
 const RULE_EXPRESSIONS: u16 = 4;
 const SET_TABLE: u16 = 1;
 const SET_NAME: u16 = 2;
+const SET_FLAGS: u16 = 3;
 const SET_KEY_TYPE: u16 = 4;
 const SET_KEY_LENGTH: u16 = 5;
+const SET_DATA_TYPE: u16 = 6;
+const SET_DATA_LENGTH: u16 = 7;
 const SET_ID: u16 = 10;
+const SET_USERDATA: u16 = 13;
+/// `NFT_SET_MAP`.
+const SET_IS_MAP: u32 = 8;
 const ELEMENTS_TABLE: u16 = 1;
 const ELEMENTS_SET: u16 = 2;
 const ELEMENTS: u16 = 3;
 const ELEMENT_KEY: u16 = 1;
+const ELEMENT_DATA: u16 = 2;
 const LIST_ELEMENT: u16 = 1;
 const DATA_VALUE: u16 = 1;
 const GENERATION_ID: u16 = 1;
@@ -64,16 +76,15 @@ const HEADER: usize = 4;
 const IPV4: u8 = 2;
 /// `NFPROTO_INET`: IPv4 and IPv6.
 const INET: u8 = 1;
-/// The greatest length of a link's name with its NUL, and so the length of one in a set's key.
-const NAME_LENGTH: usize = 16;
-/// The type of a link's name as the `nft` program numbers it (kept by the kernel for it alone), and
-/// how many bits it shifts a type to join several.
-const TYPE_LINK_NAME: u32 = 41;
-const TYPE_BITS: u32 = 6;
-
-/// A hook of the IPv4 stack.
+/// `NFPROTO_IPV6`.
+const IPV6: u8 = 10;
+/// A hook of the IP stacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
+    /// Packets that have just come in.
+    PreRouting,
+    /// Packets to this host itself.
+    Input,
     /// Packets that are routed through this host.
     Forward,
     /// Packets of this host itself.
@@ -86,6 +97,8 @@ impl Hook {
     /// Returns the kernel's number for it.
     pub fn number(self) -> u32 {
         match self {
+            Self::PreRouting => 0,
+            Self::Input => 1,
             Self::Forward => 2,
             Self::Output => 3,
             Self::PostRouting => 4,
@@ -106,18 +119,11 @@ pub struct Chain<'a> {
     pub priority: i32,
 }
 
-/// A set to be made, whose keys are `names` names of links in a row.
-#[derive(Clone, Copy, Debug)]
-pub struct LinkNameSet<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// How many names make a key: 1 or 2.
-    pub names: u32,
-}
-
 /// A chain that is called at a hook, as the kernel describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseChain {
+    /// The number of its table's family.
+    pub family: u8,
     /// The table it is in.
     pub table: String,
     /// Its name.
@@ -128,11 +134,13 @@ pub struct BaseChain {
     pub drops: bool,
 }
 
-/// Changes that take effect together or not at all, to tables of the `ip` family.
+/// Changes that take effect together or not at all, to tables of the `inet` family unless another
+/// one is chosen.
 #[derive(Clone, Debug)]
 pub struct Transaction {
     batch: Batch,
     sets: u32,
+    family: u8,
 }
 
 impl Transaction {
@@ -143,10 +151,28 @@ impl Transaction {
         batch.transaction = true;
         // The last two bytes name the subsystem, in network byte order.
         let mut begin = batch.message("begin a firewall change", BATCH_BEGIN, 0, &[0, 0, 0, 10]);
-        if let Some(generation) = generation {
-            begin.be32(BATCH_GENERATION, generation);
-        }
-        Self { batch, sets: 0 }
+        // 0 stands for any.
+        begin.be32(BATCH_GENERATION, generation.unwrap_or(0));
+        Self { batch, sets: 0, family: INET }
+    }
+
+    /// Returns the same transaction for this generation.
+    #[must_use]
+    pub fn at(mut self, generation: u32) -> Self {
+        // The attribute is the first of the first message, right behind its two headers.
+        const AT: usize = 16 + HEADER + 4;
+        self.batch.bytes[AT..AT + 4].copy_from_slice(&generation.to_be_bytes());
+        self
+    }
+
+    /// Returns whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.batch.messages.len() == 1
+    }
+
+    /// Makes all that is added from here on about tables of the `ip` family, which `iptables` uses.
+    pub fn about_ipv4(&mut self) {
+        self.family = IPV4;
     }
 
     /// Adds: create this table, with a comment for those who list it; it must not exist.
@@ -177,24 +203,60 @@ impl Transaction {
         message.be32(CHAIN_POLICY, 1).text(CHAIN_TYPE, chain.kind);
     }
 
-    /// Adds: create this set.
-    pub fn create_set(&mut self, table: &str, set: LinkNameSet<'_>) {
+    /// Adds: create a chain of this name that rules of others jump to.
+    pub fn create_plain_chain(&mut self, table: &str, name: &str) {
+        let operation = format!("create firewall chain {table} {name}");
+        let mut message = self.message(operation, NEW_CHAIN, CREATE | EXCL);
+        message.text(CHAIN_TABLE, table).text(CHAIN_NAME, name);
+    }
+
+    /// Adds: create this set or map.
+    pub fn create_set(&mut self, table: &str, set: &Set<'_>) {
         self.sets += 1;
         let id = self.sets;
-        let kind =
-            (1..set.names).fold(TYPE_LINK_NAME, |kind, _| kind << TYPE_BITS | TYPE_LINK_NAME);
         let operation = format!("create firewall set {table} {}", set.name);
         let mut message = self.message(operation, NEW_SET, CREATE | EXCL);
         message.text(SET_TABLE, table).text(SET_NAME, set.name);
-        message.be32(SET_KEY_TYPE, kind).be32(SET_KEY_LENGTH, set.names * 16).be32(SET_ID, id);
+        let (kind, length) = set::type_of(set.key);
+        message.be32(SET_KEY_TYPE, kind).be32(SET_KEY_LENGTH, length);
+        if !set.data.is_empty() {
+            let (kind, length) = set::type_of(set.data);
+            message.be32(SET_FLAGS, SET_IS_MAP);
+            message.be32(SET_DATA_TYPE, kind).be32(SET_DATA_LENGTH, length);
+        }
+        message.be32(SET_ID, id);
+        if let [Part::Link] = set.key {
+            // A name is in the machine's order, which the `nft` program must know to show it:
+            // `NFTNL_UDATA_SET_KEYBYTEORDER`, four bytes, `BYTEORDER_HOST_ENDIAN`.
+            let mut data = vec![0, 4];
+            data.extend_from_slice(&1_u32.to_ne_bytes());
+            message.bytes(SET_USERDATA, &data);
+        }
     }
 
     /// Adds: append a rule to this chain.
     pub fn append_rule(&mut self, table: &str, chain: &str, rule: &[Expression<'_>]) {
         /// `NLM_F_APPEND`.
         const APPEND: u16 = 0x800;
+        self.rule(table, chain, rule, APPEND);
+    }
+
+    /// Adds: put a rule before all others of this chain.
+    pub fn insert_rule(&mut self, table: &str, chain: &str, rule: &[Expression<'_>]) {
+        self.rule(table, chain, rule, 0);
+    }
+
+    /// Adds: take this rule away, as [`NftSocket::rules`] has told it.
+    pub fn delete_rule(&mut self, table: &str, rule: &Rule) {
+        let operation = format!("delete a rule of firewall chain {table} {}", rule.chain);
+        let mut message = self.message(operation, DEL_RULE, 0);
+        message.text(RULE_TABLE, table).text(RULE_CHAIN, &rule.chain);
+        message.bytes(RULE_HANDLE, &rule.handle.to_be_bytes());
+    }
+
+    fn rule(&mut self, table: &str, chain: &str, rule: &[Expression<'_>], place: u16) {
         let operation = format!("add a rule to firewall chain {table} {chain}");
-        let mut message = self.message(operation, NEW_RULE, CREATE | APPEND);
+        let mut message = self.message(operation, NEW_RULE, CREATE | place);
         message.text(RULE_TABLE, table).text(RULE_CHAIN, chain);
         message.nested(RULE_EXPRESSIONS, |list| {
             for expression in rule {
@@ -203,21 +265,33 @@ impl Transaction {
         });
     }
 
-    /// Adds: put this key into a set; nothing happens if it is there.
-    pub fn ensure_element(&mut self, table: &str, set: &str, names: &[&str]) {
-        let operation = format!("add {names:?} to firewall set {table} {set}");
-        elements(self.message(operation, NEW_ELEMENT, CREATE), table, set, names);
+    /// Adds: put this element into its set; nothing happens if it is there.
+    pub fn ensure_element(&mut self, table: &str, element: &Element) {
+        let operation = format!("add an element to firewall set {table} {}", element.set);
+        elements(self.message(operation, NEW_ELEMENT, CREATE), table, element);
     }
 
-    /// Adds: take this key out of a set; it must be there.
-    pub fn delete_element(&mut self, table: &str, set: &str, names: &[&str]) {
-        let operation = format!("take {names:?} from firewall set {table} {set}");
-        elements(self.message(operation, DEL_ELEMENT, 0), table, set, names);
+    /// Adds: take this element out of its set; it must be there.
+    pub fn delete_element(&mut self, table: &str, element: &Element) {
+        let operation = format!("take an element from firewall set {table} {}", element.set);
+        let key = Element::member(element.set, element.key.clone());
+        elements(self.message(operation, DEL_ELEMENT, 0), table, &key);
     }
 
     fn message(&mut self, operation: String, kind: u16, flags: u16) -> Message<'_> {
-        self.batch.message(operation, kind, flags, &[IPV4, 0, 0, 0])
+        self.batch.message(operation, kind, flags, &[self.family, 0, 0, 0])
     }
+}
+
+/// A rule, as the kernel describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The chain that it is in.
+    pub chain: String,
+    /// The kernel's number for it.
+    pub handle: u64,
+    /// Its expressions, as the kernel writes them.
+    pub expressions: Vec<u8>,
 }
 
 /// A client of nf_tables.
@@ -244,10 +318,10 @@ impl NftSocket {
     /// The first refusal: `EXIST` if something to be created is there, `NOENT` if something to be
     /// deleted isn't, `OPNOTSUPP` if this kernel lacks nf_tables or a part of it.
     pub fn commit(&mut self, transaction: Transaction) -> Result<()> {
-        let mut batch = transaction.batch;
-        if batch.messages.len() == 1 {
+        if transaction.is_empty() {
             return Ok(());
         }
+        let mut batch = transaction.batch;
         batch.message("end a firewall change", BATCH_END, 0, &[0, 0, 0, 10]);
         self.socket.exchange(batch).map(drop).map_err(missing)
     }
@@ -277,44 +351,41 @@ impl NftSocket {
         })
     }
 
-    /// Returns the comment of this table, if the table exists (empty if it has none), and whether
-    /// the key is in its set.
+    /// Returns the comment of this table, if the table exists (empty if it has none), and which of
+    /// these elements' keys are in their sets.
     ///
     /// # Errors
     /// When the kernel lacks nf_tables or refuses to answer.
     pub fn look_up(
         &mut self,
         table: &str,
-        set: &str,
-        names: &[&str],
-    ) -> Result<(Option<String>, bool)> {
+        wanted: &[Element],
+    ) -> Result<(Option<String>, Vec<bool>)> {
         let mut batch = Batch::new();
         let operation = format!("look for firewall table {table}");
-        let mut message = batch.message(&operation, GET_TABLE, 0, &[IPV4, 0, 0, 0]);
+        for element in wanted {
+            let message = batch.message(&operation, GET_ELEMENT, 0, &[INET, 0, 0, 0]);
+            let key = Element::member(element.set, element.key.clone());
+            elements(message, table, &key).tolerate(&[Errno::NOENT]);
+        }
+        let mut message = batch.message(&operation, GET_TABLE, 0, &[INET, 0, 0, 0]);
         message.text(TABLE_NAME, table);
         message.tolerate(&[Errno::NOENT]);
-        let message = batch.message(&operation, GET_ELEMENT, 0, &[IPV4, 0, 0, 0]);
-        elements(message, table, set, names).tolerate(&[Errno::NOENT]);
         let answers = self.ask(batch)?;
-        let mut found = (None, false);
-        for reply in &answers.replies {
-            match reply.kind {
-                NEW_TABLE => found.0 = Some(comment(reply).unwrap_or_default()),
-                NEW_ELEMENT => found.1 = true,
-                _ => {}
-            }
-        }
-        Ok(found)
+        let table = answers.replies.iter().find(|reply| reply.kind == NEW_TABLE);
+        let absent: BTreeSet<usize> = answers.tolerated.iter().map(|(at, _)| *at).collect();
+        let found = (0..wanted.len()).map(|at| table.is_some() && !absent.contains(&at)).collect();
+        Ok((table.map(|reply| comment(reply).unwrap_or_default()), found))
     }
 
-    /// Returns the first names of all keys of this set; none if there is no such set.
+    /// Returns all elements of this set or map; none if there is no such set.
     ///
     /// # Errors
     /// When the kernel lacks nf_tables or refuses to answer.
-    pub fn elements(&mut self, table: &str, set: &str) -> Result<Vec<String>> {
+    pub fn elements(&mut self, table: &str, set: &'static str) -> Result<Vec<Element>> {
         let mut batch = Batch::new();
         let operation = format!("list firewall set {table} {set}");
-        let mut message = batch.message(operation, GET_ELEMENT, DUMP, &[IPV4, 0, 0, 0]);
+        let mut message = batch.message(operation, GET_ELEMENT, DUMP, &[INET, 0, 0, 0]);
         message.text(ELEMENTS_TABLE, table).text(ELEMENTS_SET, set);
         message.tolerate(&[Errno::NOENT]);
         let answers = self.ask(batch)?;
@@ -322,32 +393,67 @@ impl NftSocket {
         Ok(lists
             .flat_map(|list| list.nested())
             .filter_map(|element| {
-                let key = element.nested().get(ELEMENT_KEY)?.nested().get(DATA_VALUE)?;
-                Some(CStr::from_bytes_until_nul(key.value).ok()?.to_str().ok()?.to_owned())
+                let key = set::value(element.nested(), ELEMENT_KEY)?;
+                Some(Element { set, key, data: set::value(element.nested(), ELEMENT_DATA) })
             })
             .collect())
     }
 
-    /// Returns the chain of each rule of this table; none if there is no such table.
+    /// Returns the rules of this table; none if there is no such table.
     ///
     /// # Errors
     /// When the kernel lacks nf_tables or refuses to answer.
-    pub fn rules(&mut self, table: &str) -> Result<Vec<String>> {
+    pub fn rules(&mut self, table: &str) -> Result<Vec<Rule>> {
+        self.rules_of(INET, table)
+    }
+
+    /// Returns the rules of this table of the `ip` family; none if there is no such table.
+    ///
+    /// # Errors
+    /// When the kernel lacks nf_tables or refuses to answer.
+    pub fn ipv4_rules(&mut self, table: &str) -> Result<Vec<Rule>> {
+        self.rules_of(IPV4, table)
+    }
+
+    fn rules_of(&mut self, family: u8, table: &str) -> Result<Vec<Rule>> {
         let mut batch = Batch::new();
         let operation = format!("list the rules of firewall table {table}");
-        let mut message = batch.message(operation, GET_RULE, DUMP, &[IPV4, 0, 0, 0]);
+        let mut message = batch.message(operation, GET_RULE, DUMP, &[family, 0, 0, 0]);
         message.text(RULE_TABLE, table);
         message.tolerate(&[Errno::NOENT]);
         let answers = self.ask(batch)?;
-        let chain = |reply: &Reply| {
+        let rule = |reply: &Reply| {
             let attributes = reply.attributes(HEADER);
-            let here = attributes.get(RULE_TABLE)?.text()? == table;
-            here.then(|| attributes.get(RULE_CHAIN)?.text().map(str::to_owned))?
+            if attributes.get(RULE_TABLE)?.text()? != table {
+                return None;
+            }
+            Some(Rule {
+                chain: attributes.get(RULE_CHAIN)?.text()?.to_owned(),
+                handle: u64::from_be_bytes(attributes.get(RULE_HANDLE)?.value.try_into().ok()?),
+                expressions: attributes.get(RULE_EXPRESSIONS)?.value.to_vec(),
+            })
         };
-        Ok(answers.replies.iter().filter(|r| r.kind == NEW_RULE).filter_map(chain).collect())
+        Ok(answers.replies.iter().filter(|r| r.kind == NEW_RULE).filter_map(rule).collect())
     }
 
-    /// Returns the chains that are called at a hook of the IPv4 stack (families `ip` and `inet`).
+    /// Returns the names of the chains of this table of the `ip` family that no hook calls.
+    ///
+    /// # Errors
+    /// When the kernel lacks nf_tables or refuses to answer.
+    pub fn ipv4_plain_chains(&mut self, table: &str) -> Result<Vec<String>> {
+        let mut batch = Batch::new();
+        batch.message("list firewall chains", GET_CHAIN, DUMP, &[IPV4, 0, 0, 0]);
+        let answers = self.ask(batch)?;
+        let chain = |reply: &Reply| {
+            let attributes = reply.attributes(HEADER);
+            let here = attributes.get(CHAIN_TABLE)?.text()? == table;
+            let plain = attributes.get(CHAIN_HOOK).is_none();
+            (here && plain).then(|| attributes.get(CHAIN_NAME)?.text().map(str::to_owned))?
+        };
+        Ok(answers.replies.iter().filter(|r| r.kind == NEW_CHAIN).filter_map(chain).collect())
+    }
+
+    /// Returns the chains that are called at a hook of the IP stacks.
     ///
     /// # Errors
     /// When the kernel lacks nf_tables or refuses to answer.
@@ -359,30 +465,22 @@ impl NftSocket {
     }
 }
 
-/// Adds a list of one key.
-fn elements<'a>(mut message: Message<'a>, table: &str, set: &str, names: &[&str]) -> Message<'a> {
-    let mut key = Vec::with_capacity(names.len() * NAME_LENGTH);
-    for name in names {
-        key.extend_from_slice(&padded(name));
-    }
-    message.text(ELEMENTS_TABLE, table).text(ELEMENTS_SET, set);
+/// Adds a list of one element.
+fn elements<'a>(mut message: Message<'a>, table: &str, element: &Element) -> Message<'a> {
+    message.text(ELEMENTS_TABLE, table).text(ELEMENTS_SET, element.set);
     message.nested(ELEMENTS, |list| {
-        list.nested(LIST_ELEMENT, |element| {
-            element.nested(ELEMENT_KEY, |data| {
-                data.bytes(DATA_VALUE, &key);
+        list.nested(LIST_ELEMENT, |one| {
+            one.nested(ELEMENT_KEY, |data| {
+                data.bytes(DATA_VALUE, element.key.bytes());
             });
+            if let Some(value) = &element.data {
+                one.nested(ELEMENT_DATA, |data| {
+                    data.bytes(DATA_VALUE, value.bytes());
+                });
+            }
         });
     });
     message
-}
-
-/// Returns a link's name as the kernel compares it: filled up with NULs.
-fn padded(name: &str) -> [u8; NAME_LENGTH] {
-    let mut bytes = [0; NAME_LENGTH];
-    for (to, from) in bytes.iter_mut().zip(name.bytes().take(NAME_LENGTH - 1)) {
-        *to = from;
-    }
-    bytes
 }
 
 fn comment(table: &Reply) -> Option<String> {
@@ -393,12 +491,13 @@ fn comment(table: &Reply) -> Option<String> {
 }
 
 fn base_chain(reply: &Reply) -> Option<BaseChain> {
-    if reply.kind != NEW_CHAIN || ![IPV4, INET].contains(reply.body.first()?) {
+    if reply.kind != NEW_CHAIN || ![IPV4, IPV6, INET].contains(reply.body.first()?) {
         return None;
     }
     let attributes: Attributes<'_> = reply.attributes(HEADER);
     let hook = attributes.get(CHAIN_HOOK)?.nested().get(CHAIN_HOOK_NUMBER)?.be32()?;
     Some(BaseChain {
+        family: *reply.body.first()?,
         table: attributes.get(CHAIN_TABLE)?.text()?.to_owned(),
         name: attributes.get(CHAIN_NAME)?.text()?.to_owned(),
         hook,
@@ -411,7 +510,7 @@ pub(super) fn missing(error: Error) -> Error {
     match error.errno() {
         Errno::PROTONOSUPPORT | Errno::OPNOTSUPP if error.detail.is_none() => Error {
             detail: Some(
-                "this kernel has no nf_tables (modules nf_tables, nft_chain_nat, nft_masq, nft_ct)"
+                "this kernel has no nf_tables (modules nf_tables, nft_chain_nat, nft_masq, nft_ct, nft_fib_inet)"
                     .to_owned(),
             ),
             ..error
@@ -419,3 +518,6 @@ pub(super) fn missing(error: Error) -> Error {
         _ => error,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -276,6 +276,21 @@ impl Batch {
         message.optional_text(LINK_NAME, name);
     }
 
+    /// Adds: keep this port of a bridge from others that are kept so; the bridge itself is reached.
+    pub fn isolate_port(&mut self, name: &str) {
+        /// `IFLA_INFO_SLAVE_KIND`, `IFLA_INFO_SLAVE_DATA` and `IFLA_BRPORT_ISOLATED`.
+        const PORT_KIND: u16 = 4;
+        const PORT_DATA: u16 = 5;
+        const ISOLATED: u16 = 33;
+        let operation = format!("isolate link {name} in its bridge");
+        let mut message = self.message(operation, NEW_LINK, 0, &link_header(0, false));
+        message.text(LINK_NAME, name).nested(LINK_INFO, |info| {
+            info.text(PORT_KIND, "bridge").nested(PORT_DATA, |data| {
+                data.u8(ISOLATED, 1);
+            });
+        });
+    }
+
     /// Adds: create this VLAN's link on a parent, if there is no link of this name.
     pub fn ensure_vlan(&mut self, name: &str, parent: u32, id: u16) {
         let operation = format!("create VLAN link {name}");

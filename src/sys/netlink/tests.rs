@@ -6,14 +6,11 @@ use std::os::fd::AsFd;
 
 use nix::sched::{CloneFlags, setns, unshare};
 
-use super::nftables::{
-    Chain, Expression, Hook, LinkNameSet, MetaKey, NftSocket, Transaction, Verdict,
-};
 use super::route::{Block, LinkRef, RouteSocket, VethPair};
 use super::{Batch, Errno};
 
 /// Runs `work` on a thread with a fresh network namespace.
-fn in_namespace<T: Send>(work: impl FnOnce(File) -> T + Send) -> T {
+pub(super) fn in_namespace<T: Send>(work: impl FnOnce(File) -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root");
@@ -63,6 +60,13 @@ fn a_veth_pair_joins_a_bridge_to_another_namespace() {
         let routes = route.routes().unwrap();
         let subnet = Block { address: Ipv4Addr::new(10, 0, 0, 0).into(), prefix: 24 };
         assert!(routes.iter().any(|r| r.table == 254 && r.destination == subnet), "{routes:?}");
+
+        let isolated = || std::fs::read_to_string("/sys/class/net/whtest0/brport/isolated");
+        let mut batch = Batch::new();
+        batch.isolate_port("whtest0");
+        route.apply(batch).unwrap();
+        // What is mounted there may be the view of another network namespace.
+        assert!(isolated().map_or(true, |text| text.trim() == "1"));
 
         setns(&there, CloneFlags::CLONE_NEWNET).unwrap();
         let mut inside = RouteSocket::open().unwrap();
@@ -118,90 +122,4 @@ fn a_kernel_without_nf_tables_is_told_so() {
     assert!(text.contains("this kernel has no nf_tables"), "{text}");
     let other = super::Error::new("create firewall table wharf", Errno::PERM, None);
     assert_eq!(super::nftables::missing(other.clone()), other);
-}
-
-fn table(name: &str) -> Transaction {
-    let mut transaction = Transaction::new(None);
-    transaction.create_table(name, "rules 1");
-    transaction.create_set(name, LinkNameSet { name: "one", names: 1 });
-    transaction.create_set(name, LinkNameSet { name: "two", names: 2 });
-    let chain = Chain { name: "out", kind: "nat", hook: Hook::PostRouting, priority: 100 };
-    transaction.create_chain(name, &chain);
-    let chain = Chain { name: "through", kind: "filter", hook: Hook::Forward, priority: 0 };
-    transaction.create_chain(name, &chain);
-    let input = Expression::Meta { key: MetaKey::InputName, register: 1 };
-    let output = Expression::Meta { key: MetaKey::OutputName, register: 1 };
-    let second = Expression::Meta { key: MetaKey::OutputName, register: 2 };
-    let lookup = |set, inverted| Expression::Lookup { set, register: 1, inverted };
-    transaction.append_rule(
-        name,
-        "out",
-        &[input, lookup("one", false), output, lookup("one", true), Expression::Masquerade],
-    );
-    transaction.append_rule(
-        name,
-        "through",
-        &[
-            Expression::ConnectionState(Expression::ESTABLISHED | Expression::RELATED),
-            Expression::Verdict(Verdict::Accept),
-        ],
-    );
-    transaction.append_rule(
-        name,
-        "through",
-        &[input, second, lookup("two", false), Expression::Verdict(Verdict::Drop)],
-    );
-    transaction.ensure_element(name, "one", &["wharf0"]);
-    transaction.ensure_element(name, "two", &["wharf0", "wh-123456789012"]);
-    transaction
-}
-
-#[test]
-fn a_transaction_makes_a_table_that_nft_understands() {
-    in_namespace(|_| {
-        let mut nft = NftSocket::open().unwrap();
-        let before = nft.generation().unwrap();
-        assert_eq!(nft.look_up("whtest", "one", &["wharf0"]).unwrap(), (None, false));
-        assert_eq!(nft.elements("whtest", "one").unwrap(), Vec::<String>::new());
-        nft.commit(table("whtest")).unwrap();
-        let found = nft.look_up("whtest", "two", &["wharf0", "wh-123456789012"]).unwrap();
-        assert_eq!(found, (Some("rules 1".to_owned()), true));
-        let found = nft.look_up("whtest", "two", &["wharf0", "wharf0"]).unwrap();
-        assert_eq!(found, (Some("rules 1".to_owned()), false));
-        assert_eq!(nft.elements("whtest", "one").unwrap(), ["wharf0"]);
-
-        // Exactly one of two creators wins, and the loser changes nothing.
-        let error = nft.commit(table("whtest")).unwrap_err();
-        assert_eq!(error.errno(), Errno::EXIST, "{error}");
-        let mut stale = Transaction::new(Some(before));
-        stale.delete_table("whtest");
-        assert_eq!(nft.commit(stale).unwrap_err().errno(), Errno::RESTART);
-
-        let chains = nft.base_chains().unwrap();
-        assert!(chains.iter().any(|c| c.table == "whtest" && c.hook == 2 && !c.drops));
-
-        let listed = std::process::Command::new("nft").args(["list", "ruleset"]).output();
-        if let Ok(listed) = listed {
-            let text = String::from_utf8(listed.stdout).unwrap();
-            for line in [
-                "comment \"rules 1\"",
-                "iifname @one oifname != @one masquerade",
-                "ct state established,related accept",
-                "iifname . oifname @two drop",
-                "elements = { \"wharf0\" . \"wh-123456789012\" }",
-                "type nat hook postrouting priority srcnat; policy accept;",
-            ] {
-                assert!(text.contains(line), "{line} is not in:\n{text}");
-            }
-        }
-
-        let mut transaction = Transaction::new(Some(nft.generation().unwrap()));
-        transaction.delete_element("whtest", "one", &["wharf0"]);
-        nft.commit(transaction).unwrap();
-        assert!(nft.elements("whtest", "one").unwrap().is_empty());
-        let mut transaction = Transaction::new(None);
-        transaction.delete_table("whtest");
-        nft.commit(transaction).unwrap();
-        assert_eq!(nft.look_up("whtest", "one", &["wharf0"]).unwrap(), (None, false));
-    });
 }

@@ -115,11 +115,11 @@ async fn imports(bench: &Bench) {
     let bytes = tar.into_inner().unwrap();
     let name: ImageName = "wharf-test/import:2".parse().unwrap();
     let reader = Box::new(std::io::Cursor::new(bytes.clone()));
-    let id = bench.backend.import(reader, Some(name.clone())).await.unwrap();
+    let id = bench.backend.import(reader, Some(name.clone()).into()).await.unwrap();
     assert_eq!(bench.backend.image("wharf-test/import:2").await.unwrap().summary.id, id);
     remove(bench, "wharf-test/import:2", false).await.unwrap();
     let reader = Box::new(std::io::Cursor::new(bytes));
-    let id = bench.backend.import(reader, None).await.unwrap();
+    let id = bench.backend.import(reader, None.into()).await.unwrap();
     assert!(bench.backend.image(id.as_str()).await.unwrap().summary.tags.is_empty());
     remove(bench, id.as_str(), false).await.unwrap();
 }

@@ -135,7 +135,7 @@ async fn restarting(bench: &Bench) {
     let id = bench.run("echo up; sleep 1000").await;
     let first = bench.detail(&id).await.state;
     let container = id.clone();
-    let restart = Command::Restart { container, timeout: Some(0) };
+    let restart = Command::Restart { container, timeout: Some(0), signal: None };
     assert_eq!(bench.backend.execute(restart).await, Ok(Outcome::Done));
     let second = bench.detail(&id).await.state;
     assert_eq!(second.status, Status::Running);

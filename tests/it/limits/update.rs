@@ -15,6 +15,7 @@ pub(crate) fn tests() -> Vec<Test> {
         conflicts_are_docker_s,
         several_containers_at_once,
         a_killed_supervisor_leaves_row_and_kernel_alike,
+        killed_between_the_kernel_and_the_row,
     ]
 }
 
@@ -217,5 +218,53 @@ fn a_killed_supervisor_leaves_row_and_kernel_alike() {
         let row = lab.inspect(&id, "/HostConfig/PidsLimit").to_string();
         lab.ok(&["start", &id]);
         assert_eq!(pids(&lab, &id), row, "round {round}");
+    }
+}
+
+/// The change is in the kernel, and whoever is to write it down is killed. Rows and kernel agree after
+/// the next command, whoever it was.
+fn killed_between_the_kernel_and_the_row() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let lab = Lab::new();
+    for victim in ["command", "supervisor", "both"] {
+        lab.start(&["--name", "held", "-m", "64m", "--memory-swap", "-1"], "sleep 1000");
+        let (folder, version_2) = super::group(&lab, "held", "memory");
+        let file = folder.join(if version_2 { "memory.max" } else { "memory.limit_in_bytes" });
+        let limit = || std::fs::read_to_string(&file).unwrap().trim().parse::<u64>().unwrap();
+        let row = || lab.inspect("held", "/HostConfig/Memory").as_u64().unwrap();
+        let (old, new) = (64 << 20, 96 << 20);
+        assert_eq!((limit(), row()), (old, old));
+        // Nobody can write a row now.
+        let database = crate::audit::database(&lab);
+        database.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let mut command = lab.command(&["update", "-m", "96m", "--memory-swap", "-1", "held"]);
+        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+        let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+        crate::harness::eventually("the kernel has it", || limit() == new);
+        assert_eq!(row(), old, "the row is still to come");
+        let supervisor = Pid::from_raw(crate::harness::parent_of(lab.pid("held"))).unwrap();
+        if victim != "supervisor" {
+            child.kill().unwrap();
+        }
+        if victim != "command" {
+            kill_process(supervisor, Signal::KILL).unwrap();
+        }
+        database.execute_batch("ROLLBACK").unwrap();
+        drop(database);
+        child.wait().unwrap();
+        if victim == "command" {
+            crate::harness::eventually("the supervisor has written it down", || row() == new);
+            assert_eq!(limit(), new);
+        } else {
+            crate::harness::eventually("it ended with its supervisor", || {
+                lab.inspect("held", "/State/Status") == "exited"
+            });
+            let kept = row();
+            assert!([old, new].contains(&kept), "{kept}");
+            lab.ok(&["start", "held"]);
+            assert_eq!((limit(), row()), (kept, kept), "{victim}");
+        }
+        lab.ok(&["rm", "-f", "held"]);
+        lab.ok(&["system", "check"]);
     }
 }

@@ -9,10 +9,13 @@ const DATA: u16 = 2;
 const VALUE: u16 = 1;
 const VERDICT: u16 = 2;
 const VERDICT_CODE: u16 = 1;
+const VERDICT_CHAIN: u16 = 2;
 /// `NFT_REG_VERDICT`.
 const VERDICT_REGISTER: u32 = 0;
 /// `NFT_CMP_NEQ`.
 const NOT_EQUAL: u32 = 1;
+/// `RTN_LOCAL` of linux/rtnetlink.h.
+const LOCAL: u32 = 2;
 
 /// The family of a packet's addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub enum MetaKey {
     InputName,
     /// The name of the link that it leaves by.
     OutputName,
+    /// The driver of the link that it leaves by.
+    OutputKind,
     /// The number of its transport protocol.
     Protocol,
 }
@@ -55,14 +60,19 @@ pub enum Payload {
 
 /// What a rule decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Verdict<'a> {
     /// The packet goes on.
     Accept,
     /// The packet is gone.
     Drop,
+    /// The rule that jumped here is done; the one after it is next.
+    Return,
+    /// The rules of this chain are next, then those after this one.
+    Jump(&'a str),
 }
 
-/// An expression of a rule. Registers are numbered from 1 and hold 16 bytes each, in a row.
+/// An expression of a rule. Registers are numbered from [`Expression::FIRST`] and hold 4 bytes each,
+/// in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expression<'a> {
     /// Load metadata.
@@ -95,6 +105,13 @@ pub enum Expression<'a> {
         /// Whether to go on only if it differs.
         inverted: bool,
     },
+    /// Go on if the packet is of this family.
+    Is(Family),
+    /// Go on if the packet goes to an address of this host, or with `inverted` if it doesn't.
+    ToThisHost {
+        /// Whether to go on only if it doesn't.
+        inverted: bool,
+    },
     /// Go on if the key is in the set, or with `inverted` if it isn't.
     Lookup {
         /// The set's name.
@@ -103,6 +120,13 @@ pub enum Expression<'a> {
         register: u32,
         /// Whether to go on only if the key is not in the set.
         inverted: bool,
+    },
+    /// Go on if the key is in the map, with what it leads to in the registers from this one on.
+    Translate {
+        /// The map's name.
+        map: &'a str,
+        /// The register that the key starts in, and then the data.
+        register: u32,
     },
     /// Go on if the connection's state has one of these bits.
     ConnectionState(u32),
@@ -120,28 +144,34 @@ pub enum Expression<'a> {
         port: u32,
     },
     /// Decide.
-    Verdict(Verdict),
+    Verdict(Verdict<'a>),
 }
 
 impl Expression<'_> {
+    /// The first register (`NFT_REG32_00`).
+    pub const FIRST: u32 = 8;
     /// The connection is known (`ct state established`).
     pub const ESTABLISHED: u32 = 1 << 1;
     /// The connection belongs to a known one (`ct state related`).
     pub const RELATED: u32 = 1 << 2;
+    /// The packet belongs to no connection that would be watched (`ct state untracked`), as the
+    /// messages by which IPv6 hosts find their neighbours.
+    pub const UNTRACKED: u32 = 1 << 6;
     /// The destination address has been replaced (`ct status dnat`).
     pub const DESTINATION_NAT: u32 = 1 << 5;
 
     /// Writes the expression as elements of a rule's list.
     pub(super) fn encode(&self, list: &mut Message<'_>) {
         match *self {
-            Self::Meta { key, register } => element(list, "meta", |data| {
+            Self::Meta { key, register } => {
                 let key = match key {
                     MetaKey::InputName => 6,
                     MetaKey::OutputName => 7,
                     MetaKey::Protocol => 16,
+                    MetaKey::OutputKind => 27,
                 };
-                data.be32(1, register).be32(2, key);
-            }),
+                meta(list, key, register);
+            }
             Self::Payload { part, register } => {
                 /// `NFT_PAYLOAD_NETWORK_HEADER` and `NFT_PAYLOAD_TRANSPORT_HEADER`.
                 const NETWORK: u32 = 1;
@@ -160,14 +190,29 @@ impl Expression<'_> {
                     value.bytes(VALUE, bytes);
                 });
             }),
-            Self::Compare { register, bytes, inverted } => element(list, "cmp", |data| {
-                data.be32(1, register).be32(2, if inverted { NOT_EQUAL } else { 0 });
-                data.nested(3, |value| {
-                    value.bytes(VALUE, bytes);
+            Self::Compare { register, bytes, inverted } => {
+                compare(list, register, bytes, inverted);
+            }
+            Self::Is(family) => {
+                /// `NFT_META_NFPROTO`.
+                const FAMILY: u32 = 15;
+                meta(list, FAMILY, Self::FIRST);
+                compare(list, Self::FIRST, &[family.number()], false);
+            }
+            Self::ToThisHost { inverted } => {
+                /// `NFT_FIB_RESULT_ADDRTYPE` and `NFTA_FIB_F_DADDR`.
+                const TYPE: u32 = 3;
+                const DESTINATION: u32 = 2;
+                element(list, "fib", |data| {
+                    data.be32(1, Self::FIRST).be32(2, TYPE).be32(3, DESTINATION);
                 });
-            }),
+                compare(list, Self::FIRST, &LOCAL.to_ne_bytes(), inverted);
+            }
             Self::Lookup { set, register, inverted } => element(list, "lookup", |data| {
                 data.text(1, set).be32(2, register).be32(5, inverted.into());
+            }),
+            Self::Translate { map, register } => element(list, "lookup", |data| {
+                data.text(1, map).be32(2, register).be32(3, register);
             }),
             Self::ConnectionState(bits) => connection(list, 0, bits),
             Self::ConnectionStatus(bits) => connection(list, 2, bits),
@@ -179,13 +224,24 @@ impl Expression<'_> {
                 data.be32(3, address).be32(5, port);
             }),
             Self::Verdict(verdict) => element(list, "immediate", |data| {
-                let code = match verdict {
-                    Verdict::Drop => 0,
-                    Verdict::Accept => 1,
-                };
                 data.be32(1, VERDICT_REGISTER).nested(2, |value| {
-                    value.nested(VERDICT, |verdict| {
-                        verdict.be32(VERDICT_CODE, code);
+                    value.nested(VERDICT, |decision| match verdict {
+                        Verdict::Drop => {
+                            decision.be32(VERDICT_CODE, 0);
+                        }
+                        Verdict::Accept => {
+                            decision.be32(VERDICT_CODE, 1);
+                        }
+                        Verdict::Return => {
+                            /// `NFT_RETURN`, which is -5.
+                            const RETURN: u32 = u32::MAX - 4;
+                            decision.be32(VERDICT_CODE, RETURN);
+                        }
+                        Verdict::Jump(chain) => {
+                            /// `NFT_JUMP`, which is -3.
+                            const JUMP: u32 = u32::MAX - 2;
+                            decision.be32(VERDICT_CODE, JUMP).text(VERDICT_CHAIN, chain);
+                        }
                     });
                 });
             }),
@@ -193,24 +249,38 @@ impl Expression<'_> {
     }
 }
 
-/// Loads a word about the connection into register 1, and goes on if one of these bits is set.
-fn connection(list: &mut Message<'_>, key: u32, bits: u32) {
-    element(list, "ct", |data| {
-        data.be32(2, key).be32(1, 1);
-    });
-    element(list, "bitwise", |data| {
-        data.be32(1, 1).be32(2, 1).be32(3, 4);
-        value(data, 4, bits);
-        value(data, 5, 0);
-    });
-    element(list, "cmp", |data| {
-        data.be32(1, 1).be32(2, NOT_EQUAL);
-        value(data, 3, 0);
+fn meta(list: &mut Message<'_>, key: u32, register: u32) {
+    element(list, "meta", |data| {
+        data.be32(1, register).be32(2, key);
     });
 }
 
+fn compare(list: &mut Message<'_>, register: u32, bytes: &[u8], inverted: bool) {
+    element(list, "cmp", |data| {
+        data.be32(1, register).be32(2, if inverted { NOT_EQUAL } else { 0 });
+        data.nested(3, |value| {
+            value.bytes(VALUE, bytes);
+        });
+    });
+}
+
+/// Loads a word about the connection into the first register, and goes on if one of these bits is
+/// set.
+fn connection(list: &mut Message<'_>, key: u32, bits: u32) {
+    let register = Expression::FIRST;
+    element(list, "ct", |data| {
+        data.be32(2, key).be32(1, register);
+    });
+    element(list, "bitwise", |data| {
+        data.be32(1, register).be32(2, register).be32(3, 4);
+        word(data, 4, bits);
+        word(data, 5, 0);
+    });
+    compare(list, register, &0_u32.to_ne_bytes(), true);
+}
+
 /// Adds a word in the machine's byte order, as registers hold it.
-fn value(data: &mut Message<'_>, kind: u16, word: u32) {
+fn word(data: &mut Message<'_>, kind: u16, word: u32) {
     data.nested(kind, |value| {
         value.u32(VALUE, word);
     });
