@@ -33,6 +33,7 @@ mod isolation;
 mod kills;
 mod limits;
 mod logging;
+mod names;
 mod networks;
 mod probe;
 mod pty;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         ("rootless", rootless::tests()),
         ("verbs_format", verbs_format::tests()),
         ("logging", logging::tests()),
+        ("names", names::tests()),
         ("networks", networks::tests()),
         ("restart", restart::tests()),
         ("verbs_attach", verbs_attach::tests()),
