@@ -1,8 +1,8 @@
 //! A container's folders: the one that lasts, and the one of its sockets and locks.
 //!
-//! A container's row comes before its folders and goes before them, so that no folder is ever
-//! without a row or a note in the journal. A row whose folders are missing is a container all the
-//! same: `start` makes what isn't there.
+//! A container's folders are made before its row and go after it, under a note in the journal, so that
+//! no folder is ever without a row or that note. A row whose folders somebody has removed is a container
+//! all the same: `start` makes what isn't there.
 
 use std::fs::DirBuilder;
 use std::io::{self, ErrorKind};

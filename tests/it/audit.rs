@@ -2,14 +2,16 @@
 //! shares no code with it sees.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rusqlite::{Connection, OpenFlags};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::harness::{Lab, PATIENCE, readable};
+use crate::harness::{Lab, PATIENCE, eventually};
 
 /// A container's row.
 #[derive(Clone, Debug)]
@@ -182,20 +184,20 @@ fn endpoints(lab: &Lab) -> Vec<(String, String, String)> {
 
 /// Kills a container's supervisor, and waits until it and its copies have let go of all they had, locks
 /// above all. Returns whether there was one.
-pub(crate) fn kill_supervisor(id: &str) -> bool {
-    let pid = |(of, pid): (String, i32)| (of == id).then(|| Pid::from_raw(pid).unwrap());
-    // Before it dies: then /proc doesn't tell any more whose it is, long before its files are closed.
-    let doomed: Vec<_> = all_supervisors()
-        .into_iter()
-        .filter_map(pid)
-        .filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
-        .collect();
+pub(crate) fn kill_supervisor(lab: &Lab, id: &str) -> bool {
+    let doomed = all_supervisors();
     let Some(first) = supervisors().get(id).copied() else { return false };
     // It may have ended since.
     let _ = kill_process(Pid::from_raw(first).unwrap(), Signal::KILL);
-    for pidfd in doomed {
-        assert!(readable(&pidfd, *PATIENCE), "{id}: its supervisor doesn't end");
-    }
+    let life = lab.root().join("run/containers").join(id).join("life.lock");
+    eventually("its supervisor is gone", || {
+        let next = |one: &(String, i32)| one.0 == id && !doomed.contains(one);
+        // A process that is killed is unknown to /proc long before its files are closed.
+        let Ok(file) = File::open(&life) else { return true };
+        flock(&file, FlockOperation::NonBlockingLockShared).is_ok()
+            // Somebody has it started again.
+            || all_supervisors().iter().any(next)
+    });
     true
 }
 

@@ -157,7 +157,7 @@ fn a_dead_supervisor() {
     let lab = Lab::new();
     let id = sleeper(&lab, "orphan", "bridge");
     let pid = lab.pid("orphan");
-    assert!(kill_supervisor(&id));
+    assert!(kill_supervisor(&lab, &id));
     eventually("it ends", || {
         !cgroups(&format!("wharf/{id}")).iter().any(|group| {
             std::fs::read_to_string(group.join("cgroup.procs")).is_ok_and(|text| !text.is_empty())
@@ -305,6 +305,10 @@ fn a_damaged_database() {
     lab.ok(&["stop", "-t", "0", "survivor"]);
     assert_eq!(lab.inspect("survivor", "/State/ExitCode"), 137);
     std::fs::remove_file(file(&lab, ".damaged")).unwrap();
+    for part in [".damaged-wal", ".damaged-shm"] {
+        // There when somebody still had it open.
+        let _ = std::fs::remove_file(file(&lab, part));
+    }
     agrees(&lab, &mut Seen::default(), "after the rescue");
 }
 
@@ -385,10 +389,11 @@ fn the_firewall() {
 
 /// Returns the bridge of a lab's network.
 fn bridge_of(lab: &Lab) -> String {
-    let spec: String =
-        database(lab).query_row("SELECT spec FROM network", [], |row| row.get(0)).unwrap();
+    let spec: String = database(lab)
+        .query_row("SELECT spec FROM network WHERE name = 'bridge'", [], |row| row.get(0))
+        .unwrap();
     let spec: Value = serde_json::from_str(&spec).unwrap();
-    spec["Bridge"].as_str().unwrap().to_owned()
+    spec["Link"].as_str().unwrap().to_owned()
 }
 
 fn links_and_bridge() {

@@ -267,7 +267,9 @@ fn a_truncated_log_of_writes() {
         assert!(rows(&lab).len() <= 6);
         lab.run(&["system", "check", "--repair"]);
         lab.ends(0, &["system", "check"]);
-        lab.shell(&[], "true");
+        lab.ok(&[&["run", "--name", "last"], &network[..], &[IMAGE, "true"]].concat());
+        // Its supervisor must not come upon the next cut.
+        agrees(&lab, &mut Seen::default(), "after a cut");
     }
 }
 

@@ -32,13 +32,13 @@ fn kill(pid: i32) {
 }
 
 /// Ends all processes of a container, its supervisor first, as a power cut does.
-fn cut(id: &str) {
+fn cut(lab: &Lab, id: &str) {
     let inside: Vec<i32> = cgroups(&format!("wharf/{id}"))
         .iter()
         .filter_map(|group| std::fs::read_to_string(group.join("cgroup.procs")).ok())
         .flat_map(|text| text.lines().filter_map(|line| line.parse().ok()).collect::<Vec<i32>>())
         .collect();
-    kill_supervisor(id);
+    kill_supervisor(lab, id);
     for pid in inside {
         kill(pid);
     }
@@ -76,7 +76,7 @@ fn supervisors_killed_in_each_phase() {
             3 => drop(lab.ok(&["exec", "-d", "it", "sleep", "1000"])),
             _ => {}
         }
-        kill_supervisor(&id);
+        kill_supervisor(&lab, &id);
         eventually("it is noticed", || {
             lab.ok(&["ps", "-a", "--no-trunc"]).contains("Exited (137)")
         });
@@ -97,7 +97,7 @@ fn supervisors_killed_in_each_phase() {
         "sleep",
         "1000",
     ]);
-    cut(&id);
+    cut(&lab, &id);
     assert_eq!(lab.ok(&["ps", "-aq"]), "");
     agrees(&lab, &mut seen, "with --rm");
     is_clean(&lab);
@@ -111,8 +111,8 @@ fn a_restarted_host() {
     let goes = lab.ok(&[&["run", "-d", "--rm"], &flags("goes")[..]].concat());
     lab.ok(&["create", "--name", "idle", IMAGE, "true"]);
     seen.look(&lab);
-    cut(&stays);
-    cut(&goes);
+    cut(&lab, &stays);
+    cut(&lab, &goes);
     // A boot takes cgroups, links and the run folder; rows, journal and folders stay.
     for id in [&stays, &goes] {
         eventually("the kernel forgets", || {
@@ -139,7 +139,7 @@ fn a_restarted_host() {
 fn a_number_that_belongs_to_another_process() {
     let lab = Lab::new();
     let id = lab.start(&["--name", "web"], "sleep 1000");
-    cut(&id);
+    cut(&lab, &id);
     // The number now belongs to somebody else's process.
     let mut foreign = Command::new("sleep").arg("1000").spawn().unwrap();
     rewrite(&lab, "web", |state| {

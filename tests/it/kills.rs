@@ -320,7 +320,7 @@ impl Stage {
         if victim != Victim::Command
             && let Some(row) = self.row().or(before)
         {
-            supervisor_killed = kill_supervisor(&row.id);
+            supervisor_killed = kill_supervisor(&self.lab, &row.id);
         }
         if victim == Victim::Supervisor && !supervisor_killed {
             let _ = child.kill();

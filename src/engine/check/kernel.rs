@@ -7,6 +7,7 @@ use wharf_cgroup::{Group, Layout};
 use wharf_model::ContainerId;
 
 use super::{Area, Check, beyond_repair, finding};
+use crate::channel::Request;
 use crate::network::check::{Fault, faults, mend};
 use crate::state::Record;
 use crate::supervisor::{cgroup_name, default_cgroup, remove_group};
@@ -87,6 +88,11 @@ impl Check<'_> {
         let first = ask(self, &ids)?;
         if first.is_empty() {
             return Ok(());
+        }
+        // A supervisor that is changing its container's networks is of two minds until it answers.
+        for record in self.records()?.values().filter(|record| before.contains_key(&record.id)) {
+            // One without an answer has ended, which is seen below.
+            let _ = self.engine.ask(record, &Request::Process);
         }
         let after = self.bridged()?;
         let alive = |id: &ContainerId, pid: &i32| {

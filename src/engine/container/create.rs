@@ -76,24 +76,31 @@ impl Engine {
             observed: Observed::default(),
             id,
         };
-        // Until it is whole, nobody else may start, remove or judge it.
+        // Until it is whole, nobody else may start, remove or judge it, nor sweep its folder away.
         let run = self.paths().container_run(&record.id);
-        let _verbs = Lock::acquire(&run, lock::VERBS)
-            .map_err(|cause| Error::failed(format_args!("lock {}", run.display()), cause))?;
-        let record = match add(store, record, options.name.is_none()) {
+        let lock = |name| {
+            Lock::acquire(&run, name)
+                .map_err(|cause| Error::failed(format_args!("lock {}", run.display()), cause))
+        };
+        // The order in which they are given back matters: who waits for the verbs finds the life free.
+        let _verbs = lock(lock::VERBS)?;
+        let _life = lock(lock::LIFE)?;
+        let id = record.id.clone();
+        let made = store
+            .journal("folder", id.as_str(), &id)
+            .and_then(|()| folder::make(self.paths(), &id))
+            .and_then(|()| add(store, record, options.name.is_none()));
+        let record = match made {
             Ok(record) => record,
             Err(error) => {
+                // The reason why there is no container is the one to report; what can't be removed is
+                // journalled.
+                let _ = folder::remove(self.paths(), store, &id);
+                lock::forget(&run, lock::LIFE);
                 lock::forget(&run, lock::VERBS);
                 return Err(error);
             }
         };
-        if let Err(error) = folder::make(self.paths(), &record.id) {
-            // The reason why there is no container is the one to report; what can't be removed is
-            // journalled.
-            let _ = store.remove_container(&record, &[("destroy", Vec::new())]);
-            let _ = folder::remove(self.paths(), store, &record.id);
-            return Err(error);
-        }
         Ok(Created { id: record.id, name: record.name, warnings })
     }
 }

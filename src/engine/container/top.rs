@@ -290,7 +290,12 @@ impl Engine {
             Err(wharf_cgroup::Error::NotFound(_)) if crate::userns::is_nested() => {
                 record.observed.state.pid.map(same_pid_namespace).unwrap_or_default()
             }
-            group => group.and_then(|group| group.processes()).map_err(failed)?,
+            // It ended since.
+            Err(wharf_cgroup::Error::NotFound(_)) => return Err(not_running(&record)),
+            group => match group.and_then(|group| group.processes()) {
+                Err(wharf_cgroup::Error::NotFound(_)) => return Err(not_running(&record)),
+                pids => pids.map_err(failed)?,
+            },
         };
         pids.sort_unstable();
         let host = read_host();

@@ -161,17 +161,17 @@ pub(crate) fn check(network: &Network, options: &EndpointOptions) -> Result<()> 
             ));
         }
         let pool = network.pool(address.is_ipv4());
-        if pool.is_none_or(|pool| !pool.subnet.contains(&address)) {
-            return Err(invalid(format!(
-                "invalid config for network {}: invalid endpoint settings: no configured subnet \
-                 contains IP address {address}",
-                network.name
-            )));
-        }
         if pool.is_some_and(|pool| pool.chosen) {
             return Err(invalid(format!(
                 "invalid config for network {}: invalid endpoint settings: user specified IP \
                  address is supported only when connecting to networks with user configured subnets",
+                network.name
+            )));
+        }
+        if pool.is_none_or(|pool| !pool.subnet.contains(&address)) {
+            return Err(invalid(format!(
+                "invalid config for network {}: invalid endpoint settings: no configured subnet \
+                 contains IP address {address}",
                 network.name
             )));
         }

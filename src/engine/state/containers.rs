@@ -169,7 +169,8 @@ impl Store {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Adds a container, unless its name is taken or its image has gone.
+    /// Adds a container, unless its name is taken or its image has gone. Its folder, which was
+    /// journalled before it was made, is then its own.
     pub(crate) fn add_container(&mut self, record: &Record) -> Result<()> {
         let spec = record.spec.to_text()?;
         let observed = to_json(&record.observed)?;
@@ -197,6 +198,10 @@ impl Store {
                     spec,
                     observed
                 ],
+            )?;
+            transaction.execute(
+                "DELETE FROM journal WHERE kind = 'folder' AND key = ?1",
+                [record.id.as_str()],
             )?;
             add_event(transaction, &container_event(transaction, record, "create", &[])?)
         })
