@@ -105,7 +105,7 @@ fn a_refusal_names_the_operation_and_carries_the_kernels_sentence() {
     in_namespace(|_| {
         let mut route = RouteSocket::open().unwrap();
         let mut batch = Batch::new();
-        batch.add_default_route(1, Ipv4Addr::new(10, 0, 0, 1));
+        batch.add_default_route(1, Ipv4Addr::new(10, 0, 0, 1).into());
         batch.get_link("lo");
         let error = route.apply(batch).unwrap_err();
         assert!(error.to_string().starts_with("add the default route through 10.0.0.1: "));
