@@ -7,8 +7,10 @@
 //! ([`Fake::fail_next`]).
 
 mod data;
+mod objects;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,8 +22,9 @@ use wharf_inspect::filter::{ContainerFilter, EventFilter, ImageFilter, PruneFilt
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSize,
     ContainerSummary, Digest, EngineInfo, ErrorKind, Event, EventKind, EventOptions, ExecSpec,
-    HistoryEntry, ImageDetail, ImageListOptions, ImageName, ImageSummary, LogOptions, LogRecord,
-    Outcome, ParseError, PathStat, Status, TermSize, TopTable, VersionInfo,
+    FileEntry, FileHead, Filters, HistoryEntry, ImageDetail, ImageListOptions, ImageName,
+    ImageSummary, LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, ParseError, PathStat,
+    ReachAnswer, ReachQuestion, Status, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 
 use crate::{
@@ -30,6 +33,7 @@ use crate::{
 };
 
 pub use data::{EPOCH, container, epoch, image, sample, time};
+pub use objects::{network, volume};
 
 /// A backend that makes everything up, always in the same way.
 #[derive(Clone)]
@@ -42,6 +46,10 @@ pub struct Fake {
 struct State {
     containers: Vec<ContainerSummary>,
     images: Vec<ImageSummary>,
+    networks: Vec<NetworkInfo>,
+    volumes: Vec<VolumeInfo>,
+    /// How often the links' counters were read.
+    links_read: u64,
     commands: Vec<Command>,
     told: Vec<Event>,
     failures: VecDeque<Error>,
@@ -74,6 +82,8 @@ impl Fake {
             let mut state = fake.lock();
             state.containers = data::containers();
             state.images = data::images();
+            state.networks = objects::networks();
+            state.volumes = objects::volumes();
             state.logs =
                 state.containers.iter().map(|c| (c.id.clone(), data::log(&c.name))).collect();
         }
@@ -153,7 +163,7 @@ impl Fake {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reach(&self) -> Result<MutexGuard<'_, State>> {
+    fn answering(&self) -> Result<MutexGuard<'_, State>> {
         let state = self.lock();
         match &state.unreachable {
             Some(error) => Err(error.clone()),
@@ -162,7 +172,7 @@ impl Fake {
     }
 
     fn find(&self, container: &str) -> Result<ContainerSummary> {
-        let state = self.reach()?;
+        let state = self.answering()?;
         let found = state
             .containers
             .iter()
@@ -171,7 +181,7 @@ impl Fake {
     }
 
     fn find_image(&self, image: &str) -> Result<ImageSummary> {
-        let state = self.reach()?;
+        let state = self.answering()?;
         let found = state.images.iter().find(|i| {
             i.tags.iter().any(|t| t.to_string() == image || t.canonical() == image)
                 || i.id.as_str() == image
@@ -309,6 +319,14 @@ impl Fake {
                 self.tell(EventKind::Container, "commit", found.id.as_str());
                 Ok(Outcome::Committed(Digest::from_bytes(&[0xc0; 32])))
             }
+            Command::CreateNetwork(options) => self.create_network(*options),
+            Command::RemoveNetwork { network, .. } => self.remove_network(&network),
+            Command::Connect { container, endpoint } => self.connect(&container, &endpoint.network),
+            Command::Disconnect { container, network, .. } => self.disconnect(&container, &network),
+            Command::PruneNetworks { .. } => self.prune_networks(),
+            Command::CreateVolume(options) => self.create_volume(*options),
+            Command::RemoveVolume { volume, .. } => self.remove_volume(&volume),
+            Command::PruneVolumes { all, .. } => self.prune_volumes(all),
             _ => Err(unsupported("create")),
         }
     }
@@ -333,7 +351,7 @@ impl Backend for Fake {
     }
 
     async fn info(&self) -> Result<EngineInfo> {
-        let state = self.reach()?;
+        let state = self.answering()?;
         Ok(data::info(&state.containers, state.images.len()))
     }
 
@@ -354,7 +372,7 @@ impl Backend for Fake {
         if let Some(container) = since.transpose()? {
             filter.set_since(container.created, container.id);
         }
-        let state = self.reach()?;
+        let state = self.answering()?;
         let all = options.all || options.last.is_some() || filter.wants_all();
         let list = state.containers.iter().filter(|c| all || c.status.is_alive());
         let list = list.filter(|c| filter.matches(c)).take(options.last.unwrap_or(usize::MAX));
@@ -384,7 +402,7 @@ impl Backend for Fake {
 
     async fn list_images(&self, options: &ImageListOptions) -> Result<Vec<ImageSummary>> {
         let filter = ImageFilter::new(&options.filters, epoch()).map_err(invalid)?;
-        let images = self.reach()?.images.clone();
+        let images = self.answering()?.images.clone();
         Ok(images.into_iter().filter_map(|image| filter.apply(image)).collect())
     }
 
@@ -476,11 +494,11 @@ impl Backend for Fake {
     }
 
     async fn log_source(&self, _container: &str) -> Result<LogSource> {
-        Ok(self.reach()?.source.clone().unwrap_or(LogSource::Stream))
+        Ok(self.answering()?.source.clone().unwrap_or(LogSource::Stream))
     }
 
     async fn samples(&self, interval: Duration) -> Result<BoxStream<'static, Result<SampleBatch>>> {
-        drop(self.reach()?);
+        drop(self.answering()?);
         let timer = tokio::time::interval(interval);
         let fake = self.clone();
         let batches = stream::unfold((fake, timer), |(fake, mut timer)| async move {
@@ -502,7 +520,7 @@ impl Backend for Fake {
     ) -> Result<BoxStream<'static, Result<Event>>> {
         let filter = EventFilter::new(&options.filters).map_err(invalid)?;
         let receiver = self.events.subscribe();
-        let reached = self.reach()?;
+        let reached = self.answering()?;
         let told = if options.wants_history() { reached.told.clone() } else { Vec::new() };
         drop(reached);
         let old = stream::iter(told.into_iter().map(Ok));
@@ -577,6 +595,42 @@ impl Backend for Fake {
 
     async fn export(&self, container: &str) -> Result<ByteStream> {
         Ok(self.archive_get(container, "/").await?.1)
+    }
+
+    async fn networks(&self, _filters: &Filters) -> Result<Vec<NetworkInfo>> {
+        self.list_networks()
+    }
+
+    async fn network(&self, network: &str) -> Result<NetworkInfo> {
+        self.find_network(network)
+    }
+
+    async fn reach(&self, question: &ReachQuestion) -> Result<ReachAnswer> {
+        self.try_reach(question)
+    }
+
+    async fn links(&self) -> Result<Vec<(String, NetCounters)>> {
+        self.read_links()
+    }
+
+    async fn volumes(&self, _filters: &Filters, sizes: bool) -> Result<Vec<VolumeInfo>> {
+        self.list_volumes(sizes)
+    }
+
+    async fn volume(&self, volume: &str) -> Result<VolumeInfo> {
+        self.find_volume(volume)
+    }
+
+    async fn volume_files(&self, volume: &str, path: &Path) -> Result<Vec<FileEntry>> {
+        self.files_of(volume, path)
+    }
+
+    async fn volume_file(&self, volume: &str, path: &Path, most: usize) -> Result<FileHead> {
+        self.head_of(volume, path, most)
+    }
+
+    async fn volume_export(&self, volume: &str, _pause: bool) -> Result<ByteStream> {
+        Ok(stream::iter([Ok(self.archive_of(volume)?)]).boxed())
     }
 }
 

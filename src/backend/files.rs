@@ -1,8 +1,8 @@
 //! The files of a volume, read where the engine says they are.
 //!
 //! A volume's content is its containers': every path is resolved by `openat2` with
-//! `RESOLVE_BENEATH`, so that no link in it leads out, and only plain files are ever opened: opening
-//! a device or a pipe may do something.
+//! `RESOLVE_BENEATH`, so that no link in it leads out, and only plain files are ever opened:
+//! opening a device or a pipe may do something.
 
 use std::fs::File;
 use std::io::{self, Read};

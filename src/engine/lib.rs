@@ -10,6 +10,7 @@ pub mod check;
 mod container;
 pub mod copy;
 mod disk;
+mod dns;
 mod engine;
 mod error;
 mod folder;

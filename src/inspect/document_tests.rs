@@ -1,8 +1,8 @@
 //! Tests against the shape of `docker inspect`.
 
 use wharf_model::{
-    Bind, ContainerId, DeviceMapping, DeviceRate, Digest, Health, HealthStatus, HostConfig,
-    LogConfig, Mount, NamespaceMode, ProbeResult, RestartKind, RestartPolicy, Ulimit,
+    Bind, ContainerId, DeviceMapping, DeviceRate, Digest, EndpointInfo, Health, HealthStatus,
+    HostConfig, LogConfig, Mount, NamespaceMode, ProbeResult, RestartKind, RestartPolicy, Ulimit,
 };
 
 use super::*;

@@ -54,6 +54,15 @@ pub fn age(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
     span(now - then)
 }
 
+/// Returns microseconds in words: `0.09 ms`, `1.2 ms`, `3.0 s`.
+pub fn micros(count: u64) -> String {
+    match count {
+        0..1000 => format!("{:.2} ms", as_f64(count) / 1e3),
+        1000..1_000_000 => format!("{:.1} ms", as_f64(count) / 1e3),
+        _ => format!("{:.1} s", as_f64(count) / 1e6),
+    }
+}
+
 /// Returns the least of 1, 2, 3, 4, 5, 6, 8, 10, 20, … that is at least `value`.
 pub fn nice(value: f64) -> f64 {
     if value.is_nan() || value <= 0.0 {

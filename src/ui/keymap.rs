@@ -25,6 +25,12 @@ pub enum Context {
     Inspect,
     /// The image list.
     Images,
+    /// The volume list.
+    Volumes,
+    /// The files of a volume.
+    Files,
+    /// The drawing of the networks.
+    Networks,
     /// A line being typed: a filter or a search.
     Line,
     /// A dialog that asks for a text.
@@ -50,6 +56,9 @@ impl Context {
             Self::Logs => "Logs",
             Self::Inspect => "Inspect",
             Self::Images => "Images",
+            Self::Volumes => "Volumes",
+            Self::Files => "Files",
+            Self::Networks => "Networks",
             Self::Line | Self::Prompt => "While typing",
             Self::Palette => "Palette",
             Self::Menu => "Menu",
@@ -74,6 +83,8 @@ pub enum Action {
     ToggleMouse,
     ScreenContainers,
     ScreenImages,
+    ScreenVolumes,
+    ScreenNetworks,
     NextScreen,
     PreviousScreen,
     ZoomIn,
@@ -103,6 +114,9 @@ pub enum Action {
     ShorterWindow,
     ShowTop,
     ShowLayers,
+    ShowUsers,
+    ShowFiles,
+    ShowDetails,
     Start,
     Stop,
     Restart,
@@ -111,6 +125,21 @@ pub enum Action {
     Remove,
     TagImage,
     RemoveImage,
+    CreateVolume,
+    RemoveVolume,
+    PruneVolumes,
+    ExportVolume,
+    OpenEntry,
+    LeaveFolder,
+    GoLeft,
+    GoRight,
+    Scale,
+    CreateNetwork,
+    RemoveNetwork,
+    PruneNetworks,
+    Connect,
+    Disconnect,
+    TryReach,
     Search,
     NextMatch,
     PreviousMatch,
@@ -153,6 +182,14 @@ impl Action {
                 | Self::TagImage
                 | Self::RemoveImage
                 | Self::Bulk
+                | Self::CreateVolume
+                | Self::RemoveVolume
+                | Self::PruneVolumes
+                | Self::CreateNetwork
+                | Self::RemoveNetwork
+                | Self::PruneNetworks
+                | Self::Connect
+                | Self::Disconnect
         )
     }
 
@@ -167,6 +204,9 @@ impl Action {
                 | Self::ShowInspect
                 | Self::ShowTop
                 | Self::ShowLayers
+                | Self::ShowUsers
+                | Self::ShowFiles
+                | Self::ShowDetails
                 | Self::Start
                 | Self::Stop
                 | Self::Restart
@@ -176,6 +216,16 @@ impl Action {
                 | Self::Bulk
                 | Self::TagImage
                 | Self::RemoveImage
+                | Self::CreateVolume
+                | Self::RemoveVolume
+                | Self::PruneVolumes
+                | Self::ExportVolume
+                | Self::CreateNetwork
+                | Self::RemoveNetwork
+                | Self::PruneNetworks
+                | Self::Connect
+                | Self::Disconnect
+                | Self::TryReach
                 | Self::OnlyMatching
                 | Self::Follow
                 | Self::Wrap
@@ -239,6 +289,7 @@ impl Key {
             KeyCode::Delete => "Del".to_owned(),
             KeyCode::BackTab => "Shift-Tab".to_owned(),
             KeyCode::Tab => "Tab".to_owned(),
+            KeyCode::Backspace => "Backspace".to_owned(),
             KeyCode::Enter => "Enter".to_owned(),
             KeyCode::Esc => "Esc".to_owned(),
             other => other.to_string(),
@@ -275,7 +326,9 @@ macro_rules! bindings {
 }
 
 use self::Key as K;
-use KeyCode::{BackTab, Delete, End, Enter, Esc, Home, Left, PageDown, PageUp, Right, Tab};
+use KeyCode::{
+    BackTab, Backspace, Delete, End, Enter, Esc, Home, Left, PageDown, PageUp, Right, Tab,
+};
 
 /// Every key there is.
 pub const KEYMAP: &[Binding] = bindings! {
@@ -314,6 +367,40 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('y')] CopyName "" "copy its name";
         [K::char('Y')] CopyId "" "copy its id";
         [K::char('h')] PreviousTab "" "previous tab";
+    Volumes:
+        [K::char('f')] ShowFiles "files" "look into it";
+        [K::char('u')] ShowUsers "users" "show who has it";
+        [K::char('i')] ShowInspect "inspect" "inspect it";
+        [K::char('s')] ExportVolume "save" "save it as an archive";
+        [K::char('n')] CreateVolume "new" "make a volume";
+        [K::char('d'), K::code(Delete)] RemoveVolume "remove" "remove the volume and all that is in it";
+        [K::char('P')] PruneVolumes "prune" "remove the volumes that nobody has";
+        [K::char('/')] Filter "filter" "filter the list";
+        [K::char('o')] Sort "sort" "sort by the next column";
+        [K::char('O')] ReverseSort "" "reverse the order";
+        [K::char('y')] CopyName "" "copy its name";
+        [K::char('Y')] CopyId "" "copy its mount point";
+        [K::char('l')] NextTab "" "next tab";
+        [K::char('h')] PreviousTab "" "previous tab";
+    Files:
+        [K::code(Enter), K::code(Right), K::char('l')] OpenEntry "open" "open the folder or file";
+        [K::code(Left), K::code(Backspace), K::char('h')] LeaveFolder "up" "the folder above";
+        [K::char('Y')] CopyPath "path" "copy its path on the host";
+    Networks:
+        [K::char('r')] TryReach "reach" "try whether the container reaches another";
+        [K::char('c')] Connect "connect" "connect a container to a network";
+        [K::char('x')] Disconnect "disconnect" "take a container from a network";
+        [K::char('z')] Scale "zoom" "boxes, lines, or counts";
+        [K::char('n')] CreateNetwork "new" "make a network";
+        [K::char('d'), K::code(Delete)] RemoveNetwork "remove" "remove the network";
+        [K::char('P')] PruneNetworks "prune" "remove the networks that no container is on";
+        [K::char('i')] ShowInspect "inspect" "inspect it";
+        [K::char('t')] ShowDetails "details" "show its details";
+        [K::char('/')] Filter "filter" "filter the drawing";
+        [K::char('h'), K::code(Left)] GoLeft "" "to the connection, then to its network";
+        [K::char('l'), K::code(Right)] GoRight "" "to the first connection, then to its container";
+        [K::char('y')] CopyName "" "copy its name";
+        [K::char('Y')] CopyId "" "copy its id";
     Logs:
         [K::char('/')] Search "search" "search with a regular expression";
         [K::char('n')] NextMatch "" "next match";
@@ -359,6 +446,8 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::code(Esc)] Back "" "back";
         [K::char('1')] ScreenContainers "" "containers";
         [K::char('2')] ScreenImages "" "images";
+        [K::char('3')] ScreenVolumes "" "volumes";
+        [K::char('4')] ScreenNetworks "" "networks";
         [K::code(Tab)] NextScreen "" "next screen";
         [K::code(BackTab)] PreviousScreen "" "previous screen";
         [K::char(']')] NextTab "" "next tab";

@@ -3,6 +3,7 @@
 
 use ratatui::layout::Rect;
 
+use crate::app::topology::Scale;
 use crate::app::{App, Focus, Screen, Zoom};
 
 /// The least terminal that shows anything useful.
@@ -62,9 +63,14 @@ pub(crate) fn layout(app: &App) -> Option<Layout> {
             let rows = match app.screen {
                 Screen::Containers => app.containers.shown.len(),
                 Screen::Images => app.images.shown.len(),
+                Screen::Volumes => app.volumes.shown.len(),
+                Screen::Networks => app.networks.topology.parts(Scale::Boxes).len(),
             };
-            // The list takes what it needs, up to a bit less than half.
-            let most = body.height * 9 / 20;
+            // The list takes what it needs, up to a bit less than half; a drawing up to two thirds.
+            let most = match app.screen {
+                Screen::Networks => body.height * 2 / 3,
+                _ => body.height * 9 / 20,
+            };
             let wanted = u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(1);
             let list = wanted.clamp(6.min(most), most);
             layout.put_list(Rect { height: list, ..body });
@@ -116,11 +122,24 @@ pub(crate) fn tab_at(app: &App, bar: Rect, number: usize) -> Option<Rect> {
     None
 }
 
+/// Below this width only the screen that is shown has its name in the header.
+const NAMES: u16 = 64;
+
+/// Returns what the header calls a screen.
+pub(crate) fn screen_title(app: &App, number: usize) -> String {
+    match Screen::ALL.get(number) {
+        Some(screen) if app.size.0 >= NAMES || *screen == app.screen => {
+            format!(" {} {} ", number + 1, screen.title())
+        }
+        _ => format!(" {} ", number + 1),
+    }
+}
+
 /// Returns a screen's place in the header.
-pub(crate) fn screen_at(header: Rect, number: usize) -> Option<Rect> {
+pub(crate) fn screen_at(app: &App, header: Rect, number: usize) -> Option<Rect> {
     let mut x = header.x;
-    for (n, screen) in Screen::ALL.iter().enumerate() {
-        let width = u16::try_from(screen.title().len()).ok()? + 4;
+    for n in 0..Screen::ALL.len() {
+        let width = u16::try_from(screen_title(app, n).len()).ok()?;
         if n == number {
             return Some(Rect { x, y: header.y, width, height: 1 });
         }

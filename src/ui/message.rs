@@ -2,14 +2,16 @@
 //! world.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use crossterm::event::{KeyEvent, MouseEvent};
 use wharf_backend::{Error, SampleBatch};
 use wharf_logs::{Direction, Span};
 use wharf_model::{
-    Command, ContainerId, ContainerSummary, EngineInfo, Event, HistoryEntry, ImageSummary,
-    LogStream, Outcome, TopTable,
+    Command, ContainerId, ContainerSummary, EngineInfo, Event, FileEntry, FileHead, HistoryEntry,
+    ImageSummary, LogStream, NetCounters, NetworkInfo, Outcome, ReachAnswer, ReachQuestion,
+    TopTable, VolumeInfo,
 };
 
 /// Something that happened.
@@ -67,6 +69,61 @@ pub enum Msg {
         /// The steps, newest first.
         result: Result<Vec<HistoryEntry>, Error>,
     },
+    /// The networks.
+    Networks(Result<Vec<NetworkInfo>, Error>),
+    /// The counters of the host's links.
+    Links {
+        /// When they were read, on a clock that never jumps.
+        at: Duration,
+        /// By the links' names.
+        result: Result<Vec<(String, NetCounters)>, Error>,
+    },
+    /// Whether a container reaches something.
+    Reached {
+        /// What was asked.
+        question: ReachQuestion,
+        /// What came of it.
+        result: Result<ReachAnswer, Error>,
+    },
+    /// The volumes.
+    Volumes {
+        /// Whether their sizes are told.
+        sizes: bool,
+        /// All of them.
+        result: Result<Vec<VolumeInfo>, Error>,
+    },
+    /// What is in a folder of a volume.
+    Files {
+        /// The volume.
+        volume: String,
+        /// The folder.
+        path: PathBuf,
+        /// Its entries.
+        result: Result<Vec<FileEntry>, Error>,
+    },
+    /// The beginning of a file in a volume.
+    File {
+        /// The volume.
+        volume: String,
+        /// The file.
+        path: PathBuf,
+        /// Its bytes.
+        result: Result<FileHead, Error>,
+    },
+    /// How far the export of a volume is.
+    Saving {
+        /// The number given with [`Effect::SaveVolume`].
+        operation: u64,
+        /// Bytes written so far.
+        bytes: u64,
+    },
+    /// The export of a volume has ended.
+    Saved {
+        /// The number given with [`Effect::SaveVolume`].
+        operation: u64,
+        /// Bytes written, or why it failed; what was written is gone then.
+        result: Result<u64, Error>,
+    },
     /// About the open log.
     Log {
         /// The number given with [`Effect::OpenLog`]; others are out of date.
@@ -83,6 +140,10 @@ pub enum ScreenTag {
     Container(ContainerId),
     /// An image, by name or id.
     Image(String),
+    /// A network, by its id.
+    Network(String),
+    /// A volume, by its name.
+    Volume(String),
 }
 
 /// Something to do outside.
@@ -110,6 +171,40 @@ pub enum Effect {
     FetchTop(ContainerId),
     /// Ask for an image's steps.
     FetchHistory(String),
+    /// Ask for the networks.
+    FetchNetworks,
+    /// Ask for the counters of the host's links.
+    FetchLinks,
+    /// Try whether a container reaches something.
+    TryReach(ReachQuestion),
+    /// Ask for the volumes; with their sizes, which takes its time.
+    FetchVolumes {
+        /// Whether the sizes are wanted.
+        sizes: bool,
+    },
+    /// Ask what is in a folder of a volume.
+    FetchFiles {
+        /// The volume.
+        volume: String,
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Ask for the beginning of a file in a volume.
+    FetchFile {
+        /// The volume.
+        volume: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Write a volume's content to a file.
+    SaveVolume {
+        /// Comes back with every message about it.
+        operation: u64,
+        /// The volume.
+        volume: String,
+        /// Where; it must not exist.
+        path: PathBuf,
+    },
     /// Make a change.
     Execute {
         /// Comes back with the result.

@@ -4,6 +4,7 @@
 
 mod budget;
 mod logs;
+mod save;
 mod watch;
 
 use std::io::IsTerminal;
@@ -18,7 +19,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use wharf_backend::Backend;
+use wharf_model::{ErrorKind, Filters};
 
+use crate::app::volumes::HEAD;
 use crate::app::{App, Redraw};
 use crate::message::{Effect, Msg, ScreenTag};
 use crate::options::Options;
@@ -86,6 +89,7 @@ pub async fn run(backend: Arc<dyn Backend>, options: Options) -> Result<Exit, Er
         backend: backend.clone(),
         sender: sender.clone(),
         log: None,
+        begun: Instant::now(),
     };
     runtime.draw(&mut app)?;
     let samples = Arc::new(Samples::default());
@@ -157,6 +161,8 @@ struct Runtime {
     sender: mpsc::Sender<Msg>,
     log: Option<LogJob>,
     budget: Budget,
+    /// When this began: the clock of the links' counters.
+    begun: Instant,
 }
 
 impl Runtime {
@@ -296,6 +302,12 @@ impl Runtime {
                 let result = match &tag {
                     ScreenTag::Container(id) => backend.inspect_container(id.as_str()).await,
                     ScreenTag::Image(image) => backend.inspect_image(image).await,
+                    ScreenTag::Network(network) => {
+                        backend.network(network).await.and_then(|found| document(&found))
+                    }
+                    ScreenTag::Volume(volume) => {
+                        backend.volume(volume).await.and_then(|found| document(&found))
+                    }
                 };
                 Msg::Document { tag, result: result.map(Box::new) }
             }),
@@ -307,6 +319,39 @@ impl Runtime {
                 let result = backend.history(&image).await;
                 Msg::History { image, result }
             }),
+            Effect::FetchNetworks => {
+                self.ask(async move { Msg::Networks(backend.networks(&Filters::default()).await) });
+            }
+            Effect::FetchLinks => {
+                let clock = self.begun;
+                self.ask(async move {
+                    let result = backend.links().await;
+                    Msg::Links { at: clock.elapsed(), result }
+                });
+            }
+            Effect::TryReach(question) => self.ask(async move {
+                let result = backend.reach(&question).await;
+                Msg::Reached { question, result }
+            }),
+            Effect::FetchVolumes { sizes } => self.ask(async move {
+                let result = backend.volumes(&Filters::default(), sizes).await;
+                Msg::Volumes { sizes, result }
+            }),
+            Effect::FetchFiles { volume, path } => self.ask(async move {
+                let result = backend.volume_files(&volume, &path).await;
+                Msg::Files { volume, path, result }
+            }),
+            Effect::FetchFile { volume, path } => self.ask(async move {
+                let result = backend.volume_file(&volume, &path, HEAD).await;
+                Msg::File { volume, path, result }
+            }),
+            Effect::SaveVolume { operation, volume, path } => {
+                let sender = self.sender.clone();
+                self.ask(async move {
+                    let result = save::save(&*backend, &volume, &path, operation, &sender).await;
+                    Msg::Saved { operation, result }
+                });
+            }
             Effect::Execute { operation, command } => self.ask(async move {
                 let result = backend.execute(command).await;
                 Msg::Done { operation, result }
@@ -331,6 +376,12 @@ impl Runtime {
             let _ = sender.send(question.await).await;
         });
     }
+}
+
+/// Returns an object as a document to look through.
+fn document(object: &impl serde::Serialize) -> wharf_backend::Result<serde_json::Value> {
+    serde_json::to_value(object)
+        .map_err(|cause| wharf_backend::Error::new(ErrorKind::Internal, cause.to_string()))
 }
 
 async fn sleep(until: Option<Instant>) {

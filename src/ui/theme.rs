@@ -4,6 +4,7 @@
 use ratatui::style::{Color, Modifier, Style};
 use wharf_model::{HealthStatus, Status};
 
+use crate::app::topology::Reach;
 use crate::options::{Colors, Look};
 
 /// The letters that draw things.
@@ -40,6 +41,68 @@ pub struct Glyphs {
     /// The corners and sides of a box: top left, top right, bottom left, bottom right.
     pub corners: [&'static str; 4],
 }
+
+/// The letters that draw networks.
+#[derive(Debug)]
+pub struct Wires {
+    /// The host, from top to bottom.
+    pub host: &'static str,
+    /// A network.
+    pub bus: &'static str,
+    /// A network that nothing leaves.
+    pub internal: &'static str,
+    /// Where a network begins that is tied to the host.
+    pub begins: &'static str,
+    /// Where one begins that isn't.
+    pub closed: &'static str,
+    /// Where a line leaves a network.
+    pub joint: &'static str,
+    /// Where a line leaves the host.
+    pub host_joint: &'static str,
+    /// A line.
+    pub line: &'static str,
+    /// A line to what doesn't run.
+    pub dead: &'static str,
+    /// Where a line meets a box.
+    pub tee: &'static str,
+}
+
+impl Wires {
+    /// Returns what draws a bus.
+    pub fn of(&self, reach: Reach) -> &'static str {
+        match reach {
+            Reach::Host => self.host,
+            Reach::Out | Reach::Beside => self.bus,
+            Reach::Internal => self.internal,
+        }
+    }
+}
+
+const UNICODE_WIRES: Wires = Wires {
+    host: "║",
+    bus: "┃",
+    internal: "┇",
+    begins: "┒",
+    closed: "╳",
+    joint: "┠",
+    host_joint: "╟",
+    line: "─",
+    dead: "┄",
+    tee: "┤",
+};
+
+const ASCII_WIRES: Wires = Wires {
+    host: "#",
+    bus: "|",
+    internal: ":",
+    begins: "+",
+    closed: "x",
+    joint: "+",
+    host_joint: "+",
+    line: "-",
+    dead: ".",
+    tee: "+",
+};
 
 const UNICODE: Glyphs = Glyphs {
     ellipsis: "…",
@@ -134,6 +197,11 @@ impl Theme {
     /// Returns the letters.
     pub fn glyphs(self) -> &'static Glyphs {
         if self.look.unicode { &UNICODE } else { &ASCII }
+    }
+
+    /// Returns the letters that draw networks.
+    pub fn wires(self) -> &'static Wires {
+        if self.look.unicode { &UNICODE_WIRES } else { &ASCII_WIRES }
     }
 
     /// Returns how text of this meaning looks.

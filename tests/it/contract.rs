@@ -6,6 +6,7 @@
 mod archive;
 mod images;
 mod lifecycle;
+mod objects;
 mod observe;
 mod streams;
 mod upkeep;
@@ -94,6 +95,7 @@ fn suite(backend: &Arc<dyn Backend>) {
         images::CHECKS,
         observe::CHECKS,
         archive::CHECKS,
+        objects::CHECKS,
     ]
     .concat()
     {

@@ -23,6 +23,7 @@ mod copy_attacks;
 mod copy_docker;
 mod crowd;
 mod dashboard;
+mod dashboard_objects;
 mod dockerd;
 mod faults;
 mod faults_disk;
@@ -39,6 +40,7 @@ mod networks;
 mod ports;
 mod probe;
 mod pty;
+mod reach;
 mod remap;
 mod restart;
 mod rootless;
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         ("copy_attacks", copy_attacks::tests()),
         ("copy_docker", copy_docker::tests()),
         ("dashboard", dashboard::tests()),
+        ("dashboard_objects", dashboard_objects::tests()),
         ("faults", faults::tests()),
         ("faults_disk", faults_disk::tests()),
         ("faults_host", faults_host::tests()),
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         ("kills", kills::tests()),
         ("limits", limits::tests()),
         ("ports", ports::tests()),
+        ("reach", reach::tests()),
         ("remap", remap::tests()),
         ("rootless", rootless::tests()),
         ("verbs_format", verbs_format::tests()),

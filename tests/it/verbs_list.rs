@@ -67,9 +67,9 @@ fn inspect_documents() {
     assert!(value("/Created").as_str().unwrap().ends_with('Z'));
     let image: serde_json::Value = serde_json::from_str(&lab.ok(&["inspect", IMAGE])).unwrap();
     assert_eq!(image[0]["RepoTags"][0], "box:latest");
-    let out = lab.ends(1, &["inspect", "none"]);
+    let out = lab.ends(1, &["inspect", "nothing"]);
     assert_eq!(out.stdout.trim(), "[]");
-    assert!(out.stderr.contains("No such object: none"), "{}", out.stderr);
+    assert!(out.stderr.contains("No such object: nothing"), "{}", out.stderr);
 }
 
 fn stats_once() {

@@ -10,7 +10,7 @@ use wharf_model::{
     NetworkInfo, Outcome,
 };
 
-use super::transport::segment;
+use super::transport::{full, segment};
 use super::{Docker, container_segment, error, list};
 use crate::{Error, Result};
 
@@ -34,7 +34,13 @@ impl Docker {
     }
 
     pub(super) async fn create_network(&self, options: NetworkCreateOptions) -> Result<Outcome> {
-        let answer = self.client.create_network(request(options)).await?;
+        let failed = |cause| error::malformed("network create", cause);
+        let mut body = serde_json::to_value(request(options)).map_err(failed)?;
+        // Engines before 25 make a second network of the same name unless told not to.
+        body["CheckDuplicate"] = true.into();
+        let body = full(serde_json::to_vec(&body).map_err(failed)?);
+        let reply = self.transport.post("/networks/create", &[], body, "application/json").await?;
+        let answer: models::NetworkCreateResponse = reply.json().await?;
         Ok(Outcome::NetworkCreated {
             id: answer.id,
             warnings: Some(answer.warning).filter(|text| !text.is_empty()).into_iter().collect(),

@@ -162,8 +162,8 @@ impl Docker {
         Ok(Outcome::VolumesPruned { deleted, reclaimed, failed })
     }
 
-    /// Returns a volume's content as a tar. The API reads files only through containers, so it needs
-    /// one that has the volume, running or not.
+    /// Returns a volume's content as a tar. The API reads files only through containers, so it
+    /// needs one that has the volume, running or not.
     pub(super) async fn export_volume(&self, name: &str) -> Result<ByteStream> {
         let volume = self.one_volume(name).await?;
         let Some(user) = volume.users.first() else {

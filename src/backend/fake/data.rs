@@ -102,6 +102,25 @@ fn compose(c: &mut ContainerSummary, project: &str, service: &str) {
     c.labels.insert("com.docker.compose.project".to_owned(), project.to_owned());
     c.labels.insert("com.docker.compose.service".to_owned(), service.to_owned());
     c.networks = vec![format!("{project}_default")];
+    for endpoint in &mut c.endpoints {
+        endpoint.network = format!("{project}_default");
+        if let IpAddr::V4(address) = endpoint.ip {
+            let [a, _, c, d] = address.octets();
+            endpoint.ip = IpAddr::V4(Ipv4Addr::new(a, 18, c, d));
+        }
+    }
+}
+
+/// Puts a container on the network that nothing leaves.
+fn behind(c: &mut ContainerSummary, number: u8) {
+    c.networks.insert(0, "shop_back".to_owned());
+    c.endpoints.push(EndpointInfo {
+        network: "shop_back".to_owned(),
+        ip: IpAddr::V4(Ipv4Addr::new(172, 19, 0, number)),
+        prefix: 16,
+        gateway: None,
+        mac: format!("02:42:ac:13:00:{number:02x}"),
+    });
 }
 
 /// Returns one container of every kind.
@@ -123,9 +142,10 @@ pub(super) fn containers() -> Vec<ContainerSummary> {
     api.ports = vec![port(9000, None)];
     api.restart_count = Some(3);
     compose(&mut api, "shop", "api");
+    behind(&mut api, 4);
     let mut db = container(3, "db-1", "postgres:17", Status::Running);
     db.health = Some(HealthStatus::Starting);
-    db.ports = vec![port(5432, Some(5432))];
+    db.ports = vec![port(5432, None)];
     db.mounts = vec![MountInfo {
         kind: MountKind::Volume,
         name: Some("shop_pgdata".to_owned()),
@@ -135,9 +155,18 @@ pub(super) fn containers() -> Vec<ContainerSummary> {
         ..MountInfo::default()
     }];
     compose(&mut db, "shop", "db");
+    db.networks.clear();
+    db.endpoints.clear();
+    behind(&mut db, 5);
+    api.mounts = db.mounts.clone();
+    for mount in &mut api.mounts {
+        "/backup".clone_into(&mut mount.destination);
+        mount.writable = false;
+    }
     let cache = container(4, "cache", "redis:8", Status::Paused);
     let mut job = container(5, "migrate", "shop/api:2.3.1", Status::Exited);
     job.exit_code = Some(137);
+    job.mounts = db.mounts.clone();
     job.status_text = "Exited (137) 9 minutes ago".to_owned();
     let crash = container(6, "flaky", "wharf/demo:latest", Status::Restarting);
     let fresh = container(7, "draft", "alpine:3.22", Status::Created);

@@ -21,7 +21,7 @@ use wharf_model::{
     Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
     ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, ImageDetail, ImageListOptions,
     ImageName, ImageSummary, LogDriver, LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome,
-    PathStat, TermSize, TopTable, VersionInfo,
+    PathStat, ReachAnswer, ReachQuestion, TermSize, TopTable, VersionInfo,
 };
 
 use crate::bytes_stream::written;
@@ -299,6 +299,11 @@ impl Backend for Native {
         let container = container.to_owned();
         let export = self.blocking(move |engine| engine.export(&container)).await?;
         Ok(written(move |to| export.write(to)))
+    }
+
+    async fn reach(&self, question: &ReachQuestion) -> Result<ReachAnswer> {
+        let question = question.clone();
+        self.blocking(move |engine| engine.reach(&question)).await
     }
 
     async fn links(&self) -> Result<Vec<(String, NetCounters)>> {

@@ -7,6 +7,8 @@ use wharf_cgroup::{Group, Layout};
 use wharf_model::ContainerId;
 
 use super::{Area, Check, beyond_repair, finding};
+use crate::channel::Request;
+use crate::network;
 use crate::network::check::{Fault, faults, mend};
 use crate::state::Record;
 use crate::supervisor::{cgroup_name, default_cgroup, remove_group};
@@ -66,6 +68,11 @@ impl Check<'_> {
     /// and an end unmakes its part afterwards: what is wrong for a container that ran before and
     /// after the question, and whose process is there still, is truly wrong.
     pub(super) fn network(&mut self) -> Result<()> {
+        for network in network::cut_short(self.store)? {
+            let mending = self.repair.then(|| network::finish_removals(self.store));
+            let object = format!("network {}", network.name);
+            self.add(finding(Area::Kernel, object, "its removal was cut short", mending));
+        }
         let before = self.bridged()?;
         let ids: Vec<ContainerId> = before.keys().cloned().collect();
         let owned = |store: &crate::state::Store| -> Result<BTreeSet<String>> {
@@ -87,6 +94,11 @@ impl Check<'_> {
         let first = ask(self, &ids)?;
         if first.is_empty() {
             return Ok(());
+        }
+        // A supervisor that is changing its container's networks is of two minds until it answers.
+        for record in self.records()?.values().filter(|record| before.contains_key(&record.id)) {
+            // One without an answer has ended, which is seen below.
+            let _ = self.engine.ask(record, &Request::Process);
         }
         let after = self.bridged()?;
         let alive = |id: &ContainerId, pid: &i32| {

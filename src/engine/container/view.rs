@@ -114,7 +114,7 @@ impl Engine {
     }
 
     /// Returns a handle to a running container's first process.
-    fn process_of(&self, record: &Record) -> Result<OwnedFd> {
+    pub(crate) fn process_of(&self, record: &Record) -> Result<OwnedFd> {
         let channel = self.supervisor_of(record)?;
         channel.send_request(&Request::Process, &[]).map_err(|_| not_running(record))?;
         match channel.answer() {

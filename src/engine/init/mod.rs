@@ -25,6 +25,7 @@ use wharf_model::{Mount, NetworkMode, TermSize};
 
 use crate::channel::Channel;
 use crate::network::Endpoint;
+use crate::network::files::Forwarding;
 use crate::userns::{remap, trees};
 use crate::{Error, Result};
 use program::Program;
@@ -59,6 +60,8 @@ pub(crate) struct Plan {
     /// The first process of the container whose network namespace it joins.
     pub(crate) joined_network: Option<OwnedFd>,
     pub(crate) endpoints: Vec<Endpoint>,
+    /// What its name server does about others' names, if it has one.
+    pub(crate) forwarding: Option<Forwarding>,
     pub(crate) terminal: Option<Option<TermSize>>,
     pub(crate) program: Program,
 }

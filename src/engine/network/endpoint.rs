@@ -145,10 +145,10 @@ pub(crate) fn check(network: &Network, options: &EndpointOptions) -> Result<()> 
         let mac = options.mac.clone().unwrap_or_default();
         return Err(invalid(format!("{mac} is not a valid mac address")));
     }
-    if let Some(name) = options.driver_options.get(driver::INTERFACE) {
-        if !driver::is_link_name(name) || name == "lo" {
-            return Err(invalid(format!("invalid {} value: {name:?}", driver::INTERFACE)));
-        }
+    if let Some(name) = options.driver_options.get(driver::INTERFACE)
+        && (!driver::is_link_name(name) || name == "lo")
+    {
+        return Err(invalid(format!("invalid {} value: {name:?}", driver::INTERFACE)));
     }
     let default = network.name == record::DEFAULT_NETWORK;
     let wanted = [options.ipv4.map(IpAddr::V4), options.ipv6.map(IpAddr::V6)];
@@ -161,17 +161,17 @@ pub(crate) fn check(network: &Network, options: &EndpointOptions) -> Result<()> 
             ));
         }
         let pool = network.pool(address.is_ipv4());
-        if pool.is_none_or(|pool| !pool.subnet.contains(&address)) {
-            return Err(invalid(format!(
-                "invalid config for network {}: invalid endpoint settings: no configured subnet \
-                 contains IP address {address}",
-                network.name
-            )));
-        }
         if pool.is_some_and(|pool| pool.chosen) {
             return Err(invalid(format!(
                 "invalid config for network {}: invalid endpoint settings: user specified IP \
                  address is supported only when connecting to networks with user configured subnets",
+                network.name
+            )));
+        }
+        if pool.is_none_or(|pool| !pool.subnet.contains(&address)) {
+            return Err(invalid(format!(
+                "invalid config for network {}: invalid endpoint settings: no configured subnet \
+                 contains IP address {address}",
                 network.name
             )));
         }

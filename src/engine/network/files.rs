@@ -6,6 +6,7 @@ use std::path::Path;
 
 use wharf_model::{ErrorKind, NetworkMode};
 
+use crate::dns::{self, Upstream};
 use crate::{Error, Result};
 
 const HOSTS: &str = "/etc/hosts";
@@ -24,6 +25,17 @@ pub struct NetworkFiles {
     pub hostname: String,
     /// /etc/resolv.conf.
     pub resolv_conf: String,
+    /// Whom its own name server asks, if it has one.
+    pub(crate) forwarding: Option<Forwarding>,
+}
+
+/// What a container's own name server does about names that it doesn't know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Forwarding {
+    /// The servers that it asks.
+    pub(crate) upstreams: Vec<Upstream>,
+    /// Whether names without a dot go to none of them, so that search domains are tried.
+    pub(crate) keeps_plain: bool,
 }
 
 /// What a container's files depend on.
@@ -49,6 +61,8 @@ pub struct Wishes<'a> {
     pub dns_search: &'a [String],
     /// Options of the resolver instead of the host's.
     pub dns_options: &'a [String],
+    /// Whether it has a name server of its own, which forwards to those that it would have else.
+    pub name_server: bool,
 }
 
 /// The word for the host's address in `--add-host`.
@@ -70,12 +84,15 @@ impl NetworkFiles {
             }
             NetworkMode::Host | NetworkMode::None => (own(), host_resolv),
             NetworkMode::Bridge | NetworkMode::Named(_) | NetworkMode::Container(_) => {
-                let resolved = if is_resolved(&host_resolv) { read(RESOLVED)? } else { None };
-                (own(), resolv_conf(resolved.as_deref().unwrap_or(&host_resolv)))
+                (own(), resolv_conf(&behind(host_resolv)?))
             }
         };
         let hostname = format!("{}\n", wishes.hostname);
-        Ok(Self { hosts, hostname, resolv_conf: override_resolver(&resolv, wishes) })
+        let (resolv_conf, forwarding) = match resolver(wishes)? {
+            Some((text, forwarding)) => (text, Some(forwarding)),
+            None => (override_resolver(&resolv, wishes), None),
+        };
+        Ok(Self { hosts, hostname, resolv_conf, forwarding })
     }
 }
 
@@ -107,6 +124,63 @@ fn override_resolver(text: &str, wishes: &Wishes<'_>) -> String {
     if dns.is_empty() && dns_search.is_empty() && dns_options.is_empty() {
         return text.to_owned();
     }
+    let servers: Vec<String> = match dns.is_empty() {
+        true => text.lines().filter_map(server).map(str::to_owned).collect(),
+        false => dns.to_vec(),
+    };
+    let (search, options) = search_and_options(text, wishes);
+    compose(&search, &servers, &options)
+}
+
+/// Returns the resolv.conf of a container that has a name server of its own, and what that one does
+/// about names that it doesn't know.
+///
+/// # Errors
+/// When a file of the host exists but can't be read.
+pub(crate) fn resolver(wishes: &Wishes<'_>) -> Result<Option<(String, Forwarding)>> {
+    if !wishes.name_server {
+        return Ok(None);
+    }
+    let host = behind(read(RESOLV)?.unwrap_or_default())?;
+    Ok(Some(own_name_server(&host, wishes)))
+}
+
+/// Returns the resolv.conf with the servers behind systemd-resolved, if the host asks that one.
+fn behind(host: String) -> Result<String> {
+    let resolved = if is_resolved(&host) { read(RESOLVED)? } else { None };
+    Ok(resolved.unwrap_or(host))
+}
+
+/// Returns the resolv.conf of a container with a name server of its own, and whom that one asks:
+/// the servers that the container wants, or the host's. A name is asked for as it is first, as with
+/// docker, unless the host or the container want it otherwise.
+fn own_name_server(host: &str, wishes: &Wishes<'_>) -> (String, Forwarding) {
+    let has_ipv6 = wishes.addresses.iter().any(IpAddr::is_ipv6);
+    let hosts_own = || host.lines().filter_map(server);
+    let mut upstreams: Vec<Upstream> = match wishes.dns.is_empty() {
+        true => hosts_own().filter_map(|text| Upstream::parse(text, true, has_ipv6)).collect(),
+        false => {
+            let asked = wishes.dns.iter();
+            asked.filter_map(|text| Upstream::parse(text, false, has_ipv6)).collect()
+        }
+    };
+    if upstreams.is_empty() {
+        upstreams
+            .extend(PUBLIC_SERVERS.iter().filter_map(|text| Upstream::parse(text, true, true)));
+    }
+    let (search, mut options) = search_and_options(host, wishes);
+    let dots = options.iter().rev().find_map(|option| option.strip_prefix("ndots:"));
+    let keeps_plain = dots.is_some_and(|dots| dots.parse::<u32>().is_ok_and(|dots| dots > 0));
+    if dots.is_none() {
+        options.push("ndots:0".to_owned());
+    }
+    let text = compose(&search, &[dns::ADDRESS.to_string()], &options);
+    (text, Forwarding { upstreams, keeps_plain })
+}
+
+/// Returns the search domains and the options: what the container wants, or the host's.
+fn search_and_options(text: &str, wishes: &Wishes<'_>) -> (Vec<String>, Vec<String>) {
+    let Wishes { dns_search, dns_options, .. } = wishes;
     // The last line of these two holds (resolv.conf(5)).
     let last = |keyword: &str| -> Vec<String> {
         let words = |line: &str| line.split_ascii_whitespace().map(str::to_owned).collect();
@@ -116,12 +190,12 @@ fn override_resolver(text: &str, wishes: &Wishes<'_>) -> String {
             .filter(|words: &Vec<String>| words.first().is_some_and(|first| first == keyword));
         lines.next_back().map(|words| words[1..].to_vec()).unwrap_or_default()
     };
-    let servers: Vec<String> = match dns.is_empty() {
-        true => text.lines().filter_map(server).map(str::to_owned).collect(),
-        false => dns.to_vec(),
-    };
     let search = if dns_search.is_empty() { last("search") } else { dns_search.to_vec() };
     let options = if dns_options.is_empty() { last("options") } else { dns_options.to_vec() };
+    (search, options)
+}
+
+fn compose(search: &[String], servers: &[String], options: &[String]) -> String {
     let mut text = String::new();
     if !search.is_empty() && search.join(" ").trim() != "." {
         text.push_str(&format!("search {}\n", search.join(" ")));
@@ -231,6 +305,7 @@ mod tests {
         dns: &[],
         dns_search: &[],
         dns_options: &[],
+        name_server: false,
     };
 
     #[test]
@@ -272,6 +347,35 @@ mod tests {
             override_resolver(host, &Wishes { dns_search: &dot, ..PLAIN }),
             "nameserver 10.1.2.3\noptions edns0\n"
         );
+    }
+
+    #[test]
+    fn a_name_server_of_its_own_forwards_to_the_hosts_or_those_asked_for() {
+        let host = "search corp.example\nnameserver 127.0.0.1\nnameserver 10.1.2.3\n\
+                    nameserver 2001:db8::1\noptions edns0\n";
+        let of = |wishes: &Wishes<'_>| {
+            let (text, forwarding) = own_name_server(host, wishes);
+            let servers = forwarding.upstreams.iter();
+            let servers = servers.map(|one| (one.address.to_string(), one.from_host));
+            (text, servers.collect::<Vec<_>>(), forwarding.keeps_plain)
+        };
+        let server = |address: &str, from_host| (address.to_owned(), from_host);
+        // As dockerd writes it.
+        let text = "search corp.example\nnameserver 127.0.0.11\noptions edns0 ndots:0\n";
+        let servers = [("127.0.0.1:53", true), ("10.1.2.3:53", false), ("[2001:db8::1]:53", true)];
+        let servers = servers.map(|(address, from_host)| server(address, from_host)).to_vec();
+        assert_eq!(of(&PLAIN), (text.to_owned(), servers, false));
+        let addresses = &["fd00::2".parse().unwrap()];
+        assert!(!of(&Wishes { addresses, ..PLAIN }).1[2].1, "its own IPv6 leads there");
+
+        let list = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (dns, search, options) = (list(&["127.0.0.1"]), list(&["x.y"]), list(&["ndots:2"]));
+        let asked = Wishes { dns: &dns, dns_search: &search, dns_options: &options, ..PLAIN };
+        let text = "search x.y\nnameserver 127.0.0.11\noptions ndots:2\n";
+        let servers = vec![server("127.0.0.1:53", false)];
+        assert_eq!(of(&asked), (text.to_owned(), servers, true));
+        let public = own_name_server("", &PLAIN).1.upstreams;
+        assert_eq!(public.len(), PUBLIC_SERVERS.len());
     }
 
     #[test]

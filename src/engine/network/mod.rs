@@ -23,6 +23,7 @@ mod manage;
 mod names;
 mod pool;
 pub(crate) mod publish;
+mod reach;
 mod record;
 pub(crate) mod rules;
 mod sweep;
@@ -40,6 +41,7 @@ pub(crate) use manage::{check_join, check_leave, places, resolved_links};
 pub use names::{Names, names};
 pub use pool::{Pool, Supply};
 pub use record::{DEFAULT_NETWORK, Network, NetworkSpec, network, networks};
+pub(crate) use sweep::{cut_short, finish_removals};
 pub use sweep::{release, remove_network, remove_networks, sweep};
 
 /// Returns the network with this name, id, or beginning of an id.

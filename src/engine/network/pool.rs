@@ -206,7 +206,7 @@ impl Supply {
                 Some(end) => {
                     at = (end.max(bits(subnet.broadcast())) / step)
                         .checked_add(1)?
-                        .checked_mul(step)?
+                        .checked_mul(step)?;
                 }
             }
             if at > last {

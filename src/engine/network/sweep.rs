@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use wharf_model::ErrorKind;
 use wharf_sys::netlink::route::RouteSocket;
 
-use super::bridge::failed;
+use super::bridge::{self, failed};
 use super::driver::Driver;
 use super::endpoint::{self, delete_link};
 use super::record::{self, DEFAULT_NETWORK, Network};
@@ -108,6 +108,8 @@ pub fn remove_networks(store: &mut Store) -> Result<()> {
 
 /// Removes a network: its part of the firewall, its link, its row.
 pub(super) fn remove(store: &mut Store, network: &Network) -> Result<()> {
+    // Who finds the mark under this lock finds a removal that was cut short.
+    let _lock = bridge::lock_namespace()?;
     // From here on nobody leases an address of it, so that its link can go before its row.
     store.transaction(|transaction| {
         let Some(mut known) = record::by_id(transaction, &network.id)? else { return Ok(()) };
@@ -125,9 +127,22 @@ pub(super) fn remove(store: &mut Store, network: &Network) -> Result<()> {
 }
 
 /// Goes on with the removals that their processes were killed in.
-pub(super) fn finish_removals(store: &mut Store) -> Result<()> {
-    let all = record::networks(store)?;
-    all.iter().filter(|network| network.removing).try_for_each(|n| finish_removal(store, n))
+pub(crate) fn finish_removals(store: &mut Store) -> Result<()> {
+    cut_short(store)?.iter().try_for_each(|network| finish_removal(store, network))
+}
+
+/// Returns the networks whose removal was cut short.
+pub(crate) fn cut_short(store: &Store) -> Result<Vec<Network>> {
+    let marked = |store: &Store| -> Result<Vec<Network>> {
+        let all = record::networks(store)?.into_iter();
+        Ok(all.filter(|network| network.removing).collect())
+    };
+    if marked(store)?.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Whoever is at it finishes first.
+    let _lock = bridge::lock_namespace()?;
+    marked(store)
 }
 
 /// Returns docker's error for a network that containers are on.

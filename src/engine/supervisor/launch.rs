@@ -12,20 +12,19 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use wharf_cgroup::{DeviceAccess, Group, Layout, Limits, OomWatch};
-use wharf_model::{
-    ContainerId, ErrorKind, NamespaceMode, NetworkMode, SeccompMode, Status, UsernsMode,
-};
+use wharf_model::{ErrorKind, NamespaceMode, NetworkMode, SeccompMode, Status, UsernsMode};
 use wharf_sys::clone::{Child, Flags, clone};
 
 use super::proxy::Target;
 use super::{health, join, teardown};
 use crate::channel::{self, AttachRequest, Channel, Reply, StartRequest};
 use crate::container::mounts;
+use crate::dns::{Dns, Recorded, Settings};
 use crate::image::Images;
 use crate::init::program::{DEFAULT_PATH, Program};
 use crate::init::{self, Plan, Shm, Streams, devices};
 use crate::lock::{self, Lock};
-use crate::network::files::{NetworkFiles, Wishes};
+use crate::network::files::{self, Forwarding, NetworkFiles, Wishes};
 use crate::network::publish::{self, Bound, Way};
 use crate::network::{self, Endpoint, Guest, Supply};
 use crate::security::capabilities;
@@ -40,6 +39,8 @@ pub(super) struct Container {
     pub(super) group: Group,
     pub(super) oom: Option<OomWatch>,
     pub(super) endpoints: Vec<Endpoint>,
+    /// Its name server, if it is on a network that has names.
+    pub(super) dns: Option<Dns>,
     /// The blocks that subnets are cut from.
     pub(super) supplies: Vec<Supply>,
     /// The host's ports that it has, and where they lead; handed over to the event loop.
@@ -210,7 +211,7 @@ fn start(
         let plan = plan(paths, store, record, request, &endpoints)?;
         let group = make_group(store, record, &layout, &plan)?;
         match make_container(paths, store, &plan, record, &layout, &group) {
-            Ok((init, ends, program)) => Ok((group, init, ends, program)),
+            Ok(made) => Ok((group, made)),
             Err(error) => {
                 let _ = teardown::give_back_group(store, record, &group);
                 let _ = remap::give_back(store, &record.id);
@@ -219,7 +220,7 @@ fn start(
         }
     })();
     match result {
-        Ok((group, init, ends, program)) => {
+        Ok((group, Made { init, ends, program, dns })) => {
             let oom = OomWatch::open(&group).ok().flatten();
             record.observed.state = wharf_model::ContainerState {
                 status: Status::Running,
@@ -249,6 +250,7 @@ fn start(
                 group,
                 oom,
                 endpoints,
+                dns,
                 supplies: request.supplies.clone(),
                 ports,
                 init,
@@ -326,7 +328,13 @@ fn make_group(store: &Store, record: &Record, layout: &Layout, plan: &Plan) -> R
         .map_err(|cause| Error::failed("make the container's cgroup", cause))
 }
 
-type Made = (Child, Ends, Program);
+/// A container's first process, and what belongs to it.
+struct Made {
+    init: Child,
+    ends: Ends,
+    program: Program,
+    dns: Option<Dns>,
+}
 
 fn make_container(
     paths: &Paths,
@@ -378,9 +386,8 @@ fn make_container(
         }
         trees::send(plan, &user_namespace, root, &ours)
     });
-    let run = paths.container_run(&record.id);
-    match mounted.and_then(|()| bring_up(&init, plan, store, &record.id, &run, &ours)) {
-        Ok(terminal) => {
+    match mounted.and_then(|()| bring_up(&init, plan, store, paths, record, &ours)) {
+        Ok((terminal, dns)) => {
             let ends = match (terminal, pipes) {
                 (Some(master), _) => Ends::Terminal(master),
                 (None, Some((_, ends))) => ends,
@@ -388,7 +395,7 @@ fn make_container(
                     return Err(abort(&init, Error::failed("start", "no terminal came")));
                 }
             };
-            Ok((init, ends, plan.program.clone()))
+            Ok(Made { init, ends, program: plan.program.clone(), dns })
         }
         Err(error) => Err(abort(&init, error)),
     }
@@ -409,19 +416,20 @@ pub(super) fn abort(init: &Child, error: Error) -> Error {
 }
 
 /// Gives the new process its network, and waits until its program runs. Returns the
-/// terminal's master, when it has one.
+/// terminal's master, when it has one, and its name server, when it has one.
 fn bring_up(
     init: &Child,
     plan: &Plan,
     store: &Store,
-    id: &ContainerId,
-    run: &Path,
+    paths: &Paths,
+    record: &Record,
     channel: &Channel,
-) -> Result<Option<OwnedFd>> {
+) -> Result<(Option<OwnedFd>, Option<Dns>)> {
     let gone = |cause: std::io::Error| Error::failed("start the container's process", cause);
     if plan.network == NetworkMode::Bridge && !userns::owns_network() {
-        rootless::network::connect(init, run)?;
+        rootless::network::connect(init, &paths.container_run(&record.id))?;
     }
+    let mut dns = None;
     let mut ended = None;
     if !plan.endpoints.is_empty() {
         let path = format!("/proc/{}/ns/net", init.pid);
@@ -432,11 +440,14 @@ fn bring_up(
                 for endpoint in &plan.endpoints {
                     endpoint.connect(store, namespace.as_fd())?;
                 }
-                match publish::redirect(store, &publish::journalled_of(store, id)?) {
+                match publish::redirect(store, &publish::journalled_of(store, &record.id)?) {
                     // A kernel that can't redirect leaves it to the supervisor to pass on.
                     Err(error)
                         if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Denied) => {}
                     result => result?,
+                }
+                if let Some(forwarding) = &plan.forwarding {
+                    dns = Some(name_server(paths, record, forwarding, namespace)?);
                 }
             }
             // The process is at its end, and has said why.
@@ -462,9 +473,25 @@ fn bring_up(
             Some((Reply::Ok, descriptors)) => terminal = descriptors.into_iter().next(),
             Some((Reply::Failed(error), _)) => return Err(error),
             Some(_) => return Err(Error::failed("start the container's process", "odd message")),
-            None => return ended.map_or(Ok(terminal), Err),
+            None => return ended.map_or(Ok((terminal, dns)), Err),
         }
     }
+}
+
+/// Starts the name server of a container, in its network namespace.
+pub(super) fn name_server(
+    paths: &Paths,
+    record: &Record,
+    forwarding: &Forwarding,
+    namespace: OwnedFd,
+) -> Result<Dns> {
+    let names = Recorded::new(paths.database(), record.id.clone());
+    let settings = Settings {
+        names: Box::new(names),
+        upstreams: forwarding.upstreams.clone(),
+        keeps_plain: forwarding.keeps_plain,
+    };
+    Dns::start(namespace, settings)
 }
 
 fn make_pipes(open_stdin: bool) -> Result<(Streams, Ends)> {
@@ -500,13 +527,14 @@ fn plan(
             Shm::Own(host.shm_size.unwrap_or(DEFAULT_SHM))
         }
     };
+    let (files, forwarding) = network_files(paths, store, record, endpoints)?;
     let own_name = host.uts_mode != NamespaceMode::Host;
     let own_cgroups = host.cgroupns_mode != NamespaceMode::Host;
     Ok(Plan {
         hostname: own_name.then(|| config.hostname.clone()),
         domainname: config.domainname.clone(),
         layers: folder::layers(paths, store, record)?,
-        files: network_files(paths, store, record, endpoints)?,
+        files,
         mounts: mounts::points(&record.spec).into_iter().map(|point| point.mount).collect(),
         tmpfs: host.tmpfs.clone(),
         devices: devices::gather(&host.resources.devices)?,
@@ -521,6 +549,7 @@ fn plan(
         network: host.network_mode.clone(),
         joined_network: join::of_network(paths, store, &host.network_mode)?,
         endpoints: endpoints.to_vec(),
+        forwarding,
         terminal: config.tty.then(|| request.attach.and_then(|a| a.size)),
         program: program(record)?,
     })
@@ -589,6 +618,9 @@ pub(crate) fn set(environment: &mut Vec<String>, entry: &str) {
     }
 }
 
+/// The files of the engine's own in a container: their places on the host, and inside.
+type Files = Vec<(PathBuf, &'static str)>;
+
 /// Writes the files by which a container knows its name and finds others. One that joins another's
 /// network has that one's.
 fn network_files(
@@ -596,16 +628,16 @@ fn network_files(
     store: &Store,
     record: &Record,
     endpoints: &[Endpoint],
-) -> Result<Vec<(PathBuf, &'static str)>> {
+) -> Result<(Files, Option<Forwarding>)> {
     const TARGETS: [(&str, &str); 3] = [
         ("hosts", "/etc/hosts"),
         ("hostname", "/etc/hostname"),
         ("resolv.conf", "/etc/resolv.conf"),
     ];
-    let (config, host) = (&record.spec.config, &record.spec.host);
-    if let NetworkMode::Container(whose) = &host.network_mode {
+    if let NetworkMode::Container(whose) = &record.spec.host.network_mode {
         let folder = paths.container(&store.container(whose)?.id);
-        return Ok(TARGETS.map(|(name, target)| (folder.join(name), target)).to_vec());
+        let files = TARGETS.map(|(name, target)| (folder.join(name), target)).to_vec();
+        return Ok((files, None));
     }
     let folder = paths.container(&record.id);
     let gateway = match network::way_out(endpoints, true).and_then(|e| e.gateway(true)) {
@@ -613,23 +645,13 @@ fn network_files(
         None => network::network(store, network::DEFAULT_NETWORK)?
             .and_then(|network| Some(network.pools().next()?.gateway)),
     };
-    let addresses: Vec<IpAddr> = endpoints.iter().flat_map(Endpoint::addresses).collect();
     let links = network::links(store, endpoints)?;
-    let texts = NetworkFiles::of_host(&Wishes {
-        mode: &host.network_mode,
-        hostname: &config.hostname,
-        domainname: &config.domainname,
-        addresses: &addresses,
-        links: &links,
-        gateway,
-        extra_hosts: &host.extra_hosts,
-        dns: &host.dns,
-        dns_search: &host.dns_search,
-        dns_options: &host.dns_options,
-    })?;
+    let addresses: Vec<IpAddr> = endpoints.iter().flat_map(Endpoint::addresses).collect();
+    let wishes = Wishes { gateway, links: &links, ..wishes(record, endpoints, &addresses) };
+    let texts = NetworkFiles::of_host(&wishes)?;
     let mut files = Vec::new();
-    let texts = [texts.hosts, texts.hostname, texts.resolv_conf];
-    for ((name, target), text) in TARGETS.into_iter().zip(texts) {
+    let contents = [texts.hosts, texts.hostname, texts.resolv_conf];
+    for ((name, target), text) in TARGETS.into_iter().zip(contents) {
         let path = folder.join(name);
         let write = || {
             std::fs::write(&path, &text)?;
@@ -638,7 +660,35 @@ fn network_files(
         write().map_err(|cause| Error::failed(format_args!("write {}", path.display()), cause))?;
         files.push((path, target));
     }
-    Ok(files)
+    Ok((files, texts.forwarding))
+}
+
+/// Returns the container's resolv.conf and what its name server does, if it has one on these
+/// networks.
+pub(super) fn resolver(
+    record: &Record,
+    endpoints: &[Endpoint],
+) -> Result<Option<(String, Forwarding)>> {
+    let addresses: Vec<IpAddr> = endpoints.iter().flat_map(Endpoint::addresses).collect();
+    files::resolver(&wishes(record, endpoints, &addresses))
+}
+
+/// Returns what those files depend on, without what other containers have to do with it.
+fn wishes<'a>(record: &'a Record, endpoints: &[Endpoint], addresses: &'a [IpAddr]) -> Wishes<'a> {
+    let (config, host) = (&record.spec.config, &record.spec.host);
+    Wishes {
+        mode: &host.network_mode,
+        hostname: &config.hostname,
+        domainname: &config.domainname,
+        addresses,
+        links: "",
+        gateway: None,
+        extra_hosts: &host.extra_hosts,
+        dns: &host.dns,
+        dns_search: &host.dns_search,
+        dns_options: &host.dns_options,
+        name_server: endpoints.iter().any(|endpoint| !endpoint.network().is_predefined()),
+    }
 }
 
 /// Returns what tells this boot of the host from all others.

@@ -7,7 +7,7 @@ use rustix::fs::{Mode, OFlags};
 use wharf_model::{EndpointOptions, ErrorKind};
 use wharf_sys::netlink::route::RouteSocket;
 
-use super::launch::Container;
+use super::launch::{self, Container};
 use super::run::{Phase, Supervisor};
 use crate::network::files::own_line;
 use crate::network::{self, Endpoint, Guest, publish};
@@ -42,6 +42,7 @@ impl Supervisor {
         if let Some(endpoint) = made {
             container.endpoints.push(endpoint);
             self.rewrite_hosts();
+            self.serve_names()?;
             self.lead_ports(&store);
         }
         Ok(())
@@ -67,7 +68,33 @@ impl Supervisor {
         container.record.spec.networks = Some(networks);
         store.change_spec(&container.record, None)?;
         self.rewrite_hosts();
+        if runs {
+            self.serve_names()?;
+        }
         self.lead_ports(&store);
+        Ok(())
+    }
+
+    /// Starts the container's name server with its first network that has names, and tells it of
+    /// others later. It stays when the last of them goes, as with docker.
+    fn serve_names(&mut self) -> Result<()> {
+        let container = &mut self.container;
+        let resolver = launch::resolver(&container.record, &container.endpoints)?;
+        if let Some(dns) = &mut container.dns {
+            dns.networks_changed(resolver.map(|(_, forwarding)| forwarding.upstreams));
+            return Ok(());
+        }
+        let Container { paths, record, .. } = &*container;
+        if let Some((resolv_conf, forwarding)) = resolver {
+            let namespace = namespace(container)?;
+            let dns = launch::name_server(paths, record, &forwarding, namespace)?;
+            let path = paths.container(&record.id).join("resolv.conf");
+            // In place: the file is mounted in the container.
+            std::fs::write(&path, resolv_conf)
+                .map_err(|cause| Error::failed(format_args!("write {}", path.display()), cause))?;
+            container.dns = Some(dns);
+            self.watch_names();
+        }
         Ok(())
     }
 

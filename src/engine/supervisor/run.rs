@@ -40,6 +40,8 @@ const OOM: u64 = 5;
 pub(super) const PROBE: u64 = 6;
 pub(super) const PROBE_OUTPUT: u64 = 7;
 pub(super) const PACKER: u64 = 8;
+/// The container's name server.
+const DNS: u64 = 9;
 const FIRST_NUMBER: u64 = 16;
 
 /// How long nothing must happen before memory is given back: a program that ends at once, or writes
@@ -193,10 +195,24 @@ impl Supervisor {
         if let Some(oom) = &self.container.oom {
             self.watch(oom.fd(), OOM, oom.interest());
         }
+        self.watch_names();
         for (stream, token) in [(LogStream::Stdout, STDOUT), (LogStream::Stderr, STDERR)] {
             if let Some(fd) = self.streams.output(stream) {
                 self.watch(fd, token, EventFlags::IN);
             }
+        }
+    }
+
+    /// Watches the container's name server, if it has one.
+    pub(super) fn watch_names(&self) {
+        if let Some(dns) = &self.container.dns {
+            self.watch(dns.fd(), DNS, EventFlags::IN);
+        }
+    }
+
+    fn answer_names(&mut self, buffer: &mut [u8]) {
+        if let Some(dns) = &mut self.container.dns {
+            dns.serve(buffer);
         }
     }
 
@@ -263,6 +279,7 @@ impl Supervisor {
                     PROBE => self.advance_probe(),
                     PROBE_OUTPUT => self.read_probe(),
                     PACKER => self.packed(),
+                    DNS => self.answer_names(&mut buffer),
                     token if Proxy::owns(token) => self.proxy.serve(&self.epoll, token),
                     number => self.serve(number, event.flags),
                 }
@@ -317,6 +334,9 @@ impl Supervisor {
             // A matter of size only. The first quiet second is used to become small.
             if let Some(log) = &mut self.log {
                 log.relax();
+            }
+            if let Some(dns) = &mut self.container.dns {
+                dns.relax();
             }
             self.proxy.relax();
             let _ = wharf_sys::memory::trim();
@@ -580,6 +600,10 @@ impl Supervisor {
     fn end(&mut self, buffer: &mut [u8]) {
         let code = reap(&self.container.init).unwrap_or(255);
         let _ = epoll::delete(&self.epoll, self.container.init.pidfd.as_fd());
+        // Its sockets would keep the network namespace.
+        if let Some(dns) = self.container.dns.take() {
+            let _ = epoll::delete(&self.epoll, dns.fd());
+        }
         if !has_own_pids(&self.container.record.spec.host.pid_mode) {
             // What is still there is killed again, and reported, when the cgroup is given back.
             let _ = teardown::end_all(&self.container.group);

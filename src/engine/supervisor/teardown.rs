@@ -57,10 +57,11 @@ pub(super) fn abandon(mut container: Container, store: &mut Store) {
 
 /// Ends the run of a container that has just begun, and gives back what it took.
 pub(super) fn stop_at_once(container: &mut Container, store: &mut Store) {
-    let Container { record, group, endpoints, ports, init, .. } = container;
+    let Container { record, group, endpoints, ports, dns, init, .. } = container;
     // Whatever fails here is journalled, and the caller reports why it came to this.
     let _ = rustix::process::pidfd_send_signal(&init.pidfd, rustix::process::Signal::KILL);
     let _ = super::run::reap(init);
+    *dns = None;
     let _ = give_back_group(store, record, group);
     let _ = crate::userns::remap::give_back(store, &record.id);
     ports.clear();

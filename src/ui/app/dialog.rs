@@ -1,6 +1,6 @@
 //! What can lie over the screen: menus, questions, pages.
 
-use wharf_model::Command;
+use wharf_model::{Command, ContainerId};
 
 use super::Pending;
 use super::input::Input;
@@ -27,6 +27,21 @@ pub enum Overlay {
     Prompt(Prompt),
     /// All actions by name.
     Palette(Palette),
+    /// Something to read.
+    Page(Page),
+}
+
+/// Something to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// What it is about.
+    pub title: String,
+    /// What it says first, and whether that is good; none says neither.
+    pub verdict: Option<(String, bool)>,
+    /// What it says.
+    pub body: Vec<String>,
+    /// Lines scrolled away.
+    pub scroll: usize,
 }
 
 /// A choice from a list.
@@ -60,6 +75,32 @@ pub enum Choice {
     Signal(&'static str),
     /// An action on all marked containers.
     Bulk(Action),
+    /// Connect a container to a network.
+    Connect {
+        /// The container.
+        container: ContainerId,
+        /// The network's id.
+        network: String,
+    },
+    /// Take a container from a network, after asking.
+    Disconnect {
+        /// The container.
+        container: ContainerId,
+        /// The network's id.
+        network: String,
+    },
+    /// Ask for the port, then try whether a container reaches another.
+    Reach {
+        /// The one that tries.
+        from: ContainerId,
+        /// The other; none is asked for.
+        to: Option<ContainerId>,
+    },
+    /// Remove the volumes that nobody has, after asking: those without a name, or all.
+    PruneVolumes {
+        /// Whether those with names go too.
+        all: bool,
+    },
 }
 
 /// A question before something is lost. What it would do is fixed when it opens: a list that
@@ -113,6 +154,24 @@ pub enum PromptFor {
     },
     /// The file to save the log to.
     SaveLog,
+    /// The name of a new network, and what else is asked of it.
+    CreateNetwork,
+    /// The name of a new volume.
+    CreateVolume,
+    /// The file to save a volume to.
+    SaveVolume {
+        /// The volume.
+        volume: String,
+    },
+    /// The port to try, or the target and the port.
+    Reach {
+        /// The container that tries.
+        from: ContainerId,
+        /// What it is called.
+        name: String,
+        /// The container that is tried; none is part of the text.
+        to: Option<ContainerId>,
+    },
 }
 
 /// All actions by name.

@@ -8,7 +8,10 @@ mod inspect;
 mod list;
 mod logs;
 mod metrics;
+mod networks;
 mod since;
+pub mod topology;
+pub mod volumes;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -18,9 +21,10 @@ use wharf_model::{ContainerId, EngineInfo, TopTable};
 use crate::keymap::{Action, Context, Keymap};
 use crate::options::Options;
 use crate::theme::Theme;
+use topology::Node;
 
 pub use containers::{Column, Containers, Row};
-pub use dialog::{Choice, Confirm, Consent, Item, Menu, Overlay, Palette, Prompt, PromptFor};
+pub use dialog::{Choice, Confirm, Consent, Item, Menu, Overlay, Page, Palette, Prompt, PromptFor};
 pub use images::{ImageColumn, ImageRow, Images};
 pub use input::Input;
 pub use inspect::TreePane;
@@ -29,6 +33,8 @@ pub(crate) use logs::BATCH;
 pub use logs::LogPane;
 pub(crate) use metrics::PACES;
 pub use metrics::{Metrics, Window};
+pub use networks::Networks;
+pub use volumes::{VolumeColumn, VolumeRow, Volumes};
 
 /// A screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,17 +44,23 @@ pub enum Screen {
     Containers,
     /// The images.
     Images,
+    /// The volumes.
+    Volumes,
+    /// The networks.
+    Networks,
 }
 
 impl Screen {
     /// All screens, in the order of their numbers.
-    pub const ALL: [Self; 2] = [Self::Containers, Self::Images];
+    pub const ALL: [Self; 4] = [Self::Containers, Self::Images, Self::Volumes, Self::Networks];
 
     /// Returns its name.
     pub fn title(self) -> &'static str {
         match self {
             Self::Containers => "Containers",
             Self::Images => "Images",
+            Self::Volumes => "Volumes",
+            Self::Networks => "Networks",
         }
     }
 
@@ -57,7 +69,22 @@ impl Screen {
         match self {
             Self::Containers => &[Tab::Stats, Tab::Logs, Tab::Inspect, Tab::Top],
             Self::Images => &[Tab::Layers, Tab::Inspect],
+            Self::Volumes => &[Tab::Users, Tab::Files, Tab::Inspect],
+            Self::Networks => &[Tab::Details, Tab::Inspect],
         }
+    }
+
+    /// Returns its place among the screens.
+    fn number(self) -> usize {
+        Self::ALL.iter().position(|screen| *screen == self).unwrap_or(0)
+    }
+
+    /// Returns the screen so many further on, the first after the last.
+    #[must_use]
+    pub fn after(self, by: isize) -> Self {
+        let count = Self::ALL.len();
+        let at = self.number().wrapping_add_signed(by).wrapping_add(count) % count;
+        Self::ALL.get(at).copied().unwrap_or(self)
     }
 }
 
@@ -74,6 +101,12 @@ pub enum Tab {
     Top,
     /// The steps of an image.
     Layers,
+    /// The containers that have a volume.
+    Users,
+    /// The files of a volume.
+    Files,
+    /// A network or a container on it, in words.
+    Details,
 }
 
 impl Tab {
@@ -85,6 +118,9 @@ impl Tab {
             Self::Inspect => "Inspect",
             Self::Top => "Top",
             Self::Layers => "Layers",
+            Self::Users => "Users",
+            Self::Files => "Files",
+            Self::Details => "Details",
         }
     }
 }
@@ -177,13 +213,24 @@ pub struct Problem {
     pub text: String,
 }
 
+/// What a command changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A container.
+    Container(ContainerId),
+    /// An image, by name or id.
+    Image(String),
+    /// A network by its id; empty for one that is being made, or for several.
+    Network(String),
+    /// A volume by its name; empty for one that is being made, or for several.
+    Volume(String),
+}
+
 /// A command that hasn't ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// The container it changes, if it is one.
-    pub container: Option<ContainerId>,
-    /// The image it changes, if it is one.
-    pub image: Option<String>,
+    /// What it changes.
+    pub on: Target,
     /// What happens to it: `stopping`.
     pub doing: &'static str,
     /// What was asked: `stop web-1`.
@@ -230,7 +277,7 @@ pub struct App {
     /// How the room is shared.
     pub zoom: Zoom,
     /// The tab of each screen, in the order of the screens.
-    pub tabs: [Tab; 2],
+    pub tabs: [Tab; 4],
     /// The connection.
     pub link: Link,
     /// Since when the engine that once answered doesn't: what is shown is as it was then.
@@ -241,6 +288,12 @@ pub struct App {
     pub containers: Containers,
     /// The image screen.
     pub images: Images,
+    /// The volume screen.
+    pub volumes: Volumes,
+    /// The network screen.
+    pub networks: Networks,
+    /// The line of the network's details that is the first in sight.
+    pub details_top: usize,
     /// Measured values.
     pub metrics: Metrics,
     /// Which of the charts' windows is shown, the shortest first.
@@ -285,6 +338,40 @@ pub enum Fetch {
     Stale,
 }
 
+/// A list that is asked for only while it is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lazy {
+    stale: bool,
+    asked: bool,
+}
+
+impl Default for Lazy {
+    fn default() -> Self {
+        Self { stale: true, asked: false }
+    }
+}
+
+impl Lazy {
+    /// Notes that what is known may be out of date.
+    pub fn mark(&mut self) {
+        self.stale = true;
+    }
+
+    /// Returns whether to ask now, for a list that is seen.
+    pub fn due(&mut self) -> bool {
+        let due = self.stale && !self.asked;
+        if due {
+            *self = Self { stale: false, asked: true };
+        }
+        due
+    }
+
+    /// Notes an answer.
+    pub fn answered(&mut self) {
+        self.asked = false;
+    }
+}
+
 impl Fetch {
     /// Notes that a fresh answer is wanted; returns whether to ask now.
     pub fn want(&mut self) -> bool {
@@ -313,12 +400,15 @@ impl App {
             screen: options.screen,
             focus: Focus::List,
             zoom: Zoom::Split,
-            tabs: [Tab::Stats, Tab::Layers],
+            tabs: [Tab::Stats, Tab::Layers, Tab::Users, Tab::Details],
             link: Link::Connecting,
             lost_since: None,
             info: None,
             containers: Containers::default(),
             images: Images::default(),
+            volumes: Volumes::default(),
+            networks: Networks::default(),
+            details_top: 0,
             metrics: Metrics::new(),
             window: 0,
             logs: LogPane::default(),
@@ -382,15 +472,12 @@ impl App {
 
     /// Returns the tab that is shown on this screen.
     pub fn tab(&self) -> Tab {
-        match self.screen {
-            Screen::Containers => self.tabs[0],
-            Screen::Images => self.tabs[1],
-        }
+        self.tabs[self.screen.number()]
     }
 
     /// Sets the tab of this screen.
     pub fn set_tab(&mut self, tab: Tab) {
-        let at = usize::from(self.screen == Screen::Images);
+        let at = self.screen.number();
         if self.screen.tabs().contains(&tab) {
             self.tabs[at] = tab;
         }
@@ -407,7 +494,9 @@ impl App {
             Some(Overlay::Confirm(_)) => return &[C::Confirm, C::Always],
             Some(Overlay::Prompt(_)) => return &[C::Prompt, C::Always],
             Some(Overlay::Palette(_)) => return &[C::Palette, C::Always],
-            Some(Overlay::Help { .. } | Overlay::Errors { .. }) => return &[C::Reader, C::Always],
+            Some(Overlay::Help { .. } | Overlay::Errors { .. } | Overlay::Page(_)) => {
+                return &[C::Reader, C::Always];
+            }
             None => {}
         }
         self.main_contexts()
@@ -419,13 +508,18 @@ impl App {
         match (self.screen, self.focus, self.tab()) {
             (Screen::Containers, Focus::List, _) => &[C::Containers, C::Move, C::Global, C::Always],
             (Screen::Images, Focus::List, _) => &[C::Images, C::Move, C::Global, C::Always],
+            (Screen::Volumes, Focus::List, _) => &[C::Volumes, C::Move, C::Global, C::Always],
+            (Screen::Networks, Focus::List, _) => &[C::Networks, C::Move, C::Global, C::Always],
+            (_, Focus::Detail, Tab::Files) => {
+                &[C::Files, C::Volumes, C::Move, C::Global, C::Always]
+            }
             (_, Focus::Detail, Tab::Logs) => {
                 &[C::Logs, C::Detail, C::Tabs, C::Move, C::Global, C::Always]
             }
             (Screen::Containers, Focus::Detail, Tab::Inspect) => {
                 &[C::Inspect, C::Detail, C::Tabs, C::Move, C::Global, C::Always]
             }
-            (Screen::Images, Focus::Detail, Tab::Inspect) => {
+            (_, Focus::Detail, Tab::Inspect) => {
                 &[C::Inspect, C::Detail, C::Move, C::Global, C::Always]
             }
             (Screen::Containers, Focus::Detail, _) => {
@@ -434,6 +528,51 @@ impl App {
             (Screen::Images, Focus::Detail, _) => {
                 &[C::Detail, C::Images, C::Move, C::Global, C::Always]
             }
+            (Screen::Volumes, Focus::Detail, _) => {
+                &[C::Detail, C::Volumes, C::Move, C::Global, C::Always]
+            }
+            (Screen::Networks, Focus::Detail, _) => {
+                &[C::Detail, C::Networks, C::Move, C::Global, C::Always]
+            }
+        }
+    }
+
+    /// Returns what the list of this screen is filtered by.
+    pub fn filter(&self) -> &str {
+        match self.screen {
+            Screen::Containers => &self.containers.filter,
+            Screen::Images => &self.images.filter,
+            Screen::Volumes => &self.volumes.filter,
+            Screen::Networks => &self.networks.filter,
+        }
+    }
+
+    /// Sets what the list of this screen is filtered by.
+    pub fn set_filter(&mut self, filter: String) {
+        let place = match self.screen {
+            Screen::Containers => &mut self.containers.filter,
+            Screen::Images => &mut self.images.filter,
+            Screen::Volumes => &mut self.volumes.filter,
+            Screen::Networks => &mut self.networks.filter,
+        };
+        *place = filter;
+    }
+
+    /// Returns what people call what is selected on this screen.
+    pub fn about(&self) -> Option<String> {
+        let topology = &self.networks.topology;
+        match self.screen {
+            Screen::Containers => self.selected().map(|row| row.summary.name.clone()),
+            Screen::Images => self.images.selected().map(ImageRow::label),
+            Screen::Volumes => self.volumes.selected().map(|row| row.label.clone()),
+            Screen::Networks => match self.networks.selected.as_ref()? {
+                Node::Bus(key) => topology.bus(key).map(|(_, bus)| bus.name.clone()),
+                Node::Station(id) => topology.station(id).map(|(_, s)| s.name.clone()),
+                Node::Edge(id, key) => {
+                    let (station, bus) = (topology.station(id)?.1, topology.bus(key)?.1);
+                    Some(format!("{} on {}", station.name, bus.name))
+                }
+            },
         }
     }
 
@@ -444,12 +583,12 @@ impl App {
 
     /// Returns whether something on the screen turns while time goes on.
     pub fn is_animated(&self) -> bool {
-        !self.pending.is_empty()
+        !self.pending.is_empty() || !self.volumes.saving.is_empty()
     }
 
     /// Returns what is happening to a container.
     pub fn pending_on(&self, id: &ContainerId) -> Option<&Pending> {
-        self.pending.values().find(|p| p.container.as_ref() == Some(id))
+        self.pending.values().find(|p| p.on == Target::Container(id.clone()))
     }
 
     /// Asks for a redraw at least this soon.
@@ -522,8 +661,34 @@ impl App {
                 Screen::Images if self.images.selected().is_none() => {
                     Err("no image is selected".to_owned())
                 }
+                Screen::Volumes if self.volumes.selected().is_none() => {
+                    Err("no volume is selected".to_owned())
+                }
+                Screen::Networks => self.can_on_network(action),
                 _ => Ok(()),
             },
+            Action::ShowUsers | Action::ShowFiles | Action::RemoveVolume | Action::ExportVolume
+                if self.volumes.selected().is_none() =>
+            {
+                Err("no volume is selected".to_owned())
+            }
+            Action::RemoveVolume | Action::ExportVolume => self.can_on_volume(action),
+            Action::PruneVolumes if self.volumes.unused(true).next().is_none() => {
+                Err("every volume belongs to a container".to_owned())
+            }
+            Action::OpenEntry | Action::CopyPath
+                if self.screen == Screen::Volumes
+                    && self.tab() == Tab::Files
+                    && self.volumes.files.list().is_empty() =>
+            {
+                Err("there is nothing in it".to_owned())
+            }
+            Action::RemoveNetwork
+            | Action::Connect
+            | Action::Disconnect
+            | Action::TryReach
+            | Action::PruneNetworks
+            | Action::ShowDetails => self.can_on_network(action),
             Action::TagImage | Action::RemoveImage if self.images.selected().is_none() => {
                 Err("no image is selected".to_owned())
             }

@@ -7,6 +7,8 @@
 )]
 mod support;
 
+mod objects;
+
 use std::time::Duration;
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
@@ -112,7 +114,7 @@ fn what_is_drawn_first_needs_no_answer() {
 
 /// Keys that lead to every state of the dashboard in which some context is the first, from a list
 /// with a mark and the selection in its middle; in a small terminal where pages shall scroll.
-const SITUATIONS: [(&str, &str); 14] = [
+const SITUATIONS: [(&str, &str); 20] = [
     ("list", ""),
     ("stats", "l["),
     ("logs", "l/slow\n\x1b[C"),
@@ -121,6 +123,12 @@ const SITUATIONS: [(&str, &str); 14] = [
     ("images", "2j"),
     ("layers", "2ljj"),
     ("image inspect", "2ij/id\nk"),
+    ("volumes", "3j"),
+    ("users", "3juj"),
+    ("files", "3jfjj"),
+    ("networks", "4jjj"),
+    ("network details", "4tj"),
+    ("network edge", "4Gh"),
     ("filter", "/a b"),
     ("palette", ":re"),
     ("menu", "\n"),
@@ -146,6 +154,8 @@ fn no_key_is_dead() {
         let on = match there.app.screen {
             Screen::Containers => Action::ScreenContainers,
             Screen::Images => Action::ScreenImages,
+            Screen::Volumes => Action::ScreenVolumes,
+            Screen::Networks => Action::ScreenNetworks,
         };
         for (binding, keys) in there.app.keymap.effective(there.app.contexts()) {
             seen.push((binding.context, binding.action));

@@ -1,14 +1,17 @@
 //! Actions of the keymap, wherever they come from: a key, a menu, the palette, the mouse.
 
+use crate::app::topology::Node;
 use crate::app::{
     App, Choice, Column, Focus, ImageColumn, ImageRow, Input, Item, LineEdit, LineFor, Menu,
-    Overlay, Prompt, PromptFor, Screen, Tab, Zoom,
+    Overlay, Prompt, PromptFor, Screen, Tab, VolumeColumn, Zoom,
 };
 use crate::keymap::Action;
 use crate::layout::layout;
 use crate::message::Effect;
 
-use super::{arrange, commands, detail, dialog, focus, logs, palette, show_screen};
+use super::{
+    arrange, commands, detail, dialog, focus, logs, networks, palette, show_screen, volumes,
+};
 
 /// The order in which `o` goes through the columns.
 const SORTS: [Column; 12] = [
@@ -63,13 +66,10 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::ScreenContainers => show_screen(app, Screen::Containers),
         Action::ScreenImages => show_screen(app, Screen::Images),
-        Action::NextScreen | Action::PreviousScreen => {
-            let other = match app.screen {
-                Screen::Containers => Screen::Images,
-                Screen::Images => Screen::Containers,
-            };
-            show_screen(app, other);
-        }
+        Action::ScreenVolumes => show_screen(app, Screen::Volumes),
+        Action::ScreenNetworks => show_screen(app, Screen::Networks),
+        Action::NextScreen => show_screen(app, app.screen.after(1)),
+        Action::PreviousScreen => show_screen(app, app.screen.after(-1)),
         Action::ZoomIn => {
             app.zoom = if app.zoom == Zoom::List { Zoom::Split } else { Zoom::Detail };
             let to = if app.zoom == Zoom::Detail { Focus::Detail } else { app.focus };
@@ -88,6 +88,9 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         Action::ShowInspect => show_tab(app, Tab::Inspect),
         Action::ShowTop => show_tab(app, Tab::Top),
         Action::ShowLayers => show_tab(app, Tab::Layers),
+        Action::ShowUsers => show_tab(app, Tab::Users),
+        Action::ShowFiles => show_tab(app, Tab::Files),
+        Action::ShowDetails => show_tab(app, Tab::Details),
         Action::Down
         | Action::Up
         | Action::First
@@ -97,10 +100,7 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         | Action::PageDown
         | Action::PageUp => return travel(app, action),
         Action::Filter => {
-            let before = match app.screen {
-                Screen::Containers => app.containers.filter.clone(),
-                Screen::Images => app.images.filter.clone(),
-            };
+            let before = app.filter().to_owned();
             let input = Input::new(before.clone());
             app.line = Some(LineEdit { input, before, purpose: LineFor::Filter });
         }
@@ -133,6 +133,22 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
                 app.overlays.push(Overlay::Prompt(prompt));
             }
         }
+        Action::CreateVolume
+        | Action::RemoveVolume
+        | Action::PruneVolumes
+        | Action::ExportVolume
+        | Action::OpenEntry
+        | Action::LeaveFolder => return volumes::act(app, action),
+        Action::CopyPath if app.tab() == Tab::Files => return volumes::act(app, action),
+        Action::GoLeft
+        | Action::GoRight
+        | Action::Scale
+        | Action::CreateNetwork
+        | Action::RemoveNetwork
+        | Action::PruneNetworks
+        | Action::Connect
+        | Action::Disconnect
+        | Action::TryReach => return networks::act(app, action),
         Action::NextMatch
         | Action::PreviousMatch
         | Action::Fold
@@ -203,6 +219,11 @@ pub(super) fn step_list(app: &mut App, by: isize) {
             app.images.cursor.step(by, app.images.shown.len(), rows);
             app.images.take_selection();
         }
+        Screen::Volumes => {
+            app.volumes.cursor.step(by, app.volumes.shown.len(), rows);
+            app.volumes.take_selection();
+        }
+        Screen::Networks => networks::step(app, by),
     }
 }
 
@@ -220,6 +241,9 @@ fn back(app: &mut App) -> Vec<Effect> {
             app.inspect.pattern.clear();
             return Vec::new();
         }
+        if app.tab() == Tab::Files && app.volumes.files.open.take().is_some() {
+            return Vec::new();
+        }
         if app.zoom == Zoom::Detail {
             app.zoom = Zoom::Split;
         }
@@ -228,10 +252,8 @@ fn back(app: &mut App) -> Vec<Effect> {
     }
     if app.zoom == Zoom::List {
         app.zoom = Zoom::Split;
-    } else if app.screen == Screen::Containers && !app.containers.filter.is_empty() {
-        app.containers.filter.clear();
-    } else if app.screen == Screen::Images && !app.images.filter.is_empty() {
-        app.images.filter.clear();
+    } else if !app.filter().is_empty() {
+        app.set_filter(String::new());
     } else if app.screen == Screen::Containers && !app.containers.marked.is_empty() {
         app.containers.marked.clear();
     } else {
@@ -300,6 +322,20 @@ fn sort(app: &mut App, action: Action) {
             app.images.reversed = false;
         }
         (Screen::Images, _) => app.images.reversed = !app.images.reversed,
+        (Screen::Volumes, Action::Sort) => {
+            app.volumes.sort = match app.volumes.sort {
+                VolumeColumn::Name => VolumeColumn::Size,
+                VolumeColumn::Size => VolumeColumn::Used,
+                VolumeColumn::Used => VolumeColumn::Age,
+                VolumeColumn::Age => VolumeColumn::Driver,
+                VolumeColumn::Driver => VolumeColumn::Name,
+            };
+            app.volumes.reversed = false;
+            let by = app.volumes.sort.title();
+            app.tell(format!("sorted by {by}"));
+        }
+        (Screen::Volumes, _) => app.volumes.reversed = !app.volumes.reversed,
+        (Screen::Networks, _) => {}
     }
     arrange(app);
 }
@@ -310,10 +346,30 @@ fn copy(app: &mut App, action: Action) -> Vec<Effect> {
         (Screen::Containers, _) => app.selected().map(|r| r.summary.id.as_str().to_owned()),
         (Screen::Images, Action::CopyName) => app.images.selected().map(ImageRow::reference),
         (Screen::Images, _) => app.images.selected().map(|r| r.id.as_str().to_owned()),
+        (Screen::Volumes, Action::CopyName) => app.volumes.selected().map(|r| r.info.name.clone()),
+        (Screen::Volumes, _) => app.volumes.selected().map(|r| r.info.mountpoint.clone()),
+        (Screen::Networks, action) => network_text(app, action),
     };
     match text {
         Some(text) => copied(app, text),
         None => Vec::new(),
+    }
+}
+
+/// Returns what there is to copy of what is selected in the drawing: an attachment's name is its
+/// address.
+fn network_text(app: &App, action: Action) -> Option<String> {
+    let topology = &app.networks.topology;
+    match (app.networks.selected.as_ref()?, action) {
+        (Node::Bus(key), Action::CopyName) => topology.bus(key).map(|(_, bus)| bus.name.clone()),
+        (Node::Edge(id, key), Action::CopyName) => {
+            topology.edge(id, key).map(|(_, _, edge)| edge.address.clone())
+        }
+        (Node::Station(id), Action::CopyName) => {
+            topology.station(id).map(|(_, station)| station.name.clone())
+        }
+        (Node::Bus(key) | Node::Edge(_, key), _) => Some(key.clone()),
+        (Node::Station(id), _) => Some(id.as_str().to_owned()),
     }
 }
 
@@ -340,11 +396,7 @@ fn menu(app: &mut App) {
             choice: Choice::Action(b.action),
         })
         .collect();
-    let title = match app.screen {
-        Screen::Containers => app.selected().map(|r| r.summary.name.clone()),
-        Screen::Images => app.images.selected().map(ImageRow::label),
-    };
-    match title {
+    match app.about() {
         Some(title) if !items.is_empty() => {
             app.overlays.push(Overlay::Menu(Menu { title, items, at: 0 }));
         }
@@ -359,6 +411,9 @@ fn is_where_we_are(app: &App, action: Action) -> bool {
         Action::ShowInspect => Tab::Inspect,
         Action::ShowTop => Tab::Top,
         Action::ShowLayers => Tab::Layers,
+        Action::ShowUsers => Tab::Users,
+        Action::ShowFiles => Tab::Files,
+        Action::ShowDetails => Tab::Details,
         _ => return false,
     };
     app.focus == Focus::Detail && app.tab() == tab

@@ -3,7 +3,9 @@
 use wharf_backend::Error;
 use wharf_model::{Command, ErrorKind, MountKind, Outcome, RemoveOptions, Status};
 
-use crate::app::{App, Choice, Confirm, Consent, Item, Menu, Overlay, Pending, Redraw, Row};
+use crate::app::{
+    App, Choice, Confirm, Consent, Item, Menu, Overlay, Pending, Redraw, Row, Target,
+};
 use crate::keymap::Action;
 use crate::message::Effect;
 
@@ -100,8 +102,7 @@ fn command(row: &Row, action: Action) -> Option<(Pending, Command)> {
 
 fn pending(row: &Row, doing: &'static str, verb: &str) -> Pending {
     Pending {
-        container: Some(row.summary.id.clone()),
-        image: None,
+        on: Target::Container(row.summary.id.clone()),
         doing,
         what: format!("{verb} {}", row.summary.name),
     }
@@ -137,17 +138,56 @@ pub(super) fn done(app: &mut App, operation: u64, result: Result<Outcome, Error>
     app.draw(Redraw::Now);
     match result {
         Ok(Outcome::NotModified) => app.tell(format!("{}: nothing to do", pending.what)),
-        Ok(_) => app.tell(format!("{}: done", pending.what)),
+        Ok(outcome) => report(app, &pending.what, outcome),
         Err(e) if e.kind == ErrorKind::NotModified => {
             app.tell(format!("{}: nothing to do", pending.what));
         }
         Err(e) => app.fail(pending.what, e.message),
     }
     // The engine's event says the same, where it can be heard.
-    if pending.container.is_some() {
-        app.listing.want().then_some(Effect::FetchContainers).into_iter().collect()
-    } else {
-        app.image_listing.want().then_some(Effect::FetchImages).into_iter().collect()
+    match pending.on {
+        Target::Container(_) => {
+            app.networks.listing.mark();
+            app.listing.want().then_some(Effect::FetchContainers).into_iter().collect()
+        }
+        Target::Image(_) => {
+            app.image_listing.want().then_some(Effect::FetchImages).into_iter().collect()
+        }
+        Target::Network(_) => {
+            app.networks.listing.mark();
+            // Who is on what is part of the containers' rows.
+            app.listing.want().then_some(Effect::FetchContainers).into_iter().collect()
+        }
+        Target::Volume(_) => {
+            app.volumes.listing.mark();
+            Vec::new()
+        }
+    }
+}
+
+/// Tells what a command did.
+fn report(app: &mut App, what: &str, outcome: Outcome) {
+    let (deleted, freed, failed) = match outcome {
+        Outcome::NetworksPruned { deleted, failed } => (deleted, String::new(), failed),
+        Outcome::VolumesPruned { deleted, reclaimed, failed } => {
+            let freed = format!(", {} are free again", crate::format::size(reclaimed));
+            (deleted, freed, failed)
+        }
+        Outcome::NetworkCreated { warnings, .. } if !warnings.is_empty() => {
+            return app.tell(format!("{what}: done, but {}", warnings.join(", ")));
+        }
+        _ => return app.tell(format!("{what}: done")),
+    };
+    let names: Vec<String> =
+        deleted.iter().map(|name| wharf_logs::sanitize_line(name).into_owned()).collect();
+    match names.as_slice() {
+        [] if failed.is_empty() => app.tell(format!("{what}: nothing to do")),
+        [] => {}
+        [name] => app.tell(format!("removed {name}{freed}")),
+        _ => app.tell(format!("removed {}{freed}", names.len())),
+    }
+    for why in failed {
+        app.fail(what, why);
     }
 }
 
@@ -218,8 +258,7 @@ fn consent_to_remove_image(app: &mut App) {
     }
     let reference = row.reference();
     let pending = Pending {
-        container: None,
-        image: Some(reference.clone()),
+        on: Target::Image(reference.clone()),
         doing: "removing",
         what: format!("remove image {label}"),
     };

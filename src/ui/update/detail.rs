@@ -3,12 +3,14 @@
 use wharf_logs::sanitize_line;
 use wharf_model::{ContainerId, TopTable};
 
+use crate::app::topology::{HOST, Node};
 use crate::app::{App, Cursor, Redraw, Screen, Tab};
 use crate::keymap::Action;
 use crate::layout::layout;
 use crate::message::{Effect, LogAsk, ScreenTag};
 
 use super::act::copied;
+use super::{networks, volumes};
 
 /// How many lines a freshly opened log shows.
 const FIRST_LINES: usize = 200;
@@ -21,6 +23,8 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
     let seen = layout(app).is_some_and(|l| l.detail.height > 0);
     let tab = app.tab();
     let mut effects = sync_log(app, seen && tab == Tab::Logs && app.screen == Screen::Containers);
+    effects.extend(networks::sync(app));
+    effects.extend(volumes::sync(app, seen));
     if !seen {
         return effects;
     }
@@ -35,7 +39,7 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
                 effects.extend(wanted.map(Effect::FetchHistory));
             }
         }
-        Tab::Stats | Tab::Logs => {}
+        Tab::Stats | Tab::Logs | Tab::Users | Tab::Files | Tab::Details => {}
     }
     effects
 }
@@ -72,6 +76,14 @@ fn sync_inspect(app: &mut App) -> Option<Effect> {
     let wanted = match app.screen {
         Screen::Containers => app.selected().map(|r| ScreenTag::Container(r.summary.id.clone())),
         Screen::Images => app.images.selected().map(|r| ScreenTag::Image(r.reference())),
+        Screen::Volumes => app.volumes.selected().map(|r| ScreenTag::Volume(r.info.name.clone())),
+        Screen::Networks => match &app.networks.selected {
+            Some(Node::Station(id)) => Some(ScreenTag::Container(id.clone())),
+            Some(Node::Bus(key) | Node::Edge(_, key)) if key != HOST => {
+                Some(ScreenTag::Network(key.clone()))
+            }
+            _ => None,
+        },
     };
     if app.inspect.tag == wanted {
         return None;
@@ -169,6 +181,12 @@ pub(super) fn step(app: &mut App, by: isize) {
             let count = steps(app);
             app.images.layer.step(by, count, rows);
         }
+        Tab::Users => {
+            let count = app.volumes.selected().map_or(0, |row| row.info.users.len());
+            app.volumes.user.step(by, count, rows);
+        }
+        Tab::Files => volumes::step_files(app, by, rows),
+        Tab::Details => networks::scroll_details(app, by),
         Tab::Stats | Tab::Logs => {}
     }
 }

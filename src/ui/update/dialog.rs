@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use wharf_model::{Command, ImageName};
 
-use crate::app::{App, Choice, Consent, LineFor, Overlay, Pending, PromptFor, Screen};
+use crate::app::{App, Choice, Consent, LineFor, Overlay, Page, Pending, PromptFor, Target};
 use crate::keymap::Action;
 use crate::message::{Effect, LogAsk};
 
-use super::{act, arrange, commands, detail, input, logs, palette};
+use super::{act, arrange, commands, detail, input, logs, networks, palette, volumes};
 
 /// Takes an action while a line is typed in the footer.
 pub(super) fn act_line(app: &mut App, action: Action) -> Vec<Effect> {
@@ -71,10 +71,7 @@ pub(super) fn line_changed(app: &mut App) -> Vec<Effect> {
 }
 
 fn set_filter(app: &mut App, filter: String) {
-    match app.screen {
-        Screen::Containers => app.containers.filter = filter,
-        Screen::Images => app.images.filter = filter,
-    }
+    app.set_filter(filter);
     arrange(app);
 }
 
@@ -89,7 +86,11 @@ pub(super) fn act_overlay(app: &mut App, action: Action) -> Vec<Effect> {
     }
     let limit = reader_limit(app);
     match app.overlays.last_mut() {
-        Some(Overlay::Help { scroll } | Overlay::Errors { scroll }) => {
+        Some(
+            Overlay::Help { scroll }
+            | Overlay::Errors { scroll }
+            | Overlay::Page(Page { scroll, .. }),
+        ) => {
             read(scroll, action, limit);
             Vec::new()
         }
@@ -154,6 +155,21 @@ pub(super) fn choose(app: &mut App) -> Vec<Effect> {
         Some(Choice::Action(action)) => act::main(app, action),
         Some(Choice::Signal(signal)) => commands::signal(app, signal),
         Some(Choice::Bulk(action)) => commands::bulk(app, action),
+        Some(Choice::Connect { container, network }) => {
+            networks::connect(app, &container, &network)
+        }
+        Some(Choice::Disconnect { container, network }) => {
+            networks::ask_to_disconnect(app, &container, &network);
+            Vec::new()
+        }
+        Some(Choice::Reach { from, to }) => {
+            networks::ask_port(app, from, to);
+            Vec::new()
+        }
+        Some(Choice::PruneVolumes { all }) => {
+            volumes::ask_to_prune(app, all);
+            Vec::new()
+        }
         None => Vec::new(),
     }
 }
@@ -179,19 +195,49 @@ fn answer(app: &mut App) -> Vec<Effect> {
             Ok(name) => {
                 app.overlays.pop();
                 let pending = Pending {
-                    container: None,
-                    image: Some(image.clone()),
+                    on: Target::Image(image.clone()),
                     doing: "tagging",
                     what: format!("tag {image} as {name}"),
                 };
                 commands::give(app, vec![(pending, Command::Tag { image, name })])
             }
         },
-        PromptFor::SaveLog if text.is_empty() => {
+        PromptFor::CreateNetwork => match networks::parse(&text) {
+            Err(e) => {
+                prompt.error = Some(e);
+                Vec::new()
+            }
+            Ok(options) => {
+                app.overlays.pop();
+                networks::create(app, options)
+            }
+        },
+        PromptFor::CreateVolume => {
+            app.overlays.pop();
+            volumes::create(app, &text)
+        }
+        PromptFor::Reach { from, name, to } => {
+            match networks::question(&from, to.as_ref(), &text) {
+                Err(e) => {
+                    prompt.error = Some(e);
+                    Vec::new()
+                }
+                Ok(question) => {
+                    app.overlays.pop();
+                    app.tell(format!("{name} tries to connect"));
+                    vec![Effect::TryReach(question)]
+                }
+            }
+        }
+        PromptFor::SaveVolume { volume } if !text.is_empty() => {
+            app.overlays.pop();
+            volumes::save(app, volume, &text)
+        }
+        PromptFor::SaveLog | PromptFor::SaveVolume { .. } if text.is_empty() => {
             prompt.error = Some("a file needs a name".to_owned());
             Vec::new()
         }
-        PromptFor::SaveLog => {
+        PromptFor::SaveLog | PromptFor::SaveVolume { .. } => {
             app.overlays.pop();
             app.tell(format!("saving to {text}"));
             vec![Effect::Log(LogAsk::Save { path: PathBuf::from(text) })]

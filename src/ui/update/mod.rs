@@ -6,7 +6,9 @@ mod detail;
 mod dialog;
 mod logs;
 mod mouse;
+mod networks;
 mod palette;
+mod volumes;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use wharf_model::{ErrorKind, Event, EventKind};
@@ -65,11 +67,11 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         Msg::Tick(now) => tick(app, now),
         Msg::Samples(batch) => {
             app.metrics.take(batch);
-            if app.containers.follows_samples() {
+            if app.containers.follows_samples() || app.screen == Screen::Networks {
                 arrange(app);
             }
             app.draw(Redraw::Soon);
-            Vec::new()
+            networks::sampled(app).into_iter().collect()
         }
         Msg::Containers(result) => containers(app, result),
         Msg::Images(result) => images(app, result),
@@ -86,6 +88,8 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             if was_lost {
                 app.tell("connected again");
             }
+            app.networks.listing.mark();
+            app.volumes.listing.mark();
             let mut effects = vec![Effect::FetchInfo];
             effects.extend(app.listing.want().then_some(Effect::FetchContainers));
             effects.extend(app.image_listing.want().then_some(Effect::FetchImages));
@@ -112,6 +116,44 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         Msg::History { image, result } => {
             app.images.take_history(&image, result.map_err(|e| e.message));
             app.draw(Redraw::Now);
+            Vec::new()
+        }
+        Msg::Networks(result) => {
+            networks(app, result);
+            Vec::new()
+        }
+        Msg::Links { at, result } => {
+            // That they can't be read is no news: the containers' totals are there.
+            app.networks.count(at, result.unwrap_or_default());
+            arrange(app);
+            app.draw(Redraw::Soon);
+            Vec::new()
+        }
+        Msg::Reached { question, result } => {
+            networks::reached(app, &question, result);
+            Vec::new()
+        }
+        Msg::Volumes { sizes, result } => {
+            volumes::take(app, sizes, result);
+            Vec::new()
+        }
+        Msg::Files { volume, path, result } => {
+            app.volumes.files.take(&volume, &path, result.map_err(|e| e.message));
+            settle(app);
+            app.draw(Redraw::Now);
+            Vec::new()
+        }
+        Msg::File { volume, path, result } => {
+            app.volumes.files.take_file(&volume, path, result.map_err(|e| e.message));
+            app.draw(Redraw::Now);
+            Vec::new()
+        }
+        Msg::Saving { operation, bytes } => {
+            volumes::saving(app, operation, bytes);
+            Vec::new()
+        }
+        Msg::Saved { operation, result } => {
+            volumes::saved(app, operation, result);
             Vec::new()
         }
         Msg::Log { generation, reply } => logs::reply(app, generation, reply),
@@ -176,6 +218,23 @@ fn images(
     if again { vec![Effect::FetchImages] } else { Vec::new() }
 }
 
+fn networks(app: &mut App, result: Result<Vec<wharf_model::NetworkInfo>, wharf_backend::Error>) {
+    app.networks.listing.answered();
+    match result {
+        Ok(list) => {
+            app.networks.replace(list);
+            arrange(app);
+        }
+        Err(e) if e.kind == ErrorKind::Unavailable => {}
+        Err(e) => {
+            app.networks.loaded = true;
+            arrange(app);
+            app.fail("list networks", e.message);
+        }
+    }
+    app.draw(Redraw::Now);
+}
+
 /// Asks anew for what an event says has changed.
 fn heard(app: &mut App, event: &Event) -> Vec<Effect> {
     let mut effects = Vec::new();
@@ -188,6 +247,11 @@ fn heard(app: &mut App, event: &Event) -> Vec<Effect> {
             }
             effects.extend(app.listing.want().then_some(Effect::FetchContainers));
             effects.extend(detail::changed(app, &event.id));
+            // Who is on a network, and who has a volume; asked for when it is seen.
+            app.networks.listing.mark();
+            if matches!(action, "create" | "destroy" | "start" | "die") {
+                app.volumes.listing.mark();
+            }
             // How many containers use an image is part of its row.
             let counts = matches!(action, "create" | "destroy") && app.images.loaded;
             if counts && app.image_listing.want() {
@@ -197,7 +261,16 @@ fn heard(app: &mut App, event: &Event) -> Vec<Effect> {
         EventKind::Image => {
             effects.extend(app.image_listing.want().then_some(Effect::FetchImages));
         }
-        _ => {}
+        EventKind::Network => {
+            app.networks.listing.mark();
+            // Who is on what is part of the containers' rows.
+            let moves = matches!(event.action.as_str(), "connect" | "disconnect");
+            if moves && app.screen == Screen::Networks && app.listing.want() {
+                effects.push(Effect::FetchContainers);
+            }
+        }
+        EventKind::Volume => app.volumes.listing.mark(),
+        EventKind::Daemon => {}
     }
     effects
 }
@@ -207,6 +280,17 @@ fn arrange(app: &mut App) {
     let rows = layout(app).map_or(1, |l| l.list_rows());
     app.containers.arrange(&app.metrics, rows);
     app.images.arrange(rows);
+    match app.screen {
+        Screen::Networks => {
+            app.networks.arrange(&app.containers.rows, &app.metrics, rows);
+            // The room depends on how much there is to draw.
+            if let Some(now) = layout(app).map(|l| l.list_rows()).filter(|now| *now != rows) {
+                app.networks.settle(now);
+            }
+        }
+        Screen::Volumes => app.volumes.arrange(rows),
+        Screen::Containers | Screen::Images => {}
+    }
     settle(app);
 }
 
@@ -216,12 +300,18 @@ fn settle(app: &mut App) {
     let rows = layout.list_rows();
     app.containers.cursor.settle(app.containers.shown.len(), rows);
     app.images.cursor.settle(app.images.shown.len(), rows);
+    app.volumes.cursor.settle(app.volumes.shown.len(), rows);
+    app.networks.settle(rows);
     let rows = layout.detail_rows();
     app.inspect.cursor.settle(app.inspect.len(), rows);
     let processes = detail::processes(app);
     app.top.cursor.settle(processes, rows);
     let steps = detail::steps(app);
     app.images.layer.settle(steps, rows);
+    let users = app.volumes.selected().map_or(0, |row| row.info.users.len());
+    app.volumes.user.settle(users, rows);
+    volumes::step_files(app, 0, rows);
+    networks::scroll_details(app, 0);
     let (columns, rows) = layout.log_room();
     if app.logs.follow {
         app.logs.to_end(columns, rows);
@@ -301,6 +391,7 @@ fn show_screen(app: &mut App, screen: Screen) {
     if app.screen != screen {
         app.screen = screen;
         app.focus = Focus::List;
+        app.networks.forget_counters();
         arrange(app);
     }
 }

@@ -9,7 +9,7 @@ use crate::layout::{Layout, layout, screen_at, tab_at};
 use crate::message::Effect;
 use crate::view::Hit;
 
-use super::{act, detail, dialog, focus, logs, show_screen};
+use super::{act, detail, dialog, focus, logs, networks, show_screen, volumes};
 
 /// Rows a turn of the wheel scrolls.
 const WHEEL: isize = 3;
@@ -58,7 +58,7 @@ fn click(app: &mut App, at: Position, menu: bool) -> Vec<Effect> {
     }
     let Some(layout) = layout(app) else { return Vec::new() };
     if layout.header.contains(at) {
-        let on = |n: &usize| screen_at(layout.header, *n).is_some_and(|r| r.contains(at));
+        let on = |n: &usize| screen_at(app, layout.header, *n).is_some_and(|r| r.contains(at));
         if let Some(screen) = (0..Screen::ALL.len()).find(on).and_then(|n| Screen::ALL.get(n)) {
             show_screen(app, *screen);
         }
@@ -78,7 +78,7 @@ fn click(app: &mut App, at: Position, menu: bool) -> Vec<Effect> {
         // As it was drawn, which the focus changes.
         let step = crate::view::step_at(app, layout.detail, at.y);
         focus(app, Focus::Detail);
-        click_detail(app, layout.detail, at, step);
+        return click_detail(app, layout.detail, at, step);
     }
     Vec::new()
 }
@@ -100,13 +100,25 @@ fn click_list(app: &mut App, layout: &Layout, at: Position) {
                 app.images.take_selection();
             }
         }
+        Screen::Volumes => {
+            let wanted = app.volumes.cursor.top + row;
+            if wanted < app.volumes.shown.len() {
+                app.volumes.cursor.at = wanted;
+                app.volumes.take_selection();
+            }
+        }
+        Screen::Networks => {
+            if let Some(node) = crate::view::node_at(app, layout.list, at) {
+                networks::select(app, node);
+            }
+        }
     }
     focus(app, Focus::List);
 }
 
-fn click_detail(app: &mut App, area: Rect, at: Position, step: Option<usize>) {
+fn click_detail(app: &mut App, area: Rect, at: Position, step: Option<usize>) -> Vec<Effect> {
     // The first row is a heading.
-    let Some(row) = usize::from(at.y - area.y).checked_sub(1) else { return };
+    let Some(row) = usize::from(at.y - area.y).checked_sub(1) else { return Vec::new() };
     match app.tab() {
         Tab::Inspect => {
             let wanted = app.inspect.cursor.top + row;
@@ -129,8 +141,26 @@ fn click_detail(app: &mut App, area: Rect, at: Position, step: Option<usize>) {
                 app.images.layer.at = step;
             }
         }
-        Tab::Stats | Tab::Logs => {}
+        Tab::Users => {
+            let wanted = app.volumes.user.top + row;
+            if app.volumes.selected().is_some_and(|r| wanted < r.info.users.len()) {
+                app.volumes.user.at = wanted;
+            }
+        }
+        Tab::Files => {
+            let files = &mut app.volumes.files;
+            let wanted = files.cursor.top + row;
+            let again = wanted == files.cursor.at;
+            if files.open.is_none() && wanted < files.list().len() {
+                files.cursor.at = wanted;
+                if again {
+                    return volumes::act(app, Action::OpenEntry);
+                }
+            }
+        }
+        Tab::Stats | Tab::Logs | Tab::Details => {}
     }
+    Vec::new()
 }
 
 fn click_overlay(app: &mut App, at: Position) -> Vec<Effect> {

@@ -6,7 +6,7 @@ use ratatui::style::Modifier;
 use wharf_inspect::RowKind;
 
 use super::{Line, put, say};
-use crate::app::{App, Focus, ImageRow, Screen};
+use crate::app::{App, Focus, Screen};
 use crate::layout::tab_at;
 use crate::text::width;
 use crate::theme::Role;
@@ -36,7 +36,7 @@ pub(super) fn tabs(app: &App, buffer: &mut Buffer, area: Rect) {
         Screen::Containers => {
             app.selected().map(|r| format!("{}  {}", r.summary.name, r.status_text(app.as_of())))
         }
-        Screen::Images => app.images.selected().map(ImageRow::label),
+        _ => app.about(),
     };
     let x = end + 2;
     if let Some(about) = about.filter(|_| x < area.right()) {

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use super::Line;
-use crate::app::{App, LineFor};
+use crate::app::{App, LineFor, Screen};
 use crate::keymap::Action;
 use crate::text::width;
 use crate::theme::Role;
@@ -14,7 +14,7 @@ pub(super) fn footer(app: &App, buffer: &mut Buffer, area: Rect) -> Option<Posit
     let style = |role| app.theme.style(role);
     if let Some(edit) = &app.line {
         let (prompt, hint) = match edit.purpose {
-            LineFor::Filter => ("filter: ", "words of name, image, state, port"),
+            LineFor::Filter => ("filter: ", filter_hint(app.screen)),
             LineFor::LogSearch => ("search: ", "a regular expression"),
             LineFor::TreeSearch => ("search: ", "a part of a name or value"),
         };
@@ -51,6 +51,15 @@ pub(super) fn footer(app: &App, buffer: &mut Buffer, area: Rect) -> Option<Posit
     }
     hints(app, buffer, area);
     None
+}
+
+/// Returns what a filter looks at.
+fn filter_hint(screen: Screen) -> &'static str {
+    match screen {
+        Screen::Containers | Screen::Images => "words of name, image, state, port",
+        Screen::Volumes => "words of name, driver, container, place, or unused",
+        Screen::Networks => "words of network, container, address, state",
+    }
 }
 
 /// Draws the keys of what can be done here; the help comes first, so that it is always there.

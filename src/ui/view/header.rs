@@ -7,7 +7,7 @@ use wharf_model::Status;
 use super::{Line, put};
 use crate::app::{App, Link, Screen};
 use crate::format::{age, bytes, percent, size};
-use crate::layout::screen_at;
+use crate::layout::{screen_at, screen_title};
 use crate::text::width;
 use crate::theme::Role;
 
@@ -16,10 +16,10 @@ pub(super) fn header(app: &App, buffer: &mut Buffer, area: Rect) {
     buffer.set_style(area, app.theme.style(Role::Bar));
     let mut left = area.x;
     for (n, screen) in Screen::ALL.iter().enumerate() {
-        let Some(place) = screen_at(area, n) else { continue };
+        let Some(place) = screen_at(app, area, n) else { continue };
         let chosen = *screen == app.screen;
         let style = app.theme.style(if chosen { Role::Chosen } else { Role::Bar });
-        put(buffer, place, &format!(" {} {} ", n + 1, screen.title()), style);
+        put(buffer, place, &screen_title(app, n), style);
         left = place.right();
     }
     let parts = right(app);
@@ -81,11 +81,30 @@ fn right(app: &App) -> Vec<(String, Role)> {
         let word = if count == 1 { "image" } else { "images" };
         parts.push((format!("{count} {word}"), Role::Text));
     }
+    if app.screen == Screen::Volumes && app.volumes.loaded {
+        let count = app.volumes.rows.len();
+        let word = if count == 1 { "volume" } else { "volumes" };
+        let sizes: Option<u64> = app.volumes.rows.iter().map(|row| row.info.size).sum();
+        let total = sizes.map(|total| format!(", {}", size(total))).unwrap_or_default();
+        parts.push((format!("{count} {word}{total}"), Role::Text));
+    }
+    if app.screen == Screen::Networks && app.networks.loaded {
+        let count = app.networks.topology.buses.len().saturating_sub(1);
+        let word = if count == 1 { "network" } else { "networks" };
+        let stations = app.networks.topology.stations.len();
+        let plural = if stations == 1 { "container" } else { "containers" };
+        parts.push((format!("{count} {word}, {stations} {plural}"), Role::Text));
+    }
     let (filter, shown, all) = match app.screen {
         Screen::Containers => {
             (&app.containers.filter, app.containers.shown.len(), app.containers.rows.len())
         }
         Screen::Images => (&app.images.filter, app.images.shown.len(), app.images.rows.len()),
+        Screen::Volumes => (&app.volumes.filter, app.volumes.shown.len(), app.volumes.rows.len()),
+        Screen::Networks => {
+            let shown = app.networks.topology.stations.len();
+            (&app.networks.filter, shown, app.containers.rows.len())
+        }
     };
     if !filter.is_empty() {
         parts.push((format!("/{filter} {shown} of {all}"), Role::Warn));

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use wharf_model::HistoryEntry;
 
 use super::{Line, say};
-use crate::app::{App, Focus, ImageColumn};
+use crate::app::{App, Focus, ImageColumn, Target};
 use crate::format::{age, size};
 use crate::text::wrap;
 use crate::theme::Role;
@@ -50,7 +50,8 @@ pub(super) fn list(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
         let Some(row) = images.shown.get(at).and_then(|n| images.rows.get(*n)) else { continue };
         let place = Rect { y, height: 1, ..area };
         let text = app.theme.style(if row.containers > 0 { Role::Text } else { Role::Dim });
-        let busy = app.pending.values().find(|p| p.image.as_deref() == Some(&row.reference()));
+        let target = Target::Image(row.reference());
+        let busy = app.pending.values().find(|p| p.on == target);
         let name_or_id = match &row.name {
             None if id > 0 => "<none>".to_owned(),
             _ => row.label(),

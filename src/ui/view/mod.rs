@@ -7,9 +7,12 @@ mod footer;
 mod header;
 mod images;
 mod logs;
+mod network_details;
+mod networks;
 mod overlay;
 mod pages;
 mod stats;
+mod volumes;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -22,6 +25,8 @@ use crate::text::{fit, width};
 use crate::theme::Role;
 
 pub(crate) use images::step_at;
+pub(crate) use network_details::details_len;
+pub(crate) use networks::node_at;
 pub(crate) use overlay::{Hit, hit_overlay, overlay_scroll_limit};
 
 /// Draws the dashboard.
@@ -47,6 +52,8 @@ fn draw(app: &App, buffer: &mut Buffer, area: Rect) -> Option<Position> {
         match app.screen {
             Screen::Containers => containers::list(app, buffer, layout.head, layout.list),
             Screen::Images => images::list(app, buffer, layout.head, layout.list),
+            Screen::Volumes => volumes::list(app, buffer, layout.head, layout.list),
+            Screen::Networks => networks::drawing(app, buffer, layout.head, layout.list),
         }
     }
     for y in layout.rule.y..layout.rule.bottom() {
@@ -62,6 +69,9 @@ fn draw(app: &App, buffer: &mut Buffer, area: Rect) -> Option<Position> {
             Tab::Inspect => detail::inspect(app, buffer, area),
             Tab::Top => detail::top(app, buffer, area),
             Tab::Layers => images::layers(app, buffer, area),
+            Tab::Users => volumes::users(app, buffer, area),
+            Tab::Files => volumes::files(app, buffer, area),
+            Tab::Details => network_details::details(app, buffer, area),
         }
     }
     let typing = footer::footer(app, buffer, layout.footer);

@@ -50,6 +50,7 @@ fn shape(app: &App, overlay: &Overlay) -> Shape {
     let (lines, scroll, extra) = match overlay {
         Overlay::Help { scroll } => (pages::help(app, columns.min(110)), *scroll, 0),
         Overlay::Errors { scroll } => (pages::errors(app, columns.min(90)), *scroll, 0),
+        Overlay::Page(page) => (pages::page(page, columns.min(76)), page.scroll, 0),
         Overlay::Menu(menu) => (menu_lines(menu, columns), 0, 0),
         Overlay::Confirm(confirm) => (confirm_lines(confirm, columns.min(60)), confirm.scroll, 2),
         Overlay::Prompt(prompt) => (prompt_lines(prompt, columns.min(60)), 0, 0),
@@ -80,6 +81,7 @@ fn title(overlay: &Overlay) -> &str {
         Overlay::Help { .. } => "Keys",
         Overlay::Errors { .. } => "What has failed",
         Overlay::Menu(menu) => &menu.title,
+        Overlay::Page(page) => &page.title,
         Overlay::Confirm(confirm) => &confirm.title,
         Overlay::Prompt(prompt) => &prompt.title,
         Overlay::Palette(_) => "Do",
@@ -216,7 +218,7 @@ fn draw(app: &App, buffer: &mut Buffer, overlay: &Overlay) -> Option<Position> {
     let inner = shape.inner;
     let rows = usize::from(inner.height);
     match overlay {
-        Overlay::Help { .. } | Overlay::Errors { .. } => {
+        Overlay::Help { .. } | Overlay::Errors { .. } | Overlay::Page(_) => {
             page(app, buffer, overlay, &shape);
             None
         }

@@ -1,7 +1,7 @@
 //! What the pages say: the keys, and past failures. Lines of spans, so that their number is known
 //! before they are drawn.
 
-use crate::app::App;
+use crate::app::{App, Page};
 use crate::keymap::Context;
 use crate::text::{width, wrap};
 use crate::theme::Role;
@@ -54,6 +54,20 @@ pub(super) fn help(app: &App, columns: usize) -> Vec<Spans> {
         } else {
             lines.extend(list.iter().map(entry));
         }
+    }
+    lines
+}
+
+/// Returns the lines of a page.
+pub(super) fn page(page: &Page, columns: usize) -> Vec<Spans> {
+    let mut lines: Vec<Spans> = Vec::new();
+    if let Some((verdict, good)) = &page.verdict {
+        let role = if *good { Role::Good } else { Role::Bad };
+        lines.extend(wrap(verdict, columns).into_iter().map(|line| vec![(line, role)]));
+        lines.push(Vec::new());
+    }
+    for text in &page.body {
+        lines.extend(wrap(text, columns).into_iter().map(|line| vec![(line, Role::Text)]));
     }
     lines
 }

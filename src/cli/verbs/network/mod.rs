@@ -5,12 +5,13 @@ mod create;
 mod inspect;
 mod ls;
 mod prune;
+mod reach;
 mod rm;
 
 use crate::args::Verb;
 
 /// All of them.
-pub(crate) static VERBS: [&Verb; 7] = [
+pub(crate) static VERBS: [&Verb; 8] = [
     &create::VERB,
     &ls::VERB,
     &inspect::VERB,
@@ -18,4 +19,5 @@ pub(crate) static VERBS: [&Verb; 7] = [
     &connect::DISCONNECT,
     &rm::VERB,
     &prune::VERB,
+    &reach::VERB,
 ];

@@ -89,6 +89,13 @@ pub enum Expression<'a> {
         /// The register it goes to.
         register: u32,
     },
+    /// Load these bytes.
+    Immediate {
+        /// The bytes.
+        bytes: &'a [u8],
+        /// The register they go to.
+        register: u32,
+    },
     /// Go on if the register begins with these bytes, or with `inverted` if it doesn't.
     Compare {
         /// The register.
@@ -178,6 +185,11 @@ impl Expression<'_> {
                     data.be32(1, register).be32(2, base).be32(3, offset).be32(4, length);
                 });
             }
+            Self::Immediate { bytes, register } => element(list, "immediate", |data| {
+                data.be32(1, register).nested(2, |value| {
+                    value.bytes(VALUE, bytes);
+                });
+            }),
             Self::Compare { register, bytes, inverted } => {
                 compare(list, register, bytes, inverted);
             }

@@ -1,6 +1,8 @@
 //! A dashboard without a terminal: keys and messages go in, effects are answered from the fake
 //! engine, and the screen comes out as text.
 
+use std::time::Duration;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use futures_util::{FutureExt, StreamExt};
 use ratatui::Terminal;
@@ -9,7 +11,7 @@ use ratatui::buffer::Buffer;
 use wharf_backend::Backend;
 use wharf_backend::fake::{Fake, time};
 use wharf_logs::{Direction, LogView, Matcher, Sanitizer, Search, Step, StreamView};
-use wharf_model::{ContainerSummary, LogOptions};
+use wharf_model::{ContainerSummary, Filters, LogOptions};
 use wharf_ui::keymap::Key;
 use wharf_ui::{App, Effect, LogAsk, LogReply, Msg, Options, Place, RawLine, ScreenTag};
 use wharf_ui::{update, view};
@@ -23,6 +25,8 @@ pub(crate) struct Desk {
     log: Option<(u64, StreamView)>,
     search: Option<Search>,
     only: bool,
+    /// How often the links' counters were read.
+    reads: u64,
 }
 
 /// Returns the key of a letter; `\n` is Enter, `\t` Tab, `\x1b` Esc.
@@ -49,7 +53,7 @@ impl Desk {
     /// Returns a dashboard that knows nothing.
     pub(crate) fn empty(options: Options, size: (u16, u16)) -> Self {
         let app = App::new(options, size, time(0));
-        Self { app, fake: Fake::demo(), log: None, search: None, only: false }
+        Self { app, fake: Fake::demo(), log: None, search: None, only: false, reads: 0 }
     }
 
     /// Returns the dashboard over an engine, forty seconds on.
@@ -119,6 +123,12 @@ impl Desk {
                 let result = match &tag {
                     ScreenTag::Container(id) => now(fake.inspect_container(id.as_str())),
                     ScreenTag::Image(image) => now(fake.inspect_image(image)),
+                    ScreenTag::Network(id) => {
+                        now(fake.network(id)).map(|n| serde_json::to_value(n).unwrap())
+                    }
+                    ScreenTag::Volume(name) => {
+                        now(fake.volume(name)).map(|v| serde_json::to_value(v).unwrap())
+                    }
                 };
                 Msg::Document { tag, result: result.map(Box::new) }
             }
@@ -129,6 +139,27 @@ impl Desk {
             Effect::FetchHistory(image) => {
                 let result = now(fake.history(&image));
                 Msg::History { image, result }
+            }
+            Effect::FetchNetworks => Msg::Networks(now(fake.networks(&Filters::default()))),
+            Effect::FetchLinks => {
+                self.reads += 1;
+                Msg::Links { at: Duration::from_secs(self.reads), result: now(fake.links()) }
+            }
+            Effect::TryReach(question) => {
+                let result = now(Backend::reach(&fake, &question));
+                Msg::Reached { question, result }
+            }
+            Effect::FetchVolumes { sizes } => {
+                let result = now(fake.volumes(&Filters::default(), sizes));
+                Msg::Volumes { sizes, result }
+            }
+            Effect::FetchFiles { volume, path } => {
+                let result = now(fake.volume_files(&volume, &path));
+                Msg::Files { volume, path, result }
+            }
+            Effect::FetchFile { volume, path } => {
+                let result = now(fake.volume_file(&volume, &path, 1 << 16));
+                Msg::File { volume, path, result }
             }
             Effect::OpenLog { generation, id, .. } => {
                 let mut log = StreamView::new(1 << 20);
