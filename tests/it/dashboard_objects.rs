@@ -55,7 +55,7 @@ fn draws_networks_and_steers_them() {
     terminal.wait_for("New network");
     terminal.send("made subnet=10.219.8.0/24 internal\r");
     terminal.wait_for("10.219.8.0/24");
-    assert_eq!(lab.ok(&["network", "inspect", "-f", "{{.Internal}}", "made"]), "true\n");
+    assert_eq!(lab.ok(&["network", "inspect", "-f", "{{.Internal}}", "made"]), "true");
     terminal.send("q");
     assert_eq!(terminal.wait(), 0);
 }

@@ -84,7 +84,7 @@ impl Dockerd {
         format!("unix://{}/docker.sock", self.folder.display())
     }
 
-    /// Removes every container: their shims outlive both daemons.
+    /// Removes every container and network: shims and bridges outlive both daemons.
     fn remove_containers(&self) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -96,6 +96,9 @@ impl Dockerd {
                 let options = RemoveOptions { force: true, volumes: true };
                 let _ = docker.execute(wharf_model::Command::Remove { container, options }).await;
             }
+            // Their bridges would outlive it too.
+            let filters = wharf_model::Filters::default();
+            let _ = docker.execute(wharf_model::Command::PruneNetworks { filters }).await;
         });
     }
 

@@ -270,6 +270,7 @@ fn a_truncated_log_of_writes() {
         lab.ok(&[&["run", "--name", "last"], &network[..], &[IMAGE, "true"]].concat());
         // Its supervisor must not come upon the next cut.
         agrees(&lab, &mut Seen::default(), "after a cut");
+        lab.ok(&["rm", "last"]);
     }
 }
 

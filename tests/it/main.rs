@@ -38,6 +38,7 @@ mod kills;
 mod limits;
 mod logging;
 mod missing_calls;
+mod names;
 mod networks;
 mod ports;
 mod probe;
@@ -101,6 +102,7 @@ fn main() -> ExitCode {
         ("rootless", rootless::tests()),
         ("verbs_format", verbs_format::tests()),
         ("logging", logging::tests()),
+        ("names", names::tests()),
         ("networks", networks::tests()),
         ("missing_calls", missing_calls::tests()),
         ("restart", restart::tests()),

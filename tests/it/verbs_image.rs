@@ -277,7 +277,7 @@ fn import_with_settings() {
     assert!(lab.ok(&["history", "set:1"]).contains("a remark"));
     let id = lab.ok(&["images", "-q", "--no-trunc"]);
     for (flags, says) in [
-        (&["-c", "RUN true"][..], "RUN"),
+        (&["-c", "RUN true"][..], "run is not a valid change command"),
         (&["--platform", "linux/s390x"], "s390x"),
         (&["--platform", "nonsense"], "nonsense"),
     ] {

@@ -198,7 +198,7 @@ fn stop_and_restart_with_another_signal() {
     lab.start(&["--name", "deaf", "--restart", "always"], line);
     lab.wait_for_log("deaf", "up");
     let first = lab.pid("deaf");
-    lab.fails(1, "Invalid signal", &["stop", "-s", "NOPE", "deaf"]);
+    lab.fails(1, "invalid signal: NOPE", &["stop", "-s", "NOPE", "deaf"]);
     lab.ok(&["restart", "--signal", "SIGUSR1", "-t", "1000", "deaf"]);
     assert_ne!(lab.pid("deaf"), first);
     lab.wait_for_log("deaf", "up\nup");

@@ -119,7 +119,7 @@ fn ports(ports: &[PortBinding]) -> String {
     });
     let mut shown = Vec::new();
     let mut others = Vec::new();
-    let mut groups: Vec<((Option<IpAddr>, String), (u16, u16))> = Vec::new();
+    let mut groups: Vec<(Group, (u16, u16))> = Vec::new();
     for PortBinding { container_port: port, protocol, host } in ports {
         let address = match host {
             Some((address, number)) if number != port => {
@@ -141,7 +141,10 @@ fn ports(ports: &[PortBinding]) -> String {
     shown.join(", ")
 }
 
-fn group((address, protocol): &(Option<IpAddr>, String), (first, last): (u16, u16)) -> String {
+/// What ports of one range have in common: the address that serves them, and the protocol.
+type Group = (Option<IpAddr>, String);
+
+fn group((address, protocol): &Group, (first, last): (u16, u16)) -> String {
     let range = match first == last {
         true => first.to_string(),
         false => format!("{first}-{last}"),

@@ -39,7 +39,7 @@ use rustix::time::{
 
 use connection::{Connection, Next};
 use flight::{Client, Flight, Progress};
-use resolver::{Decision, Knowledge, Transport, decide};
+use resolver::{Decision, Knowledge, Transport, Turns, decide};
 use sockets::{Listening, Namespace};
 use source::Names;
 use upstream::Upstreams;
@@ -97,8 +97,7 @@ pub(crate) struct Dns {
     /// Connections that have something to do without an event.
     ready: Vec<u64>,
     next_number: u64,
-    /// How many queries there were, which makes those answer in turn who share a name.
-    turn: usize,
+    turns: Turns,
     /// Until when no connections are accepted, for want of descriptors.
     full: Option<Instant>,
 }
@@ -138,7 +137,7 @@ impl Dns {
             connections: BTreeMap::new(),
             ready: Vec::new(),
             next_number: FIRST_NUMBER,
-            turn: 0,
+            turns: Turns([0; 64]),
             full: None,
         })
     }
@@ -194,10 +193,8 @@ impl Dns {
     }
 
     fn decide(&mut self, query: &[u8], transport: Transport) -> Decision {
-        self.turn = self.turn.wrapping_add(1);
-        let knows =
-            Knowledge { table: self.names.table(), keeps_plain: self.keeps_plain, turn: self.turn };
-        decide(query, transport, knows)
+        let knows = Knowledge { table: self.names.table(), keeps_plain: self.keeps_plain };
+        decide(query, transport, knows, &mut self.turns)
     }
 
     fn read_datagrams(&mut self, buffer: &mut [u8]) {

@@ -1,5 +1,6 @@
 //! What is answered to a query: bytes and a table in, a decision out. Nothing here waits or asks.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
 use domain::base::iana::{Class, Opcode, Rcode, Rtype};
@@ -43,14 +44,41 @@ pub(super) struct Knowledge<'a> {
     pub(super) table: Option<&'a Table>,
     /// Whether names without a dot stay here: the client tries its search domains then.
     pub(super) keeps_plain: bool,
-    /// A number that is another one each time: of several addresses another comes first.
-    pub(super) turn: usize,
+}
+
+/// Whose turn it is among those who share a name: for each name and kind of question a number that
+/// grows with each answer. There are few numbers, so that they take no room; names that share one
+/// only skip a turn now and then.
+#[derive(Debug)]
+pub(super) struct Turns(pub(super) [u16; 64]);
+
+impl Turns {
+    /// Returns the position of the one, of so many, that comes first this time.
+    fn next(&mut self, name: &str, kind: Rtype, of: usize) -> usize {
+        if of < 2 {
+            return 0;
+        }
+        let mut hasher = DefaultHasher::new();
+        (name, kind.to_int()).hash(&mut hasher);
+        // The last bits of the hash are as good as any.
+        let Some(turn) = self.0.get_mut(usize::from(hasher.finish().to_le_bytes()[0] % 64)) else {
+            return 0;
+        };
+        let now = *turn;
+        *turn = now.wrapping_add(1);
+        usize::from(now) % of
+    }
 }
 
 type Builder = AnswerBuilder<StaticCompressor<Vec<u8>>>;
 
 /// Decides what to do about a client's message.
-pub(super) fn decide(query: &[u8], transport: Transport, knows: Knowledge<'_>) -> Decision {
+pub(super) fn decide(
+    query: &[u8],
+    transport: Transport,
+    knows: Knowledge<'_>,
+    turns: &mut Turns,
+) -> Decision {
     let Ok(message) = Message::from_slice(query) else { return Decision::Drop };
     if message.header().qr() {
         return Decision::Drop;
@@ -61,7 +89,7 @@ pub(super) fn decide(query: &[u8], transport: Transport, knows: Knowledge<'_>) -
     let Some(table) = knows.table else { return fail(query) };
     if message.header().opcode() == Opcode::QUERY && question.qclass() == Class::IN {
         let (name, kind) = (question.qname(), question.qtype());
-        let answer = Answer { query: message, name, transport, turn: knows.turn };
+        let mut answer = Answer { query: message, name, transport, turns };
         if let Some(text) = plain(name)
             && let Some(bytes) = answer.of(table, &text, kind)
         {
@@ -70,7 +98,7 @@ pub(super) fn decide(query: &[u8], transport: Transport, knows: Knowledge<'_>) -
         let asks_address = matches!(kind, Rtype::A | Rtype::AAAA);
         // The name is followed by the root's label.
         if knows.keeps_plain && asks_address && name.label_count() == 2 {
-            return answer.addresses(&[]).map_or(Decision::Drop, Decision::Answer);
+            return answer.addresses(&[], 0).map_or(Decision::Drop, Decision::Answer);
         }
     }
     match table.has_way_out() {
@@ -133,13 +161,13 @@ struct Answer<'a> {
     query: &'a Message<[u8]>,
     name: &'a ParsedName<&'a [u8]>,
     transport: Transport,
-    turn: usize,
+    turns: &'a mut Turns,
 }
 
 impl Answer<'_> {
     /// Returns the answer, if the name is one of the table's. Such a name is known here alone: it is
     /// never asked of others, whatever is asked about it.
-    fn of(&self, table: &Table, name: &str, kind: Rtype) -> Option<Vec<u8>> {
+    fn of(&mut self, table: &Table, name: &str, kind: Rtype) -> Option<Vec<u8>> {
         if kind == Rtype::PTR
             && let Some(found) = reverse(name).and_then(|address| table.name_of(address))
         {
@@ -148,14 +176,14 @@ impl Answer<'_> {
             return finish(builder, self.query);
         }
         let find = |family| table.addresses(name, family);
-        match kind {
-            Rtype::A => self.addresses(&find(Family::V4)?),
-            Rtype::AAAA => self.addresses(&find(Family::V6)?),
-            Rtype::ANY => {
-                self.addresses(&[find(Family::V4)?, find(Family::V6).unwrap_or_default()].concat())
-            }
-            _ => find(Family::V4).and_then(|_| self.addresses(&[])),
-        }
+        let all = match kind {
+            Rtype::A => find(Family::V4)?,
+            Rtype::AAAA => find(Family::V6)?,
+            Rtype::ANY => [find(Family::V4)?, find(Family::V6).unwrap_or_default()].concat(),
+            _ => find(Family::V4).map(|_| Vec::new())?,
+        };
+        let first = self.turns.next(name, kind, all.len());
+        self.addresses(&all, first)
     }
 
     fn begin(&self) -> Option<Builder> {
@@ -170,11 +198,10 @@ impl Answer<'_> {
         Some(builder)
     }
 
-    /// Returns the answer with as many of these as there is room for; the client learns when these
-    /// are not all.
-    fn addresses(&self, all: &[IpAddr]) -> Option<Vec<u8>> {
+    /// Returns the answer with as many of these as there is room for, from this one on; the client
+    /// learns when these are not all.
+    fn addresses(&self, all: &[IpAddr], first: usize) -> Option<Vec<u8>> {
         let mut builder = self.begin()?;
-        let first = self.turn.checked_rem(all.len()).unwrap_or(0);
         let (before, after) = all.split_at(first);
         for address in after.iter().chain(before) {
             let pushed = match *address {

@@ -138,7 +138,7 @@ pub(super) fn plain(name: &impl ToLabelIter) -> Option<String> {
         if !text.is_empty() {
             text.push('.');
         }
-        for byte in label.iter() {
+        for byte in label {
             // A dot within a label is none between two.
             if !byte.is_ascii_graphic() || byte == b'.' {
                 return None;

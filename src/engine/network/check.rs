@@ -63,10 +63,8 @@ pub(crate) fn faults(
             if link.is_none_or(|link| !link.up || !has_all(link.index)) {
                 faults.push(Fault::Bridge(network.link.clone()));
             }
-            if network.driver == Driver::Bridge {
-                if !bridge::is_forwarding(false)? {
-                    faults.push(Fault::Forwarding);
-                }
+            if network.driver == Driver::Bridge && !bridge::is_forwarding(false)? {
+                faults.push(Fault::Forwarding);
             }
         }
         if network.driver != Driver::Bridge {

@@ -6,8 +6,8 @@
 //! by which SQLite's connections say so to each other. Who finds that nobody does blanks the header,
 //! which has SQLite make the index anew in the room that it has.
 //!
-//! Closing a descriptor gives up all POSIX locks that a process has on the file, SQLite's too. So these
-//! stay open as long as the process lives; they are one for each database it has opened.
+//! Closing a descriptor gives up all POSIX locks that a process has on the file, SQLite's too. So all
+//! connections of a process to a database share one, which the last of them closes.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -29,24 +29,47 @@ const HEADER: usize = 120;
 /// The size of an index for some four thousand pages, more than the log has before it begins anew.
 const SIZE: u64 = 32 << 10;
 
-/// The indexes that this process has open.
-static OPEN: Mutex<Vec<File>> = Mutex::new(Vec::new());
+/// The indexes that this process has open, and how many connections use each.
+static OPEN: Mutex<Vec<(File, usize)>> = Mutex::new(Vec::new());
 
-/// Says for the life of this process that the index of the database at `path` is in use.
+/// An index that is in use. To be dropped after the connection.
+#[derive(Debug)]
+pub(super) struct Kept {
+    id: (u64, u64),
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = open.iter_mut().find(|(file, _)| is(file, self.id)) {
+            entry.1 -= 1;
+        }
+        open.retain(|(_, users)| *users > 0);
+    }
+}
+
+fn id(found: &Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
+}
+
+fn is(file: &File, wanted: (u64, u64)) -> bool {
+    file.metadata().is_ok_and(|found| id(&found) == wanted)
+}
+
+/// Says that the index of the database at `path` is in use, until what is returned is dropped.
 ///
 /// # Errors
-/// When that can't be done: SQLite then manages alone, unless the disk is full.
-pub(super) fn keep(path: &Path) -> io::Result<()> {
+/// When it can't be opened: SQLite then says what is wrong.
+pub(super) fn keep(path: &Path) -> io::Result<Kept> {
     let mut name = path.as_os_str().to_owned();
     name.push("-shm");
     let name = Path::new(&name);
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let id = |found: Metadata| (found.dev(), found.ino());
-    if let Ok(there) = std::fs::metadata(name).map(id) {
-        let same = |file: &File| file.metadata().is_ok_and(|found| id(found) == there);
-        if open.iter().any(same) {
-            return Ok(());
-        }
+    if let Ok(there) = std::fs::metadata(name).map(|found| id(&found))
+        && let Some(entry) = open.iter_mut().find(|(file, _)| is(file, there))
+    {
+        entry.1 += 1;
+        return Ok(Kept { id: there });
     }
     let file = File::options()
         .read(true)
@@ -55,10 +78,11 @@ pub(super) fn keep(path: &Path) -> io::Result<()> {
         .truncate(false)
         .mode(0o600)
         .open(name)?;
-    let held = hold(&file);
-    // Even without a lock it must not be closed.
-    open.push(file);
-    held
+    let kept = Kept { id: id(&file.metadata()?) };
+    // Without the lock SQLite manages alone, unless the disk is full.
+    let _ = hold(&file);
+    open.push((file, 1));
+    Ok(kept)
 }
 
 /// Takes the lock that all users of the index share, blanking the index when there was no other.
@@ -131,13 +155,17 @@ mod tests {
             let rows = "SELECT count(*) FROM journal";
             store.connection().query_row(rows, [], |row| row.get(0)).unwrap()
         };
+        let store = Store::open(&path).unwrap();
         drop(Store::open(&path).unwrap());
         assert!(is_in_use(&index));
+        drop(store);
+        assert!(!is_in_use(&index));
         // Another process's last words, and an index that a crash of the host has spoilt.
         let other = folder.path().join("other");
         std::fs::create_dir(&other).unwrap();
         let copied = other.join("state.db");
         let store = Store::open(&path).unwrap();
+        assert!(is_in_use(&index));
         store.connection().execute("INSERT INTO journal VALUES ('link', 'a', 'b')", []).unwrap();
         for ending in ["", "-wal", "-shm"] {
             let name = |folder: &Path| folder.join(format!("state.db{ending}"));

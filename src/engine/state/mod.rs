@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// thread, has its own.
 pub struct Store {
     connection: Connection,
+    /// Dropped after the connection.
+    _index: Option<index::Kept>,
 }
 
 impl Store {
@@ -34,7 +36,7 @@ impl Store {
 
     fn open_file(path: &Path) -> Result<Self> {
         // Where it can't be done, SQLite does without, or says what is wrong.
-        let _ = index::keep(path);
+        let index = index::keep(path).ok();
         let connection = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -43,7 +45,7 @@ impl Store {
         )?;
         connection.busy_timeout(PATIENCE)?;
         schema::migrate(&connection, path)?;
-        Ok(Self { connection })
+        Ok(Self { connection, _index: index })
     }
 
     /// Returns the connection, for the modules that own tables.

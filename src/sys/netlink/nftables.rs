@@ -393,8 +393,8 @@ impl NftSocket {
         Ok(lists
             .flat_map(|list| list.nested())
             .filter_map(|element| {
-                let key = set::value(element.nested(), ELEMENT_KEY)?;
-                Some(Element { set, key, data: set::value(element.nested(), ELEMENT_DATA) })
+                let key = set::value(&element.nested(), ELEMENT_KEY)?;
+                Some(Element { set, key, data: set::value(&element.nested(), ELEMENT_DATA) })
             })
             .collect())
     }

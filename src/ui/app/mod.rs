@@ -322,6 +322,8 @@ pub struct App {
     pub listing: Fetch,
     /// The same for images.
     pub image_listing: Fetch,
+    /// When to ask for the containers once more.
+    pub look_again: Option<DateTime<Utc>>,
     /// How soon to draw.
     pub redraw: Redraw,
 }
@@ -423,6 +425,7 @@ impl App {
             mouse: options.mouse,
             listing: Fetch::Idle,
             image_listing: Fetch::Idle,
+            look_again: None,
             redraw: Redraw::Now,
             options,
         }

@@ -10,6 +10,7 @@ mod networks;
 mod palette;
 mod volumes;
 
+use chrono::TimeDelta;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use wharf_model::{ErrorKind, Event, EventKind};
 
@@ -174,6 +175,10 @@ fn tick(app: &mut App, now: chrono::DateTime<chrono::Utc>) -> Vec<Effect> {
         app.notice = None;
         app.draw(Redraw::Now);
     }
+    if app.look_again.take_if(|when| *when <= now).is_some() {
+        app.networks.listing.mark();
+        return app.listing.want().then_some(Effect::FetchContainers).into_iter().collect();
+    }
     Vec::new()
 }
 
@@ -264,9 +269,10 @@ fn heard(app: &mut App, event: &Event) -> Vec<Effect> {
         EventKind::Network => {
             app.networks.listing.mark();
             // Who is on what is part of the containers' rows.
-            let moves = matches!(event.action.as_str(), "connect" | "disconnect");
-            if moves && app.screen == Screen::Networks && app.listing.want() {
-                effects.push(Effect::FetchContainers);
+            if matches!(event.action.as_str(), "connect" | "disconnect") {
+                effects.extend(app.listing.want().then_some(Effect::FetchContainers));
+                // An engine tells of it while it is at it: its rows may follow a moment later.
+                app.look_again = Some(app.now + TimeDelta::seconds(1));
             }
         }
         EventKind::Volume => app.volumes.listing.mark(),

@@ -20,6 +20,12 @@ impl Bench {
     }
 }
 
+/// Returns a subnet that no other engine of these tests has: they run at the same time.
+fn subnet(bench: &Bench, number: u8) -> String {
+    let engine = if bench.backend.name() == "docker" { 217 } else { 218 };
+    format!("10.{engine}.{number}.0/24")
+}
+
 fn network(name: &str, subnet: &str) -> Command {
     Command::CreateNetwork(Box::new(NetworkCreateOptions {
         name: name.to_owned(),
@@ -31,13 +37,13 @@ fn network(name: &str, subnet: &str) -> Command {
 }
 
 async fn networks_are_made_joined_and_removed(bench: &Bench) {
-    let made = bench.change(network("pier", "10.218.3.0/24")).await.unwrap();
+    let made = bench.change(network("pier", &subnet(bench, 3))).await.unwrap();
     assert!(matches!(&made, Outcome::NetworkCreated { id, .. } if id.len() == 64), "{made:?}");
-    let again = bench.change(network("pier", "10.218.4.0/24")).await;
+    let again = bench.change(network("pier", &subnet(bench, 4))).await;
     assert_eq!(kind(again), ErrorKind::Conflict);
     let pier = bench.network("pier").await;
     assert!(pier.internal && pier.driver == "bridge");
-    assert_eq!(pier.pools[0].subnet, "10.218.3.0/24".parse().ok());
+    assert_eq!(pier.pools[0].subnet, subnet(bench, 3).parse().ok());
     assert_eq!(pier.labels["team"], "harbour");
     let labelled: Filters = [("label", "team=harbour")].into_iter().collect();
     let list = bench.backend.networks(&labelled).await.unwrap();
@@ -54,17 +60,17 @@ async fn networks_are_made_joined_and_removed(bench: &Bench) {
     let remove = || Command::RemoveNetwork { network: "pier".to_owned(), force: false };
     assert!(bench.change(remove()).await.is_err(), "somebody is on it");
 
-    bench.change(network("quay", "10.218.5.0/24")).await.unwrap();
+    bench.change(network("quay", &subnet(bench, 5))).await.unwrap();
     let endpoint = EndpointOptions {
         network: "quay".to_owned(),
-        ipv4: Some([10, 218, 5, 9].into()),
+        ipv4: subnet(bench, 5).replace("0/24", "9").parse().ok(),
         aliases: vec!["crane".to_owned()],
         ..EndpointOptions::default()
     };
     let connect = Command::Connect { container: id.clone(), endpoint: Box::new(endpoint) };
     assert_eq!(bench.change(connect).await, Ok(Outcome::Done));
     let quay = bench.network("quay").await;
-    assert_eq!(quay.endpoints[0].ipv4, "10.218.5.9/24".parse().ok());
+    assert_eq!(quay.endpoints[0].ipv4, subnet(bench, 5).replace("0/24", "9/24").parse().ok());
     let leave =
         || Command::Disconnect { container: id.clone(), network: "quay".to_owned(), force: false };
     assert_eq!(bench.change(leave()).await, Ok(Outcome::Done));

@@ -144,7 +144,7 @@ impl Element {
 }
 
 /// Reads a key, or the data that a key leads to, of an element that the kernel lists.
-pub(super) fn value(element: Attributes<'_>, kind: u16) -> Option<Value> {
+pub(super) fn value(element: &Attributes<'_>, kind: u16) -> Option<Value> {
     /// `NFTA_DATA_VALUE`.
     const VALUE: u16 = 1;
     Some(Value(element.get(kind)?.nested().get(VALUE)?.value.to_vec()))
