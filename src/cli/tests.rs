@@ -96,10 +96,10 @@ fn inspect_prints_what_it_finds() {
     assert_eq!(code, 1);
     assert!(text.starts_with("[\n    {\n        \""), "{text}");
     assert_eq!(
-        wharf(&fake, "inspect --type network x"),
+        wharf(&fake, "inspect --type volume x"),
         (
             125,
-            "2> --type network is not supported yet by this version of wharf\n\nSee 'wharf \
+            "2> --type volume is not supported yet by this version of wharf\n\nSee 'wharf \
              inspect --help'.\n"
                 .to_owned()
         )

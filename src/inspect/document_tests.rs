@@ -1,11 +1,18 @@
 //! Tests against the shape of `docker inspect`.
 
 use wharf_model::{
-    Bind, ContainerId, DeviceMapping, DeviceRate, Digest, EndpointInfo, Health, HealthStatus,
-    HostConfig, LogConfig, Mount, NamespaceMode, ProbeResult, RestartKind, RestartPolicy, Ulimit,
+    Bind, ContainerId, DeviceMapping, DeviceRate, Digest, EndpointInfo, EndpointOptions, Health,
+    HealthStatus, HostConfig, LogConfig, Mount, NamespaceMode, ProbeResult, RestartKind,
+    RestartPolicy, Ulimit,
 };
 
 use super::*;
+
+/// Returns the place on a network of a container that isn't there yet.
+fn on(network: &str) -> EndpointDetail {
+    let options = EndpointOptions { network: network.to_owned(), ..EndpointOptions::default() };
+    EndpointDetail { options, ..EndpointDetail::default() }
+}
 
 fn detail() -> ContainerDetail {
     ContainerDetail {
@@ -23,7 +30,7 @@ fn detail() -> ContainerDetail {
         },
         host_config: HostConfig::default(),
         state: ContainerState::default(),
-        networks: Vec::new(),
+        networks: vec![on("bridge")],
         endpoints: Vec::new(),
         ports: Vec::new(),
         mounts: Vec::new(),
@@ -155,13 +162,13 @@ fn a_running_container_with_everything() {
             ..MountInfo::default()
         },
     ];
-    detail.endpoints = vec![EndpointInfo {
+    detail.networks = vec![EndpointDetail::from(&EndpointInfo {
         network: "bridge".into(),
         ip: "172.17.0.2".parse().unwrap(),
         prefix: 16,
         gateway: Some("172.17.0.1".parse().unwrap()),
         mac: "02:42:ac:11:00:02".into(),
-    }];
+    })];
     let document = document(&detail);
     assert_eq!(keys(&document["State"]).last(), Some(&"Health"));
     assert_eq!(document["State"]["Health"]["Log"][0]["Output"], "no");
@@ -220,6 +227,7 @@ fn a_whole_document_has_dockers_shape() {
     detail.config.entrypoint.clear();
     let host = &mut detail.host_config;
     host.network_mode = wharf_model::NetworkMode::None;
+    detail.networks = vec![on("none")];
     host.binds = vec![Bind {
         source: "/srv".into(),
         target: "/data".into(),

@@ -414,7 +414,7 @@ impl Batch {
     ) {
         let family = if ipv4 { FAMILY_INET } else { FAMILY_INET6 };
         let operation = match gateway {
-            Some(gateway) => format!("set the default route through {gateway}"),
+            Some(gateway) => format!("add the default route through {gateway}"),
             None => format!("change the default route of link {index}"),
         };
         // family, lengths, tos; table main, protocol boot, scope universe (or link, where no gateway
