@@ -54,8 +54,11 @@ fn draws_networks_and_steers_them() {
     terminal.send("n");
     terminal.wait_for("New network");
     terminal.send("made subnet=10.219.8.0/24 internal\r");
+    eventually("it is made", || {
+        lab.run(&["network", "inspect", "-f", "{{.Internal}}", "made"]).stdout.trim() == "true"
+    });
+    terminal.wait_until_gone("New network");
     terminal.wait_for("10.219.8.0/24");
-    assert_eq!(lab.ok(&["network", "inspect", "-f", "{{.Internal}}", "made"]), "true");
     terminal.send("q");
     assert_eq!(terminal.wait(), 0);
 }
@@ -110,14 +113,16 @@ fn lists_volumes_and_their_files() {
     terminal.send("s");
     terminal.wait_for("Save store to which file?");
     terminal.send(&format!("\u{15}{}\r", file.display()));
-    eventually("it is saved", || file.exists());
-    let mut archive = tar::Archive::new(std::fs::File::open(&file).unwrap());
-    let names: Vec<String> = archive
-        .entries()
-        .unwrap()
-        .map(|entry| entry.unwrap().path().unwrap().display().to_string())
-        .collect();
-    assert!(names.iter().any(|name| name.ends_with("notes")), "{names:?}");
+    eventually("it is saved", || {
+        let Ok(file) = std::fs::File::open(&file) else { return false };
+        // Until all of it is there, it has no end that can be read.
+        let mut archive = tar::Archive::new(file);
+        let Ok(entries) = archive.entries() else { return false };
+        let entries: Result<Vec<_>, _> = entries.collect();
+        entries.is_ok_and(|entries| {
+            entries.iter().any(|entry| entry.path().is_ok_and(|path| path.ends_with("notes")))
+        })
+    });
     terminal.send("q");
     assert_eq!(terminal.wait(), 0);
 }
