@@ -97,12 +97,7 @@ fn inspect_prints_what_it_finds() {
     assert!(text.starts_with("[\n    {\n        \""), "{text}");
     assert_eq!(
         wharf(&fake, "inspect --type volume x"),
-        (
-            125,
-            "2> --type volume is not supported yet by this version of wharf\n\nSee 'wharf \
-             inspect --help'.\n"
-                .to_owned()
-        )
+        (1, "[]\n2> get x: no such volume\n".to_owned())
     );
     assert_eq!(
         wharf(&fake, "container inspect nothing"),

@@ -238,7 +238,7 @@ fn a_log_that_is_not_waited_for() {
     let id = lab.start(
         &["--name", "loud", "--log-opt", "mode=non-blocking", "--log-opt", "max-buffer-size=256k"],
         &format!(
-            "echo first; until test -e /tmp/go; do sleep 0.01; done; {}; echo all >/tmp/written; \
+            "rm -f /tmp/go /tmp/end; echo first; until test -e /tmp/go; do sleep 0.01; done; {}; echo all >/tmp/written; \
              until test -e /tmp/end; do sleep 0.01; done; echo last",
             numbers(100_000)
         ),

@@ -31,8 +31,11 @@ pub(crate) fn tests() -> Vec<Test> {
     let macvlan = Test::new("macvlan_on_a_parent", macvlan_on_a_parent);
     let programs = lacks_programs(&["ip", "nsenter"]);
     all.push(macvlan.needing(lacks_link("macvlan")).needing(programs));
-    all.push(Test::new("a_vlan_of_its_own", a_vlan_of_its_own).needing(lacks_link("vlan")));
-    all.push(Test::new("internal_macvlan", internal_macvlan).needing(lacks_link("dummy")));
+    all.push(Test::new("links_of_a_vlan", links_of_a_vlan).needing(lacks_link("vlan")));
+    all.push(
+        Test::new("links_of_an_internal_macvlan", links_of_an_internal_macvlan)
+            .needing(lacks_link("dummy")),
+    );
     all
 }
 
@@ -661,7 +664,7 @@ fn macvlan_on_a_parent() {
     lab.ok(&line);
 }
 
-fn a_vlan_of_its_own() {
+fn links_of_a_vlan() {
     let lab = Lab::new();
     let name = format!("wvl{}", std::process::id() % 100_000);
     let option = format!("com.docker.network.bridge.name={name}");
@@ -686,7 +689,7 @@ fn a_vlan_of_its_own() {
     lab.ok(&["network", "rm", "under"]);
 }
 
-fn internal_macvlan() {
+fn links_of_an_internal_macvlan() {
     let lab = Lab::new();
     let id = lab.ok(&["network", "create", "-d", "macvlan", "--internal", "lan"]);
     let dummy = format!("dm-{}", &id[..12]);
