@@ -31,9 +31,9 @@ pub(crate) fn tests() -> Vec<Test> {
     let macvlan = Test::new("macvlan_on_a_parent", macvlan_on_a_parent);
     let programs = lacks_programs(&["ip", "nsenter"]);
     all.push(macvlan.needing(lacks_link("macvlan")).needing(programs));
-    all.push(Test::new("links_of_a_vlan", links_of_a_vlan).needing(lacks_link("vlan")));
+    all.push(Test::new("on_links_of_a_vlan", on_links_of_a_vlan).needing(lacks_link("vlan")));
     all.push(
-        Test::new("links_of_an_internal_macvlan", links_of_an_internal_macvlan)
+        Test::new("on_links_of_an_internal_macvlan", on_links_of_an_internal_macvlan)
             .needing(lacks_link("dummy")),
     );
     all
@@ -664,7 +664,7 @@ fn macvlan_on_a_parent() {
     lab.ok(&line);
 }
 
-fn links_of_a_vlan() {
+fn on_links_of_a_vlan() {
     let lab = Lab::new();
     let name = format!("wvl{}", std::process::id() % 100_000);
     let option = format!("com.docker.network.bridge.name={name}");
@@ -689,7 +689,7 @@ fn links_of_a_vlan() {
     lab.ok(&["network", "rm", "under"]);
 }
 
-fn links_of_an_internal_macvlan() {
+fn on_links_of_an_internal_macvlan() {
     let lab = Lab::new();
     let id = lab.ok(&["network", "create", "-d", "macvlan", "--internal", "lan"]);
     let dummy = format!("dm-{}", &id[..12]);
