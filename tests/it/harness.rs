@@ -114,6 +114,13 @@ pub(crate) fn binary() -> PathBuf {
     std::path::absolute(path).unwrap()
 }
 
+/// Copies a program that will be run: by a process that starts no other, since one that is started
+/// while the copy is open for writing holds it open, and then it can't be run.
+pub(crate) fn copy_program(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("--").args([from, to]).status().unwrap();
+    assert!(status.success(), "cp {} {}: {status}", from.display(), to.display());
+}
+
 /// Returns a new empty folder of the tests' own.
 pub(crate) fn folder() -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);

@@ -292,7 +292,7 @@ fn connected_and_disconnected_while_it_runs() {
          while ping -c 1 -W 1 {peer} > /dev/null 2>&1; do sleep 0.1; done; echo gone"
     );
     let mut client = lab.command(&["exec", "web", "sh", "-c", &watch]);
-    let client = client.stdout(Stdio::piped()).spawn().unwrap();
+    let client = client.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut seen = Seen::default();
     lab.ok(&["network", "connect", "--alias", "other", "net", "web"]);
     lab.fails(1, "already exists in network net", &["network", "connect", "net", "web"]);
@@ -320,7 +320,7 @@ fn connected_and_disconnected_while_it_runs() {
     let hosts = lab.ok(&["exec", "web", "cat", "/etc/hosts"]);
     assert!(!hosts.contains(&own) && hosts.contains("10.204.1.2\t"), "{hosts}");
     let out = client.wait_with_output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&out.stdout), "there\ngone\n");
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "there\ngone\n", "{out:?}");
     lab.fails(1, "is not connected to network net", &["network", "disconnect", "net", "web"]);
     agrees(&lab, &mut seen, "disconnected");
     is_clean(&lab);

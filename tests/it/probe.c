@@ -68,11 +68,12 @@ static int overwrite(int seconds) {
             char path[300], name[512];
             if (atoi(entry->d_name) <= 0 || atoi(entry->d_name) == getpid()) continue;
             snprintf(path, sizeof path, "/proc/%s/exe", entry->d_name);
-            ssize_t length = readlink(path, name, sizeof name - 1);
             int fd = open(path, O_RDONLY);
             if (fd < 0) continue;
-            name[length < 0 ? 0 : length] = 0;
+            /* The name of what is open: the process may have another program by now. */
             snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+            ssize_t length = readlink(path, name, sizeof name - 1);
+            name[length < 0 ? 0 : length] = 0;
             for (int attempt = 0; attempt < 50; attempt++) {
                 int writable = open(path, O_WRONLY);
                 if (writable >= 0) {

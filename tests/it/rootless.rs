@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{
-    IMAGE, Out, Test, binary, eventually, folder, lacks_programs, rootfs_archive, run,
+    IMAGE, Out, Test, binary, copy_program, eventually, folder, lacks_programs, rootfs_archive, run,
 };
 use crate::tests;
 use crate::verbs_image::layered_archive;
@@ -62,7 +62,7 @@ impl User {
         let number = std::process::id() % 500 * 100 + NUMBER.fetch_add(1, Ordering::Relaxed);
         let home = folder();
         let uid = 1_000_000 + number;
-        std::fs::copy(binary(), home.join("wharf")).unwrap();
+        copy_program(&binary(), &home.join("wharf"));
         std::fs::set_permissions(home.join("wharf"), PermissionsExt::from_mode(0o755)).unwrap();
         for name in ["run", "data"] {
             std::fs::create_dir(home.join(name)).unwrap();
@@ -562,7 +562,7 @@ fn as_user_helpers_that_cannot_map() {
     user.fails(125, "newuidmap is not installed", &["ps"]);
     // As it is when a package was unpacked without its rights.
     let plain = user.home.join("newuidmap");
-    std::fs::copy("/usr/bin/newuidmap", &plain).unwrap();
+    copy_program(Path::new("/usr/bin/newuidmap"), &plain);
     std::fs::set_permissions(&plain, PermissionsExt::from_mode(0o755)).unwrap();
     user.setup = format!("{setup}mount --bind {} /usr/bin/newuidmap\n", plain.display());
     user.fails(125, "chmod u+s /usr/bin/newuidmap", &["ps"]);
