@@ -231,6 +231,13 @@ impl Channel {
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write);
     }
 
+    /// Lets go of what [`Request::Hold`] holds, and waits until it goes on, or has ended.
+    pub(crate) fn end_hold(self) {
+        self.close_write();
+        // The connection closes then; whatever else it says, there is nothing to wait for.
+        let _ = self.receive(1);
+    }
+
     pub(crate) fn send_request(
         &self,
         request: &Request,

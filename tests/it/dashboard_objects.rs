@@ -159,7 +159,8 @@ fn docker() {
     terminal.send("\r");
     terminal.wait_for("words");
     terminal.send("\u{1b}\u{1b}ncoral\r");
-    terminal.wait_for("coral");
+    // The list has it, not only the form.
+    terminal.wait_for("2 volumes");
     assert!(docker(&["volume", "ls", "-q"], b"").contains("coral"));
     terminal.send("/coral\rd");
     terminal.wait_for("Remove volume coral?");

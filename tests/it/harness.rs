@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, OnceLock};
+use std::sync::{LazyLock, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -52,8 +52,11 @@ impl Test {
             eprintln!("skipped {name}: {why}");
         }
         let run = self.run;
-        libtest_mimic::Trial::test(name, move || {
-            catch_unwind(AssertUnwindSafe(run)).map_err(|_| PANIC.take().into())
+        libtest_mimic::Trial::test(name.clone(), move || {
+            let began = Instant::now();
+            let result = catch_unwind(AssertUnwindSafe(run));
+            TIMES.lock().unwrap().push((began.elapsed(), name));
+            result.map_err(|_| PANIC.take().into())
         })
         .with_ignored_flag(lacks.is_some())
     }
@@ -69,6 +72,17 @@ macro_rules! tests {
 
 thread_local! {
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+static TIMES: Mutex<Vec<(Duration, String)>> = Mutex::new(Vec::new());
+
+/// Tells which tests took longest, so that whoever waits for all of them knows for what.
+pub(crate) fn tell_slowest() {
+    let mut times = std::mem::take(&mut *TIMES.lock().unwrap());
+    times.sort();
+    for (length, name) in times.iter().rev().take(20) {
+        eprintln!("slowest: {:6.1} s  {name}", length.as_secs_f64());
+    }
 }
 
 /// Keeps what a failed test said, so that it is shown under the test's name.

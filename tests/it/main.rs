@@ -123,5 +123,7 @@ fn main() -> ExitCode {
         .into_iter()
         .flat_map(|(module, tests)| tests.into_iter().map(move |test| test.into_trial(module)))
         .collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    harness::tell_slowest();
+    conclusion.exit_code()
 }

@@ -40,9 +40,7 @@ impl Engine {
                 // With `--rm` it may have ended, and its files with it; its row goes before them.
                 let is_there = store.container(record.id.as_str()).map(drop);
                 if let Some(hold) = hold {
-                    hold.close_write();
-                    // The connection closes once the container goes on, or has ended.
-                    let _ = hold.receive(1);
+                    hold.end_hold();
                 }
                 drop(verbs);
                 is_there

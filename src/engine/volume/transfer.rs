@@ -57,9 +57,9 @@ impl Export {
             let text = format!("volume {} was removed or exchanged meanwhile", self.volume.name);
             return Err(io::Error::other(text));
         }
-        packer.finish()?;
-        drop(self.holds);
-        Ok(())
+        // Whoever has read the archive's end finds the containers running.
+        self.holds.into_iter().for_each(Channel::end_hold);
+        packer.finish().map(drop)
     }
 }
 
