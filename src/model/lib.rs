@@ -23,7 +23,7 @@ mod volume;
 pub use archive::{Change, ChangeKind, CommitOptions, PathStat};
 pub use command::{Command, Outcome, RemoveOptions};
 pub use container::{
-    ContainerConfig, ContainerDetail, ContainerSize, ContainerState, ContainerSummary,
+    Attach, ContainerConfig, ContainerDetail, ContainerSize, ContainerState, ContainerSummary,
     CreateOptions, Created, EndpointInfo, ExecSpec, Health, HealthStatus, MountInfo, PortBinding,
     ProbeResult, Status, TermSize, TopTable,
 };

@@ -251,7 +251,10 @@ fn single_user_limits_are_discarded() {
     );
     let top = user.ok(&["top", "one"]);
     assert!(top.lines().count() == 2 && top.contains("sleep 1000"), "{top}");
-    assert!(user.ok(&["stats", "--no-stream"]).contains("--"));
+    let stats = user.ends(0, &["stats", "--no-stream"]);
+    assert!(stats.stdout.contains("--"), "{stats:?}");
+    let why = "no statistics: this user has no control group of its own on this host";
+    assert!(stats.stderr.contains(why) && stats.stderr.contains("systemd-run"), "{stats:?}");
     let info = user.ends(0, &["info"]);
     assert!(info.stderr.contains("No limits, statistics and pause"), "{info:?}");
 }

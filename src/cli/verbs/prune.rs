@@ -33,20 +33,7 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     call.over_engine(async |backend| {
         let outcome = backend.execute(Command::Prune { filters }).await?;
         let Outcome::Pruned { deleted, reclaimed, failed } = outcome else { return Ok(0) };
-        let mut text = String::new();
-        if !deleted.is_empty() {
-            text.push_str("Deleted Containers:\n");
-            for id in &deleted {
-                text.push_str(&format!("{id}\n"));
-            }
-            text.push('\n');
-        }
-        text.push_str(&format!("Total reclaimed space: {}\n", human::size(reclaimed)));
-        print(&text)?;
-        for failure in &failed {
-            crate::report(failure);
-        }
-        Ok(i32::from(!failed.is_empty()))
+        told("Deleted Containers", &deleted, Some(reclaimed), &failed)
     })
 }
 
@@ -82,24 +69,34 @@ fn run_images(call: &Call) -> anyhow::Result<i32> {
         let Outcome::ImagesPruned { untagged, deleted, reclaimed, failed } = outcome else {
             return Ok(0);
         };
-        let mut text = String::new();
-        if !untagged.is_empty() || !deleted.is_empty() {
-            text.push_str("Deleted Images:\n");
-            for name in &untagged {
-                text.push_str(&format!("untagged: {name}\n"));
-            }
-            for id in &deleted {
-                text.push_str(&format!("deleted: {id}\n"));
-            }
-            text.push('\n');
-        }
-        text.push_str(&format!("Total reclaimed space: {}\n", human::size(reclaimed)));
-        print(&text)?;
-        for failure in &failed {
-            crate::report(failure);
-        }
-        Ok(i32::from(!failed.is_empty()))
+        let untagged = untagged.iter().map(|name| format!("untagged: {name}"));
+        let deleted = deleted.iter().map(|id| format!("deleted: {id}"));
+        let lines: Vec<String> = untagged.chain(deleted).collect();
+        told("Deleted Images", &lines, Some(reclaimed), &failed)
     })
+}
+
+/// Prints what was removed, what that gave back where this is known, and what failed. Returns the exit
+/// code.
+pub(super) fn told(
+    title: &str,
+    removed: &[impl std::fmt::Display],
+    reclaimed: Option<u64>,
+    failed: &[String],
+) -> anyhow::Result<i32> {
+    let mut text = String::new();
+    if !removed.is_empty() {
+        let lines: String = removed.iter().map(|one| format!("{one}\n")).collect();
+        text.push_str(&format!("{title}:\n{lines}\n"));
+    }
+    if let Some(reclaimed) = reclaimed {
+        text.push_str(&format!("Total reclaimed space: {}\n", human::size(reclaimed)));
+    }
+    print(&text)?;
+    for failure in failed {
+        crate::report(failure);
+    }
+    Ok(i32::from(!failed.is_empty()))
 }
 
 /// Asks whether to go on with the removal of this; no is the default.

@@ -198,6 +198,7 @@ fn merge(
         user: pick(&options.user, &image.user),
         tty: options.tty,
         open_stdin: options.open_stdin,
+        attach: options.attach,
         env,
         cmd,
         image: options.image.clone(),

@@ -4,8 +4,8 @@ use wharf_model::{Command, Outcome};
 
 use crate::args::values::filters;
 use crate::args::{Arity, Flag, Group, Verb};
-use crate::call::{Call, print};
-use crate::verbs::prune::confirmed;
+use crate::call::Call;
+use crate::verbs::prune::{confirmed, told};
 
 pub(crate) static VERB: Verb = Verb {
     name: "network prune",
@@ -32,13 +32,6 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     call.over_engine(async |backend| {
         let outcome = backend.execute(Command::PruneNetworks { filters }).await?;
         let Outcome::NetworksPruned { deleted, failed } = outcome else { return Ok(0) };
-        if !deleted.is_empty() {
-            let lines: String = deleted.iter().flat_map(|name| [name.as_str(), "\n"]).collect();
-            print(&format!("Deleted Networks:\n{lines}\n"))?;
-        }
-        for failure in &failed {
-            crate::report(failure);
-        }
-        Ok(i32::from(!failed.is_empty()))
+        told("Deleted Networks", &deleted, None, &failed)
     })
 }
