@@ -6,8 +6,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::dockerd::{self, Dockerd};
-use crate::harness::{IMAGE, Lab, Out, Test, folder, lacks_programs, rootfs_archive, run};
+use crate::dockerd;
+use crate::harness::{IMAGE, Out, Test, folder, lacks_programs};
+use crate::sides::Side;
 
 pub(crate) fn tests() -> Vec<Test> {
     let lacks = || dockerd::lacks().or_else(|| lacks_programs(&["docker"]));
@@ -17,70 +18,6 @@ pub(crate) fn tests() -> Vec<Test> {
         Test::new("layers_unpack_as_docker_unpacks_them", layers).needing(lacks()),
         Test::new("images_of_containers_are_docker_s_too", commits).needing(lacks()),
     ]
-}
-
-/// An engine behind its command line.
-enum Side {
-    Wharf(Lab),
-    Docker(Dockerd, PathBuf),
-}
-
-impl Side {
-    fn both() -> [Self; 2] {
-        let dockerd = Dockerd::start();
-        let sides = [Self::Docker(dockerd, folder()), Self::Wharf(Lab::empty())];
-        for side in &sides {
-            side.ok(&["import", rootfs_archive().to_str().unwrap(), IMAGE]);
-        }
-        sides
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Wharf(_) => "wharf",
-            Self::Docker(..) => "docker",
-        }
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        match self {
-            Self::Wharf(lab) => lab.command(arguments),
-            Self::Docker(dockerd, config) => {
-                let mut command = Command::new("docker");
-                command.arg("--config").arg(config).args(["--host", &dockerd.host()]);
-                command.args(arguments);
-                command
-            }
-        }
-    }
-
-    fn run(&self, arguments: &[&str], input: &[u8]) -> Out {
-        run(self.command(arguments), input)
-    }
-
-    #[track_caller]
-    fn ok(&self, arguments: &[&str]) -> String {
-        let out = self.run(arguments, b"");
-        assert_eq!(out.code, 0, "{} {arguments:?}: {}", self.name(), out.stderr);
-        out.stdout.trim_end().to_owned()
-    }
-
-    /// Runs a command whose output isn't text.
-    #[track_caller]
-    fn bytes(&self, arguments: &[&str]) -> Vec<u8> {
-        let out = self.command(arguments).output().unwrap();
-        let said = String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success(), "{} {arguments:?}: {said}", self.name());
-        out.stdout
-    }
-}
-
-impl Drop for Side {
-    fn drop(&mut self) {
-        if let Self::Docker(_, config) = self {
-            let _ = std::fs::remove_dir_all(config);
-        }
-    }
 }
 
 /// Kind, mode, owner, content or target of each path.

@@ -48,6 +48,7 @@ mod remap;
 mod restart;
 mod rootless;
 mod same_as_docker;
+mod sides;
 mod spaces;
 mod verbs_attach;
 mod verbs_format;
