@@ -44,9 +44,10 @@ impl Dockerd {
         Self::with(None, &alone)
     }
 
-    /// Starts one on a host of its own, with its default bridge and its firewall.
+    /// Starts one on a host of its own, with its default bridge and its firewall, whose containers
+    /// outlive it.
     pub(crate) fn on(host: &Host) -> Self {
-        Self::with(Some(host.file()), &[])
+        Self::with(Some(host.file()), &["--live-restore"])
     }
 
     fn with(network: Option<String>, flags: &[&str]) -> Self {

@@ -16,6 +16,7 @@
 mod arch;
 mod attacks;
 mod audit;
+mod beside_docker;
 mod check;
 mod clocks;
 mod contract;
@@ -40,6 +41,7 @@ mod logging;
 mod missing_calls;
 mod names;
 mod networks;
+mod networks_docker;
 mod ports;
 mod probe;
 mod pty;
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
     let modules: Vec<(&str, Vec<Test>)> = vec![
         ("arch", arch::tests()),
         ("attacks", attacks::tests()),
+        ("beside_docker", beside_docker::tests()),
         ("check", check::tests()),
         ("clocks", clocks::tests()),
         ("contract", contract::tests()),
@@ -105,6 +108,7 @@ fn main() -> ExitCode {
         ("logging", logging::tests()),
         ("names", names::tests()),
         ("networks", networks::tests()),
+        ("networks_docker", networks_docker::tests()),
         ("missing_calls", missing_calls::tests()),
         ("restart", restart::tests()),
         ("verbs_attach", verbs_attach::tests()),

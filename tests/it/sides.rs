@@ -5,7 +5,6 @@ use std::process::Command;
 
 use crate::dockerd::Dockerd;
 use crate::harness::{IMAGE, Lab, Out, folder, rootfs_archive, run};
-use crate::hosts::Host;
 
 /// An engine behind its command line, with the usual image.
 pub(crate) enum Side {
@@ -14,22 +13,32 @@ pub(crate) enum Side {
 }
 
 impl Side {
-    /// Returns docker, without a network, and wharf.
+    /// Returns docker, which leaves the machine's network alone, and wharf.
     pub(crate) fn both() -> [Self; 2] {
-        Self::of(Dockerd::start(), Lab::empty())
+        [Self::docker(Dockerd::start()), Self::wharf(Lab::empty())]
     }
 
-    /// Returns docker and wharf, each on a host of its own with networks and a firewall.
-    pub(crate) fn on(docker: &Host, wharf: &Host) -> [Self; 2] {
-        Self::of(Dockerd::on(docker), Lab::empty().on(wharf))
+    /// Returns docker with this dockerd.
+    pub(crate) fn docker(dockerd: Dockerd) -> Self {
+        Self::Docker(dockerd, folder()).with_image()
     }
 
-    fn of(dockerd: Dockerd, lab: Lab) -> [Self; 2] {
-        let sides = [Self::Docker(dockerd, folder()), Self::Wharf(lab)];
-        for side in &sides {
-            side.ok(&["import", rootfs_archive().to_str().unwrap(), IMAGE]);
+    /// Returns wharf with this engine.
+    pub(crate) fn wharf(lab: Lab) -> Self {
+        Self::Wharf(lab).with_image()
+    }
+
+    fn with_image(self) -> Self {
+        self.ok(&["import", rootfs_archive().to_str().unwrap(), IMAGE]);
+        self
+    }
+
+    /// Returns docker's daemon.
+    pub(crate) fn dockerd(&mut self) -> &mut Dockerd {
+        match self {
+            Self::Docker(dockerd, _) => dockerd,
+            Self::Wharf(_) => panic!("wharf has none"),
         }
-        sides
     }
 
     pub(crate) fn name(&self) -> &'static str {
