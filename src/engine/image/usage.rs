@@ -30,7 +30,7 @@ impl Images<'_> {
         };
         let layers = of_images("SELECT layer, image FROM image_layer")?;
         let kept = of_images("SELECT blob, image FROM image_blob")?;
-        let used = of_images("SELECT DISTINCT image, id FROM container")?;
+        let used = of_images("SELECT DISTINCT image, image FROM container")?;
         let list = self.list()?;
         let mut space = Space {
             total: list.len(),
