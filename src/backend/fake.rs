@@ -249,7 +249,7 @@ impl Fake {
         let mut untagged = Vec::new();
         let mut deleted = Vec::new();
         for i in state.images.iter_mut().filter(|i| i.id == found.id) {
-            untagged.extend(i.tags.iter().filter(|t| t.to_string() == image).cloned());
+            untagged.extend(i.tags.iter().map(ToString::to_string).filter(|t| *t == image));
             i.tags.retain(|t| t.to_string() != image);
             if i.tags.is_empty() {
                 deleted.push(i.id.clone());
@@ -542,8 +542,12 @@ impl Backend for Fake {
         Ok(events.filter(wanted).boxed())
     }
 
-    async fn load(&self, _archive: Reader) -> Result<Vec<String>> {
+    async fn load(&self, _archive: Reader, _platform: Option<&str>) -> Result<Vec<String>> {
         Err(unsupported("load"))
+    }
+
+    async fn save(&self, _images: &[String], _platform: Option<&str>) -> Result<ByteStream> {
+        Err(unsupported("save"))
     }
 
     async fn import(&self, _archive: Reader, _options: ImportOptions) -> Result<Digest> {

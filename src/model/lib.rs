@@ -17,6 +17,7 @@ mod log;
 mod network;
 mod stats;
 mod system;
+mod usage;
 mod userns;
 mod volume;
 
@@ -48,5 +49,6 @@ pub use stats::{
     Pressure, PressureLine, Sample,
 };
 pub use system::{EngineInfo, VersionInfo};
+pub use usage::{DiskUsage, ImageUsage, Space};
 pub use userns::UsernsMode;
 pub use volume::{FileEntry, FileHead, FileKind, VolumeCreateOptions, VolumeInfo, VolumeUser};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use wharf_model::{Command, Outcome, VolumeCreateOptions};
 
-use super::prune::{confirmed, told};
+use super::prune::{confirmed, prune_all};
 use crate::args::values::{self, filters};
 use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, Failure, each, print, print_line};
@@ -167,9 +167,5 @@ fn prune(call: &Call) -> anyhow::Result<i32> {
     if !call.parsed.on("force") && !confirmed(&what)? {
         return Ok(0);
     }
-    call.over_engine(async |backend| {
-        let outcome = backend.execute(Command::PruneVolumes { all, filters }).await?;
-        let Outcome::VolumesPruned { deleted, reclaimed, failed } = outcome else { return Ok(0) };
-        told("Deleted Volumes", &deleted, Some(reclaimed), &failed)
-    })
+    prune_all(call, vec![Command::PruneVolumes { all, filters }])
 }

@@ -47,7 +47,7 @@ async fn tags_come_and_go(bench: &Bench) {
     assert_eq!(detail.summary.tags.len(), 2);
     assert_eq!(
         remove(bench, "wharf-test/two:v1", false).await,
-        Ok(Outcome::ImageRemoved { untagged: vec![name.clone()], deleted: Vec::new() })
+        Ok(Outcome::ImageRemoved { untagged: vec![name.to_string()], deleted: Vec::new() })
     );
     assert_eq!(kind(remove(bench, "wharf-test/two:v1", false).await), ErrorKind::NotFound);
     assert_eq!(kind(bench.backend.execute(tag("wharf-none")).await), ErrorKind::NotFound);
@@ -84,7 +84,7 @@ async fn archives(bench: &Bench) {
     let document = bench.backend.inspect_image(IMAGE).await.unwrap();
     let diff_id = document["RootFS"]["Layers"][0].as_str().unwrap().to_owned();
     let bytes = archive(&rootfs_tar(), &diff_id, "wharf-test/loaded:1");
-    let lines = bench.backend.load(Box::new(std::io::Cursor::new(bytes))).await.unwrap();
+    let lines = bench.backend.load(Box::new(std::io::Cursor::new(bytes)), None).await.unwrap();
     assert_eq!(lines, ["Loaded image: wharf-test/loaded:1"]);
     let mut options = Bench::options("");
     options.image = "wharf-test/loaded:1".to_owned();
@@ -106,7 +106,7 @@ async fn archives(bench: &Bench) {
         other => panic!("{other:?}"),
     }
     let nonsense = Box::new(std::io::Cursor::new(vec![7; 3000]));
-    assert!(bench.backend.load(nonsense).await.is_err());
+    assert!(bench.backend.load(nonsense, None).await.is_err());
 }
 
 async fn imports(bench: &Bench) {
