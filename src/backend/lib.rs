@@ -18,11 +18,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
+    Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary, Digest,
     EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
-    HistoryEntry, HostSample, ImageDetail, ImageListOptions, ImageSummary, LogOptions, LogRecord,
-    NetCounters, NetworkInfo, Outcome, PathStat, PullOptions, PushOptions, ReachAnswer,
-    ReachQuestion, Sample, TermSize, TopTable, TransferEvent, VersionInfo, VolumeInfo,
+    HistoryEntry, HostSample, ImageDetail, ImageListOptions, ImageSummary, LayerChanges, LayerInfo,
+    LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, PathStat, PullOptions, PushOptions,
+    ReachAnswer, ReachQuestion, Sample, TermSize, TopTable, TransferEvent, VersionInfo, VolumeInfo,
 };
 
 pub use bytes_stream::{ByteStream, BytesReader};
@@ -126,6 +126,53 @@ pub trait Backend: Send + Sync {
 
     /// Returns an image's steps, newest first.
     async fn history(&self, image: &str) -> Result<Vec<HistoryEntry>>;
+
+    /// Returns the layers of every image, lowest first; also of those that were removed and stay
+    /// only for their containers. Who has a layer, and what a removal frees, follows from it.
+    async fn image_layers(&self) -> Result<Vec<(Digest, Vec<LayerInfo>)>> {
+        let mut list = Vec::new();
+        for image in self.images().await? {
+            match self.image(image.id.as_str()).await {
+                Ok(detail) => list.push((image.id, detail.layers)),
+                // It was removed meanwhile.
+                Err(error) if error.kind == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(list)
+    }
+
+    /// Returns what a layer of an image (the lowest is 0) has in a folder, and what it removes there:
+    /// by name, folders first; `path` is below the root, and empty for that.
+    async fn layer_files(
+        &self,
+        _image: &str,
+        _layer: usize,
+        _path: &Path,
+    ) -> Result<Vec<FileEntry>> {
+        Err(no_layer_files(self.name()))
+    }
+
+    /// Returns the beginning of a file in a layer, at most so many bytes; of a removed one as it was.
+    async fn layer_file(
+        &self,
+        _image: &str,
+        _layer: usize,
+        _path: &Path,
+        _most: usize,
+    ) -> Result<FileHead> {
+        Err(no_layer_files(self.name()))
+    }
+
+    /// Returns how many files a layer adds, changes and removes.
+    async fn layer_changes(&self, _image: &str, _layer: usize) -> Result<LayerChanges> {
+        Err(no_layer_files(self.name()))
+    }
+
+    /// Returns images with their names as one archive that `load` takes, a tar.
+    async fn save(&self, _images: &[String]) -> Result<ByteStream> {
+        Err(missing(self.name(), "saved images"))
+    }
 
     /// Makes a change, and answers when it is made.
     async fn execute(&self, command: Command) -> Result<Outcome>;
@@ -274,6 +321,12 @@ pub trait Backend: Send + Sync {
     async fn volume_import(&self, _volume: &str, _archive: Reader, _replace: bool) -> Result<()> {
         Err(missing(self.name(), "volume import"))
     }
+}
+
+/// The Engine API tells of layers only their sizes.
+fn no_layer_files(backend: &str) -> Error {
+    let text = format!("{backend}: this engine doesn't tell what is in a layer; wharf's own does");
+    Error::new(ErrorKind::Unsupported, text)
 }
 
 fn missing(backend: &str, what: &str) -> Error {

@@ -39,7 +39,10 @@ pub use host::{
     VolumeMount,
 };
 pub use id::{ContainerId, Digest};
-pub use image::{HistoryEntry, ImageConfig, ImageDetail, ImageSummary, ImportOptions, LayerInfo};
+pub use image::{
+    FileCount, HistoryEntry, ImageConfig, ImageDetail, ImageSummary, ImportOptions, LayerChanges,
+    LayerInfo,
+};
 pub use log::{LogOptions, LogRecord, LogStream};
 pub use network::{
     AddressPool, EndpointDetail, EndpointOptions, NetworkCreateOptions, NetworkEndpoint,
@@ -53,4 +56,6 @@ pub use stats::{
 pub use system::{EngineInfo, VersionInfo};
 pub use transfer::{LayerState, PullOptions, Pulled, PushOptions, Pushed, TransferEvent};
 pub use userns::UsernsMode;
-pub use volume::{FileEntry, FileHead, FileKind, VolumeCreateOptions, VolumeInfo, VolumeUser};
+pub use volume::{
+    FileChange, FileEntry, FileHead, FileKind, VolumeCreateOptions, VolumeInfo, VolumeUser,
+};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bollard::models;
-use bollard::query_parameters::ListImagesOptionsBuilder;
+use bollard::query_parameters::{ListImagesOptions, ListImagesOptionsBuilder};
 use chrono::DateTime;
 use futures_util::TryStreamExt;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use wharf_model::{
 
 use super::transport::upload;
 use super::{Docker, error, image_segment, list};
-use crate::{Backend as _, Error, Reader, Result};
+use crate::{Backend as _, ByteStream, Error, Reader, Result};
 
 /// A line of progress while an archive is taken in.
 #[derive(Debug, Deserialize)]
@@ -109,6 +109,37 @@ impl Docker {
             tags: names(&step.tags),
         };
         Ok(steps.into_iter().map(entry).collect())
+    }
+
+    /// Returns the layers of all images, with their sizes as far as the histories tell them.
+    pub(super) async fn all_layers(&self) -> Result<Vec<(Digest, Vec<LayerInfo>)>> {
+        let rows = self.client.list_images(None::<ListImagesOptions>).await?;
+        let mut list = Vec::new();
+        for row in rows {
+            let id: Digest =
+                row.id.parse().map_err(|cause| error::malformed("image list", cause))?;
+            match self.layers_of(&id).await {
+                Ok(layers) => list.push((id, layers)),
+                // It was removed meanwhile.
+                Err(error) if error.kind == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(list)
+    }
+
+    async fn layers_of(&self, id: &Digest) -> Result<Vec<LayerInfo>> {
+        let document: models::ImageInspect =
+            serde_json::from_value(self.inspect_image(id.as_str()).await?)
+                .map_err(|cause| error::malformed("image document", cause))?;
+        let diff_ids = document.root_fs.and_then(|root| root.layers).unwrap_or_default();
+        layers(&diff_ids, &self.image_history(id.as_str()).await?)
+    }
+
+    /// Returns images as an archive, with the names that they are asked for by.
+    pub(super) async fn save_images(&self, images: &[String]) -> Result<ByteStream> {
+        let query: Vec<_> = images.iter().map(|image| ("names", image.as_str())).collect();
+        Ok(self.transport.get("/images/get", &query).await?.into_bytes("save"))
     }
 
     /// Hands an archive to the engine; returns its `Loaded image…` lines.

@@ -35,7 +35,7 @@ use futures_util::stream::BoxStream;
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
     ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, ImageDetail, ImageListOptions,
-    ImageSummary, ImportOptions, LogOptions, LogRecord, NetworkInfo, Outcome, PathStat,
+    ImageSummary, ImportOptions, LayerInfo, LogOptions, LogRecord, NetworkInfo, Outcome, PathStat,
     PullOptions, PushOptions, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 
@@ -168,6 +168,14 @@ impl Backend for Docker {
 
     async fn history(&self, image: &str) -> Result<Vec<HistoryEntry>> {
         self.image_history(image).await
+    }
+
+    async fn image_layers(&self) -> Result<Vec<(Digest, Vec<LayerInfo>)>> {
+        self.all_layers().await
+    }
+
+    async fn save(&self, images: &[String]) -> Result<ByteStream> {
+        self.save_images(images).await
     }
 
     async fn execute(&self, command: Command) -> Result<Outcome> {

@@ -8,6 +8,7 @@ mod logs;
 mod samples;
 mod session;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,10 +20,10 @@ use wharf_engine::image::Images;
 use wharf_engine::{Attach, Engine, Paths, PutOptions};
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
-    ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, ImageDetail, ImageListOptions,
-    ImageSummary, ImportOptions, LogDriver, LogOptions, LogRecord, NetCounters, NetworkInfo,
-    Outcome, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion, TermSize, TopTable,
-    VersionInfo, VolumeInfo,
+    ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters, HistoryEntry,
+    ImageDetail, ImageListOptions, ImageSummary, ImportOptions, LayerChanges, LayerInfo, LogDriver,
+    LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, PathStat, PullOptions, PushOptions,
+    ReachAnswer, ReachQuestion, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 
 use crate::bytes_stream::written;
@@ -205,6 +206,31 @@ impl Backend for Native {
     async fn history(&self, image: &str) -> Result<Vec<HistoryEntry>> {
         let image = image.to_owned();
         self.with_images(move |images| images.history(&image)).await
+    }
+
+    async fn image_layers(&self) -> Result<Vec<(Digest, Vec<LayerInfo>)>> {
+        self.with_images(|images| images.all_layers()).await
+    }
+
+    async fn layer_files(&self, image: &str, layer: usize, path: &Path) -> Result<Vec<FileEntry>> {
+        let (image, path) = (image.to_owned(), path.to_owned());
+        self.blocking(move |engine| engine.layer_files(&image, layer, &path)).await
+    }
+
+    async fn layer_file(
+        &self,
+        image: &str,
+        layer: usize,
+        path: &Path,
+        most: usize,
+    ) -> Result<FileHead> {
+        let (image, path) = (image.to_owned(), path.to_owned());
+        self.blocking(move |engine| engine.layer_file(&image, layer, &path, most)).await
+    }
+
+    async fn layer_changes(&self, image: &str, layer: usize) -> Result<LayerChanges> {
+        let image = image.to_owned();
+        self.blocking(move |engine| engine.layer_changes(&image, layer)).await
     }
 
     async fn execute(&self, command: Command) -> Result<Outcome> {

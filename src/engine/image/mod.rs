@@ -15,6 +15,7 @@ mod events;
 mod hash;
 mod import;
 mod instructions;
+mod layers;
 mod list;
 mod load;
 mod oci;
