@@ -8,6 +8,7 @@
 
 mod data;
 mod objects;
+mod transfer;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -24,12 +25,13 @@ use wharf_model::{
     ContainerSummary, Digest, EngineInfo, ErrorKind, Event, EventKind, EventOptions, ExecSpec,
     FileEntry, FileHead, Filters, HistoryEntry, ImageDetail, ImageListOptions, ImageSummary,
     ImportOptions, LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, ParseError, PathStat,
-    ReachAnswer, ReachQuestion, Status, TermSize, TopTable, VersionInfo, VolumeInfo,
+    PullOptions, PushOptions, ReachAnswer, ReachQuestion, Status, TermSize, TopTable, VersionInfo,
+    VolumeInfo,
 };
 
 use crate::{
     ArchivePut, AttachOptions, Backend, ByteStream, Error, LogSource, Reader, Result, SampleBatch,
-    Session,
+    Session, TransferStream,
 };
 
 pub use data::{EPOCH, container, epoch, image, sample, time};
@@ -548,6 +550,14 @@ impl Backend for Fake {
 
     async fn import(&self, _archive: Reader, _options: ImportOptions) -> Result<Digest> {
         Err(unsupported("import"))
+    }
+
+    async fn pull(&self, options: PullOptions) -> Result<TransferStream> {
+        self.pull_image(&options)
+    }
+
+    async fn push(&self, options: PushOptions) -> Result<TransferStream> {
+        self.push_image(&options)
     }
 
     async fn archive_stat(&self, container: &str, path: &str) -> Result<PathStat> {

@@ -21,8 +21,8 @@ use wharf_model::{
     Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
     EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
     HistoryEntry, HostSample, ImageDetail, ImageListOptions, ImageSummary, LogOptions, LogRecord,
-    NetCounters, NetworkInfo, Outcome, PathStat, ReachAnswer, ReachQuestion, Sample, TermSize,
-    TopTable, VersionInfo, VolumeInfo,
+    NetCounters, NetworkInfo, Outcome, PathStat, PullOptions, PushOptions, ReachAnswer,
+    ReachQuestion, Sample, TermSize, TopTable, TransferEvent, VersionInfo, VolumeInfo,
 };
 
 pub use bytes_stream::{ByteStream, BytesReader};
@@ -46,6 +46,11 @@ pub enum LogSource {
     /// Only through [`Backend::logs`].
     Stream,
 }
+
+/// The steps of a pull or a push, as they happen. A pull ends with [`TransferEvent::Ended`], a push
+/// after the last [`TransferEvent::Pushed`], and either with an error where it fails. Dropping the
+/// stream cancels the work: no half image is left, and what was verified needn't be fetched again.
+pub type TransferStream = BoxStream<'static, Result<TransferEvent>>;
 
 /// A tar stream to be read from, for `load` and `import`.
 pub type Reader = Box<dyn std::io::Read + Send>;
@@ -176,6 +181,12 @@ pub trait Backend: Send + Sync {
         archive: Reader,
         options: wharf_model::ImportOptions,
     ) -> Result<wharf_model::Digest>;
+
+    /// Fetches an image from its registry, or all of a repository.
+    async fn pull(&self, options: PullOptions) -> Result<TransferStream>;
+
+    /// Sends an image to its registry, or all of a repository.
+    async fn push(&self, options: PushOptions) -> Result<TransferStream>;
 
     /// Returns what a path in a container leads to; of a symbolic link at its end, the link itself.
     async fn archive_stat(&self, container: &str, path: &str) -> Result<PathStat>;

@@ -15,8 +15,10 @@ mod id;
 mod image;
 mod log;
 mod network;
+mod reference;
 mod stats;
 mod system;
+mod transfer;
 mod userns;
 mod volume;
 
@@ -36,17 +38,19 @@ pub use host::{
     ReadOnlyBelow, Resources, RestartKind, RestartPolicy, SeccompMode, Ulimit, UpdateOptions,
     VolumeMount,
 };
-pub use id::{ContainerId, Digest, ImageName};
+pub use id::{ContainerId, Digest};
 pub use image::{HistoryEntry, ImageConfig, ImageDetail, ImageSummary, ImportOptions, LayerInfo};
 pub use log::{LogOptions, LogRecord, LogStream};
 pub use network::{
     AddressPool, EndpointDetail, EndpointOptions, NetworkCreateOptions, NetworkEndpoint,
     NetworkInfo, PublishedPort, ReachAnswer, ReachQuestion,
 };
+pub use reference::{ImageName, ImageReference, Repository};
 pub use stats::{
     BlockCounters, CpuCounters, HostSample, Limit, MemoryCounters, NetCounters, PidCounters,
     Pressure, PressureLine, Sample,
 };
 pub use system::{EngineInfo, VersionInfo};
+pub use transfer::{LayerState, PullOptions, Pulled, PushOptions, Pushed, TransferEvent};
 pub use userns::UsernsMode;
 pub use volume::{FileEntry, FileHead, FileKind, VolumeCreateOptions, VolumeInfo, VolumeUser};

@@ -21,13 +21,14 @@ use wharf_model::{
     Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
     ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, ImageDetail, ImageListOptions,
     ImageSummary, ImportOptions, LogDriver, LogOptions, LogRecord, NetCounters, NetworkInfo,
-    Outcome, PathStat, ReachAnswer, ReachQuestion, TermSize, TopTable, VersionInfo, VolumeInfo,
+    Outcome, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion, TermSize, TopTable,
+    VersionInfo, VolumeInfo,
 };
 
 use crate::bytes_stream::written;
 use crate::{
     ArchivePut, AttachOptions, Backend, ByteStream, Error, LogSource, Reader, Result, SampleBatch,
-    Session,
+    Session, TransferStream,
 };
 
 /// The embedded engine.
@@ -279,6 +280,14 @@ impl Backend for Native {
 
     async fn import(&self, archive: Reader, options: ImportOptions) -> Result<Digest> {
         self.with_images(move |images| images.import(archive, options)).await
+    }
+
+    async fn pull(&self, _options: PullOptions) -> Result<TransferStream> {
+        Err(crate::missing(self.name(), "pulls"))
+    }
+
+    async fn push(&self, _options: PushOptions) -> Result<TransferStream> {
+        Err(crate::missing(self.name(), "pushes"))
     }
 
     async fn archive_stat(&self, container: &str, path: &str) -> Result<PathStat> {
