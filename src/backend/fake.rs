@@ -253,7 +253,7 @@ impl Fake {
         let mut untagged = Vec::new();
         let mut deleted = Vec::new();
         for i in state.images.iter_mut().filter(|i| i.id == found.id) {
-            untagged.extend(i.tags.iter().filter(|t| t.to_string() == image).cloned());
+            untagged.extend(i.tags.iter().map(ToString::to_string).filter(|t| *t == image));
             i.tags.retain(|t| t.to_string() != image);
             if i.tags.is_empty() {
                 deleted.push(i.id.clone());
@@ -448,7 +448,7 @@ impl Backend for Fake {
         self.changes_of_layer(image, layer)
     }
 
-    async fn save(&self, images: &[String]) -> Result<ByteStream> {
+    async fn save(&self, images: &[String], _platform: Option<&str>) -> Result<ByteStream> {
         Ok(stream::iter([Ok(self.saved(images)?)]).boxed())
     }
 

@@ -169,8 +169,9 @@ pub trait Backend: Send + Sync {
         Err(no_layer_files(self.name()))
     }
 
-    /// Returns images with their names as one archive that `load` takes, a tar.
-    async fn save(&self, _images: &[String]) -> Result<ByteStream> {
+    /// Returns images with their names as one archive that `load` takes, a tar; with a platform
+    /// (`os/arch`) only if they are for it. Dropping the stream ends the work.
+    async fn save(&self, _images: &[String], _platform: Option<&str>) -> Result<ByteStream> {
         Err(missing(self.name(), "saved images"))
     }
 

@@ -397,7 +397,7 @@ impl Runtime {
             Effect::SaveImages { operation, images, path } => {
                 let sender = self.sender.clone();
                 self.begin(operation, async move {
-                    let stream = backend.save(&images);
+                    let stream = backend.save(&images, None);
                     let result = save::save(stream, &path, operation, &sender).await;
                     Msg::Saved { operation, result }
                 });

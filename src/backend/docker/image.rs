@@ -137,8 +137,13 @@ impl Docker {
     }
 
     /// Returns images as an archive, with the names that they are asked for by.
-    pub(super) async fn save_images(&self, images: &[String]) -> Result<ByteStream> {
-        let query: Vec<_> = images.iter().map(|image| ("names", image.as_str())).collect();
+    pub(super) async fn save_images(
+        &self,
+        images: &[String],
+        platform: Option<&str>,
+    ) -> Result<ByteStream> {
+        let mut query: Vec<_> = images.iter().map(|image| ("names", image.as_str())).collect();
+        query.extend(platform.map(|platform| ("platform", platform)));
         Ok(self.transport.get("/images/get", &query).await?.into_bytes("save"))
     }
 

@@ -174,8 +174,8 @@ impl Backend for Docker {
         self.all_layers().await
     }
 
-    async fn save(&self, images: &[String]) -> Result<ByteStream> {
-        self.save_images(images).await
+    async fn save(&self, images: &[String], platform: Option<&str>) -> Result<ByteStream> {
+        self.save_images(images, platform).await
     }
 
     async fn execute(&self, command: Command) -> Result<Outcome> {

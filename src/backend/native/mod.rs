@@ -233,6 +233,13 @@ impl Backend for Native {
         self.blocking(move |engine| engine.layer_changes(&image, layer)).await
     }
 
+    async fn save(&self, images: &[String], platform: Option<&str>) -> Result<ByteStream> {
+        let (images, platform) = (images.to_owned(), platform.map(str::to_owned));
+        let saving =
+            self.blocking(move |engine| engine.save(&images, platform.as_deref())).await?;
+        Ok(written(move |to| saving.write(to)))
+    }
+
     async fn execute(&self, command: Command) -> Result<Outcome> {
         self.blocking(move |engine| execute(engine, command)).await
     }

@@ -7,23 +7,31 @@
 //! stays hidden until the last of them is gone ([`Images::collect`]).
 
 pub(crate) mod archive;
+mod blobs;
 mod builtin;
 mod commit;
 pub(crate) mod compression;
+mod conduit;
 mod document;
 mod events;
+pub(crate) mod frame;
 mod hash;
 mod import;
 mod instructions;
+mod intake;
 mod layers;
 mod list;
 mod load;
 mod oci;
+mod outgoing;
 pub(crate) mod pack;
 pub(crate) mod pipe;
 mod publish;
+mod receive;
 mod remove;
 mod resolve;
+mod save;
+mod settle;
 pub(crate) mod staging;
 mod tar_stream;
 mod tar_writer;
@@ -31,13 +39,20 @@ pub(crate) mod tree;
 pub(crate) mod unpack;
 
 #[cfg(test)]
+mod blob_tests;
+#[cfg(test)]
 mod tests;
 
+pub(crate) use blobs::{disagreeing, forget};
 pub use builtin::{DEMO_IMAGE, DEMO_PROGRAMS};
 pub(crate) use commit::Commit;
 pub use load::Loaded;
+pub use outgoing::{Outgoing, OutgoingLayer};
+pub use receive::{BlobDescriptor, Here, Receiving, ReceivingLayer};
+pub(crate) use remove::unpacked;
 pub use remove::{PrunedImages, Removed};
 pub use resolve::Image;
+pub use save::Saving;
 
 use crate::Paths;
 use crate::state::Store;
