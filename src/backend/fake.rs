@@ -25,9 +25,9 @@ use wharf_model::{
     Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSize,
     ContainerSummary, Digest, EngineInfo, ErrorKind, Event, EventKind, EventOptions, ExecSpec,
     FileEntry, FileHead, Filters, HistoryEntry, ImageDetail, ImageListOptions, ImageSummary,
-    ImportOptions, LayerChanges, LayerInfo, LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, ParseError, PathStat,
-    PullOptions, PushOptions, ReachAnswer, ReachQuestion, Status, TermSize, TopTable, VersionInfo,
-    VolumeInfo,
+    ImportOptions, LayerChanges, LayerInfo, LogOptions, LogRecord, NetCounters, NetworkInfo,
+    Outcome, ParseError, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion, Status,
+    TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 
 use crate::{

@@ -9,9 +9,9 @@ use serde_json::json;
 use wharf_model::{
     BlockCounters, ContainerConfig, ContainerDetail, ContainerId, ContainerState, ContainerSummary,
     CpuCounters, Digest, EndpointInfo, EngineInfo, HealthStatus, HistoryEntry, HostConfig,
-    HostSample, ImageConfig, ImageDetail, ImageName, ImageSummary, LayerInfo, Limit, LogRecord,
-    LogStream, MemoryCounters, MountInfo, MountKind, NetCounters, PidCounters, PortBinding,
-    Pressure, PressureLine, Sample, Status, TopTable,
+    HostSample, ImageConfig, ImageDetail, ImageName, ImageSummary, Limit, LogRecord, LogStream,
+    MemoryCounters, MountInfo, MountKind, NetCounters, PidCounters, PortBinding, Pressure,
+    PressureLine, Sample, Status, TopTable,
 };
 
 const MIB: u64 = 1 << 20;

@@ -88,12 +88,7 @@ impl Fake {
         }
     }
 
-    pub(super) fn head_of_layer(
-        &self,
-        image: &str,
-        layer: usize,
-        path: &Path,
-    ) -> Result<FileHead> {
+    pub(super) fn head_of_layer(&self, image: &str, layer: usize, path: &Path) -> Result<FileHead> {
         self.find_layer(image, layer)?;
         let bytes = match path.to_str() {
             Some("etc/passwd") => b"root:x:0:0:\x1b[2J:/root:/bin/sh\n".to_vec(),
@@ -120,11 +115,9 @@ impl Fake {
                 removed: count(42, 812_000),
                 complete: true,
             },
-            _ => LayerChanges {
-                added: count(7, bytes),
-                complete: false,
-                ..LayerChanges::default()
-            },
+            _ => {
+                LayerChanges { added: count(7, bytes), complete: false, ..LayerChanges::default() }
+            }
         })
     }
 
@@ -144,7 +137,8 @@ impl Fake {
         state.images = kept;
         drop(state);
         let gone: Vec<ImageSummary> = gone;
-        let untagged: Vec<ImageName> = gone.iter().flat_map(|image| image.tags.clone()).collect();
+        let names = gone.iter().flat_map(|image| &image.tags);
+        let untagged = names.map(ToString::to_string).collect();
         let reclaimed = gone.iter().map(|image| image.size).sum();
         let deleted: Vec<Digest> = gone.into_iter().map(|image| image.id).collect();
         for id in &deleted {

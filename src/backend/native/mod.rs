@@ -235,8 +235,7 @@ impl Backend for Native {
 
     async fn save(&self, images: &[String], platform: Option<&str>) -> Result<ByteStream> {
         let (images, platform) = (images.to_owned(), platform.map(str::to_owned));
-        let saving =
-            self.blocking(move |engine| engine.save(&images, platform.as_deref())).await?;
+        let saving = self.blocking(move |engine| engine.save(&images, platform.as_deref())).await?;
         Ok(written(move |to| saving.write(to)))
     }
 

@@ -22,7 +22,7 @@ use crate::layout::layout;
 use crate::message::{Effect, ScreenTag};
 
 use super::volumes::prompt;
-use super::{arrange, commands, files, focus};
+use super::{arrange, files, focus};
 
 /// Returns what to ask for while the screen is shown: layers, which take their time, and what the
 /// tab in sight needs.
