@@ -7,7 +7,9 @@
 //! ([`Fake::fail_next`]).
 
 mod data;
+mod images;
 mod objects;
+mod transfer;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -23,13 +25,14 @@ use wharf_model::{
     Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSize,
     ContainerSummary, Digest, EngineInfo, ErrorKind, Event, EventKind, EventOptions, ExecSpec,
     FileEntry, FileHead, Filters, HistoryEntry, ImageDetail, ImageListOptions, ImageSummary,
-    ImportOptions, LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, ParseError, PathStat,
-    ReachAnswer, ReachQuestion, Status, TermSize, TopTable, VersionInfo, VolumeInfo,
+    ImportOptions, LayerChanges, LayerInfo, LogOptions, LogRecord, NetCounters, NetworkInfo,
+    Outcome, ParseError, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion, Status,
+    TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 
 use crate::{
     ArchivePut, AttachOptions, Backend, ByteStream, Error, LogSource, Reader, Result, SampleBatch,
-    Session,
+    Session, TransferStream,
 };
 
 pub use data::{EPOCH, container, epoch, image, sample, time};
@@ -82,6 +85,7 @@ impl Fake {
             let mut state = fake.lock();
             state.containers = data::containers();
             state.images = data::images();
+            images::use_images(&mut state);
             state.networks = objects::networks();
             state.volumes = objects::volumes();
             state.logs =
@@ -314,7 +318,8 @@ impl Fake {
                 Ok(Outcome::Done)
             }
             Command::RemoveImage { image, force } => self.remove_image(&image, force),
-            Command::PruneImages { .. } => Err(unsupported("image prune")),
+            Command::PruneImages { all, .. } => self.prune_images(all),
+            Command::Create(options) => self.create(*options),
             Command::Commit(options) => {
                 let found = self.find(&options.container)?;
                 self.tell(EventKind::Container, "commit", found.id.as_str());
@@ -328,7 +333,7 @@ impl Fake {
             Command::CreateVolume(options) => self.create_volume(*options),
             Command::RemoveVolume { volume, .. } => self.remove_volume(&volume),
             Command::PruneVolumes { all, .. } => self.prune_volumes(all),
-            _ => Err(unsupported("create")),
+            _ => Err(unsupported("this")),
         }
     }
 }
@@ -419,6 +424,32 @@ impl Backend for Fake {
 
     async fn history(&self, image: &str) -> Result<Vec<HistoryEntry>> {
         Ok(data::history(&self.find_image(image)?))
+    }
+
+    async fn image_layers(&self) -> Result<Vec<(Digest, Vec<LayerInfo>)>> {
+        self.all_layers()
+    }
+
+    async fn layer_files(&self, image: &str, layer: usize, path: &Path) -> Result<Vec<FileEntry>> {
+        self.files_of_layer(image, layer, path)
+    }
+
+    async fn layer_file(
+        &self,
+        image: &str,
+        layer: usize,
+        path: &Path,
+        _most: usize,
+    ) -> Result<FileHead> {
+        self.head_of_layer(image, layer, path)
+    }
+
+    async fn layer_changes(&self, image: &str, layer: usize) -> Result<LayerChanges> {
+        self.changes_of_layer(image, layer)
+    }
+
+    async fn save(&self, images: &[String], _platform: Option<&str>) -> Result<ByteStream> {
+        Ok(stream::iter([Ok(self.saved(images)?)]).boxed())
     }
 
     async fn execute(&self, command: Command) -> Result<Outcome> {
@@ -546,12 +577,16 @@ impl Backend for Fake {
         Err(unsupported("load"))
     }
 
-    async fn save(&self, _images: &[String], _platform: Option<&str>) -> Result<ByteStream> {
-        Err(unsupported("save"))
-    }
-
     async fn import(&self, _archive: Reader, _options: ImportOptions) -> Result<Digest> {
         Err(unsupported("import"))
+    }
+
+    async fn pull(&self, options: PullOptions) -> Result<TransferStream> {
+        self.pull_image(&options)
+    }
+
+    async fn push(&self, options: PushOptions) -> Result<TransferStream> {
+        self.push_image(&options)
     }
 
     async fn archive_stat(&self, container: &str, path: &str) -> Result<PathStat> {

@@ -118,6 +118,7 @@ fn entries(root: &Path, path: &Path) -> io::Result<Vec<FileEntry>> {
             gid: found.st_gid,
             modified: DateTime::from_timestamp(found.st_mtime, 0),
             target: target.map(|target| std::ffi::OsString::from_vec(target.into_bytes())),
+            change: None,
         });
         if list.len() == MOST {
             break;

@@ -18,11 +18,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
+    Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary, Digest,
     DiskUsage, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
-    HistoryEntry, HostSample, ImageDetail, ImageListOptions, ImageSummary, LogOptions, LogRecord,
-    NetCounters, NetworkInfo, Outcome, PathStat, ReachAnswer, ReachQuestion, Sample, TermSize,
-    TopTable, VersionInfo, VolumeInfo,
+    HistoryEntry, HostSample, ImageDetail, ImageListOptions, ImageSummary, LayerChanges, LayerInfo,
+    LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, PathStat, PullOptions, PushOptions,
+    ReachAnswer, ReachQuestion, Sample, TermSize, TopTable, TransferEvent, VersionInfo, VolumeInfo,
 };
 
 pub use bytes_stream::{ByteStream, BytesReader};
@@ -46,6 +46,11 @@ pub enum LogSource {
     /// Only through [`Backend::logs`].
     Stream,
 }
+
+/// The steps of a pull or a push, as they happen. A pull ends with [`TransferEvent::Ended`], a push
+/// after the last [`TransferEvent::Pushed`], and either with an error where it fails. Dropping the
+/// stream cancels the work: no half image is left, and what was verified needn't be fetched again.
+pub type TransferStream = BoxStream<'static, Result<TransferEvent>>;
 
 /// A tar stream to be read from, for `load` and `import`.
 pub type Reader = Box<dyn std::io::Read + Send>;
@@ -127,6 +132,48 @@ pub trait Backend: Send + Sync {
         Err(missing(self.name(), "sizes on disk"))
     }
 
+    /// Returns the layers of every image, lowest first; also of those that were removed and stay
+    /// only for their containers. Who has a layer, and what a removal frees, follows from it.
+    async fn image_layers(&self) -> Result<Vec<(Digest, Vec<LayerInfo>)>> {
+        let mut list = Vec::new();
+        for image in self.images().await? {
+            match self.image(image.id.as_str()).await {
+                Ok(detail) => list.push((image.id, detail.layers)),
+                // It was removed meanwhile.
+                Err(error) if error.kind == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(list)
+    }
+
+    /// Returns what a layer of an image (the lowest is 0) has in a folder, and what it removes there:
+    /// by name, folders first; `path` is below the root, and empty for that.
+    async fn layer_files(
+        &self,
+        _image: &str,
+        _layer: usize,
+        _path: &Path,
+    ) -> Result<Vec<FileEntry>> {
+        Err(no_layer_files(self.name()))
+    }
+
+    /// Returns the beginning of a file in a layer, at most so many bytes; of a removed one as it was.
+    async fn layer_file(
+        &self,
+        _image: &str,
+        _layer: usize,
+        _path: &Path,
+        _most: usize,
+    ) -> Result<FileHead> {
+        Err(no_layer_files(self.name()))
+    }
+
+    /// Returns how many files a layer adds, changes and removes.
+    async fn layer_changes(&self, _image: &str, _layer: usize) -> Result<LayerChanges> {
+        Err(no_layer_files(self.name()))
+    }
+
     /// Makes a change, and answers when it is made.
     async fn execute(&self, command: Command) -> Result<Outcome>;
 
@@ -186,6 +233,12 @@ pub trait Backend: Send + Sync {
         archive: Reader,
         options: wharf_model::ImportOptions,
     ) -> Result<wharf_model::Digest>;
+
+    /// Fetches an image from its registry, or all of a repository.
+    async fn pull(&self, options: PullOptions) -> Result<TransferStream>;
+
+    /// Sends an image to its registry, or all of a repository.
+    async fn push(&self, options: PushOptions) -> Result<TransferStream>;
 
     /// Returns what a path in a container leads to; of a symbolic link at its end, the link itself.
     async fn archive_stat(&self, container: &str, path: &str) -> Result<PathStat>;
@@ -273,6 +326,12 @@ pub trait Backend: Send + Sync {
     async fn volume_import(&self, _volume: &str, _archive: Reader, _replace: bool) -> Result<()> {
         Err(missing(self.name(), "volume import"))
     }
+}
+
+/// The Engine API tells of layers only their sizes.
+fn no_layer_files(backend: &str) -> Error {
+    let text = format!("{backend}: this engine doesn't tell what is in a layer; wharf's own does");
+    Error::new(ErrorKind::Unsupported, text)
 }
 
 fn missing(backend: &str, what: &str) -> Error {

@@ -12,6 +12,7 @@ use wharf_backend::native::Native;
 use wharf_engine::{Paths, rootless};
 
 use crate::call::{ENGINE_FAILED, Failure};
+use crate::verbs;
 
 /// Where the embedded engine keeps what lasts.
 const DEFAULT_ROOT: &str = "/var/lib/wharf";
@@ -87,6 +88,18 @@ impl Target {
                 1,
                 format!("unable to parse docker host `{host}`: give unix:///path/to/docker.sock"),
             )),
+        }
+    }
+
+    /// Returns the words of a command line that lead to it.
+    fn program(&self) -> Vec<String> {
+        match self {
+            // Those of `--root`; whoever is elsewhere said nothing.
+            Self::Native(paths) if paths.run() == paths.root().join("run") => {
+                vec!["wharf".to_owned(), "--root".to_owned(), paths.root().display().to_string()]
+            }
+            Self::Native(_) => vec!["wharf".to_owned()],
+            Self::Docker(host) => vec!["wharf".to_owned(), "--host".to_owned(), host.clone()],
         }
     }
 
@@ -189,12 +202,19 @@ pub(crate) enum Left {
 /// # Errors
 /// When the terminal fails.
 pub(crate) async fn dashboard(
+    target: &Target,
     backend: Arc<dyn Backend>,
     read_only: bool,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> anyhow::Result<Left> {
     let look = wharf_ui::Look::from_env(environment);
-    let options = wharf_ui::Options { read_only, look, ..wharf_ui::Options::default() };
+    let options = wharf_ui::Options {
+        read_only,
+        look,
+        program: target.program(),
+        run: Some(verbs::run::understand),
+        ..wharf_ui::Options::default()
+    };
     Ok(match wharf_ui::run(backend, options).await? {
         wharf_ui::Exit::Quit => Left::Closed,
         wharf_ui::Exit::Terminated => Left::Terminated,

@@ -130,6 +130,38 @@ pub struct LayerInfo {
     pub path: Option<String>,
 }
 
+/// Files of one kind, and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FileCount {
+    /// How many; folders don't count.
+    pub files: u64,
+    /// Their lengths together, in bytes: of what was removed those before, else those after.
+    pub bytes: u64,
+}
+
+impl FileCount {
+    /// Takes one more file of this length in.
+    pub fn add(&mut self, bytes: u64) {
+        self.files += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+/// What a layer does to the files of the layers below it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LayerChanges {
+    /// Files that weren't there.
+    pub added: FileCount,
+    /// Files that were there and are now others.
+    pub changed: FileCount,
+    /// Files that are gone.
+    pub removed: FileCount,
+    /// Whether that is all; a layer with very many files is counted as far as a bound.
+    pub complete: bool,
+}
+
 /// Everything known of one image; `wharf-inspect` makes docker's document of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -15,8 +15,10 @@ mod id;
 mod image;
 mod log;
 mod network;
+mod reference;
 mod stats;
 mod system;
+mod transfer;
 mod usage;
 mod userns;
 mod volume;
@@ -37,18 +39,25 @@ pub use host::{
     ReadOnlyBelow, Resources, RestartKind, RestartPolicy, SeccompMode, Ulimit, UpdateOptions,
     VolumeMount,
 };
-pub use id::{ContainerId, Digest, ImageName};
-pub use image::{HistoryEntry, ImageConfig, ImageDetail, ImageSummary, ImportOptions, LayerInfo};
+pub use id::{ContainerId, Digest};
+pub use image::{
+    FileCount, HistoryEntry, ImageConfig, ImageDetail, ImageSummary, ImportOptions, LayerChanges,
+    LayerInfo,
+};
 pub use log::{LogOptions, LogRecord, LogStream};
 pub use network::{
     AddressPool, EndpointDetail, EndpointOptions, NetworkCreateOptions, NetworkEndpoint,
     NetworkInfo, PublishedPort, ReachAnswer, ReachQuestion,
 };
+pub use reference::{ImageName, ImageReference, Repository};
 pub use stats::{
     BlockCounters, CpuCounters, HostSample, Limit, MemoryCounters, NetCounters, PidCounters,
     Pressure, PressureLine, Sample,
 };
 pub use system::{EngineInfo, VersionInfo};
+pub use transfer::{LayerState, PullOptions, Pulled, PushOptions, Pushed, TransferEvent};
 pub use usage::{DiskUsage, ImageUsage, Space};
 pub use userns::UsernsMode;
-pub use volume::{FileEntry, FileHead, FileKind, VolumeCreateOptions, VolumeInfo, VolumeUser};
+pub use volume::{
+    FileChange, FileEntry, FileHead, FileKind, VolumeCreateOptions, VolumeInfo, VolumeUser,
+};

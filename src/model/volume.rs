@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::ContainerId;
+use crate::{ChangeKind, ContainerId};
 
 /// What `volume create` is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub enum FileKind {
     Other,
 }
 
-/// An entry of a folder in a volume.
+/// An entry of a folder in a volume, or in a layer of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct FileEntry {
@@ -97,9 +97,22 @@ pub struct FileEntry {
     pub modified: Option<DateTime<Utc>>,
     /// Where a link leads.
     pub target: Option<OsString>,
+    /// In a layer: what it does to what is below. None in a volume, and for a folder that is as it
+    /// was.
+    pub change: Option<FileChange>,
 }
 
-/// The beginning of a file in a volume.
+/// What a layer does to a file of the layers below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FileChange {
+    /// What.
+    pub kind: ChangeKind,
+    /// The file's length before, in bytes, if there was one.
+    pub before: Option<u64>,
+}
+
+/// The beginning of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct FileHead {

@@ -27,7 +27,7 @@ pub enum Context {
     Images,
     /// The volume list.
     Volumes,
-    /// The files of a volume.
+    /// The files of a volume, or of the layers of an image.
     Files,
     /// The drawing of the networks.
     Networks,
@@ -35,6 +35,10 @@ pub enum Context {
     Line,
     /// A dialog that asks for a text.
     Prompt,
+    /// The form that makes a container.
+    Form,
+    /// The look at a pull, a push or a save.
+    Transfer,
     /// The palette.
     Palette,
     /// A menu.
@@ -60,6 +64,8 @@ impl Context {
             Self::Files => "Files",
             Self::Networks => "Networks",
             Self::Line | Self::Prompt => "While typing",
+            Self::Form => "Form",
+            Self::Transfer => "On its way",
             Self::Palette => "Palette",
             Self::Menu => "Menu",
             Self::Confirm => "Dialog",
@@ -123,6 +129,14 @@ pub enum Action {
     PauseResume,
     Kill,
     Remove,
+    RunImage,
+    PullImage,
+    PushImage,
+    SaveImage,
+    PruneImages,
+    ShowTransfers,
+    CancelTransfer,
+    CopyCommand,
     TagImage,
     RemoveImage,
     CreateVolume,
@@ -179,6 +193,10 @@ impl Action {
                 | Self::PauseResume
                 | Self::Kill
                 | Self::Remove
+                | Self::RunImage
+                | Self::PullImage
+                | Self::PushImage
+                | Self::PruneImages
                 | Self::TagImage
                 | Self::RemoveImage
                 | Self::Bulk
@@ -214,6 +232,12 @@ impl Action {
                 | Self::Kill
                 | Self::Remove
                 | Self::Bulk
+                | Self::RunImage
+                | Self::PullImage
+                | Self::PushImage
+                | Self::SaveImage
+                | Self::PruneImages
+                | Self::ShowTransfers
                 | Self::TagImage
                 | Self::RemoveImage
                 | Self::CreateVolume
@@ -357,11 +381,21 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('Y')] CopyId "" "copy its id";
         [K::char('h')] PreviousTab "" "previous tab";
     Images:
-        [K::char('i')] ShowInspect "inspect" "inspect it";
-        [K::char('l')] ShowLayers "layers" "show its layers";
-        [K::char('t')] TagImage "tag" "give the image one more name";
+        [K::char('r')] RunImage "run" "make and start a container of it";
+        [K::char('p')] PullImage "pull" "pull an image from its registry";
         [K::char('d'), K::code(Delete)] RemoveImage "remove" "remove the name, and the image with its last";
+        [K::char('f')] ShowFiles "files" "look into its layers";
+        [K::char('l')] ShowLayers "layers" "show the steps that made it";
+        [K::char('u')] ShowUsers "users" "show the containers made from it";
+        [K::char('i')] ShowInspect "inspect" "inspect it";
+        [K::char('t')] TagImage "tag" "give the image one more name";
+        [K::char('s')] SaveImage "save" "save it as an archive";
+        [K::char('U')] PushImage "push" "push the image to its registry";
+        [K::char('P')] PruneImages "prune" "remove the images that no container uses";
+        [K::char('w')] ShowTransfers "progress" "show what is pulled, pushed or saved";
         [K::char('/')] Filter "filter" "filter the list";
+        [K::char(' ')] Mark "" "mark or unmark, for bulk actions";
+        [K::char('b')] Bulk "bulk" "act on all marked images";
         [K::char('o')] Sort "sort" "sort by the next column";
         [K::char('O')] ReverseSort "" "reverse the order";
         [K::char('y')] CopyName "" "copy its name";
@@ -385,7 +419,7 @@ pub const KEYMAP: &[Binding] = bindings! {
     Files:
         [K::code(Enter), K::code(Right), K::char('l')] OpenEntry "open" "open the folder or file";
         [K::code(Left), K::code(Backspace), K::char('h')] LeaveFolder "up" "the folder above";
-        [K::char('Y')] CopyPath "path" "copy its path on the host";
+        [K::char('Y')] CopyPath "path" "copy its path on the host, or in the image";
     Networks:
         [K::char('r')] TryReach "reach" "try whether the container reaches another";
         [K::char('c')] Connect "connect" "connect a container to a network";
@@ -469,6 +503,19 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::code(Esc)] Cancel "cancel" "cancel";
         [K::ctrl('u')] EraseLine "" "erase the line";
         [K::ctrl('w')] EraseWord "" "erase a word";
+    Form:
+        [K::code(Enter)] Accept "start" "start the container";
+        [K::code(Esc)] Cancel "cancel" "cancel";
+        [K::code(Tab), K::code(KeyCode::Down)] NextChoice "next" "next field";
+        [K::code(BackTab), K::code(KeyCode::Up)] PreviousChoice "" "previous field";
+        [K::ctrl('y')] CopyCommand "copy" "copy the command line";
+        [K::ctrl('u')] EraseLine "erase" "erase the field";
+        [K::ctrl('w')] EraseWord "" "erase a word";
+    Transfer:
+        [K::code(Esc), K::char('q'), K::code(Enter)] Cancel "leave it running" "close; it goes on";
+        [K::char('x')] CancelTransfer "give up" "give it up";
+        [K::char('j'), K::code(KeyCode::Down)] Down "" "scroll down";
+        [K::char('k'), K::code(KeyCode::Up)] Up "" "scroll up";
     Palette:
         [K::code(Enter)] Accept "run" "do it";
         [K::code(Esc)] Cancel "cancel" "cancel";

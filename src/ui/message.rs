@@ -9,10 +9,13 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use wharf_backend::{Error, SampleBatch};
 use wharf_logs::{Direction, Span};
 use wharf_model::{
-    Command, ContainerId, ContainerSummary, EngineInfo, Event, FileEntry, FileHead, HistoryEntry,
-    ImageSummary, LogStream, NetCounters, NetworkInfo, Outcome, ReachAnswer, ReachQuestion,
-    TopTable, VolumeInfo,
+    Command, ContainerId, ContainerSummary, Digest, EngineInfo, Event, FileEntry, FileHead,
+    HistoryEntry, ImageDetail, ImageSummary, LayerChanges, LayerInfo, LogStream, NetCounters,
+    NetworkInfo, Outcome, PullOptions, PushOptions, ReachAnswer, ReachQuestion, TopTable,
+    TransferEvent, VolumeInfo,
 };
+
+use crate::app::files::FilesOf;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -64,10 +67,44 @@ pub enum Msg {
     },
     /// An image's steps.
     History {
-        /// The image as it was asked for.
-        image: String,
+        /// The image.
+        image: Digest,
         /// The steps, newest first.
         result: Result<Vec<HistoryEntry>, Error>,
+    },
+    /// The layers of all images.
+    ImageLayers(Result<Vec<(Digest, Vec<LayerInfo>)>, Error>),
+    /// What a layer does to those below.
+    LayerChanges {
+        /// The image.
+        image: Digest,
+        /// The layer; the lowest is 0.
+        layer: usize,
+        /// How many files.
+        result: Result<LayerChanges, Error>,
+    },
+    /// What is known of the image that the form is about.
+    Image(Result<Box<ImageDetail>, Error>),
+    /// A step of a pull or a push.
+    Transfer {
+        /// The number given with [`Effect::Pull`] or [`Effect::Push`].
+        operation: u64,
+        /// What happened.
+        event: TransferEvent,
+    },
+    /// A pull or a push has ended.
+    TransferEnded {
+        /// The number given with [`Effect::Pull`] or [`Effect::Push`].
+        operation: u64,
+        /// Why it failed, if it did.
+        result: Result<(), Error>,
+    },
+    /// A container was made and started, or not.
+    Ran {
+        /// The number given with [`Effect::Run`].
+        operation: u64,
+        /// Its name and the engine's warnings; of a failure nothing is left.
+        result: Result<(String, Vec<String>), Error>,
     },
     /// The networks.
     Networks(Result<Vec<NetworkInfo>, Error>),
@@ -92,34 +129,34 @@ pub enum Msg {
         /// All of them.
         result: Result<Vec<VolumeInfo>, Error>,
     },
-    /// What is in a folder of a volume.
+    /// What is in a folder.
     Files {
-        /// The volume.
-        volume: String,
+        /// Whose.
+        of: FilesOf,
         /// The folder.
         path: PathBuf,
         /// Its entries.
         result: Result<Vec<FileEntry>, Error>,
     },
-    /// The beginning of a file in a volume.
+    /// The beginning of a file.
     File {
-        /// The volume.
-        volume: String,
+        /// Whose.
+        of: FilesOf,
         /// The file.
         path: PathBuf,
         /// Its bytes.
         result: Result<FileHead, Error>,
     },
-    /// How far the export of a volume is.
+    /// How far a save is.
     Saving {
-        /// The number given with [`Effect::SaveVolume`].
+        /// The number given with [`Effect::SaveVolume`] or [`Effect::SaveImages`].
         operation: u64,
         /// Bytes written so far.
         bytes: u64,
     },
-    /// The export of a volume has ended.
+    /// A save has ended.
     Saved {
-        /// The number given with [`Effect::SaveVolume`].
+        /// The number given with [`Effect::SaveVolume`] or [`Effect::SaveImages`].
         operation: u64,
         /// Bytes written, or why it failed; what was written is gone then.
         result: Result<u64, Error>,
@@ -170,7 +207,50 @@ pub enum Effect {
     /// Ask for a container's processes.
     FetchTop(ContainerId),
     /// Ask for an image's steps.
-    FetchHistory(String),
+    FetchHistory(Digest),
+    /// Ask for the layers of all images.
+    FetchImageLayers,
+    /// Ask what a layer does to those below.
+    FetchLayerChanges {
+        /// The image.
+        image: Digest,
+        /// The layer; the lowest is 0.
+        layer: usize,
+    },
+    /// Ask for what is known of an image.
+    FetchImage(String),
+    /// Pull an image.
+    Pull {
+        /// Comes back with every message about it.
+        operation: u64,
+        /// Which.
+        options: PullOptions,
+    },
+    /// Push an image.
+    Push {
+        /// Comes back with every message about it.
+        operation: u64,
+        /// Which, and where to.
+        options: PushOptions,
+    },
+    /// Write images to a file.
+    SaveImages {
+        /// Comes back with every message about it.
+        operation: u64,
+        /// Their names or ids.
+        images: Vec<String>,
+        /// Where; it must not exist.
+        path: PathBuf,
+    },
+    /// Give up a pull, a push or a save of images.
+    Abort(u64),
+    /// Make a container and start it.
+    Run {
+        /// Comes back with the result.
+        operation: u64,
+        /// The words that follow `run`.
+        words: Vec<String>,
+    },
     /// Ask for the networks.
     FetchNetworks,
     /// Ask for the counters of the host's links.
@@ -182,17 +262,17 @@ pub enum Effect {
         /// Whether the sizes are wanted.
         sizes: bool,
     },
-    /// Ask what is in a folder of a volume.
+    /// Ask what is in a folder.
     FetchFiles {
-        /// The volume.
-        volume: String,
+        /// Whose.
+        of: FilesOf,
         /// The folder.
         path: PathBuf,
     },
-    /// Ask for the beginning of a file in a volume.
+    /// Ask for the beginning of a file.
     FetchFile {
-        /// The volume.
-        volume: String,
+        /// Whose.
+        of: FilesOf,
         /// The file.
         path: PathBuf,
     },

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use wharf_model::CreateOptions;
+
 use crate::app::Screen;
 
 /// How many colours a terminal has.
@@ -77,7 +79,14 @@ pub struct Options {
     pub look: Look,
     /// Bytes a second that may go to the terminal while only numbers change.
     pub byte_budget: u32,
+    /// The words of a command line that lead to this engine's verbs: `wharf --root /srv/wharf`.
+    pub program: Vec<String>,
+    /// What understands the words after `run`; without one no containers can be made here.
+    pub run: Option<RunParser>,
 }
+
+/// Understands the words that follow `run`, or says what is wrong with them.
+pub type RunParser = fn(&[String]) -> Result<CreateOptions, String>;
 
 impl Default for Options {
     fn default() -> Self {
@@ -88,6 +97,8 @@ impl Default for Options {
             mouse: true,
             look: Look::default(),
             byte_budget: 2000,
+            program: vec!["wharf".to_owned()],
+            run: None,
         }
     }
 }

@@ -4,9 +4,12 @@
 
 mod budget;
 mod logs;
+mod run;
 mod save;
+mod transfer;
 mod watch;
 
+use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,11 +20,12 @@ use crossterm::event::{Event, EventStream};
 use futures_util::StreamExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use wharf_backend::Backend;
 use wharf_model::{ErrorKind, Filters};
 
-use crate::app::volumes::HEAD;
+use crate::app::files::{FilesOf, HEAD};
 use crate::app::{App, Redraw};
 use crate::message::{Effect, Msg, ScreenTag};
 use crate::options::Options;
@@ -90,6 +94,7 @@ pub async fn run(backend: Arc<dyn Backend>, options: Options) -> Result<Exit, Er
         sender: sender.clone(),
         log: None,
         begun: Instant::now(),
+        works: HashMap::new(),
     };
     runtime.draw(&mut app)?;
     let samples = Arc::new(Samples::default());
@@ -163,6 +168,8 @@ struct Runtime {
     budget: Budget,
     /// When this began: the clock of the links' counters.
     begun: Instant,
+    /// What can be given up, by its number.
+    works: HashMap<u64, AbortHandle>,
 }
 
 impl Runtime {
@@ -316,7 +323,7 @@ impl Runtime {
                 Msg::Top { id, result }
             }),
             Effect::FetchHistory(image) => self.ask(async move {
-                let result = backend.history(&image).await;
+                let result = backend.history(image.as_str()).await;
                 Msg::History { image, result }
             }),
             Effect::FetchNetworks => {
@@ -337,19 +344,74 @@ impl Runtime {
                 let result = backend.volumes(&Filters::default(), sizes).await;
                 Msg::Volumes { sizes, result }
             }),
-            Effect::FetchFiles { volume, path } => self.ask(async move {
-                let result = backend.volume_files(&volume, &path).await;
-                Msg::Files { volume, path, result }
+            Effect::FetchFiles { of, path } => self.ask(async move {
+                let result = match &of {
+                    FilesOf::Volume(volume) => backend.volume_files(volume, &path).await,
+                    FilesOf::Layer { image, layer } => {
+                        backend.layer_files(image, *layer, &path).await
+                    }
+                };
+                Msg::Files { of, path, result }
             }),
-            Effect::FetchFile { volume, path } => self.ask(async move {
-                let result = backend.volume_file(&volume, &path, HEAD).await;
-                Msg::File { volume, path, result }
+            Effect::FetchFile { of, path } => self.ask(async move {
+                let result = match &of {
+                    FilesOf::Volume(volume) => backend.volume_file(volume, &path, HEAD).await,
+                    FilesOf::Layer { image, layer } => {
+                        backend.layer_file(image, *layer, &path, HEAD).await
+                    }
+                };
+                Msg::File { of, path, result }
             }),
             Effect::SaveVolume { operation, volume, path } => {
                 let sender = self.sender.clone();
                 self.ask(async move {
-                    let result = save::save(&*backend, &volume, &path, operation, &sender).await;
+                    let stream = backend.volume_export(&volume, false);
+                    let result = save::save(stream, &path, operation, &sender).await;
                     Msg::Saved { operation, result }
+                });
+            }
+            Effect::FetchImageLayers => {
+                self.ask(async move { Msg::ImageLayers(backend.image_layers().await) });
+            }
+            Effect::FetchLayerChanges { image, layer } => self.ask(async move {
+                let result = backend.layer_changes(image.as_str(), layer).await;
+                Msg::LayerChanges { image, layer, result }
+            }),
+            Effect::FetchImage(image) => {
+                self.ask(async move { Msg::Image(backend.image(&image).await.map(Box::new)) })
+            }
+            Effect::Pull { operation, options } => {
+                let sender = self.sender.clone();
+                self.begin(operation, async move {
+                    let stream = backend.pull(options).await;
+                    transfer::follow(stream, operation, &sender).await
+                });
+            }
+            Effect::Push { operation, options } => {
+                let sender = self.sender.clone();
+                self.begin(operation, async move {
+                    let stream = backend.push(options).await;
+                    transfer::follow(stream, operation, &sender).await
+                });
+            }
+            Effect::SaveImages { operation, images, path } => {
+                let sender = self.sender.clone();
+                self.begin(operation, async move {
+                    let stream = backend.save(&images, None);
+                    let result = save::save(stream, &path, operation, &sender).await;
+                    Msg::Saved { operation, result }
+                });
+            }
+            Effect::Abort(operation) => {
+                if let Some(work) = self.works.remove(&operation) {
+                    work.abort();
+                }
+            }
+            Effect::Run { operation, words } => {
+                let parser = app.options.run;
+                self.ask(async move {
+                    let result = run::run(&*backend, parser, &words).await;
+                    Msg::Ran { operation, result }
                 });
             }
             Effect::Execute { operation, command } => self.ask(async move {
@@ -367,6 +429,17 @@ impl Runtime {
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Begins what may take long, and can be given up: then it ends where it is, and nothing is told.
+    fn begin(&mut self, operation: u64, work: impl Future<Output = Msg> + Send + 'static) {
+        let sender = self.sender.clone();
+        self.works.retain(|_, work| !work.is_finished());
+        let task = tokio::spawn(async move {
+            // Nobody listens any more when the dashboard has ended.
+            let _ = sender.send(work.await).await;
+        });
+        self.works.insert(operation, task.abort_handle());
     }
 
     fn ask(&self, question: impl Future<Output = Msg> + Send + 'static) {

@@ -25,6 +25,7 @@ mod copy_attacks;
 mod copy_docker;
 mod crowd;
 mod dashboard;
+mod dashboard_images;
 mod dashboard_objects;
 mod dockerd;
 mod faults;
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
         ("copy_attacks", copy_attacks::tests()),
         ("copy_docker", copy_docker::tests()),
         ("dashboard", dashboard::tests()),
+        ("dashboard_images", dashboard_images::tests()),
         ("dashboard_objects", dashboard_objects::tests()),
         ("faults", faults::tests()),
         ("faults_disk", faults_disk::tests()),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bollard::models;
-use bollard::query_parameters::ListImagesOptionsBuilder;
+use bollard::query_parameters::{ListImagesOptions, ListImagesOptionsBuilder};
 use chrono::DateTime;
 use futures_util::TryStreamExt;
 use serde::Deserialize;
@@ -112,6 +112,31 @@ impl Docker {
             tags: names(&step.tags),
         };
         Ok(steps.into_iter().map(entry).collect())
+    }
+
+    /// Returns the layers of all images, with their sizes as far as the histories tell them.
+    pub(super) async fn all_layers(&self) -> Result<Vec<(Digest, Vec<LayerInfo>)>> {
+        let rows = self.client.list_images(None::<ListImagesOptions>).await?;
+        let mut list = Vec::new();
+        for row in rows {
+            let id: Digest =
+                row.id.parse().map_err(|cause| error::malformed("image list", cause))?;
+            match self.layers_of(&id).await {
+                Ok(layers) => list.push((id, layers)),
+                // It was removed meanwhile.
+                Err(error) if error.kind == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(list)
+    }
+
+    async fn layers_of(&self, id: &Digest) -> Result<Vec<LayerInfo>> {
+        let document: models::ImageInspect =
+            serde_json::from_value(self.inspect_image(id.as_str()).await?)
+                .map_err(|cause| error::malformed("image document", cause))?;
+        let diff_ids = document.root_fs.and_then(|root| root.layers).unwrap_or_default();
+        layers(&diff_ids, &self.image_history(id.as_str()).await?)
     }
 
     /// Hands an archive to the engine; returns its `Loaded image…` lines.

@@ -22,6 +22,7 @@ mod session;
 mod spaces;
 mod stats;
 mod system;
+mod transfer;
 mod transport;
 mod volumes;
 
@@ -34,13 +35,13 @@ use futures_util::stream::BoxStream;
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, DiskUsage,
     EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, ImageDetail,
-    ImageListOptions, ImageSummary, ImportOptions, LogOptions, LogRecord, NetworkInfo, Outcome,
-    PathStat, TermSize, TopTable, VersionInfo, VolumeInfo,
+    ImageListOptions, ImageSummary, ImportOptions, LayerInfo, LogOptions, LogRecord, NetworkInfo,
+    Outcome, PathStat, PullOptions, PushOptions, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 
 use crate::{
     ArchivePut, AttachOptions, Backend, ByteStream, Error, LogSource, Reader, Result, SampleBatch,
-    Session,
+    Session, TransferStream,
 };
 use transport::{Transport, image_path, segment};
 
@@ -169,6 +170,10 @@ impl Backend for Docker {
         self.image_history(image).await
     }
 
+    async fn image_layers(&self) -> Result<Vec<(Digest, Vec<LayerInfo>)>> {
+        self.all_layers().await
+    }
+
     async fn execute(&self, command: Command) -> Result<Outcome> {
         self.run_command(command).await
     }
@@ -229,6 +234,14 @@ impl Backend for Docker {
 
     async fn import(&self, archive: Reader, options: ImportOptions) -> Result<Digest> {
         self.import_archive(archive, options).await
+    }
+
+    async fn pull(&self, options: PullOptions) -> Result<TransferStream> {
+        self.pull_image(options).await
+    }
+
+    async fn push(&self, options: PushOptions) -> Result<TransferStream> {
+        self.push_image(options).await
     }
 
     async fn archive_stat(&self, container: &str, path: &str) -> Result<PathStat> {

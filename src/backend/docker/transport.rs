@@ -191,6 +191,22 @@ impl Transport {
         self.send(self.request(Method::POST, path, query, body, content_type)?).await
     }
 
+    /// Posts a request whose answer is a stream of progress, with what the engine needs to log in at
+    /// a registry.
+    pub(super) async fn post_for_registry(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        authorization: &str,
+    ) -> Result<Reply> {
+        let mut request = self.request(Method::POST, path, query, empty(), "text/plain")?;
+        let value = HeaderValue::from_str(authorization).map_err(|_| {
+            Error::new(ErrorKind::Invalid, "the registry's credentials are no text")
+        })?;
+        request.headers_mut().insert("X-Registry-Auth", value);
+        self.send(request).await
+    }
+
     /// Posts a request after whose answer the connection is a process's streams. Returns it with
     /// the bytes that came along with the answer's head.
     pub(super) async fn hijack(

@@ -9,9 +9,9 @@ use serde_json::json;
 use wharf_model::{
     BlockCounters, ContainerConfig, ContainerDetail, ContainerId, ContainerState, ContainerSummary,
     CpuCounters, Digest, EndpointInfo, EngineInfo, HealthStatus, HistoryEntry, HostConfig,
-    HostSample, ImageConfig, ImageDetail, ImageName, ImageSummary, LayerInfo, Limit, LogRecord,
-    LogStream, MemoryCounters, MountInfo, MountKind, NetCounters, PidCounters, PortBinding,
-    Pressure, PressureLine, Sample, Status, TopTable,
+    HostSample, ImageConfig, ImageDetail, ImageName, ImageSummary, Limit, LogRecord, LogStream,
+    MemoryCounters, MountInfo, MountKind, NetCounters, PidCounters, PortBinding, Pressure,
+    PressureLine, Sample, Status, TopTable,
 };
 
 const MIB: u64 = 1 << 20;
@@ -416,14 +416,8 @@ pub(super) fn top(c: &ContainerSummary) -> TopTable {
 }
 
 pub(super) fn image_detail(summary: ImageSummary) -> ImageDetail {
-    let layers = (0..3_u8).map(|n| LayerInfo {
-        diff_id: Digest::from_bytes(&[n + 40; 32]),
-        chain_id: Digest::from_bytes(&[n + 50; 32]),
-        size: summary.size / 3,
-        path: None,
-    });
     ImageDetail {
-        layers: layers.collect(),
+        layers: super::images::layers(&summary),
         architecture: "amd64".to_owned(),
         os: "linux".to_owned(),
         author: String::new(),
@@ -438,6 +432,8 @@ pub(super) fn image_detail(summary: ImageSummary) -> ImageDetail {
 }
 
 pub(super) fn history(image: &ImageSummary) -> Vec<HistoryEntry> {
+    let layers = super::images::layers(image);
+    let sizes: Vec<u64> = layers.iter().map(|layer| layer.size).collect();
     let step = |n: i64, created_by: &str, size: u64| HistoryEntry {
         id: (n == 0).then(|| image.id.clone()),
         created: image.created.map(|t| t - TimeDelta::seconds(n * 40)),
@@ -450,15 +446,15 @@ pub(super) fn history(image: &ImageSummary) -> Vec<HistoryEntry> {
     vec![
         step(0, "CMD [\"/usr/bin/serve\" \"--port\" \"80\"]", 0),
         step(1, "ENTRYPOINT [\"/docker-entrypoint.sh\"]", 0),
-        step(2, "COPY app/ /srv/app # buildkit", image.size / 20),
+        step(2, "COPY app/ /srv/app # buildkit", sizes[2]),
         step(
             3,
             "RUN /bin/sh -c apt-get update && apt-get install -y ca-certificates \
                  && rm -rf /var/lib/apt/lists/*",
-            image.size / 4,
+            sizes[1],
         ),
         step(4, "ENV LANG=C.UTF-8", 0),
-        step(5, "ADD rootfs.tar.xz / # buildkit", image.size - image.size / 4 - image.size / 20),
+        step(5, "ADD rootfs.tar.xz / # buildkit", sizes[0]),
     ]
 }
 

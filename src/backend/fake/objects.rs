@@ -107,6 +107,7 @@ fn entry(name: &str, kind: FileKind, size: u64, mode: u32) -> FileEntry {
         gid: 999,
         modified: Some(epoch() - TimeDelta::minutes(7)),
         target: (kind == FileKind::Link).then(|| "base/1".into()),
+        change: None,
     }
 }
 

@@ -8,6 +8,7 @@ mod logs;
 mod samples;
 mod session;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,16 +20,17 @@ use wharf_engine::image::Images;
 use wharf_engine::{Attach, Engine, Paths, PutOptions};
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, DiskUsage,
-    EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, ImageDetail,
-    ImageListOptions, ImageSummary, ImportOptions, LogDriver, LogOptions, LogRecord, NetCounters,
-    NetworkInfo, Outcome, PathStat, ReachAnswer, ReachQuestion, TermSize, TopTable, VersionInfo,
+    EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
+    HistoryEntry, ImageDetail, ImageListOptions, ImageSummary, ImportOptions, LayerChanges,
+    LayerInfo, LogDriver, LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, PathStat,
+    PullOptions, PushOptions, ReachAnswer, ReachQuestion, TermSize, TopTable, VersionInfo,
     VolumeInfo,
 };
 
 use crate::bytes_stream::written;
 use crate::{
     ArchivePut, AttachOptions, Backend, ByteStream, Error, LogSource, Reader, Result, SampleBatch,
-    Session,
+    Session, TransferStream,
 };
 
 /// The embedded engine.
@@ -207,6 +209,31 @@ impl Backend for Native {
         self.with_images(move |images| images.history(&image)).await
     }
 
+    async fn image_layers(&self) -> Result<Vec<(Digest, Vec<LayerInfo>)>> {
+        self.with_images(|images| images.all_layers()).await
+    }
+
+    async fn layer_files(&self, image: &str, layer: usize, path: &Path) -> Result<Vec<FileEntry>> {
+        let (image, path) = (image.to_owned(), path.to_owned());
+        self.blocking(move |engine| engine.layer_files(&image, layer, &path)).await
+    }
+
+    async fn layer_file(
+        &self,
+        image: &str,
+        layer: usize,
+        path: &Path,
+        most: usize,
+    ) -> Result<FileHead> {
+        let (image, path) = (image.to_owned(), path.to_owned());
+        self.blocking(move |engine| engine.layer_file(&image, layer, &path, most)).await
+    }
+
+    async fn layer_changes(&self, image: &str, layer: usize) -> Result<LayerChanges> {
+        let image = image.to_owned();
+        self.blocking(move |engine| engine.layer_changes(&image, layer)).await
+    }
+
     async fn execute(&self, command: Command) -> Result<Outcome> {
         self.blocking(move |engine| execute(engine, command)).await
     }
@@ -291,6 +318,14 @@ impl Backend for Native {
 
     async fn import(&self, archive: Reader, options: ImportOptions) -> Result<Digest> {
         self.with_images(move |images| images.import(archive, options)).await
+    }
+
+    async fn pull(&self, _options: PullOptions) -> Result<TransferStream> {
+        Err(crate::missing(self.name(), "pulls"))
+    }
+
+    async fn push(&self, _options: PushOptions) -> Result<TransferStream> {
+        Err(crate::missing(self.name(), "pushes"))
     }
 
     async fn archive_stat(&self, container: &str, path: &str) -> Result<PathStat> {

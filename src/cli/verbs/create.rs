@@ -10,7 +10,7 @@ use wharf_model::{Command, CreateOptions, Created, ErrorKind, ImageName, Outcome
 use crate::args::create::{Surroundings, options};
 use crate::args::create_flags::{FLAGS, MISSING};
 use crate::args::resources::{CHANGEABLE, FIXED};
-use crate::args::{Arity, Group, Verb, values};
+use crate::args::{Arity, Group, Parsed, Verb, values};
 use crate::call::{Call, ENGINE_FAILED, Failure, print_line};
 
 pub(crate) static VERB: Verb = Verb {
@@ -40,10 +40,15 @@ fn run(call: &Call) -> anyhow::Result<i32> {
 
 /// Returns what the flags of `run` or `create` ask for.
 pub(super) fn wanted(call: &Call) -> Result<CreateOptions, Failure> {
+    wanted_by(&call.parsed)
+}
+
+/// Returns the same of words that aren't a call.
+pub(super) fn wanted_by(parsed: &Parsed) -> Result<CreateOptions, Failure> {
     let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     let surroundings =
         Surroundings { environment: &|name| std::env::var(name).ok(), folder: &folder };
-    options(&call.parsed, &surroundings)
+    options(parsed, &surroundings)
 }
 
 /// Makes the container, writes its id to `--cidfile`, and prints the engine's warnings.

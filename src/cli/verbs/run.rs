@@ -4,13 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use wharf_backend::{AttachOptions, Backend, Error};
-use wharf_model::{Command, ErrorKind, RemoveOptions};
+use wharf_model::{Command, CreateOptions, ErrorKind, RemoveOptions};
 
-use super::create::{create, wanted};
+use super::create::{create, wanted, wanted_by};
 use crate::args::create::streams;
 use crate::args::create_flags::{FLAGS, MISSING};
 use crate::args::resources::{CHANGEABLE, FIXED};
-use crate::args::{Arity, Flag, Group, Verb};
+use crate::args::{Arity, Flag, Group, UsageError, Verb, parse};
 use crate::call::{Call, ENGINE_FAILED, Failure, print_line};
 use crate::session::{self, End, Handover, Keys, Signals, terminal};
 
@@ -66,6 +66,17 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         }
         foreground(backend, id, remove, &handover, parsed.last("sig-proxy") != Some("false")).await
     })
+}
+
+/// Understands the words after `run` as this verb does, for a container that isn't stayed with.
+///
+/// # Errors
+/// What the verb would complain of.
+pub(crate) fn understand(words: &[String]) -> Result<CreateOptions, String> {
+    let parsed = parse(&VERB, words).map_err(|error| match error {
+        UsageError::Flag(message) | UsageError::Arguments(message) => message,
+    })?;
+    wanted_by(&parsed).map_err(|failure| failure.message().to_owned())
 }
 
 async fn foreground(

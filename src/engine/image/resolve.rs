@@ -88,7 +88,9 @@ impl Images<'_> {
         match name {
             Ok(name) => Err(not_found(&name.to_string())),
             // An id with its algorithm is no name, and neither is a whole id.
-            Err(_) if reference.starts_with("sha256:") => Err(not_found(reference)),
+            Err(_) if reference.starts_with("sha256:") || is_hex_id(reference) => {
+                Err(not_found(reference))
+            }
             Err(e) => Err(Error::new(ErrorKind::Invalid, e.to_string())),
         }
     }
@@ -171,6 +173,10 @@ impl Images<'_> {
             .collect::<rusqlite::Result<_>>()?;
         ids.iter().map(|id| stored_digest(id)).collect()
     }
+}
+
+fn is_hex_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Returns a name without its tag, nothing left out: `domain/path`.

@@ -326,7 +326,7 @@ fn references_are_resolved_as_docker_does() {
         (
             "X",
             ErrorKind::Invalid,
-            "invalid reference format: repository name (X) must be lowercase".to_owned(),
+            "invalid reference format: repository name (library/X) must be lowercase".to_owned(),
         ),
         (
             "sha256:0000000000000000000000000000000000000000000000000000000000000000",

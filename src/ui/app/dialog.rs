@@ -4,6 +4,7 @@ use wharf_model::{Command, ContainerId};
 
 use super::Pending;
 use super::input::Input;
+use super::run_form::RunForm;
 use crate::keymap::Action;
 
 /// Something over the screen.
@@ -29,6 +30,15 @@ pub enum Overlay {
     Palette(Palette),
     /// Something to read.
     Page(Page),
+    /// A pull, a push or a save, layer by layer.
+    Transfer {
+        /// Its number.
+        operation: u64,
+        /// Lines scrolled away.
+        scroll: usize,
+    },
+    /// The form that makes a container of an image.
+    Run(Box<RunForm>),
 }
 
 /// Something to read.
@@ -73,7 +83,7 @@ pub enum Choice {
     Action(Action),
     /// A signal to the selected container.
     Signal(&'static str),
-    /// An action on all marked containers.
+    /// An action on all that is marked.
     Bulk(Action),
     /// Connect a container to a network.
     Connect {
@@ -96,6 +106,18 @@ pub enum Choice {
         /// The other; none is asked for.
         to: Option<ContainerId>,
     },
+    /// Remove the images that nobody uses, after asking: those without a name, or all.
+    PruneImages {
+        /// Whether those with names go too.
+        all: bool,
+    },
+    /// Send an image to its registry.
+    Push {
+        /// Its name.
+        name: String,
+    },
+    /// Look at a transfer.
+    Transfer(u64),
     /// Remove the volumes that nobody has, after asking: those without a name, or all.
     PruneVolumes {
         /// Whether those with names go too.
@@ -151,6 +173,17 @@ pub enum PromptFor {
     Tag {
         /// The image's name or id.
         image: String,
+    },
+    /// The image to pull.
+    PullImage,
+    /// The file to save images to.
+    SaveImages {
+        /// Their names or ids.
+        images: Vec<String>,
+        /// What people call them.
+        what: String,
+        /// Their bytes.
+        bytes: u64,
     },
     /// The file to save the log to.
     SaveLog,

@@ -2,6 +2,7 @@
 
 mod containers;
 mod dialog;
+pub mod files;
 mod images;
 mod input;
 mod inspect;
@@ -9,8 +10,10 @@ mod list;
 mod logs;
 mod metrics;
 mod networks;
+pub mod run_form;
 mod since;
 pub mod topology;
+pub mod transfers;
 pub mod volumes;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -22,10 +25,11 @@ use crate::keymap::{Action, Context, Keymap};
 use crate::options::Options;
 use crate::theme::Theme;
 use topology::Node;
+use transfers::Transfer;
 
 pub use containers::{Column, Containers, Row};
 pub use dialog::{Choice, Confirm, Consent, Item, Menu, Overlay, Page, Palette, Prompt, PromptFor};
-pub use images::{ImageColumn, ImageRow, Images};
+pub use images::{ImageColumn, ImageRow, Images, LayerRow};
 pub use input::Input;
 pub use inspect::TreePane;
 pub use list::Cursor;
@@ -68,7 +72,7 @@ impl Screen {
     pub fn tabs(self) -> &'static [Tab] {
         match self {
             Self::Containers => &[Tab::Stats, Tab::Logs, Tab::Inspect, Tab::Top],
-            Self::Images => &[Tab::Layers, Tab::Inspect],
+            Self::Images => &[Tab::Layers, Tab::Files, Tab::Users, Tab::Inspect],
             Self::Volumes => &[Tab::Users, Tab::Files, Tab::Inspect],
             Self::Networks => &[Tab::Details, Tab::Inspect],
         }
@@ -101,9 +105,9 @@ pub enum Tab {
     Top,
     /// The steps of an image.
     Layers,
-    /// The containers that have a volume.
+    /// The containers that have a volume, or were made from an image.
     Users,
-    /// The files of a volume.
+    /// The files of a volume, or of the layers of an image.
     Files,
     /// A network or a container on it, in words.
     Details,
@@ -304,6 +308,8 @@ pub struct App {
     pub inspect: TreePane,
     /// The process tab.
     pub top: TopPane,
+    /// Images on their way, the oldest first.
+    pub transfers: Vec<Transfer>,
     /// Dialogs, the topmost last.
     pub overlays: Vec<Overlay>,
     /// The line being typed.
@@ -372,6 +378,11 @@ impl Lazy {
     pub fn answered(&mut self) {
         self.asked = false;
     }
+
+    /// Returns whether all that was asked for has been answered.
+    pub fn is_idle(&self) -> bool {
+        !self.stale && !self.asked
+    }
 }
 
 impl Fetch {
@@ -416,6 +427,7 @@ impl App {
             logs: LogPane::default(),
             inspect: TreePane::default(),
             top: TopPane::default(),
+            transfers: Vec::new(),
             overlays: Vec::new(),
             line: None,
             notice: None,
@@ -497,6 +509,8 @@ impl App {
             Some(Overlay::Confirm(_)) => return &[C::Confirm, C::Always],
             Some(Overlay::Prompt(_)) => return &[C::Prompt, C::Always],
             Some(Overlay::Palette(_)) => return &[C::Palette, C::Always],
+            Some(Overlay::Transfer { .. }) => return &[C::Transfer, C::Always],
+            Some(Overlay::Run(_)) => return &[C::Form, C::Always],
             Some(Overlay::Help { .. } | Overlay::Errors { .. } | Overlay::Page(_)) => {
                 return &[C::Reader, C::Always];
             }
@@ -513,6 +527,9 @@ impl App {
             (Screen::Images, Focus::List, _) => &[C::Images, C::Move, C::Global, C::Always],
             (Screen::Volumes, Focus::List, _) => &[C::Volumes, C::Move, C::Global, C::Always],
             (Screen::Networks, Focus::List, _) => &[C::Networks, C::Move, C::Global, C::Always],
+            (Screen::Images, Focus::Detail, Tab::Files) => {
+                &[C::Files, C::Images, C::Move, C::Global, C::Always]
+            }
             (_, Focus::Detail, Tab::Files) => {
                 &[C::Files, C::Volumes, C::Move, C::Global, C::Always]
             }
@@ -561,6 +578,15 @@ impl App {
         *place = filter;
     }
 
+    /// Returns how much is marked on this screen.
+    pub fn marked(&self) -> usize {
+        match self.screen {
+            Screen::Containers => self.containers.marked.len(),
+            Screen::Images => self.images.marked.len(),
+            Screen::Volumes | Screen::Networks => 0,
+        }
+    }
+
     /// Returns what people call what is selected on this screen.
     pub fn about(&self) -> Option<String> {
         let topology = &self.networks.topology;
@@ -586,7 +612,13 @@ impl App {
 
     /// Returns whether something on the screen turns while time goes on.
     pub fn is_animated(&self) -> bool {
-        !self.pending.is_empty() || !self.volumes.saving.is_empty()
+        let moving = self.transfers.iter().any(|transfer| transfer.end.is_none());
+        let starting =
+            |overlay: &Overlay| matches!(overlay, Overlay::Run(form) if form.starting.is_some());
+        moving
+            || !self.pending.is_empty()
+            || !self.volumes.saving.is_empty()
+            || self.overlays.last().is_some_and(starting)
     }
 
     /// Returns what is happening to a container.
@@ -649,9 +681,7 @@ impl App {
                 None => Err("no container is selected".to_owned()),
                 Some(row) => self.can_on(row, action),
             },
-            Action::Bulk if self.containers.marked.is_empty() => {
-                Err("nothing is marked: Space marks".to_owned())
-            }
+            Action::Bulk if self.marked() == 0 => Err("nothing is marked: Space marks".to_owned()),
             Action::ShowLogs | Action::ShowStats | Action::ShowTop
                 if self.screen != Screen::Containers =>
             {
@@ -670,8 +700,13 @@ impl App {
                 Screen::Networks => self.can_on_network(action),
                 _ => Ok(()),
             },
+            Action::ShowUsers | Action::ShowFiles | Action::ShowLayers
+                if self.screen == Screen::Images && self.images.selected().is_none() =>
+            {
+                Err("no image is selected".to_owned())
+            }
             Action::ShowUsers | Action::ShowFiles | Action::RemoveVolume | Action::ExportVolume
-                if self.volumes.selected().is_none() =>
+                if self.screen == Screen::Volumes && self.volumes.selected().is_none() =>
             {
                 Err("no volume is selected".to_owned())
             }
@@ -692,9 +727,14 @@ impl App {
             | Action::TryReach
             | Action::PruneNetworks
             | Action::ShowDetails => self.can_on_network(action),
-            Action::TagImage | Action::RemoveImage if self.images.selected().is_none() => {
-                Err("no image is selected".to_owned())
-            }
+            Action::PullImage
+            | Action::PushImage
+            | Action::PruneImages
+            | Action::SaveImage
+            | Action::RunImage
+            | Action::ShowTransfers
+            | Action::TagImage
+            | Action::RemoveImage => self.can_on_images(action),
             Action::OnlyMatching | Action::NextMatch | Action::PreviousMatch
                 if self.tab() == Tab::Logs && self.logs.pattern.is_empty() =>
             {

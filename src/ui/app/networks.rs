@@ -84,6 +84,11 @@ impl Networks {
         self.settle(rows);
     }
 
+    /// Returns the names of all networks.
+    pub fn names(&self) -> Vec<String> {
+        self.list.iter().map(|network| network.name.clone()).collect()
+    }
+
     /// Returns how much is drawn of each thing in so many rows.
     pub fn scale(&self, rows: usize) -> Scale {
         self.scale.unwrap_or_else(|| {

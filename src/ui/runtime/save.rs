@@ -1,5 +1,5 @@
-//! Writing a volume's content to a file: beside its place first, so that a file of that name is
-//! always whole.
+//! Writing a long answer to a file, a volume's content or images: beside its place first, so that a
+//! file of that name is always whole.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::fs::OpenOptions;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use wharf_backend::{Backend, Error, Result};
+use wharf_backend::{ByteStream, Error, Result};
 use wharf_model::ErrorKind;
 
 use crate::message::Msg;
@@ -17,11 +17,10 @@ use crate::message::Msg;
 /// The time between two messages about how far it is.
 const TELL: Duration = Duration::from_millis(250);
 
-/// Saves a volume and returns how many bytes that took. The file must not exist; of a failure
-/// nothing is left.
+/// Saves what comes and returns how many bytes that took. The file must not exist; of a failure
+/// nothing is left, nor of a save that is given up.
 pub(super) async fn save(
-    backend: &dyn Backend,
-    volume: &str,
+    stream: impl Future<Output = Result<ByteStream>>,
     path: &Path,
     operation: u64,
     progress: &mpsc::Sender<Msg>,
@@ -29,8 +28,9 @@ pub(super) async fn save(
     if tokio::fs::symlink_metadata(path).await.is_ok() {
         return Err(Error::new(ErrorKind::Conflict, format!("{} is there", path.display())));
     }
-    let part = beside(path);
-    let written = write(backend, volume, &part, operation, progress).await;
+    let mut guard = Part { path: beside(path), is_there: true };
+    let part = guard.path.clone();
+    let written = write(stream, &part, operation, progress).await;
     let placed = match written {
         Ok(bytes) => match tokio::fs::hard_link(&part, path).await {
             Ok(()) => Ok(bytes),
@@ -39,9 +39,25 @@ pub(super) async fn save(
         Err(error) => Err(error),
     };
     // Linked or failed: its first name goes either way.
+    guard.is_there = false;
     match (placed, tokio::fs::remove_file(&part).await) {
         (Ok(_), Err(cause)) => Err(failed(&part, &cause)),
         (placed, _) => placed,
+    }
+}
+
+/// The file under its first name, which goes when the work is given up.
+struct Part {
+    path: PathBuf,
+    is_there: bool,
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if self.is_there {
+            // There is nobody left to be told.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -62,16 +78,15 @@ fn failed(path: &Path, cause: &std::io::Error) -> Error {
 }
 
 async fn write(
-    backend: &dyn Backend,
-    volume: &str,
+    stream: impl Future<Output = Result<ByteStream>>,
     part: &Path,
     operation: u64,
     progress: &mpsc::Sender<Msg>,
 ) -> Result<u64> {
-    // What a volume holds may be anybody's secret.
+    // What it holds may be anybody's secret.
     let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(part).await;
     let mut file = open.map_err(|cause| failed(part, &cause))?;
-    let mut stream = backend.volume_export(volume, false).await?;
+    let mut stream = stream.await?;
     let (mut bytes, mut told) = (0_u64, Instant::now());
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
@@ -89,6 +104,7 @@ async fn write(
 
 #[cfg(test)]
 mod tests {
+    use wharf_backend::Backend;
     use wharf_backend::fake::Fake;
 
     use super::*;
@@ -99,14 +115,17 @@ mod tests {
         let (sender, _receiver) = mpsc::channel(8);
         let fake = Fake::demo();
         let path = folder.path().join("data.tar");
-        let bytes = save(&fake, "shop_pgdata", &path, 1, &sender).await.unwrap();
+        let bytes =
+            save(fake.volume_export("shop_pgdata", false), &path, 1, &sender).await.unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().len(), bytes);
         assert!(bytes > 0);
-        let error = save(&fake, "shop_pgdata", &path, 1, &sender).await.unwrap_err();
+        let error =
+            save(fake.volume_export("shop_pgdata", false), &path, 1, &sender).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Conflict);
         assert_eq!(std::fs::metadata(&path).unwrap().len(), bytes);
         let other = folder.path().join("other.tar");
-        let error = save(&fake, "missing", &other, 1, &sender).await.unwrap_err();
+        let error =
+            save(fake.volume_export("missing", false), &other, 1, &sender).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::NotFound);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left");
     }

@@ -7,6 +7,7 @@
 )]
 mod support;
 
+mod images;
 mod objects;
 
 use std::time::Duration;

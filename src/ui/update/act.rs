@@ -2,15 +2,16 @@
 
 use crate::app::topology::Node;
 use crate::app::{
-    App, Choice, Column, Focus, ImageColumn, ImageRow, Input, Item, LineEdit, LineFor, Menu,
-    Overlay, Prompt, PromptFor, Screen, Tab, VolumeColumn, Zoom,
+    App, Choice, Column, Focus, ImageRow, Input, Item, LineEdit, LineFor, Menu, Overlay, Screen,
+    Tab, VolumeColumn, Zoom,
 };
 use crate::keymap::Action;
 use crate::layout::layout;
 use crate::message::Effect;
 
 use super::{
-    arrange, commands, detail, dialog, focus, logs, networks, palette, show_screen, volumes,
+    arrange, commands, detail, dialog, files, focus, images, logs, networks, palette, show_screen,
+    volumes,
 };
 
 /// The order in which `o` goes through the columns.
@@ -120,26 +121,21 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         | Action::PauseResume
         | Action::Kill
         | Action::Remove
-        | Action::Bulk
-        | Action::RemoveImage => return commands::ask(app, action),
-        Action::TagImage => {
-            if let Some(row) = app.images.selected() {
-                let prompt = Prompt {
-                    title: format!("One more name for {}", row.label()),
-                    input: Input::new(row.name.clone().unwrap_or_default()),
-                    error: None,
-                    purpose: PromptFor::Tag { image: row.reference() },
-                };
-                app.overlays.push(Overlay::Prompt(prompt));
-            }
-        }
+        | Action::Bulk => return commands::ask(app, action),
+        Action::PullImage
+        | Action::PushImage
+        | Action::PruneImages
+        | Action::SaveImage
+        | Action::RunImage
+        | Action::ShowTransfers
+        | Action::TagImage
+        | Action::RemoveImage => return images::act(app, action),
         Action::CreateVolume
         | Action::RemoveVolume
         | Action::PruneVolumes
-        | Action::ExportVolume
-        | Action::OpenEntry
-        | Action::LeaveFolder => return volumes::act(app, action),
-        Action::CopyPath if app.tab() == Tab::Files => return volumes::act(app, action),
+        | Action::ExportVolume => volumes::act(app, action),
+        Action::OpenEntry | Action::LeaveFolder => return files::act(app, action),
+        Action::CopyPath if app.tab() == Tab::Files => return files::act(app, action),
         Action::GoLeft
         | Action::GoRight
         | Action::Scale
@@ -241,7 +237,12 @@ fn back(app: &mut App) -> Vec<Effect> {
             app.inspect.pattern.clear();
             return Vec::new();
         }
-        if app.tab() == Tab::Files && app.volumes.files.open.take().is_some() {
+        if app.tab() == Tab::Files && app.files_mut().open.take().is_some() {
+            return Vec::new();
+        }
+        if app.tab() == Tab::Files && app.screen == Screen::Images && app.images.files.of.is_some()
+        {
+            app.images.files.begin(None);
             return Vec::new();
         }
         if app.zoom == Zoom::Detail {
@@ -254,8 +255,11 @@ fn back(app: &mut App) -> Vec<Effect> {
         app.zoom = Zoom::Split;
     } else if !app.filter().is_empty() {
         app.set_filter(String::new());
-    } else if app.screen == Screen::Containers && !app.containers.marked.is_empty() {
-        app.containers.marked.clear();
+    } else if app.marked() > 0 {
+        match app.screen {
+            Screen::Images => app.images.marked.clear(),
+            _ => app.containers.marked.clear(),
+        }
     } else {
         app.tell("this is the start: q quits");
     }
@@ -295,6 +299,13 @@ fn search(app: &mut App) {
 }
 
 fn mark(app: &mut App) {
+    if app.screen == Screen::Images {
+        let Some(reference) = app.images.selected().map(ImageRow::reference) else { return };
+        if !app.images.marked.remove(&reference) {
+            app.images.marked.insert(reference);
+        }
+        return step_list(app, 1);
+    }
     let Some(id) = app.selected().map(|r| r.summary.id.clone()) else { return };
     if !app.containers.marked.remove(&id) {
         app.containers.marked.insert(id);
@@ -313,13 +324,10 @@ fn sort(app: &mut App, action: Action) {
         }
         (Screen::Containers, _) => app.containers.reversed = !app.containers.reversed,
         (Screen::Images, Action::Sort) => {
-            app.images.sort = match app.images.sort {
-                ImageColumn::Name => ImageColumn::Age,
-                ImageColumn::Age => ImageColumn::Size,
-                ImageColumn::Size => ImageColumn::Used,
-                ImageColumn::Used => ImageColumn::Name,
-            };
+            app.images.sort = app.images.sort.next();
             app.images.reversed = false;
+            let by = app.images.sort.title();
+            app.tell(format!("sorted by {by}"));
         }
         (Screen::Images, _) => app.images.reversed = !app.images.reversed,
         (Screen::Volumes, Action::Sort) => {
@@ -425,7 +433,7 @@ pub(super) fn words(app: &App, action: Action, text: &str) -> String {
     match action {
         Action::PauseResume if paused => "resume the container".to_owned(),
         Action::PauseResume => "pause the container".to_owned(),
-        Action::Bulk => format!("act on the {} marked", app.containers.marked.len()),
+        Action::Bulk => format!("act on the {} marked", app.marked()),
         _ => text.to_owned(),
     }
 }

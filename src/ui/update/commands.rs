@@ -4,10 +4,12 @@ use wharf_backend::Error;
 use wharf_model::{Command, ErrorKind, MountKind, Outcome, RemoveOptions, Status};
 
 use crate::app::{
-    App, Choice, Confirm, Consent, Item, Menu, Overlay, Pending, Redraw, Row, Target,
+    App, Choice, Confirm, Consent, Item, Menu, Overlay, Pending, Redraw, Row, Screen, Target,
 };
 use crate::keymap::Action;
 use crate::message::Effect;
+
+use super::images;
 
 /// The signals of the kill menu and what they are for.
 const SIGNALS: [(&str, &str); 9] = [
@@ -63,12 +65,11 @@ pub(super) fn ask(app: &mut App, action: Action) -> Vec<Effect> {
             }
             Vec::new()
         }
-        Action::RemoveImage => {
-            consent_to_remove_image(app);
-            Vec::new()
-        }
         Action::Bulk => {
-            bulk_menu(app);
+            match app.screen {
+                Screen::Images => images::bulk_menu(app),
+                _ => bulk_menu(app),
+            }
             Vec::new()
         }
         _ => {
@@ -173,6 +174,19 @@ pub(super) fn done(app: &mut App, operation: u64, result: Result<Outcome, Error>
 fn report(app: &mut App, what: &str, outcome: Outcome) {
     let (deleted, freed, failed) = match outcome {
         Outcome::NetworksPruned { deleted, failed } => (deleted, String::new(), failed),
+        Outcome::ImagesPruned { untagged, deleted, reclaimed, failed } => {
+            // An image that had a name is told by it; of the rest, layers aren't told.
+            let nothing = untagged.is_empty() && deleted.is_empty();
+            if !nothing {
+                app.tell(format!("{what}: {} are free again", crate::format::size(reclaimed)));
+            } else if failed.is_empty() {
+                app.tell(format!("{what}: nothing to do"));
+            }
+            for why in failed {
+                app.fail(what, why);
+            }
+            return;
+        }
         Outcome::VolumesPruned { deleted, reclaimed, failed } => {
             let freed = format!(", {} are free again", crate::format::size(reclaimed));
             (deleted, freed, failed)
@@ -244,40 +258,6 @@ fn kept(rows: &[&Row]) -> String {
     parts.join(", ")
 }
 
-fn consent_to_remove_image(app: &mut App) {
-    let Some(row) = app.images.selected() else { return };
-    let label = row.label();
-    let mut body = Vec::new();
-    if row.name.is_some() && !row.others.is_empty() {
-        body.push(format!("Only this name is lost. The image stays as {}.", row.others.join(", ")));
-    } else {
-        body.push(format!(
-            "Lost: the image and those of its layers that no other image has, at most {}.",
-            crate::format::size(row.size)
-        ));
-        if row.containers > 0 {
-            let plural = if row.containers == 1 { "container uses" } else { "containers use" };
-            body.push(format!("{} {plural} it: the engine may refuse.", row.containers));
-        }
-    }
-    let reference = row.reference();
-    let pending = Pending {
-        on: Target::Image(reference.clone()),
-        doing: "removing",
-        what: format!("remove image {label}"),
-    };
-    let command = Command::RemoveImage { image: reference, force: false };
-    let confirm = Confirm {
-        title: format!("Remove image {label}?"),
-        body,
-        verb: "Remove",
-        consent: Consent::Cancel,
-        scroll: 0,
-        commands: vec![(pending, command)],
-    };
-    app.overlays.push(Overlay::Confirm(confirm));
-}
-
 /// Returns the marked containers on which an action makes sense now.
 fn able<'a>(app: &'a App, action: Action) -> Vec<&'a Row> {
     let able = |row: &&'a Row| app.can_on(row, action).is_ok();
@@ -314,8 +294,11 @@ fn names(rows: &[&Row]) -> String {
     names.join(", ")
 }
 
-/// Does an action on all marked containers, or asks first.
+/// Does an action on all that is marked, or asks first.
 pub(super) fn bulk(app: &mut App, action: Action) -> Vec<Effect> {
+    if app.screen == Screen::Images {
+        return images::bulk(app, action);
+    }
     let rows = able(app, action);
     let commands: Vec<_> = rows.iter().filter_map(|row| command(row, action)).collect();
     let (verb, what, lost) = match action {

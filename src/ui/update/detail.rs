@@ -10,7 +10,7 @@ use crate::layout::layout;
 use crate::message::{Effect, LogAsk, ScreenTag};
 
 use super::act::copied;
-use super::{networks, volumes};
+use super::{files, images, networks, volumes};
 
 /// How many lines a freshly opened log shows.
 const FIRST_LINES: usize = 200;
@@ -25,21 +25,14 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
     let mut effects = sync_log(app, seen && tab == Tab::Logs && app.screen == Screen::Containers);
     effects.extend(networks::sync(app));
     effects.extend(volumes::sync(app, seen));
+    effects.extend(images::sync(app, seen));
     if !seen {
         return effects;
     }
     match tab {
         Tab::Inspect => effects.extend(sync_inspect(app)),
         Tab::Top => effects.extend(sync_top(app)),
-        Tab::Layers => {
-            let wanted = app.images.selected().map(crate::app::ImageRow::reference);
-            if wanted != app.images.history_of {
-                app.images.history = None;
-                app.images.history_of.clone_from(&wanted);
-                effects.extend(wanted.map(Effect::FetchHistory));
-            }
-        }
-        Tab::Stats | Tab::Logs | Tab::Users | Tab::Files | Tab::Details => {}
+        Tab::Stats | Tab::Logs | Tab::Layers | Tab::Users | Tab::Files | Tab::Details => {}
     }
     effects
 }
@@ -181,11 +174,15 @@ pub(super) fn step(app: &mut App, by: isize) {
             let count = steps(app);
             app.images.layer.step(by, count, rows);
         }
+        Tab::Users if app.screen == Screen::Images => {
+            let count = app.images.selected().map(|row| app.image_users(&row.id).len());
+            app.images.user.step(by, count.unwrap_or(0), rows);
+        }
         Tab::Users => {
             let count = app.volumes.selected().map_or(0, |row| row.info.users.len());
             app.volumes.user.step(by, count, rows);
         }
-        Tab::Files => volumes::step_files(app, by, rows),
+        Tab::Files => files::step(app, by, rows),
         Tab::Details => networks::scroll_details(app, by),
         Tab::Stats | Tab::Logs => {}
     }

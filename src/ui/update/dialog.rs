@@ -8,7 +8,7 @@ use crate::app::{App, Choice, Consent, LineFor, Overlay, Page, Pending, PromptFo
 use crate::keymap::Action;
 use crate::message::{Effect, LogAsk};
 
-use super::{act, arrange, commands, detail, input, logs, networks, palette, volumes};
+use super::{act, arrange, commands, detail, images, input, logs, networks, palette, volumes};
 
 /// Takes an action while a line is typed in the footer.
 pub(super) fn act_line(app: &mut App, action: Action) -> Vec<Effect> {
@@ -80,11 +80,14 @@ pub(super) fn act_overlay(app: &mut App, action: Action) -> Vec<Effect> {
     if matches!(action, Action::EraseLine | Action::EraseWord) {
         return erase(app, action);
     }
+    let limit = reader_limit(app);
+    if matches!(app.overlays.last(), Some(Overlay::Transfer { .. })) {
+        return images::act_transfer(app, action, limit);
+    }
     if matches!(action, Action::Cancel | Action::AnswerNo) {
         app.overlays.pop();
         return Vec::new();
     }
-    let limit = reader_limit(app);
     match app.overlays.last_mut() {
         Some(
             Overlay::Help { scroll }
@@ -125,6 +128,7 @@ pub(super) fn act_overlay(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Some(Overlay::Prompt(_)) if action == Action::Accept => answer(app),
         Some(Overlay::Palette(_)) => palette::act(app, action),
+        Some(Overlay::Run(_)) => images::act_form(app, action),
         _ => Vec::new(),
     }
 }
@@ -164,6 +168,17 @@ pub(super) fn choose(app: &mut App) -> Vec<Effect> {
         }
         Some(Choice::Reach { from, to }) => {
             networks::ask_port(app, from, to);
+            Vec::new()
+        }
+        Some(Choice::PruneImages { all }) => {
+            images::ask_to_prune(app, all);
+            Vec::new()
+        }
+        Some(Choice::Push { name }) => images::push(app, &name),
+        Some(Choice::Transfer(operation)) => {
+            if app.transfers.iter().any(|transfer| transfer.operation == operation) {
+                app.overlays.push(Overlay::Transfer { operation, scroll: 0 });
+            }
             Vec::new()
         }
         Some(Choice::PruneVolumes { all }) => {
@@ -229,15 +244,30 @@ fn answer(app: &mut App) -> Vec<Effect> {
                 }
             }
         }
+        PromptFor::PullImage => match images::pull(app, &text) {
+            Err(why) => {
+                if let Some(Overlay::Prompt(prompt)) = app.overlays.last_mut() {
+                    prompt.error = Some(why);
+                }
+                Vec::new()
+            }
+            Ok(effects) => effects,
+        },
+        PromptFor::SaveImages { images, what, bytes } if !text.is_empty() => {
+            app.overlays.pop();
+            images::save(app, images, what, bytes, &text)
+        }
         PromptFor::SaveVolume { volume } if !text.is_empty() => {
             app.overlays.pop();
             volumes::save(app, volume, &text)
         }
-        PromptFor::SaveLog | PromptFor::SaveVolume { .. } if text.is_empty() => {
+        PromptFor::SaveLog | PromptFor::SaveVolume { .. } | PromptFor::SaveImages { .. }
+            if text.is_empty() =>
+        {
             prompt.error = Some("a file needs a name".to_owned());
             Vec::new()
         }
-        PromptFor::SaveLog | PromptFor::SaveVolume { .. } => {
+        PromptFor::SaveLog | PromptFor::SaveVolume { .. } | PromptFor::SaveImages { .. } => {
             app.overlays.pop();
             app.tell(format!("saving to {text}"));
             vec![Effect::Log(LogAsk::Save { path: PathBuf::from(text) })]

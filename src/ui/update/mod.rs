@@ -4,6 +4,8 @@ mod act;
 mod commands;
 mod detail;
 mod dialog;
+mod files;
+mod images;
 mod logs;
 mod mouse;
 mod networks;
@@ -75,7 +77,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             networks::sampled(app).into_iter().collect()
         }
         Msg::Containers(result) => containers(app, result),
-        Msg::Images(result) => images(app, result),
+        Msg::Images(result) => images::take(app, result),
         Msg::Info(result) => {
             if let Ok(info) = result {
                 app.info = Some(*info);
@@ -138,24 +140,43 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             volumes::take(app, sizes, result);
             Vec::new()
         }
-        Msg::Files { volume, path, result } => {
-            app.volumes.files.take(&volume, &path, result.map_err(|e| e.message));
-            settle(app);
-            app.draw(Redraw::Now);
+        Msg::ImageLayers(result) => {
+            images::take_layers(app, result);
             Vec::new()
         }
-        Msg::File { volume, path, result } => {
-            app.volumes.files.take_file(&volume, path, result.map_err(|e| e.message));
-            app.draw(Redraw::Now);
+        Msg::LayerChanges { image, layer, result } => {
+            images::take_changes(app, image, layer, result);
             Vec::new()
         }
+        Msg::Image(result) => {
+            images::take_detail(app, result);
+            Vec::new()
+        }
+        Msg::Transfer { operation, event } => {
+            images::moved(app, operation, event);
+            Vec::new()
+        }
+        Msg::TransferEnded { operation, result } => {
+            images::ended(app, operation, result.map(|()| None))
+        }
+        Msg::Ran { operation, result } => images::ran(app, operation, result),
+        Msg::Files { of, path, result } => {
+            files::take(app, &of, &path, result);
+            Vec::new()
+        }
+        Msg::File { of, path, result } => {
+            files::take_file(app, &of, path, result);
+            Vec::new()
+        }
+        // A number is either a volume's or an image's.
         Msg::Saving { operation, bytes } => {
             volumes::saving(app, operation, bytes);
+            images::saving(app, operation, bytes);
             Vec::new()
         }
         Msg::Saved { operation, result } => {
-            volumes::saved(app, operation, result);
-            Vec::new()
+            volumes::saved(app, operation, result.clone());
+            images::ended(app, operation, result.map(Some))
         }
         Msg::Log { generation, reply } => logs::reply(app, generation, reply),
     }
@@ -206,29 +227,13 @@ fn containers(
     if again { vec![Effect::FetchContainers] } else { Vec::new() }
 }
 
-fn images(
-    app: &mut App,
-    result: Result<Vec<wharf_model::ImageSummary>, wharf_backend::Error>,
-) -> Vec<Effect> {
-    let again = app.image_listing.answered();
-    match result {
-        Ok(list) => {
-            app.images.replace(&list);
-            arrange(app);
-        }
-        Err(e) if e.kind == ErrorKind::Unavailable => {}
-        Err(e) => app.fail("list images", e.message),
-    }
-    app.draw(Redraw::Now);
-    if again { vec![Effect::FetchImages] } else { Vec::new() }
-}
-
 fn networks(app: &mut App, result: Result<Vec<wharf_model::NetworkInfo>, wharf_backend::Error>) {
     app.networks.listing.answered();
     match result {
         Ok(list) => {
             app.networks.replace(list);
             arrange(app);
+            images::give_networks(app);
         }
         Err(e) if e.kind == ErrorKind::Unavailable => {}
         Err(e) => {
@@ -316,7 +321,9 @@ fn settle(app: &mut App) {
     app.images.layer.settle(steps, rows);
     let users = app.volumes.selected().map_or(0, |row| row.info.users.len());
     app.volumes.user.settle(users, rows);
-    volumes::step_files(app, 0, rows);
+    let users = app.images.selected().map(|row| app.image_users(&row.id).len()).unwrap_or(0);
+    app.images.user.settle(users, rows);
+    files::step(app, 0, rows);
     networks::scroll_details(app, 0);
     let (columns, rows) = layout.log_room();
     if app.logs.follow {
@@ -335,6 +342,16 @@ fn key(app: &mut App, event: &KeyEvent) -> Vec<Effect> {
     if let Some(action) = app.keymap.lookup(app.contexts(), key) {
         return act::act(app, action);
     }
+    if let Some(Overlay::Run(form)) = app.overlays.last_mut().filter(|_| app.line.is_none())
+        && form.field().is_choice()
+    {
+        match key.code {
+            KeyCode::Right | KeyCode::Char(' ') => form.turn(1),
+            KeyCode::Left => form.turn(-1),
+            _ => {}
+        }
+        return Vec::new();
+    }
     if input(app).is_none() && app.overlays.is_empty() {
         let back = if app.focus == Focus::Detail { ", Esc goes to the list" } else { "" };
         app.tell(format!("{} does nothing here: ? shows what does{back}", key.name()));
@@ -350,6 +367,7 @@ fn input(app: &mut App) -> Option<&mut Input> {
     }
     match app.overlays.last_mut() {
         Some(Overlay::Prompt(prompt)) => Some(&mut prompt.input),
+        Some(Overlay::Run(form)) => form.input_mut(),
         Some(Overlay::Palette(palette)) => Some(&mut palette.input),
         _ => None,
     }
@@ -381,6 +399,7 @@ fn typed(app: &mut App) -> Vec<Effect> {
     match app.overlays.last_mut() {
         Some(Overlay::Palette(_)) => palette::search(app),
         Some(Overlay::Prompt(prompt)) => prompt.error = None,
+        Some(Overlay::Run(form)) => form.error = None,
         _ => {}
     }
     Vec::new()

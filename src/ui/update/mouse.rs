@@ -9,7 +9,7 @@ use crate::layout::{Layout, layout, screen_at, tab_at};
 use crate::message::Effect;
 use crate::view::Hit;
 
-use super::{act, detail, dialog, focus, logs, networks, show_screen, volumes};
+use super::{act, detail, dialog, files, focus, images, logs, networks, show_screen};
 
 /// Rows a turn of the wheel scrolls.
 const WHEEL: isize = 3;
@@ -34,7 +34,7 @@ fn wheel(app: &mut App, at: Position, by: isize) -> Vec<Effect> {
         let action = if by > 0 { Action::Down } else { Action::Up };
         let choice = if by > 0 { Action::NextChoice } else { Action::PreviousChoice };
         let action = match app.overlays.last() {
-            Some(Overlay::Menu(_) | Overlay::Palette(_)) => choice,
+            Some(Overlay::Menu(_) | Overlay::Palette(_) | Overlay::Run(_)) => choice,
             _ => action,
         };
         return dialog::act_overlay(app, action);
@@ -141,6 +141,22 @@ fn click_detail(app: &mut App, area: Rect, at: Position, step: Option<usize>) ->
                 app.images.layer.at = step;
             }
         }
+        Tab::Users if app.screen == Screen::Images => {
+            let wanted = app.images.user.top + row;
+            if app.images.selected().is_some_and(|r| wanted < app.image_users(&r.id).len()) {
+                app.images.user.at = wanted;
+            }
+        }
+        Tab::Files if app.screen == Screen::Images && app.images.files.of.is_none() => {
+            let wanted = app.images.layer_at.top + row;
+            let again = wanted == app.images.layer_at.at;
+            if wanted < app.images.layers_of_selected().len() {
+                app.images.layer_at.at = wanted;
+                if again {
+                    return files::act(app, Action::OpenEntry);
+                }
+            }
+        }
         Tab::Users => {
             let wanted = app.volumes.user.top + row;
             if app.volumes.selected().is_some_and(|r| wanted < r.info.users.len()) {
@@ -148,13 +164,13 @@ fn click_detail(app: &mut App, area: Rect, at: Position, step: Option<usize>) ->
             }
         }
         Tab::Files => {
-            let files = &mut app.volumes.files;
-            let wanted = files.cursor.top + row;
-            let again = wanted == files.cursor.at;
-            if files.open.is_none() && wanted < files.list().len() {
-                files.cursor.at = wanted;
+            let pane = app.files_mut();
+            let wanted = pane.cursor.top + row;
+            let again = wanted == pane.cursor.at;
+            if pane.open.is_none() && wanted < pane.list().len() {
+                pane.cursor.at = wanted;
                 if again {
-                    return volumes::act(app, Action::OpenEntry);
+                    return files::act(app, Action::OpenEntry);
                 }
             }
         }
@@ -165,6 +181,12 @@ fn click_detail(app: &mut App, area: Rect, at: Position, step: Option<usize>) ->
 
 fn click_overlay(app: &mut App, at: Position) -> Vec<Effect> {
     match crate::view::hit_overlay(app, at) {
+        Hit::Outside if matches!(app.overlays.last(), Some(Overlay::Transfer { .. })) => {
+            images::close_transfer(app);
+            Vec::new()
+        }
+        // What was typed isn't lost by a slip.
+        Hit::Outside if matches!(app.overlays.last(), Some(Overlay::Run(_))) => Vec::new(),
         Hit::Outside => {
             app.overlays.pop();
             Vec::new()
@@ -174,6 +196,14 @@ fn click_overlay(app: &mut App, at: Position) -> Vec<Effect> {
             Some(Overlay::Menu(menu)) => {
                 menu.at = n;
                 dialog::choose(app)
+            }
+            Some(Overlay::Run(form)) => {
+                let again = form.at == n;
+                form.at = n;
+                if again {
+                    form.turn(1);
+                }
+                Vec::new()
             }
             Some(Overlay::Palette(palette)) => {
                 palette.at = n;

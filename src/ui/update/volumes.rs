@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use wharf_backend::Error;
-use wharf_model::{Command, ErrorKind, FileKind, Filters, VolumeCreateOptions, VolumeInfo};
+use wharf_model::{Command, ErrorKind, Filters, VolumeCreateOptions, VolumeInfo};
 
+use crate::app::files::FilesOf;
 use crate::app::volumes::Saving;
 use crate::app::{
     App, Choice, Confirm, Consent, Input, Item, Link, Menu, Overlay, Pending, Prompt, PromptFor,
@@ -14,7 +15,7 @@ use crate::format::size;
 use crate::keymap::Action;
 use crate::message::Effect;
 
-use super::{act, arrange, commands};
+use super::{arrange, commands, files};
 
 /// Returns what to ask for while the screen is shown: the list, then sizes, which take their time.
 pub(super) fn sync(app: &mut App, detail_seen: bool) -> Vec<Effect> {
@@ -30,18 +31,13 @@ pub(super) fn sync(app: &mut App, detail_seen: bool) -> Vec<Effect> {
         effects.push(Effect::FetchVolumes { sizes: true });
     }
     if detail_seen && app.tab() == Tab::Files {
-        let wanted = app.volumes.selected().map(|row| row.info.name.clone());
-        if app.volumes.files.volume != wanted {
+        let wanted = app.volumes.selected().map(|row| FilesOf::Volume(row.info.name.clone()));
+        if app.volumes.files.of != wanted {
             app.volumes.files.begin(wanted);
-            effects.extend(fetch_folder(app));
+            effects.extend(files::fetch_folder(&app.volumes.files));
         }
     }
     effects
-}
-
-fn fetch_folder(app: &App) -> Option<Effect> {
-    let volume = app.volumes.files.volume.clone()?;
-    Some(Effect::FetchFiles { volume, path: app.volumes.files.path.clone() })
 }
 
 /// Takes a list.
@@ -74,7 +70,7 @@ pub(super) fn take(app: &mut App, sizes: bool, result: Result<Vec<VolumeInfo>, E
 }
 
 /// Takes an action of the list.
-pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
+pub(super) fn act(app: &mut App, action: Action) {
     match action {
         Action::CreateVolume => prompt(app, "Name of the new volume", "", PromptFor::CreateVolume),
         Action::RemoveVolume => ask_to_remove(app),
@@ -87,67 +83,13 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
                 prompt(app, &title, &file, purpose);
             }
         }
-        Action::OpenEntry => return open(app),
-        Action::LeaveFolder => {
-            let reading = app.volumes.files.open.is_some();
-            if !app.volumes.files.leave() {
-                super::focus(app, crate::app::Focus::List);
-            } else if !reading {
-                return fetch_folder(app).into_iter().collect();
-            }
-        }
-        Action::CopyPath => {
-            let row = app.volumes.selected().map(|row| row.info.mountpoint.clone());
-            let path = app.volumes.files.selected().map(|(_, path)| path);
-            if let (Some(root), Some(path)) = (row, path) {
-                let text = PathBuf::from(root).join(path).to_string_lossy().into_owned();
-                return act::copied(app, text);
-            }
-        }
         _ => {}
     }
-    Vec::new()
 }
 
-fn prompt(app: &mut App, title: &str, text: &str, purpose: PromptFor) {
+pub(super) fn prompt(app: &mut App, title: &str, text: &str, purpose: PromptFor) {
     let (title, input) = (title.to_owned(), Input::new(text.to_owned()));
     app.overlays.push(Overlay::Prompt(Prompt { title, input, error: None, purpose }));
-}
-
-fn open(app: &mut App) -> Vec<Effect> {
-    let files = &mut app.volumes.files;
-    if files.open.is_some() {
-        app.tell("this is a file: h goes back");
-        return Vec::new();
-    }
-    let Some((entry, path)) = files.selected() else { return Vec::new() };
-    match entry.kind {
-        FileKind::Folder => {
-            files.enter(path);
-            fetch_folder(app).into_iter().collect()
-        }
-        // A link is followed as far as it stays in the volume, and only to a file.
-        FileKind::File | FileKind::Link => match files.volume.clone() {
-            Some(volume) => vec![Effect::FetchFile { volume, path }],
-            None => Vec::new(),
-        },
-        FileKind::Other => {
-            app.tell("it is neither a folder nor a file");
-            Vec::new()
-        }
-    }
-}
-
-/// Moves in the files.
-pub(super) fn step_files(app: &mut App, by: isize, rows: usize) {
-    let files = &mut app.volumes.files;
-    match &mut files.open {
-        Some(file) => file.scroll(by, rows),
-        None => {
-            let count = files.list().len();
-            files.cursor.step(by, count, rows);
-        }
-    }
 }
 
 /// Returns a volume's size in a sentence.

@@ -56,7 +56,8 @@ pub(super) fn footer(app: &App, buffer: &mut Buffer, area: Rect) -> Option<Posit
 /// Returns what a filter looks at.
 fn filter_hint(screen: Screen) -> &'static str {
     match screen {
-        Screen::Containers | Screen::Images => "words of name, image, state, port",
+        Screen::Containers => "words of name, image, state, port",
+        Screen::Images => "words of name, id, digest, or unused, or dangling",
         Screen::Volumes => "words of name, driver, container, place, or unused",
         Screen::Networks => "words of network, container, address, state",
     }

@@ -77,9 +77,31 @@ fn right(app: &App) -> Vec<(String, Role)> {
         }
     }
     if app.screen == Screen::Images && app.images.loaded {
-        let count = app.images.rows.len();
-        let word = if count == 1 { "image" } else { "images" };
-        parts.push((format!("{count} {word}"), Role::Text));
+        let ids: std::collections::BTreeSet<_> = app.images.rows.iter().map(|r| &r.id).collect();
+        let word = if ids.len() == 1 { "image" } else { "images" };
+        let total = app.images.total().map(|total| format!(", {}", size(total)));
+        parts.push((format!("{} {word}{}", ids.len(), total.unwrap_or_default()), Role::Text));
+        let dangling = app.images.rows.iter().filter(|row| row.name.is_none()).count();
+        if dangling > 0 {
+            parts.push((format!("{dangling} dangling"), Role::Warn));
+        }
+        if !app.images.marked.is_empty() {
+            let glyph = app.theme.glyphs().mark;
+            parts.push((format!("{glyph}{} marked", app.images.marked.len()), Role::Info));
+        }
+    }
+    let moving: Vec<_> = app.transfers.iter().filter(|t| t.end.is_none()).collect();
+    if let Some(transfer) = moving.last() {
+        let frames = app.theme.glyphs().spinner;
+        let frame = frames[app.turn % frames.len()];
+        let more = match moving.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let text = crate::text::fit(&transfer.what, 24, app.theme.glyphs().ellipsis).into_owned();
+        let percent = transfer.percent().map(|p| format!(" {p}%")).unwrap_or_default();
+        let doing = transfer.kind.doing();
+        parts.push((format!("{frame} {doing} {text}{percent}{more}"), Role::Info));
     }
     if app.screen == Screen::Volumes && app.volumes.loaded {
         let count = app.volumes.rows.len();

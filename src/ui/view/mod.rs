@@ -3,6 +3,7 @@
 mod chart;
 mod containers;
 mod detail;
+mod files;
 mod footer;
 mod header;
 mod images;
@@ -11,7 +12,9 @@ mod network_details;
 mod networks;
 mod overlay;
 mod pages;
+mod run_form;
 mod stats;
+mod transfers;
 mod volumes;
 
 use ratatui::Frame;
@@ -69,8 +72,12 @@ fn draw(app: &App, buffer: &mut Buffer, area: Rect) -> Option<Position> {
             Tab::Inspect => detail::inspect(app, buffer, area),
             Tab::Top => detail::top(app, buffer, area),
             Tab::Layers => images::layers(app, buffer, area),
+            Tab::Users if app.screen == Screen::Images => images::users(app, buffer, area),
             Tab::Users => volumes::users(app, buffer, area),
-            Tab::Files => volumes::files(app, buffer, area),
+            Tab::Files if app.screen == Screen::Images && app.images.files.of.is_none() => {
+                images::layer_list(app, buffer, area);
+            }
+            Tab::Files => files::files(app, buffer, area),
             Tab::Details => network_details::details(app, buffer, area),
         }
     }

@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use super::pages::{self, Spans};
-use super::{Line, put};
+use super::{Line, put, run_form, transfers};
 use crate::app::{App, Confirm, Consent, Menu, Overlay, Palette, Prompt};
 use crate::layout::centered;
 use crate::text::{width, wrap};
@@ -55,11 +55,18 @@ fn shape(app: &App, overlay: &Overlay) -> Shape {
         Overlay::Confirm(confirm) => (confirm_lines(confirm, columns.min(60)), confirm.scroll, 2),
         Overlay::Prompt(prompt) => (prompt_lines(prompt, columns.min(60)), 0, 0),
         Overlay::Palette(palette) => (palette_lines(palette), 0, 0),
+        Overlay::Transfer { operation, scroll } => {
+            (transfers::lines(app, *operation, columns.min(72)), *scroll, 0)
+        }
+        Overlay::Run(form) => (run_form::lines(app, form, columns.min(76), rows), 0, 0),
     };
     let widest = lines.iter().map(|l| l.iter().map(|(t, _)| width(t)).sum::<usize>()).max();
     let least = match overlay {
         Overlay::Palette(_) | Overlay::Prompt(_) => 50,
-        _ => width(title(overlay)) + 4,
+        // These change while they are open, and stay where they are.
+        Overlay::Transfer { .. } => 72,
+        Overlay::Run(_) => 76,
+        _ => width(plain_title(overlay)) + 4,
     };
     let wide = widest.unwrap_or(0).max(least).min(columns);
     let high = match overlay {
@@ -76,8 +83,19 @@ fn shape(app: &App, overlay: &Overlay) -> Shape {
     Shape { outer, inner, lines, scroll }
 }
 
-fn title(overlay: &Overlay) -> &str {
+fn title(app: &App, overlay: &Overlay) -> String {
+    if let Overlay::Transfer { operation, .. } = overlay {
+        return transfers::title(app, *operation);
+    }
+    if let Overlay::Run(form) = overlay {
+        return format!("Run {}", form.label);
+    }
+    plain_title(overlay).to_owned()
+}
+
+fn plain_title(overlay: &Overlay) -> &str {
     match overlay {
+        Overlay::Transfer { .. } | Overlay::Run(_) => "",
         Overlay::Help { .. } => "Keys",
         Overlay::Errors { .. } => "What has failed",
         Overlay::Menu(menu) => &menu.title,
@@ -185,6 +203,10 @@ pub(crate) fn hit_overlay(app: &App, at: Position) -> Hit {
                 None => Hit::Inside,
             }
         }
+        Overlay::Run(form) => match run_form::field_at(form, room(app).1, row) {
+            Some(n) => Hit::Item(n),
+            None => Hit::Inside,
+        },
         Overlay::Confirm(confirm) => {
             let (cancel, yes) = buttons(confirm, shape.inner);
             if cancel.contains(at) {
@@ -214,13 +236,20 @@ pub(super) fn overlays(app: &App, buffer: &mut Buffer) -> Option<Position> {
 
 fn draw(app: &App, buffer: &mut Buffer, overlay: &Overlay) -> Option<Position> {
     let shape = shape(app, overlay);
-    frame(app, buffer, shape.outer, title(overlay));
+    frame(app, buffer, shape.outer, &title(app, overlay));
     let inner = shape.inner;
     let rows = usize::from(inner.height);
     match overlay {
-        Overlay::Help { .. } | Overlay::Errors { .. } | Overlay::Page(_) => {
+        Overlay::Help { .. }
+        | Overlay::Errors { .. }
+        | Overlay::Page(_)
+        | Overlay::Transfer { .. } => {
             page(app, buffer, overlay, &shape);
             None
+        }
+        Overlay::Run(form) => {
+            lines(app, buffer, inner, shape.lines.iter());
+            run_form::cursor(form, inner, room(app).1)
         }
         Overlay::Menu(menu) => {
             let top = menu_top(menu, &shape);

@@ -1,11 +1,9 @@
-//! The volume list, who has a volume, and its files.
+//! The volume list, and who has a volume.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use wharf_model::{FileEntry, FileKind};
 
 use super::{Line, say};
-use crate::app::volumes::{OpenFile, mode, shown};
 use crate::app::{App, Focus, Link, Target, VolumeColumn, VolumeRow};
 use crate::format::{age, size};
 use crate::text::width;
@@ -159,85 +157,5 @@ pub(super) fn users(app: &App, buffer: &mut Buffer, area: Rect) {
         if at == app.volumes.user.at && app.focus == Focus::Detail {
             buffer.set_style(place, app.theme.style(Role::Selected));
         }
-    }
-}
-
-/// Draws the files of the selected volume, or the file that is looked at.
-pub(super) fn files(app: &App, buffer: &mut Buffer, area: Rect) {
-    let pane = &app.volumes.files;
-    if pane.volume.is_none() {
-        return;
-    }
-    let dim = app.theme.style(Role::Dim);
-    let head = Rect { height: 1, ..area };
-    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    if let Some(file) = &pane.open {
-        return text(app, buffer, head, body, file);
-    }
-    let mut line = Line::new(app, buffer, head);
-    line.skip(1).text(&format!("/{}", shown(&pane.path)), dim);
-    let list = match &pane.entries {
-        None => return say(app, buffer, body, "looking into it", Role::Dim),
-        Some(Err(why)) => return say(app, buffer, body, why, Role::Bad),
-        Some(Ok(list)) if list.is_empty() => {
-            return say(app, buffer, body, "nothing is in it", Role::Dim);
-        }
-        Some(Ok(list)) => list,
-    };
-    let count = list.len();
-    line.skip(2).whole(&format!("{count} {}", if count == 1 { "entry" } else { "entries" }), dim);
-    for (y, at) in (body.y..body.bottom()).zip(pane.cursor.top..list.len()) {
-        let Some(found) = list.get(at) else { continue };
-        let place = Rect { y, height: 1, ..body };
-        entry(app, buffer, place, found);
-        if at == pane.cursor.at && app.focus == Focus::Detail {
-            buffer.set_style(place, app.theme.style(Role::Selected));
-        }
-    }
-}
-
-fn entry(app: &App, buffer: &mut Buffer, place: Rect, entry: &FileEntry) {
-    let dim = app.theme.style(Role::Dim);
-    let mut line = Line::new(app, buffer, place);
-    line.skip(1);
-    if place.width >= 50 {
-        line.cell(&mode(entry), 10, false, dim);
-        line.cell(&format!("{}:{}", entry.uid, entry.gid), 11, true, dim);
-    }
-    let bytes = if entry.kind == FileKind::File { size(entry.size) } else { String::new() };
-    line.cell(&bytes, 6, true, app.theme.style(Role::Text));
-    if place.width >= 50 {
-        let changed = entry.modified.map(|then| age(then, app.now)).unwrap_or_default();
-        line.cell(&changed, 4, true, dim);
-    }
-    let (after, role) = match entry.kind {
-        FileKind::Folder => ("/", Role::Key),
-        FileKind::File => ("", Role::Text),
-        FileKind::Link => ("", Role::Info),
-        FileKind::Other => (" (no file)", Role::Dim),
-    };
-    line.text(&format!("{}{after}", shown(&entry.name)), app.theme.style(role));
-    if let Some(target) = &entry.target {
-        line.text(&format!(" -> {}", shown(target)), dim);
-    }
-}
-
-fn text(app: &App, buffer: &mut Buffer, head: Rect, body: Rect, file: &OpenFile) {
-    let dim = app.theme.style(Role::Dim);
-    let mut line = Line::new(app, buffer, head);
-    line.skip(1).text(&format!("/{}  {}", shown(&file.path), file.about), dim);
-    let lines = match &file.lines {
-        Err(why) => return say(app, buffer, body, why, Role::Bad),
-        Ok(lines) if lines.is_empty() => return say(app, buffer, body, "it is empty", Role::Dim),
-        Ok(lines) => lines,
-    };
-    let rows = usize::from(body.height);
-    if lines.len() > rows {
-        let last = (file.top + rows).min(lines.len());
-        line.skip(2).whole(&format!("lines {}-{last} of {}", file.top + 1, lines.len()), dim);
-    }
-    for (y, text) in (body.y..body.bottom()).zip(lines.iter().skip(file.top)) {
-        let mut line = Line::new(app, buffer, Rect { y, height: 1, ..body });
-        line.skip(1).text(text, app.theme.style(Role::Text));
     }
 }

@@ -4,6 +4,7 @@ use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use wharf_backend::fake::{Fake, container, network, time, volume};
 use wharf_backend::{Error, SampleBatch};
 use wharf_model::{Command, ErrorKind, Event, EventKind, Status};
+use wharf_ui::app::files::FilesOf;
 use wharf_ui::app::topology::{Node, Scale};
 use wharf_ui::app::{Focus, Overlay, Screen, Tab};
 use wharf_ui::{Colors, Effect, Msg, Options};
@@ -312,7 +313,7 @@ fn files_are_walked_and_nothing_in_them_reaches_the_terminal() {
     desk.keys("3jf");
     assert!(
         desk.keys("l").contains(&Effect::FetchFiles {
-            volume: "shop_pgdata".to_owned(),
+            of: FilesOf::Volume("shop_pgdata".to_owned()),
             path: "base".into()
         })
     );

@@ -12,6 +12,7 @@ use wharf_backend::Backend;
 use wharf_backend::fake::{Fake, time};
 use wharf_logs::{Direction, LogView, Matcher, Sanitizer, Search, Step, StreamView};
 use wharf_model::{ContainerSummary, Filters, LogOptions};
+use wharf_ui::app::files::FilesOf;
 use wharf_ui::keymap::Key;
 use wharf_ui::{App, Effect, LogAsk, LogReply, Msg, Options, Place, RawLine, ScreenTag};
 use wharf_ui::{update, view};
@@ -137,7 +138,7 @@ impl Desk {
                 Msg::Top { id, result }
             }
             Effect::FetchHistory(image) => {
-                let result = now(fake.history(&image));
+                let result = now(fake.history(image.as_str()));
                 Msg::History { image, result }
             }
             Effect::FetchNetworks => Msg::Networks(now(fake.networks(&Filters::default()))),
@@ -153,14 +154,28 @@ impl Desk {
                 let result = now(fake.volumes(&Filters::default(), sizes));
                 Msg::Volumes { sizes, result }
             }
-            Effect::FetchFiles { volume, path } => {
-                let result = now(fake.volume_files(&volume, &path));
-                Msg::Files { volume, path, result }
+            Effect::FetchFiles { of, path } => {
+                let result = match &of {
+                    FilesOf::Volume(volume) => now(fake.volume_files(volume, &path)),
+                    FilesOf::Layer { image, layer } => now(fake.layer_files(image, *layer, &path)),
+                };
+                Msg::Files { of, path, result }
             }
-            Effect::FetchFile { volume, path } => {
-                let result = now(fake.volume_file(&volume, &path, 1 << 16));
-                Msg::File { volume, path, result }
+            Effect::FetchFile { of, path } => {
+                let result = match &of {
+                    FilesOf::Volume(volume) => now(fake.volume_file(volume, &path, 1 << 16)),
+                    FilesOf::Layer { image, layer } => {
+                        now(fake.layer_file(image, *layer, &path, 1 << 16))
+                    }
+                };
+                Msg::File { of, path, result }
             }
+            Effect::FetchImageLayers => Msg::ImageLayers(now(fake.image_layers())),
+            Effect::FetchLayerChanges { image, layer } => {
+                let result = now(fake.layer_changes(image.as_str(), layer));
+                Msg::LayerChanges { image, layer, result }
+            }
+            Effect::FetchImage(image) => Msg::Image(now(fake.image(&image)).map(Box::new)),
             Effect::OpenLog { generation, id, .. } => {
                 let mut log = StreamView::new(1 << 20);
                 if let Ok(stream) = now(fake.logs(id.as_str(), LogOptions::default())) {

@@ -1,0 +1,209 @@
+//! The dashboard's images on a terminal, over the embedded engine and over a dockerd.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::dockerd::{self, Dockerd};
+use crate::harness::{IMAGE, Lab, Test, binary, eventually, folder, rootfs_tar, run};
+use crate::pty::Terminal;
+use crate::tests;
+
+pub(crate) fn tests() -> Vec<Test> {
+    let mut tests = tests![looks_into_layers, tags_saves_and_removes, runs_a_container_by_a_form];
+    let lacks = dockerd::lacks().or_else(|| crate::harness::lacks_programs(&["docker"]));
+    tests.push(Test::new("lists_those_of_a_dockerd", docker).needing(lacks));
+    tests
+}
+
+/// An image of two layers, the upper of which adds, changes and removes files.
+fn second(lab: &Lab) {
+    let line = "printf 'motd \\033[2Jend' > /etc/motd; echo more >> /etc/passwd; \
+                mkdir -p /srv/deep; echo x > /srv/deep/file; rm -rf /tmp";
+    lab.ok(&["run", "--name", "maker", IMAGE, "sh", "-c", line]);
+    lab.ok(&["commit", "-m", "by hand", "maker", "second:1"]);
+    lab.ok(&["rm", "maker"]);
+}
+
+fn looks_into_layers() {
+    let lab = Lab::new();
+    lab.shell(&["--name", "prepares"], "true");
+    second(&lab);
+    let mut terminal = Terminal::start(&lab.command(&["ui", "--read-only"]), 110, 40);
+    terminal.wait_for("Containers");
+    terminal.send("2");
+    terminal.wait_for("second:1");
+    // All of the first image is in the second one, too.
+    terminal.until("shared sizes", |screen| {
+        let text = screen.contents();
+        let row = text.lines().find(|line| line.contains("second:1")).unwrap_or_default();
+        row.split_whitespace().filter(|word| word.ends_with(['K', 'M', 'B'])).count() == 2
+    });
+    terminal.send("/second\rf");
+    terminal.wait_for("REMOVED");
+    terminal.wait_for("ADDED");
+    // The upper layer: two files were added; it changed one.
+    terminal.until("counts", |screen| {
+        let text = screen.contents();
+        let row = text.lines().find(|line| line.trim_start().starts_with("2 ")).unwrap_or_default();
+        let words: Vec<&str> = row.split_whitespace().collect();
+        words.get(2) == Some(&"2") && words.get(4) == Some(&"1")
+    });
+    terminal.send("\r");
+    terminal.wait_for("layer 2  /");
+    terminal.wait_for("srv/");
+    terminal.send("\r");
+    terminal.wait_for("layer 2  /etc");
+    terminal.wait_for("was ");
+    terminal.send("\r");
+    terminal.wait_for("end");
+    assert!(!terminal.written().contains("motd \u{1b}[2J"), "what it holds is made safe");
+    terminal.send("\u{1b}\u{1b}\u{1b}l");
+    terminal.wait_for("by hand");
+    terminal.send("lu");
+    terminal.wait_for("no container was made from second:1");
+    // Nothing that changes anything is there.
+    terminal.send("d");
+    terminal.wait_for("d does nothing here");
+    terminal.send("q");
+    assert_eq!(terminal.wait(), 0);
+}
+
+/// Returns whether a file is a tar that can be read to its end and names this image.
+fn is_saved(path: &Path, name: &str) -> bool {
+    let Ok(file) = std::fs::File::open(path) else { return false };
+    let mut archive = tar::Archive::new(file);
+    let Ok(entries) = archive.entries() else { return false };
+    let mut manifest = String::new();
+    for entry in entries {
+        let Ok(mut entry) = entry else { return false };
+        if entry.path().is_ok_and(|path| path == Path::new("manifest.json")) {
+            use std::io::Read;
+            if entry.read_to_string(&mut manifest).is_err() {
+                return false;
+            }
+        }
+    }
+    manifest.contains(name)
+}
+
+fn tags_saves_and_removes() {
+    let lab = Lab::new();
+    second(&lab);
+    let names = || lab.ok(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
+    let mut terminal = Terminal::start(&lab.command(&[]), 110, 40);
+    terminal.wait_for("Containers");
+    terminal.send("2");
+    terminal.wait_for("second:1");
+    terminal.send("/second\rt");
+    terminal.wait_for("One more name for second:1");
+    terminal.send("\u{15}second:2\r");
+    terminal.wait_for("second:2");
+    assert!(names().contains("second:2"));
+    let file = lab.root().join("second.tar");
+    terminal.send("s");
+    terminal.wait_for("Save second:1 to which file?");
+    terminal.send(&format!("\u{15}{}\r", file.display()));
+    terminal.wait_for("Saved second:1");
+    assert!(is_saved(&file, "second:1"), "it is whole once it is told");
+    terminal.send("\u{1b}");
+    terminal.wait_until_gone("Saved second:1");
+    // One name of two is nothing but a name.
+    terminal.send("d");
+    terminal.wait_for("The image stays as second:2.");
+    terminal.send("y");
+    eventually("the name is gone", || !names().contains("second:1"));
+    terminal.until("the row is gone", |screen| !screen.contents().contains("second:1 "));
+    terminal.send("d");
+    terminal.wait_for("1 layer that nothing else has");
+    terminal.wait_for("Freed: ");
+    terminal.send("\r");
+    terminal.wait_until_gone("Remove image");
+    assert!(names().contains("second:2"), "the default is to cancel");
+    terminal.send("\u{1b}P");
+    terminal.wait_for("all that no container uses: 2, frees ");
+    terminal.send("\r");
+    terminal.wait_for("Remove 2 images?");
+    terminal.wait_for("second:2, ");
+    terminal.send("y");
+    terminal.wait_for("are free again");
+    eventually("all images are gone", || names().is_empty());
+    terminal.wait_for("no images yet");
+    terminal.send("q");
+    assert_eq!(terminal.wait(), 0);
+    // What was saved is an image again.
+    lab.ok(&["load", "-i", &file.display().to_string()]);
+    assert_eq!(names(), "second:1");
+}
+
+fn runs_a_container_by_a_form() {
+    let lab = Lab::new();
+    let mut terminal = Terminal::start(&lab.command(&[]), 80, 24);
+    terminal.wait_for("Containers");
+    terminal.send("2");
+    terminal.wait_for("box:latest");
+    terminal.send("/box\rr");
+    terminal.wait_for("Run box:latest");
+    terminal.send("formed\tno-such-program\r");
+    // The failure stays in the form, and leaves nothing behind.
+    terminal.wait_for("no-such-program");
+    terminal.until("the reason", |screen| screen.contents().contains("executable file not found"));
+    assert_eq!(lab.ok(&["ps", "-aq"]), "");
+    terminal
+        .send("\u{15}sh -c 'echo \"$WORDS\"; sleep 1000'\t\tkept:/data\t'WORDS=two words'\t64m");
+    terminal.wait_for("-e 'WORDS=two words'");
+    terminal.wait_for("-m 64m");
+    terminal.send("\r");
+    terminal.wait_until_gone("Run box:latest");
+    lab.wait_for_log("formed", "two words");
+    assert_eq!(lab.inspect("formed", "/HostConfig/Memory"), 64 << 20);
+    assert_eq!(lab.inspect("formed", "/Mounts/0/Name"), "kept");
+    // Now it is used.
+    terminal.wait_for("1 up");
+    terminal.send("d");
+    terminal.wait_for("formed runs from box:latest");
+    terminal.send("u");
+    terminal.wait_for("CONTAINER");
+    terminal.send("q");
+    assert_eq!(terminal.wait(), 0);
+}
+
+fn docker() {
+    let dockerd = Dockerd::start();
+    let docker = |arguments: &[&str], input: &[u8]| {
+        let mut command = Command::new("docker");
+        command.args(["--host", &dockerd.host()]).args(arguments);
+        let out = run(command, input);
+        assert_eq!(out.code, 0, "{out:?}");
+        out.stdout
+    };
+    docker(&["import", "-", IMAGE], &rootfs_tar());
+    let mut command = Command::new(binary());
+    command.args(["--host", &dockerd.host()]);
+    let mut terminal = Terminal::start(&command, 110, 40);
+    terminal.wait_for("Containers");
+    terminal.send("2");
+    terminal.wait_for("box:latest");
+    terminal.send("t");
+    terminal.wait_for("One more name for box:latest");
+    terminal.send("\u{15}whale:2\r");
+    terminal.wait_for("whale:2");
+    assert!(docker(&["images"], b"").contains("whale"));
+    terminal.send("f");
+    terminal.wait_for("this engine doesn't tell what is in a layer");
+    terminal.send("\u{1b}/whale\rs");
+    terminal.wait_for("Save whale:2 to which file?");
+    let folder = folder();
+    let file = folder.join("whale.tar");
+    terminal.send(&format!("\u{15}{}\r", file.display()));
+    terminal.wait_for("Saved whale:2");
+    assert!(is_saved(&file, "whale:2"));
+    terminal.send("\u{1b}");
+    terminal.wait_until_gone("Saved whale:2");
+    terminal.send("d");
+    terminal.wait_for("The image stays as box:latest.");
+    terminal.send("y");
+    eventually("it is removed", || !docker(&["images"], b"").contains("whale"));
+    terminal.send("q");
+    assert_eq!(terminal.wait(), 0);
+    std::fs::remove_dir_all(folder).unwrap();
+}
