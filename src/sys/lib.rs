@@ -20,3 +20,4 @@ pub mod netlink;
 pub mod quota;
 pub mod seccomp;
 pub mod signals;
+pub mod xtables;

@@ -18,14 +18,34 @@ pub(crate) fn tests() -> Vec<Test> {
     tests![what_is_missing_is_said, what_can_be_done_without]
 }
 
+/// What hides the kernel's packet filters instead of a call.
+pub(crate) const NF_TABLES: &str = "nf_tables";
+
 /// Becomes a program for which a system call isn't there, if that is what is asked for.
 pub(crate) fn hidden_mode(words: &[OsString]) -> Option<ExitCode> {
     let [mode, number, program, arguments @ ..] = words else { return None };
     if mode != MODE {
         return None;
     }
-    let number = number.to_str().unwrap().parse().unwrap();
+    let number = number.to_str().unwrap();
     let step = |code, jump_true, jump_false, k| Instruction { code, jump_true, jump_false, k };
+    if number == NF_TABLES {
+        // Is it socket(AF_NETLINK, _, NETLINK_NETFILTER)? EPROTONOSUPPORT, else go on.
+        let filter = [
+            step(0x20, 0, 0, 0),
+            step(0x15, 0, 5, 41),
+            step(0x20, 0, 0, 16),
+            step(0x15, 0, 3, 16),
+            step(0x20, 0, 0, 32),
+            step(0x15, 0, 1, 12),
+            step(0x06, 0, 0, 0x0005_0000 | 93),
+            step(0x06, 0, 0, 0x7fff_0000),
+        ];
+        install(&filter, 0).unwrap();
+        let error = Command::new(program).args(arguments).exec();
+        panic!("{}: {error}", program.display());
+    }
+    let number = number.parse().unwrap();
     // Load the number; is it that one? ENOSYS, else go on (linux/bpf_common.h, linux/seccomp.h).
     let filter = [
         step(0x20, 0, 0, 0),
@@ -39,7 +59,7 @@ pub(crate) fn hidden_mode(words: &[OsString]) -> Option<ExitCode> {
 }
 
 /// Runs a command of an engine's without a system call.
-fn without(lab: &Lab, number: u32, arguments: &[&str]) -> Out {
+pub(crate) fn without(lab: &Lab, number: impl ToString, arguments: &[&str]) -> Out {
     let inner = lab.command(arguments);
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg(MODE).arg(number.to_string()).arg(inner.get_program()).args(inner.get_args());

@@ -23,6 +23,7 @@ pub(crate) fn tests() -> Vec<Test> {
         two_families,
         joined_to_another_container,
         links_of_the_default_bridge,
+        addresses_and_settings_of_single_interfaces,
         events_tell,
         check_mends_what_is_gone,
         a_removal_cut_short_is_finished,
@@ -506,6 +507,61 @@ fn links_of_the_default_bridge() {
     lab.ok(&["stop", "-t", "0", "db"]);
     lab.fails(125, "Cannot link to a non running container: /db AS /store", &line);
     lab.fails(125, "could not get container for nope", &["run", "--link", "nope", IMAGE, "true"]);
+    // Where it serves what, and what its own variables say.
+    sleeper(&lab, "api", &["--expose", "8000-8001", "-e", "LEVEL=3"]);
+    let api = address(&lab, "api", "bridge");
+    let flags =
+        ["--name", "asker", "--link", "api:the-api", "-e", "THE_API_PORT_8001_TCP_PORT=own"];
+    let variables = lab.ok(&[&["run", "--rm"], &flags[..], &[IMAGE, "env"]].concat());
+    for line in [
+        &format!("THE_API_PORT=tcp://{api}:8000"),
+        &format!("THE_API_PORT_8001_TCP_ADDR={api}"),
+        "THE_API_PORT_8000_TCP_PORT_END=8001",
+        "THE_API_PORT_8001_TCP_PORT=own",
+        "THE_API_NAME=/asker/the-api",
+        "THE_API_ENV_LEVEL=3",
+    ] {
+        assert!(variables.lines().any(|one| one == line), "{line}: {variables}");
+    }
+    // While it runs, too.
+    lab.ok(&["network", "create", "net"]);
+    sleeper(&lab, "late", &["--network", "net"]);
+    lab.ok(&["network", "connect", "--link", "api:svc", "bridge", "late"]);
+    let hosts = || lab.ok(&["exec", "late", "cat", "/etc/hosts"]);
+    assert!(hosts().contains(&format!("{api}\tsvc ")), "{}", hosts());
+    lab.ok(&["network", "disconnect", "bridge", "late"]);
+    assert!(!hosts().contains("svc"), "{}", hosts());
+}
+
+fn addresses_and_settings_of_single_interfaces() {
+    let lab = Lab::new();
+    let setting = "com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1";
+    for name in ["net", "two"] {
+        lab.ok(&["network", "create", name]);
+    }
+    let net = format!("name=net,link-local-ip=169.254.7.7,driver-opt={setting}");
+    sleeper(&lab, "web", &["--network", &net]);
+    let connect = ["network", "connect", "--link-local-ip", "169.254.8.8", "--driver-opt", setting];
+    lab.ok(&[&connect[..], &["two", "web"]].concat());
+    for (interface, local) in [("eth0", "169.254.7.7"), ("eth1", "169.254.8.8")] {
+        let line = format!(
+            "ip addr show {interface}; cat /proc/sys/net/ipv4/conf/{interface}/log_martians"
+        );
+        let shown = lab.ok(&["exec", "web", "sh", "-c", &line]);
+        assert!(shown.contains(&format!("inet {local}/16")) && shown.ends_with('1'), "{shown}");
+    }
+    let flags = ["run", "--rm", "--network", "net"];
+    let fails = |says: &str, more: &[&str]| {
+        lab.fails(125, says, &[&flags[..], more, &[IMAGE, "true"]].concat());
+    };
+    fails("invalid link local IP address: 10.0.0.1", &["--link-local-ip", "10.0.0.1"]);
+    let odd = "name=two,driver-opt=com.docker.network.endpoint.sysctls=kernel.x.IFNAME.y=1";
+    fails("is no setting of an interface", &["--network", odd]);
+    // Nobody is let into an internal network.
+    lab.ok(&["network", "create", "--internal", "inside"]);
+    let words = ["create", "--network", "inside", "-p", "8080:80", IMAGE, "true"];
+    let out = lab.ends(0, &words);
+    assert!(out.stderr.contains("Published ports are discarded: the container is on"), "{out:?}");
 }
 
 fn events_tell() {

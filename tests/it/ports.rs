@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::harness::{IMAGE, Lab, PATIENCE, Test, eventually, joined, lacks_programs};
 use crate::hosts::{Host, SHORT, Server, ask, ask_again, ask_udp, network_of, succeed, within};
+use crate::missing_calls::{NF_TABLES, without};
 use crate::tests;
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -26,6 +27,8 @@ pub(crate) fn tests() -> Vec<Test> {
         refusals,
         other_networks,
         a_flow_of_datagrams_finds_the_next_container,
+        on_the_loopback_alone,
+        without_nf_tables,
     ];
     for test in &mut all {
         let lacks = lacks_programs(&["nsenter"]);
@@ -34,6 +37,8 @@ pub(crate) fn tests() -> Vec<Test> {
     }
     let nft = lacks_programs(&["nft", "nsenter"]);
     all.push(Test::new("a_flushed_firewall", a_flushed_firewall).needing(nft));
+    let legacy = lacks_programs(&["iptables-legacy", "nsenter"]);
+    all.push(Test::new("a_legacy_firewall_is_named", a_legacy_firewall_is_named).needing(legacy));
     all
 }
 
@@ -106,6 +111,9 @@ fn reached_by_datagrams() {
         (host.file(), "127.0.0.1:5353", &gateway),
         (host.file(), "[::1]:5353", &gateway),
         (network_of(&lab, "other"), &format!("{gateway}:5353"), &gateway),
+        // The asker takes an answer from where it asked, and from nowhere else.
+        (network_of(&lab, "other"), "192.0.2.1:5353", &gateway),
+        (network_of(&lab, "dns"), "192.0.2.1:5353", &gateway),
     ] {
         assert_eq!(ask_udp(&from, to).unwrap(), format!("dns {seen}"), "{to}");
     }
@@ -543,4 +551,82 @@ fn a_flushed_firewall() {
     sleeper(&lab, &["--name", "third"]);
     lab.ok(&["system", "check"]);
     works();
+}
+
+/// A port of 127.0.0.1 is nobody else's, even on a host that takes packets for it from elsewhere.
+fn on_the_loopback_alone() {
+    let (host, outside) = two_hosts();
+    for host in [&host, &outside] {
+        let line = "for f in /proc/sys/net/ipv4/conf/*/route_localnet; do echo 1 >$f; done";
+        succeed(&mut host.command(&["sh", "-c", line]));
+    }
+    outside.ip("addr del 127.0.0.1/8 dev lo");
+    outside.ip("route add 127.0.0.1/32 via 192.0.2.1");
+    let lab = host.lab();
+    sleeper(&lab, &["--name", "one", "-p", "127.0.0.1:9090:80"]);
+    let _server = Server::new(&network_of(&lab, "one"), 80, "one");
+    let _plain = Server::new(&host.file(), 9999, "plain");
+    assert_eq!(outside.ask("127.0.0.1:9999").unwrap(), "plain 192.0.2.2");
+    outside.reaches_nobody("127.0.0.1:9090");
+    assert!(host.ask("127.0.0.1:9090").unwrap().starts_with("one "));
+    lab.ok(&["rm", "-f", "one"]);
+    // Not the port's any more.
+    let _plain = Server::new(&host.file(), 9090, "plain");
+    assert_eq!(outside.ask("127.0.0.1:9090").unwrap(), "plain 192.0.2.2");
+}
+
+fn a_legacy_firewall_is_named() {
+    let host = Host::new();
+    let lab = host.lab();
+    let policy = |word: &str| {
+        let mut command = host.command(&["iptables-legacy", "-P", "FORWARD", word]);
+        command.stderr(std::process::Stdio::null()).status().unwrap().success()
+    };
+    let warned = || {
+        let out = lab.ends(0, &["create", IMAGE, "true"]);
+        out.stderr.contains("(iptables-legacy, chain FORWARD)")
+    };
+    assert!(!warned());
+    if !policy("DROP") {
+        // This kernel has no such tables.
+        return;
+    }
+    assert!(warned());
+    assert!(policy("ACCEPT"));
+    assert!(!warned());
+}
+
+fn without_nf_tables() {
+    let (host, outside) = two_hosts();
+    let lab = host.lab();
+    succeed(&mut host.command(&["sh", "-c", "echo 0 >/proc/sys/net/ipv4/ip_forward"]));
+    let hidden = |words: &[&str]| {
+        let out = without(&lab, NF_TABLES, words);
+        assert_eq!(out.code, 0, "{words:?}: {out:?}");
+        out
+    };
+    let ports = ["-p", "8080:80", "-p", "5353:5300/udp"];
+    let web = [&["run", "-d", "--name", "web"][..], &ports, &[IMAGE, "sleep", "100000"]].concat();
+    let out = hidden(&web);
+    assert!(out.stderr.contains("this kernel has no nf_tables"), "{out:?}");
+    let inside = network_of(&lab, "web");
+    let _servers = [Server::new(&inside, 80, "web"), Server::new(&inside, 5300, "dns")];
+    let gateway = gateway(&lab, "web");
+    for from in [&host, &outside] {
+        assert_eq!(from.ask("192.0.2.1:8080").unwrap(), format!("web {gateway}"));
+        let said = ask_udp(&from.file(), "192.0.2.1:5353").unwrap();
+        assert_eq!(said, format!("dns {gateway}"));
+    }
+    assert_eq!(host.ask("127.0.0.1:8080").unwrap(), format!("web {gateway}"));
+    // Networks are kept apart by nobody else.
+    let forwarding = ["cat", "/proc/sys/net/ipv4/ip_forward"];
+    assert_eq!(succeed(&mut host.command(&forwarding)).trim(), "0");
+    hidden(&["network", "create", "net"]);
+    hidden(&["run", "-d", "--name", "other", "--network", "net", IMAGE, "sleep", "100000"]);
+    hidden(&["network", "connect", "net", "web"]);
+    hidden(&["exec", "other", "nslookup", "web"]);
+    hidden(&["system", "check"]);
+    hidden(&["rm", "-f", "web", "other"]);
+    hidden(&["network", "rm", "net"]);
+    hidden(&["system", "check"]);
 }

@@ -210,7 +210,7 @@ fn exports_hold_writers_still() {
         let mut archive = tar::Archive::new(std::fs::File::open(&file).unwrap());
         let count = archive.entries().unwrap().count();
         assert_eq!(count, 3);
-        assert_eq!(lab.inspect("writer", "/State/Status"), "running");
+        eventually("it runs again", || lab.inspect("writer", "/State/Status") == "running");
         let before = std::fs::read_to_string(data(&lab, "data").join("a")).unwrap();
         eventually("it goes on", || {
             std::fs::read_to_string(data(&lab, "data").join("a")).unwrap() != before

@@ -105,12 +105,13 @@ fn network_segment(network: &str) -> Result<String> {
 /// Returns how a container is to be on a network, as the API has it.
 pub(super) fn settings(endpoint: EndpointOptions) -> models::EndpointSettings {
     let filled = |list: Vec<String>| (!list.is_empty()).then_some(list);
-    let addressed = endpoint.ipv4.is_some() || endpoint.ipv6.is_some();
+    let local: Vec<String> = endpoint.link_local.iter().map(ToString::to_string).collect();
+    let addressed = endpoint.ipv4.is_some() || endpoint.ipv6.is_some() || !local.is_empty();
     models::EndpointSettings {
         ipam_config: addressed.then(|| models::EndpointIpamConfig {
             ipv4_address: endpoint.ipv4.map(|address| address.to_string()),
             ipv6_address: endpoint.ipv6.map(|address| address.to_string()),
-            link_local_ips: None,
+            link_local_ips: filled(local),
         }),
         aliases: filled(endpoint.aliases),
         links: filled(endpoint.links),

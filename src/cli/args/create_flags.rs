@@ -42,6 +42,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag::list("label", "list", "Set a label").short('l'),
     Flag::list("label-file", "list", "Read labels from a file"),
     Flag::list("link", "list", "Call another container so: CONTAINER:NAME"),
+    Flag::list("link-local-ip", "list", "A link-local address that it has besides"),
     Flag::value("log-driver", "string", "Its log: json-file, local or none"),
     Flag::list("log-opt", "list", "Log option: max-size, max-file, compress, labels, tag, ..."),
     Flag::value("mac-address", "string", "Its hardware address on its network"),
@@ -96,6 +97,5 @@ pub(crate) const MISSING: &[Missing] = &[
     ("io-maxbandwidth", None),
     ("io-maxiops", None),
     ("kernel-memory", None),
-    ("link-local-ip", None),
     ("use-api-socket", None),
 ];

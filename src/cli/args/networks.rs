@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use wharf_model::{EndpointOptions, NetworkMode};
 
 use super::Parsed;
-use super::create::{invalid, not_yet};
+use super::create::invalid;
 use crate::call::Failure;
 
 /// Returns the network mode, and how the container is to be on each network, if more is said of it
@@ -95,7 +95,11 @@ fn endpoint(text: &str) -> Result<EndpointOptions, Failure> {
                     .parse()
                     .map_err(|_| bad(format!("invalid gw-priority ({value}): invalid syntax")))?;
             }
-            "link-local-ip" => return Err(not_yet("--network link-local-ip", value)),
+            "link-local-ip" => endpoint.link_local.push(
+                value
+                    .parse()
+                    .map_err(|_| bad(format!("invalid link-local IP address: {value}")))?,
+            ),
             _ => return Err(bad(format!("invalid field key {key}"))),
         }
     }
@@ -175,10 +179,18 @@ fn add_flags(parsed: &Parsed, first: &mut EndpointOptions) -> Result<(), Failure
         }
         first.mac = Some(mac(text)?);
     }
+    for text in parsed.all("link-local-ip") {
+        first.link_local.push(link_local(text)?);
+    }
     for text in parsed.all("link") {
         first.links.push(link(text).map_err(|reason| invalid(text, "--link", &reason))?);
     }
     Ok(())
+}
+
+fn link_local(text: &str) -> Result<std::net::IpAddr, Failure> {
+    let reason = "is not an ip address";
+    text.parse().map_err(|_| invalid(text, "--link-local-ip", &format!("{text} {reason}")))
 }
 
 /// Returns a link with its alias, `CONTAINER:NAME`.
@@ -216,6 +228,9 @@ pub(crate) fn connect(parsed: &Parsed, network: &str) -> Result<EndpointOptions,
     if let Some(text) = parsed.last("gw-priority") {
         endpoint.gateway_priority = super::values::integer(text)
             .map_err(|reason| invalid(text, "--gw-priority", &reason))?;
+    }
+    for text in parsed.all("link-local-ip") {
+        endpoint.link_local.push(link_local(text)?);
     }
     for text in parsed.all("link") {
         endpoint.links.push(link(text).map_err(|reason| invalid(text, "--link", &reason))?);

@@ -226,6 +226,10 @@ fn refused(long: &str, shown: &str) -> UsageError {
         | "sharing" | "topology-preferred" | "topology-required" => {
             format!("{shown}: cluster volumes need a Swarm, and wharf works on one machine")
         }
+        "config-from" | "config-only" => format!(
+            "{shown}: networks that are only settings for others serve the nodes of a Swarm, and \
+             wharf works on one machine"
+        ),
         "ingress" | "scope" => {
             format!("{shown}: wharf works on one machine, and has nothing but local scope")
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::Utc;
 use wharf_cgroup::Layout;
 use wharf_model::{
-    ContainerConfig, ContainerId, CreateOptions, Created, ErrorKind, HealthAction, HealthCheck,
-    HostConfig, ImageConfig, NetworkMode, RestartKind,
+    ContainerConfig, ContainerId, CreateOptions, Created, EndpointOptions, ErrorKind, HealthAction,
+    HealthCheck, HostConfig, ImageConfig, NetworkMode, RestartKind,
 };
 
 use super::{mounts, namespaces, networks};
@@ -71,7 +71,24 @@ impl Engine {
         }
         warnings.extend(super::limits::settle(&mut host)?);
         match host.network_mode {
-            NetworkMode::Bridge if userns::owns_network() => warnings.extend(forecast(store)?),
+            NetworkMode::Bridge | NetworkMode::Named(_) if userns::owns_network() => {
+                let named = |name: &str| EndpointOptions {
+                    network: name.to_owned(),
+                    ..EndpointOptions::default()
+                };
+                let on = settled.networks.clone().unwrap_or_else(|| {
+                    host.network_mode.network().map(named).into_iter().collect()
+                });
+                warnings.extend(forecast(store, &on)?);
+                let ports = !host.published_ports.is_empty() || host.publish_all_ports;
+                if ports && !publish::is_possible(store, &on)? {
+                    warnings.push(
+                        "Published ports are discarded: the container is on internal networks, \
+                         macvlan and ipvlan ones alone, where this host lets nobody in"
+                            .to_owned(),
+                    );
+                }
+            }
             NetworkMode::Host if !host.published_ports.is_empty() || host.publish_all_ports => {
                 warnings
                     .push("Published ports are discarded when using host network mode".to_owned());

@@ -5,14 +5,13 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use rustix::fs::{FlockOperation, flock};
-use wharf_model::ErrorKind;
+use wharf_model::{EndpointOptions, ErrorKind};
 use wharf_sys::netlink::Batch;
-use wharf_sys::netlink::nftables::NftSocket;
 use wharf_sys::netlink::route::{LinkRef, Mac, RouteSocket};
 
 use super::driver::Driver;
 use super::record::Network;
-use super::rules::{Table, foreign};
+use super::rules::{Table, firewall, foreign};
 use crate::state::Store;
 use crate::{Error, Result};
 
@@ -228,17 +227,34 @@ pub(super) fn is_forwarding(ipv6: bool) -> Result<bool> {
 }
 
 /// Returns what the user should know of what the first container on a network changes on this host,
-/// or can't change, before it does.
-pub(crate) fn forecast(store: &Store) -> Result<Vec<String>> {
+/// or can't change, before it does. `networks` are those that it will be on.
+pub(crate) fn forecast(store: &Store, networks: &[EndpointOptions]) -> Result<Vec<String>> {
+    let bridged = |options: &EndpointOptions| {
+        // The default network is made by the first start.
+        super::find(store, &options.network).map_or(true, |found| found.driver == Driver::Bridge)
+    };
+    if !networks.iter().any(bridged) {
+        return Ok(Vec::new());
+    }
+    let forwarding = is_forwarding(false)?;
+    let Some(mut nft) = firewall()? else {
+        let apart = match forwarding {
+            true => "nothing keeps networks apart",
+            false => "networks are kept apart only as long as IPv4 forwarding stays off",
+        };
+        return Ok(vec![format!(
+            "this kernel has no nf_tables (CONFIG_NF_TABLES, or the module nf_tables): containers \
+             have no way out of their network, published ports show them the gateway instead of who \
+             asks, and {apart}"
+        )]);
+    };
     let mut notes = Vec::new();
-    if !is_forwarding(false)? {
+    if !forwarding {
         notes.push(
             "IPv4 forwarding is off on this host: the start of this container turns it on"
                 .to_owned(),
         );
     }
-    // A kernel without nf_tables says so at the start.
-    let Ok(mut nft) = NftSocket::open() else { return Ok(notes) };
     if Table::of(store).is_there(&mut nft).is_ok_and(|there| !there) {
         notes.extend(foreign::drops(&mut nft)?);
     }

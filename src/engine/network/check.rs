@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use wharf_model::ContainerId;
 use wharf_sys::netlink::Batch;
-use wharf_sys::netlink::nftables::NftSocket;
 use wharf_sys::netlink::route::{Link, LinkRef, RouteSocket};
 
 use super::bridge::{self, failed};
 use super::driver::Driver;
 use super::endpoint::{self, delete_link};
 use super::record;
-use super::rules::{Content, Table, foreign};
+use super::rules::{Content, Table, firewall, foreign};
 use crate::Result;
 use crate::state::Store;
 
@@ -65,7 +64,10 @@ pub(crate) fn faults(
             if link.is_none_or(|link| !link.up || !has_all(link.index)) {
                 faults.push(Fault::Bridge(network.link.clone()));
             }
-            if network.driver == Driver::Bridge && !bridge::is_forwarding(false)? {
+            if network.driver == Driver::Bridge
+                && !bridge::is_forwarding(false)?
+                && firewall()?.is_some()
+            {
                 faults.push(Fault::Forwarding);
             }
         }
@@ -90,9 +92,10 @@ pub(crate) fn faults(
         }
     }
     let bridged = |endpoint: &endpoint::Endpoint| endpoint.network().driver == Driver::Bridge;
-    if wanted.iter().any(bridged) {
+    if wanted.iter().any(bridged)
+        && let Some(mut nft) = firewall()?
+    {
         let (table, content) = (Table::of(store), Content::read(store)?);
-        let mut nft = NftSocket::open().map_err(failed)?;
         let found = table.faults(&mut nft, &content)?;
         if !found.is_empty() {
             faults.push(Fault::Firewall(table.name().to_owned(), found.join(", ")));
@@ -117,13 +120,14 @@ pub(crate) fn mend(store: &Store, fault: &Fault) -> Result<()> {
                 .try_for_each(|network| bridge::raise(&mut route, &network).map(drop))
         }
         Fault::Forwarding => bridge::enable_forwarding(false).map(drop),
-        Fault::Firewall(..) => {
-            Table::of(store).restore(&mut NftSocket::open().map_err(failed)?, store)
-        }
-        Fault::Foreign(bridge) => {
-            let mut nft = NftSocket::open().map_err(failed)?;
-            foreign::pass(&mut nft, std::slice::from_ref(bridge))
-        }
+        Fault::Firewall(..) => match firewall()? {
+            Some(mut nft) => Table::of(store).restore(&mut nft, store),
+            None => Ok(()),
+        },
+        Fault::Foreign(bridge) => match firewall()? {
+            Some(mut nft) => foreign::pass(&mut nft, std::slice::from_ref(bridge)),
+            None => Ok(()),
+        },
         Fault::LinkGone(..) => Ok(()),
         Fault::LinkLoose(container, link) => {
             let endpoints = endpoint::endpoints_of(store, container)?;

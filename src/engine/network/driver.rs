@@ -93,6 +93,9 @@ pub(super) const PARENT: &str = "parent";
 /// Of an endpoint: the name of its interface.
 pub(super) const INTERFACE: &str = "com.docker.network.endpoint.ifname";
 
+/// Of an endpoint: kernel settings of its interface.
+pub(super) const SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
+
 /// Options of docker's whose other values would change what packets do, and the value that works.
 const FIXED: [(&str, &str); 4] = [
     ("com.docker.network.bridge.gateway_mode_ipv4", "nat"),

@@ -8,8 +8,7 @@ use ipnet::IpNet;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 use wharf_model::{ContainerId, EndpointDetail, EndpointInfo, EndpointOptions};
-use wharf_sys::netlink::nftables::NftSocket;
-use wharf_sys::netlink::route::{ChildLink, LinkRef, Mac, RouteSocket, VethPair};
+use wharf_sys::netlink::route::{Block, ChildLink, LinkRef, Mac, RouteSocket, VethPair};
 use wharf_sys::netlink::{Batch, Errno};
 
 use super::bridge::{self, failed, mac_text, parse_mac};
@@ -17,7 +16,7 @@ use super::driver::{self, Driver};
 use super::establish::establish;
 use super::pool::Supply;
 use super::record::{self, Network, no_such_network};
-use super::rules::{Table, foreign};
+use super::rules::{Table, firewall, foreign};
 use super::{lease, manage, sweep};
 use crate::state::Store;
 use crate::{Error, Result};
@@ -131,8 +130,7 @@ fn insert(connection: &Transaction<'_>, endpoint: &Endpoint) -> Result<()> {
     connection
         .prepare_cached("INSERT OR REPLACE INTO journal (kind, key, owner) VALUES (?1, ?2, ?3)")?
         .execute(params![sweep::KIND_LINK, endpoint.link, endpoint.container.as_str()])?;
-    let container = Some(endpoint.container.as_str());
-    manage::tell(connection, &endpoint.network, "connect", container)
+    Ok(())
 }
 
 /// Refuses what a network hasn't, in docker's words.
@@ -181,13 +179,40 @@ pub(crate) fn check(network: &Network, options: &EndpointOptions) -> Result<()> 
             "network-scoped aliases are only supported for user-defined networks".to_owned(),
         ));
     }
-    if let Some(address) = options.link_local.first() {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("link-local address {address}: --link-local-ip is not supported yet"),
-        ));
+    let local = |address: &&IpAddr| match address {
+        IpAddr::V4(address) => !address.is_link_local(),
+        IpAddr::V6(address) => !address.is_unicast_link_local(),
+    };
+    if let Some(address) = options.link_local.iter().find(local) {
+        return Err(invalid(format!("invalid link local IP address: {address}")));
     }
+    sysctls_of(options, "eth0").map(drop)?;
     Ok(())
+}
+
+/// Reads the driver's option for kernel settings: `net.ipv4.conf.IFNAME.log_martians=1,…`.
+fn sysctls_of(options: &EndpointOptions, interface: &str) -> Result<Vec<(String, String)>> {
+    let Some(text) = options.driver_options.get(driver::SYSCTLS) else { return Ok(Vec::new()) };
+    let invalid = |text: String| Error::new(ErrorKind::Invalid, text);
+    let read = |setting: &str| {
+        let (name, value) = setting
+            .split_once('=')
+            .ok_or_else(|| invalid(format!("invalid {} value: {setting:?}", driver::SYSCTLS)))?;
+        let parts: Vec<&str> = name.split('.').collect();
+        match parts[..] {
+            ["net", "ipv4" | "ipv6" | "mpls", _, "IFNAME", setting]
+                if !setting.contains('/') && !parts[2].contains('/') =>
+            {
+                Ok((name.replace("IFNAME", interface), value.to_owned()))
+            }
+            _ => Err(invalid(format!(
+                "invalid {} value: {name:?} is no setting of an interface: \
+                 net.ipv4.conf.IFNAME.SETTING, for instance",
+                driver::SYSCTLS
+            ))),
+        }
+    };
+    text.split(',').filter(|setting| !setting.is_empty()).map(read).collect()
 }
 
 fn from_row(connection: &Connection, row: &Row<'_>) -> Result<Option<Endpoint>> {
@@ -294,18 +319,20 @@ impl Endpoint {
         if network.driver.has_parent() {
             return self.connect_child(&mut route, host_link, namespace).map(|()| notes);
         }
-        if bridge::enable_forwarding(false)? {
-            notes.push("IPv4 forwarding was off on this host and is now on".to_owned());
-        }
-        if network.ipv6.is_some() && !network.internal && bridge::enable_forwarding(true)? {
-            notes.push("IPv6 forwarding was off on this host and is now on".to_owned());
-        }
-        let mut nft = NftSocket::open().map_err(failed)?;
-        Table::of(store).ensure(&mut nft, store, &network.segment())?;
-        // A dockerd that was started since the last time has others of ours in its way too.
-        if !foreign::unknown(&mut nft, std::slice::from_ref(&network.link))?.is_empty() {
-            let segments = record::segments(store)?.into_iter();
-            foreign::pass(&mut nft, &segments.map(|segment| segment.bridge).collect::<Vec<_>>())?;
+        if let Some(mut nft) = firewall()? {
+            if bridge::enable_forwarding(false)? {
+                notes.push("IPv4 forwarding was off on this host and is now on".to_owned());
+            }
+            if network.ipv6.is_some() && !network.internal && bridge::enable_forwarding(true)? {
+                notes.push("IPv6 forwarding was off on this host and is now on".to_owned());
+            }
+            Table::of(store).ensure(&mut nft, store, &network.segment())?;
+            // A dockerd that was started since the last time has others of ours in its way too.
+            if !foreign::unknown(&mut nft, std::slice::from_ref(&network.link))?.is_empty() {
+                let bridges: Vec<_> =
+                    record::segments(store)?.into_iter().map(|segment| segment.bridge).collect();
+                foreign::pass(&mut nft, &bridges)?;
+            }
         }
         let interface = self.interface();
         let pair = VethPair {
@@ -391,7 +418,12 @@ impl Endpoint {
                 batch.ensure_address(index, pool.block(address));
             }
         }
-        match self.ipv6 {
+        let local = &self.more.options.link_local;
+        for address in local {
+            let prefix = if address.is_ipv4() { 16 } else { 64 };
+            batch.ensure_address(index, Block { address: *address, prefix });
+        }
+        match self.ipv6.or_else(|| local.iter().copied().find(IpAddr::is_ipv6)) {
             Some(_) => batch.set_up_with_ipv6(LinkRef::Index(index)),
             None => batch.set_up(LinkRef::Index(index)),
         }
@@ -411,6 +443,14 @@ impl Endpoint {
         delete_link(route, &self.interface())
     }
 
+    /// Tells that the container has joined, once all rows say so.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub(crate) fn tell(&self, transaction: &Transaction<'_>) -> Result<()> {
+        manage::tell(transaction, &self.network, "connect", Some(self.container.as_str()))
+    }
+
     /// Takes the endpoint back: deletes its link if the kernel hasn't yet, gives the addresses back
     /// and clears the journal. May be repeated. The kernel takes some tens of milliseconds to delete
     /// a link (it waits for all CPUs), so the exit code should be told before.
@@ -418,9 +458,13 @@ impl Endpoint {
     /// # Errors
     /// When the link can't be deleted (it stays journalled) or the database not written.
     pub fn disconnect(&self, store: &mut Store) -> Result<()> {
-        let mut route = RouteSocket::open().map_err(failed)?;
-        delete_link(&mut route, &self.link)?;
+        self.unlink()?;
         store.transaction(|transaction| self.forget(transaction))
+    }
+
+    /// Deletes the link's end on the host, if it is there.
+    pub(crate) fn unlink(&self) -> Result<()> {
+        delete_link(&mut RouteSocket::open().map_err(failed)?, &self.link)
     }
 
     /// Gives the addresses back and clears the journal, in the caller's transaction.
@@ -556,6 +600,14 @@ impl Endpoint {
         }
     }
 
+    /// Returns the kernel settings that are asked for on its interface.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub fn sysctls(&self) -> Result<Vec<(String, String)>> {
+        sysctls_of(&self.more.options, &self.interface())
+    }
+
     /// Returns the name of the pair's end on the host. Links of macvlan and ipvlan networks have
     /// none there.
     pub fn link(&self) -> &str {
@@ -607,37 +659,6 @@ pub(crate) fn way_out(endpoints: &[Endpoint], ipv4: bool) -> Option<&Endpoint> {
     endpoints.iter().filter(|endpoint| endpoint.gateway(ipv4).is_some()).min_by_key(|endpoint| {
         (-i128::from(endpoint.more.options.gateway_priority), &endpoint.network.name)
     })
-}
-
-/// Returns the lines of /etc/hosts for what the default network's containers call others: on the
-/// networks that somebody made, name servers know it.
-///
-/// # Errors
-/// When one of the others isn't there or doesn't run.
-pub(crate) fn links(store: &Store, endpoints: &[Endpoint]) -> Result<String> {
-    let mut lines = String::new();
-    let default = |endpoint: &&Endpoint| endpoint.network.name == record::DEFAULT_NETWORK;
-    for endpoint in endpoints.iter().filter(default) {
-        for link in &endpoint.more.options.links {
-            let (other, alias) = link.split_once(':').unwrap_or((link, link));
-            let record = store.container(other)?;
-            let Some(place) = of(store.connection(), &record.id, &endpoint.network.id)? else {
-                return Err(Error::new(
-                    ErrorKind::Conflict,
-                    format!("Cannot link to a non running container: /{} AS /{alias}", record.name),
-                ));
-            };
-            for address in place.addresses() {
-                let (host, name) = (&place.more.hostname, &record.name);
-                lines.push_str(&format!("{address}\t{alias} {host}"));
-                if name != alias {
-                    lines.push_str(&format!(" {name}"));
-                }
-                lines.push('\n');
-            }
-        }
-    }
-    Ok(lines)
 }
 
 /// Brings the loopback of the calling thread's network namespace up, which is all that network

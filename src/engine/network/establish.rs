@@ -13,7 +13,7 @@ use super::bridge::{self, failed};
 use super::driver::{self, Driver};
 use super::pool::{Pool, Supply, first_free, overlap};
 use super::record::{self, DEFAULT_NETWORK, Network, NetworkSpec};
-use super::{endpoint, lease, manage};
+use super::{endpoint, lease, manage, sweep};
 use crate::state::Store;
 use crate::{Error, Result, userns};
 
@@ -61,6 +61,8 @@ pub(crate) fn predefined(store: &mut Store, given: &[Supply]) -> Result<()> {
     if missing(store.connection())?.is_empty() {
         return Ok(());
     }
+    // One of them may be there still, its removal cut short.
+    sweep::finish_removals(store)?;
     let _lock = bridge::lock_namespace()?;
     let (link, supplies) = (record::default_bridge(store), supplies(store, given));
     let mut route = RouteSocket::open().map_err(failed)?;

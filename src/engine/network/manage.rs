@@ -118,9 +118,8 @@ impl Engine {
     /// Brings the rows of networks in order: those that are always there are there, and those whose
     /// removal was cut short are gone.
     fn settle_networks(&self, store: &mut Store) -> Result<()> {
-        // First: one of those that are always there may be among them.
-        sweep::finish_removals(store)?;
-        establish::predefined(store, self.supplies())
+        establish::predefined(store, self.supplies())?;
+        sweep::finish_removals(store)
     }
 
     /// Returns the networks that are wanted, by name.

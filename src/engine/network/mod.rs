@@ -19,6 +19,7 @@ mod endpoint;
 mod establish;
 pub mod files;
 mod lease;
+pub(crate) mod links;
 mod manage;
 mod names;
 mod pool;
@@ -34,7 +35,7 @@ pub use endpoint::{
     Endpoint, Guest, configure_inside, endpoint, endpoints, endpoints_of, endpoints_on,
     loopback_up, prepare,
 };
-pub(crate) use endpoint::{check as check_options, lease_owners, links, set_routes, way_out};
+pub(crate) use endpoint::{check as check_options, lease_owners, set_routes, way_out};
 pub(crate) use establish::predefined;
 pub use manage::PrunedNetworks;
 pub(crate) use manage::{check_join, check_leave, places, resolved_links};

@@ -12,14 +12,14 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use wharf_model::{ContainerId, ErrorKind, NetworkMode, PortBinding, PublishedPort};
+use wharf_model::{
+    ContainerId, EndpointOptions, ErrorKind, NetworkMode, PortBinding, PublishedPort,
+};
 use wharf_sys::netlink::conntrack;
-use wharf_sys::netlink::nftables::NftSocket;
 
-use super::bridge::failed;
 use super::driver::Driver;
 use super::endpoint::{Endpoint, way_out};
-use super::rules::{Forward, Protocol, Table};
+use super::rules::{Forward, Protocol, Table, firewall};
 use crate::state::{Record, Store};
 use crate::{Error, Result};
 
@@ -82,6 +82,25 @@ pub(crate) fn ways(endpoints: &[Endpoint]) -> Vec<Way> {
 /// Returns whether a container in this mode has ports of its own to be published.
 pub(crate) fn has_ports(mode: &NetworkMode) -> bool {
     matches!(mode, NetworkMode::Bridge | NetworkMode::Named(_))
+}
+
+/// Returns whether any of these networks lets somebody in: an internal one doesn't, nor one without a
+/// bridge.
+///
+/// # Errors
+/// When there is no such network.
+pub(crate) fn is_possible(store: &Store, networks: &[EndpointOptions]) -> Result<bool> {
+    if !crate::userns::owns_network() {
+        return Ok(true);
+    }
+    for options in networks {
+        // The default network is made by the first start.
+        let Ok(network) = super::find(store, &options.network) else { return Ok(true) };
+        if network.driver == Driver::Bridge && !network.internal {
+            return Ok(true);
+        }
+    }
+    Ok(networks.is_empty())
 }
 
 /// Reads a port as `--expose` and images name it: `80/tcp`.
@@ -306,7 +325,8 @@ pub(crate) fn redirect(store: &Store, forwards: &[Forward]) -> Result<()> {
     if forwards.is_empty() {
         return Ok(());
     }
-    let mut nft = NftSocket::open().map_err(failed)?;
+    // Without a firewall the supervisors pass all on.
+    let Some(mut nft) = firewall()? else { return Ok(()) };
     Table::of(store).publish(&mut nft, store, forwards)?;
     forget_flows(forwards);
     Ok(())
@@ -356,7 +376,7 @@ fn withdraw(store: &Store, forwards: &[Forward]) -> Result<()> {
     if !crate::userns::owns_network() {
         return Ok(());
     }
-    let mut nft = NftSocket::open().map_err(failed)?;
+    let Some(mut nft) = firewall()? else { return Ok(()) };
     Table::of(store).withdraw(&mut nft, store, forwards)?;
     forget_flows(forwards);
     Ok(())

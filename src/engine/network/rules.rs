@@ -29,7 +29,7 @@ const TABLE: &str = "wharf";
 /// The default engine root.
 const DEFAULT_ROOT: &str = "/var/lib/wharf";
 /// The version of the rules.
-const VERSION: &str = "rules 2";
+const VERSION: &str = "rules 3";
 /// How often a change is tried when other processes change the firewall at the same time.
 const TRIES: usize = 40;
 
@@ -210,7 +210,7 @@ impl Table {
 
     /// Takes this network out of the table, and the table away with the last.
     pub(super) fn remove(&self, segment: &Segment) -> Result<()> {
-        let mut nft = NftSocket::open().map_err(failed)?;
+        let Some(mut nft) = firewall()? else { return Ok(()) };
         foreign::forget(&mut nft, &segment.bridge)?;
         let own = build::segment(segment);
         let name = build::bridge(&segment.bridge);
@@ -330,6 +330,27 @@ impl Table {
             },
             &[],
         )
+    }
+}
+
+/// Returns a way to this host's firewall; none where the kernel has no nf_tables. Containers are then on
+/// their bridges, with no way out and the ports that their supervisors pass on.
+///
+/// # Errors
+/// When the kernel has it, and refuses.
+pub(super) fn firewall() -> Result<Option<NftSocket>> {
+    match NftSocket::open().and_then(|mut nft| nft.generation().map(|_| nft)) {
+        Ok(nft) => Ok(Some(nft)),
+        // No netlink for packet filters, or none of them knows tables (nfnetlink.c of the kernel).
+        Err(cause)
+            if matches!(
+                cause.errno(),
+                Errno::PROTONOSUPPORT | Errno::AFNOSUPPORT | Errno::OPNOTSUPP | Errno::INVAL
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(cause) => Err(failed(cause)),
     }
 }
 

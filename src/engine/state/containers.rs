@@ -148,6 +148,18 @@ fn no_such_container(reference: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("No such container: {reference}"))
 }
 
+/// Stores changed settings.
+pub(crate) fn write_spec(transaction: &Transaction<'_>, record: &Record) -> Result<()> {
+    let changed = transaction.execute(
+        "UPDATE container SET spec = ?2 WHERE id = ?1",
+        params![record.id.as_str(), record.spec.to_text()?],
+    )?;
+    match changed {
+        0 => Err(no_such_container(record.id.as_str())),
+        _ => Ok(()),
+    }
+}
+
 impl Store {
     /// Returns the container with this name, id, or beginning of an id.
     pub(crate) fn container(&self, reference: &str) -> Result<Record> {
@@ -286,18 +298,11 @@ impl Store {
 
     /// Stores changed settings, and the event that says so, if any.
     pub(crate) fn change_spec(&mut self, record: &Record, action: Option<&str>) -> Result<()> {
-        let spec = record.spec.to_text()?;
         self.transaction(|transaction| {
-            let changed = transaction.execute(
-                "UPDATE container SET spec = ?2 WHERE id = ?1",
-                params![record.id.as_str(), spec],
-            )?;
-            match changed {
-                0 => Err(no_such_container(record.id.as_str())),
-                _ => action.map_or(Ok(()), |action| {
-                    add_event(transaction, &container_event(transaction, record, action, &[])?)
-                }),
-            }
+            write_spec(transaction, record)?;
+            action.map_or(Ok(()), |action| {
+                add_event(transaction, &container_event(transaction, record, action, &[])?)
+            })
         })
     }
 

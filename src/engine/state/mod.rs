@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-pub(crate) use containers::{Happened, Observed, Record, Spec, add_event};
+pub(crate) use containers::{Happened, Observed, Record, Spec, add_event, write_spec};
 
 use crate::Result;
 

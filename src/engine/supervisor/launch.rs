@@ -199,7 +199,9 @@ fn start(
     }
     let layout = Layout::detect().map_err(|cause| Error::failed("cgroups", cause))?;
     // First of all, since it is what most often can't be had.
-    let bound = match publish::has_ports(&record.spec.host.network_mode) {
+    let bound = match publish::has_ports(&record.spec.host.network_mode)
+        && publish::is_possible(store, &record.spec.networks())?
+    {
         true => publish::bind(store, record)?,
         false => Vec::new(),
     };
@@ -309,7 +311,7 @@ fn prepare_networks(
     for options in record.spec.networks() {
         endpoints.push(network::prepare(store, guest, &options, &request.supplies)?);
     }
-    Ok(())
+    store.transaction(|transaction| endpoints.iter().try_for_each(|made| made.tell(transaction)))
 }
 
 fn make_group(store: &Store, record: &Record, layout: &Layout, plan: &Plan) -> Result<Group> {
@@ -537,6 +539,18 @@ fn plan(
         }
     };
     let (files, forwarding) = network_files(paths, store, record, endpoints)?;
+    let mut program = program(record)?;
+    for entry in network::links::environment(store, &record.name, endpoints)? {
+        // What the user says of the same name holds.
+        let name = entry.split('=').next().unwrap_or_default();
+        if !program.environment.iter().any(|own| own.split('=').next() == Some(name)) {
+            program.environment.push(entry);
+        }
+    }
+    let mut sysctls = host.sysctls.clone();
+    for endpoint in endpoints {
+        sysctls.extend(endpoint.sysctls()?);
+    }
     let own_name = host.uts_mode != NamespaceMode::Host;
     let own_cgroups = host.cgroupns_mode != NamespaceMode::Host;
     Ok(Plan {
@@ -558,13 +572,13 @@ fn plan(
         host_pids: matches!(host.pid_mode, NamespaceMode::Host),
         shm,
         host_cgroups: (!own_cgroups).then(|| cgroup_name(record)),
-        sysctls: host.sysctls.clone(),
+        sysctls,
         network: host.network_mode.clone(),
         joined_network: join::of_network(paths, store, &host.network_mode)?,
         endpoints: endpoints.to_vec(),
         forwarding,
         terminal: config.tty.then(|| request.attach.and_then(|a| a.size)),
-        program: program(record)?,
+        program,
     })
 }
 
@@ -658,7 +672,7 @@ fn network_files(
         None => network::network(store, network::DEFAULT_NETWORK)?
             .and_then(|network| Some(network.pools().next()?.gateway)),
     };
-    let links = network::links(store, endpoints)?;
+    let links = network::links::lines(store, endpoints)?;
     let addresses: Vec<IpAddr> = endpoints.iter().flat_map(Endpoint::addresses).collect();
     let wishes = Wishes { gateway, links: &links, ..wishes(record, endpoints, &addresses) };
     let texts = NetworkFiles::of_host(&wishes)?;

@@ -11,7 +11,7 @@ use super::launch::{self, Container};
 use super::run::{Phase, Supervisor};
 use crate::network::files::own_line;
 use crate::network::{self, Endpoint, Guest, publish};
-use crate::state::Store;
+use crate::state::{Store, write_spec};
 use crate::{Error, Result};
 
 impl Supervisor {
@@ -23,25 +23,34 @@ impl Supervisor {
         let container = &mut self.container;
         let network = network::find(&store, &options.network)?;
         network::check_join(&container.record, &network, options)?;
-        let made = match runs {
-            true => Some(plug_in(container, &mut store, options)?),
-            false => None,
+        let (made, links) = match runs {
+            true => {
+                let (made, links) = plug_in(container, &mut store, options)?;
+                (Some(made), links)
+            }
+            false => (None, String::new()),
         };
-        let before = container.record.spec.networks.clone();
-        let mut networks = container.record.spec.networks();
+        let mut record = container.record.clone();
+        let mut networks = record.spec.networks();
         networks.retain(|other| other.network != options.network);
         networks.push(options.clone());
-        container.record.spec.networks = Some(networks);
-        if let Err(error) = store.change_spec(&container.record, None) {
-            container.record.spec.networks = before;
+        record.spec.networks = Some(networks);
+        let stored = store.transaction(|transaction| {
+            write_spec(transaction, &record)?;
+            // Whoever hears of it finds it everywhere.
+            made.as_ref().map_or(Ok(()), |made| made.tell(transaction))
+        });
+        if let Err(error) = stored {
             if let Some(endpoint) = made {
-                unplug(container, &mut store, &endpoint)?;
+                unplug(container, &endpoint)?;
+                store.transaction(|transaction| endpoint.forget(transaction))?;
             }
             return Err(error);
         }
+        container.record = record;
         if let Some(endpoint) = made {
             container.endpoints.push(endpoint);
-            self.rewrite_hosts();
+            self.rewrite_hosts("", &links);
             self.serve_names()?;
             self.lead_ports(&store);
         }
@@ -55,19 +64,33 @@ impl Supervisor {
         let container = &mut self.container;
         let network = network::find(&store, name)?;
         network::check_leave(&container.record, &network)?;
-        let held = container.endpoints.iter().find(|held| held.network().id == network.id).cloned();
-        if let (true, Some(endpoint)) = (runs, held) {
-            container.endpoints.retain(|other| *other != endpoint);
-            if let Err(error) = unplug(container, &mut store, &endpoint) {
-                container.endpoints.push(endpoint);
-                return Err(error);
-            }
-        }
-        let mut networks = container.record.spec.networks();
+        let mut record = container.record.clone();
+        let mut networks = record.spec.networks();
         networks.retain(|other| other.network != network.name);
-        container.record.spec.networks = Some(networks);
-        store.change_spec(&container.record, None)?;
-        self.rewrite_hosts();
+        record.spec.networks = Some(networks);
+        let held = container.endpoints.iter().find(|held| held.network().id == network.id).cloned();
+        let mut links = String::new();
+        match held.filter(|_| runs) {
+            Some(endpoint) => {
+                // Those of containers that have ended lead nowhere any more, and stay.
+                let own = std::slice::from_ref(&endpoint);
+                links = network::links::lines(&store, own).unwrap_or_default();
+                container.endpoints.retain(|other| *other != endpoint);
+                let left = unplug(container, &endpoint).and_then(|()| {
+                    store.transaction(|transaction| {
+                        write_spec(transaction, &record)?;
+                        endpoint.forget(transaction)
+                    })
+                });
+                if let Err(error) = left {
+                    container.endpoints.push(endpoint);
+                    return Err(error);
+                }
+            }
+            None => store.change_spec(&record, None)?,
+        }
+        container.record = record;
+        self.rewrite_hosts(&links, "");
         if runs {
             self.serve_names()?;
         }
@@ -106,23 +129,26 @@ impl Supervisor {
         let _ = publish::move_to(store, &self.container.record.id, &forwards);
     }
 
-    /// Gives /etc/hosts the lines of the addresses that the container has now, and leaves what else
-    /// is in it. A container that joined this one's network sees the same file.
-    fn rewrite_hosts(&self) {
+    /// Gives /etc/hosts the lines of the addresses that the container has now and of others that it has
+    /// names for now instead of before, and leaves what else is in it. A container that joined this
+    /// one's network sees the same file.
+    fn rewrite_hosts(&self, before: &str, now: &str) {
         let Container { paths, record, endpoints, .. } = &self.container;
         let path = paths.container(&record.id).join("hosts");
         let config = &record.spec.config;
         // Names that can't be written are a comfort lost; the addresses are there.
-        let _ = rewrite(&path, &config.hostname, &config.domainname, endpoints);
+        let names = (config.hostname.as_str(), config.domainname.as_str());
+        let _ = rewrite(&path, names, endpoints, (before, now));
     }
 }
 
-/// Makes the container's link on a network, with its addresses and routes.
+/// Makes the container's link on a network, with its addresses and routes. Returns it, and the lines of
+/// /etc/hosts for those that the container has names for there.
 fn plug_in(
     container: &Container,
     store: &mut Store,
     options: &EndpointOptions,
-) -> Result<Endpoint> {
+) -> Result<(Endpoint, String)> {
     let Container { record, endpoints, supplies, .. } = container;
     let guest = Guest { container: &record.id, hostname: &record.spec.config.hostname };
     let endpoint = network::prepare(store, guest, options, supplies)?;
@@ -140,26 +166,29 @@ fn plug_in(
         endpoint.connect(store, namespace.as_fd())?;
         let mut route = inside(container)?;
         endpoint.configure(&mut route)?;
+        set_inside(container, endpoint.sysctls()?)?;
         let all: Vec<Endpoint> = endpoints.iter().cloned().chain([endpoint.clone()]).collect();
-        network::set_routes(&mut route, &all)
+        network::set_routes(&mut route, &all)?;
+        network::links::lines(store, std::slice::from_ref(&endpoint))
     };
     match make() {
-        Ok(()) => Ok(endpoint),
+        Ok(links) => Ok((endpoint, links)),
         Err(error) => {
             // The first failure is the one to report; what can't be taken back is journalled.
-            let _ = unplug(container, store, &endpoint);
+            let _ = unplug(container, &endpoint)
+                .and_then(|()| store.transaction(|transaction| endpoint.forget(transaction)));
             Err(error)
         }
     }
 }
 
-/// Takes the container's link on a network away, and gives its addresses back. The routes become
-/// those of the endpoints that are left.
-fn unplug(container: &Container, store: &mut Store, endpoint: &Endpoint) -> Result<()> {
+/// Takes the container's link on a network away. The routes become those of the endpoints that are
+/// left.
+fn unplug(container: &Container, endpoint: &Endpoint) -> Result<()> {
     let mut route = inside(container)?;
     endpoint.unplug(&mut route)?;
     network::set_routes(&mut route, &container.endpoints)?;
-    endpoint.disconnect(store)
+    endpoint.unlink()
 }
 
 /// Opens the container's network namespace.
@@ -170,32 +199,54 @@ fn namespace(container: &Container) -> Result<std::os::fd::OwnedFd> {
         .map_err(|cause| Error::failed("open the container's network namespace", cause))
 }
 
-/// Returns a socket of the container's network namespace: a socket stays in the one it was made in,
-/// so that only a thread needs to go there, for an instant.
+/// Returns a socket of the container's network namespace: a socket stays in the one it was made in.
 fn inside(container: &Container) -> Result<RouteSocket> {
+    within(container, || RouteSocket::open().map_err(|cause| Error::failed("network", cause)))
+}
+
+/// Sets kernel settings of the container's network namespace.
+fn set_inside(container: &Container, settings: Vec<(String, String)>) -> Result<()> {
+    if settings.is_empty() {
+        return Ok(());
+    }
+    within(container, || {
+        settings.iter().try_for_each(|(name, value)| {
+            // It shows the network namespace of whoever opens it.
+            std::fs::write(format!("/proc/sys/{}", name.replace('.', "/")), value).map_err(
+                |cause| Error::failed(format_args!("set the sysctl {name} to {value:?}"), cause),
+            )
+        })
+    })
+}
+
+/// Does something in the container's network namespace, where only a thread needs to go, for an
+/// instant.
+fn within<T: Send>(container: &Container, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let namespace = namespace(container)?;
-    let open = || {
+    let joined = || {
         nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNET)
             .map_err(|cause| Error::failed("join the container's network namespace", cause))?;
-        RouteSocket::open().map_err(|cause| Error::failed("network", cause))
+        work()
     };
-    std::thread::scope(|scope| scope.spawn(open).join())
+    std::thread::scope(|scope| scope.spawn(joined).join())
         .unwrap_or_else(|_| Err(Error::failed("network", "a thread ended unexpectedly")))
 }
 
-/// Rewrites the lines of a hosts file that name this host.
+/// Rewrites the lines of a hosts file that name this host by these names (host and domain), and
+/// replaces those for others by new ones.
 fn rewrite(
     path: &Path,
-    hostname: &str,
-    domainname: &str,
+    (hostname, domainname): (&str, &str),
     endpoints: &[Endpoint],
+    (before, now): (&str, &str),
 ) -> std::io::Result<()> {
     let text = std::fs::read_to_string(path)?;
     let names = own_line(std::net::Ipv4Addr::LOCALHOST.into(), hostname, domainname);
     let names = names.split_once('\t').map_or("", |(_, names)| names.trim_end());
     let is_own = |line: &str| line.split_once('\t').is_some_and(|(_, rest)| rest == names);
-    let mut lines: String =
-        text.lines().filter(|line| !is_own(line)).flat_map(|line| [line, "\n"]).collect();
+    let stays = |line: &&str| !is_own(line) && !before.lines().any(|gone| gone == *line);
+    let mut lines: String = text.lines().filter(stays).flat_map(|line| [line, "\n"]).collect();
+    lines.push_str(now);
     for address in endpoints.iter().flat_map(Endpoint::addresses) {
         lines.push_str(&own_line(address, hostname, domainname));
     }
@@ -213,11 +264,15 @@ mod tests {
         let before =
             "127.0.0.1\tlocalhost\n10.0.0.2\tweb\n10.9.9.9\twebber\n# mine\n10.1.0.2\tweb\n";
         std::fs::write(file.path(), before).unwrap();
-        rewrite(file.path(), "web", "", &[]).unwrap();
+        let db = "10.0.0.7\tdb 0123456789ab\n";
+        rewrite(file.path(), ("web", ""), &[], ("", db)).unwrap();
         let after = std::fs::read_to_string(file.path()).unwrap();
-        assert_eq!(after, "127.0.0.1\tlocalhost\n10.9.9.9\twebber\n# mine\n");
+        let rest = "127.0.0.1\tlocalhost\n10.9.9.9\twebber\n# mine\n";
+        assert_eq!(after, format!("{rest}{db}"));
+        rewrite(file.path(), ("web", ""), &[], (db, "")).unwrap();
+        assert_eq!(std::fs::read_to_string(file.path()).unwrap(), rest);
         std::fs::write(file.path(), "10.0.0.2\tweb.lan web\n").unwrap();
-        rewrite(file.path(), "web", "lan", &[]).unwrap();
+        rewrite(file.path(), ("web", "lan"), &[], ("", "")).unwrap();
         assert_eq!(std::fs::read_to_string(file.path()).unwrap(), "");
     }
 }

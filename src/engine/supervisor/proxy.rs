@@ -6,6 +6,7 @@
 //! through one buffer for all. All sockets are watched by edges: what is ready is used up, or, so that
 //! nobody keeps the loop to himself, gone on with in the next round.
 
+mod datagram;
 mod inside;
 mod pair;
 
@@ -19,6 +20,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, SocketType};
 use wharf_sys::clone::Child;
 
+use self::datagram::Way as Sender;
 use self::inside::Inside;
 use self::pair::{Pair, Pipes, Progress};
 use crate::network::publish::{Bound, Way};
@@ -53,13 +55,13 @@ const REST: Duration = Duration::from_millis(100);
 struct Port {
     bound: Bound,
     target: Target,
-    clients: BTreeMap<SocketAddr, u64>,
+    clients: BTreeMap<Sender, u64>,
 }
 
 /// Somebody who sends datagrams.
 struct Client {
     port: usize,
-    address: SocketAddr,
+    sender: Sender,
     /// Connected to the container.
     socket: OwnedFd,
     last: Instant,
@@ -95,6 +97,9 @@ impl Proxy {
         }
         for (bound, target) in ports {
             let token = OWN | PORT | number(self.ports.len());
+            if bound.protocol == Protocol::Udp && bound.host.ip().is_unspecified() {
+                datagram::watch_destinations(&bound.socket, bound.host.is_ipv4());
+            }
             watch(epoll, bound.socket.as_fd(), token, EventFlags::IN);
             self.ports.push(Port { bound, target, clients: BTreeMap::new() });
         }
@@ -230,15 +235,12 @@ impl Proxy {
         self.buffer.resize(DATAGRAM, 0);
         for _ in 0..AT_ONCE {
             let socket = &self.ports[at].bound.socket;
-            let received = rustix::net::recvfrom(socket, &mut self.buffer[..], RecvFlags::empty());
-            let (length, from) = match received {
-                Ok((length, _, Some(from))) => (length, SocketAddr::try_from(from)),
-                Ok((_, _, None)) => continue,
-                Err(Errno::AGAIN) => return false,
+            let (length, from) = match datagram::receive(socket, &mut self.buffer) {
+                Ok((length, Some(from))) => (length, from),
+                Err(nix::errno::Errno::EAGAIN) => return false,
                 // Of an earlier answer that couldn't be delivered.
-                Err(_) => continue,
+                Ok((_, None)) | Err(_) => continue,
             };
-            let Ok(from) = from else { continue };
             let Some(id) = self.client(epoll, at, from) else { continue };
             if let Some(client) = self.clients.get_mut(&id) {
                 client.last = Instant::now();
@@ -251,8 +253,8 @@ impl Proxy {
     }
 
     /// Returns the number of a sender, who may be new.
-    fn client(&mut self, epoll: &OwnedFd, at: usize, address: SocketAddr) -> Option<u64> {
-        if let Some(id) = self.ports[at].clients.get(&address) {
+    fn client(&mut self, epoll: &OwnedFd, at: usize, sender: Sender) -> Option<u64> {
+        if let Some(id) = self.ports[at].clients.get(&sender) {
             return Some(*id);
         }
         if self.clients.len() >= MOST_CLIENTS {
@@ -264,8 +266,8 @@ impl Proxy {
         let id = self.next;
         self.next += 1;
         watch(epoll, socket.as_fd(), OWN | CLIENT | id, EventFlags::IN);
-        self.ports[at].clients.insert(address, id);
-        self.clients.insert(id, Client { port: at, address, socket, last: Instant::now() });
+        self.ports[at].clients.insert(sender, id);
+        self.clients.insert(id, Client { port: at, sender, socket, last: Instant::now() });
         Some(id)
     }
 
@@ -273,7 +275,7 @@ impl Proxy {
         if let Some(client) = self.clients.remove(&id)
             && let Some(port) = self.ports.get_mut(client.port)
         {
-            port.clients.remove(&client.address);
+            port.clients.remove(&client.sender);
         }
     }
 
@@ -287,9 +289,7 @@ impl Proxy {
                     client.last = Instant::now();
                     if let Some(port) = self.ports.get(client.port) {
                         let data = &self.buffer[..length];
-                        let flags = SendFlags::empty();
-                        let socket = &port.bound.socket;
-                        let _ = rustix::net::sendto(socket, data, flags, &client.address);
+                        let _ = datagram::send_back(&port.bound.socket, data, client.sender);
                     }
                 }
                 Err(Errno::AGAIN) => return false,

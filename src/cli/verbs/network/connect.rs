@@ -20,8 +20,9 @@ pub(crate) static CONNECT: Verb = Verb {
         Flag::value("ip", "string", "Its IPv4 address"),
         Flag::value("ip6", "string", "Its IPv6 address"),
         Flag::list("link", "list", "Call another container so: CONTAINER:NAME"),
+        Flag::list("link-local-ip", "strings", "A link-local address that it has besides"),
     ]],
-    missing: &[("link-local-ip", None)],
+    missing: &[],
     run: connect,
 };
 

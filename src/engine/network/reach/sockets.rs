@@ -7,6 +7,9 @@ use std::os::fd::AsFd;
 
 use crate::{Error, Result};
 
+/// Where a container's name server listens.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
+
 /// The kernel's number of the state "listening".
 const LISTEN: &str = "0A";
 
@@ -27,7 +30,9 @@ impl Listening {
 
     fn parse(tcp: &str, tcp6: &str) -> Self {
         let lines = tcp.lines().skip(1).chain(tcp6.lines().skip(1));
-        Self { places: lines.filter_map(place).collect() }
+        // The name server there is its supervisor's, and not what anybody asks about.
+        let own = |(address, _): &(IpAddr, u16)| *address != IpAddr::V4(ADDRESS);
+        Self { places: lines.filter_map(place).filter(own).collect() }
     }
 
     #[cfg(test)]

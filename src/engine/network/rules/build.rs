@@ -30,6 +30,8 @@ const ANY4: &str = "any4";
 const ANY6: &str = "any6";
 /// A container's own bridge, protocol and port of the host.
 const NEIGHBOURS: &str = "neighbours";
+/// Protocol and port of what is published on the loopback alone.
+const LOOPBACK: &str = "loopback";
 
 const ONE4: &[Part] = &[Part::Ipv4, Part::Protocol, Part::Port];
 const ONE6: &[Part] = &[Part::Ipv6, Part::Protocol, Part::Port];
@@ -38,7 +40,7 @@ const TARGET4: &[Part] = &[Part::Ipv4, Part::Port];
 const TARGET6: &[Part] = &[Part::Ipv6, Part::Port];
 
 /// All sets and maps.
-pub(super) const SETS: [Set<'static>; 12] = [
+pub(super) const SETS: [Set<'static>; 13] = [
     Set { name: BRIDGES, key: &[Part::Link], data: &[] },
     Set { name: LOCAL, key: &[Part::Link, Part::Link], data: &[] },
     Set { name: TALKING, key: &[Part::Link, Part::Link], data: &[] },
@@ -51,6 +53,7 @@ pub(super) const SETS: [Set<'static>; 12] = [
     Set { name: ANY4, key: ANY, data: TARGET4 },
     Set { name: ANY6, key: ANY, data: TARGET6 },
     Set { name: NEIGHBOURS, key: &[Part::Link, Part::Protocol, Part::Port], data: &[] },
+    Set { name: LOOPBACK, key: ANY, data: &[] },
 ];
 
 /// A chain and how many rules [`create`] puts into it.
@@ -62,6 +65,7 @@ pub(super) struct ChainPlan {
 }
 
 const PUBLISHED: &str = "published";
+const RAW: &str = "raw";
 const PREROUTING: &str = "prerouting";
 const OUTPUT: &str = "output";
 const INPUT: &str = "input";
@@ -69,8 +73,9 @@ const FORWARD: &str = "forward";
 const POSTROUTING: &str = "postrouting";
 
 /// All chains.
-pub(super) const CHAINS: [ChainPlan; 6] = [
+pub(super) const CHAINS: [ChainPlan; 7] = [
     ChainPlan { name: PUBLISHED, hook: None, rules: 5 },
+    ChainPlan { name: RAW, hook: Some(("filter", Hook::PreRouting, -300)), rules: 1 },
     ChainPlan { name: PREROUTING, hook: Some(("nat", Hook::PreRouting, -100)), rules: 1 },
     ChainPlan { name: OUTPUT, hook: Some(("nat", Hook::Output, -100)), rules: 3 },
     ChainPlan { name: INPUT, hook: Some(("filter", Hook::Input, 0)), rules: 3 },
@@ -116,10 +121,33 @@ pub(super) fn create(change: &mut Transaction, table: &str, version: &str) {
     let mut rule = |chain: &str, expressions: &[Expression<'_>]| {
         change.append_rule(table, chain, expressions);
     };
+    raw(&mut rule);
     published(&mut rule);
     nat(&mut rule);
     input(&mut rule);
     forwarded(&mut rule);
+}
+
+/// What is published on the loopback is reached over the loopback alone, even on a host that was told
+/// to take such addresses from elsewhere (`route_localnet`).
+fn raw(rule: &mut impl FnMut(&str, &[Expression<'_>])) {
+    let [loop4, ..] = Ipv4Addr::LOCALHOST.octets();
+    let address =
+        Expression::Payload { part: Payload::Destination(PacketFamily::V4), register: R0 };
+    rule(
+        RAW,
+        &[
+            Expression::Is(PacketFamily::V4),
+            address,
+            Expression::Compare { register: R0, bytes: &[loop4], inverted: false },
+            load(MetaKey::InputName, R0),
+            Expression::Compare { register: R0, bytes: b"lo\0", inverted: true },
+            load(MetaKey::Protocol, R0),
+            Expression::Payload { part: Payload::DestinationPort, register: R1 },
+            is_in(LOOPBACK),
+            DROP,
+        ],
+    );
 }
 
 /// Where a port of this host leads: to one address of it first, then to any. Who asks from the
@@ -232,15 +260,15 @@ pub(super) fn segment(segment: &Segment) -> Vec<Element> {
 pub(super) fn forward(forward: &Forward) -> Vec<Element> {
     let Forward { protocol, host, target, bridge } = forward;
     let (address, port) = (host.ip(), Value::new().protocol(protocol.number()).port(host.port()));
+    if address.is_loopback() {
+        return vec![Element::member(LOOPBACK, port)];
+    }
     let (one, any) = match (address, target.ip()) {
         (IpAddr::V4(_), IpAddr::V4(_)) => (PORTS4, ANY4),
         (IpAddr::V6(_), IpAddr::V6(_)) => (PORTS6, ANY6),
         // From one family to the other is the supervisor's to pass on.
         _ => return Vec::new(),
     };
-    if address.is_loopback() {
-        return Vec::new();
-    }
     let (map, key) = match address.is_unspecified() {
         true => (any, port),
         false => {
@@ -255,5 +283,5 @@ pub(super) fn forward(forward: &Forward) -> Vec<Element> {
 
 /// Returns whether an element is there for a port.
 pub(super) fn is_of_port(element: &Element) -> bool {
-    element.data.is_some() || element.set == NEIGHBOURS
+    element.data.is_some() || matches!(element.set, NEIGHBOURS | LOOPBACK)
 }

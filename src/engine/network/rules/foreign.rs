@@ -30,14 +30,21 @@ pub(in super::super) fn drops(nft: &mut NftSocket) -> Result<Vec<String>> {
     if dropping.iter().any(is_dockers) && has_docker(nft)? {
         dropping.retain(|chain| !is_dockers(chain));
     }
-    Ok(dropping
+    let mut places: Vec<String> = dropping
         .into_iter()
-        .map(|chain| {
+        .map(|chain| format!("table {}, chain {}", chain.table, chain.name))
+        .collect();
+    // One that can't be read is no reason to start nothing.
+    if wharf_sys::xtables::drops_routed().unwrap_or(false) {
+        places.push("iptables-legacy, chain FORWARD".to_owned());
+    }
+    Ok(places
+        .into_iter()
+        .map(|place| {
             format!(
-                "the host's firewall drops routed packets by default (table {}, chain {}): \
-                 containers may not reach the outside, nor be reached, until it accepts what comes in \
-                 by their bridges and what leaves by them",
-                chain.table, chain.name
+                "the host's firewall drops routed packets by default ({place}): containers may not \
+                 reach the outside, nor be reached, until it accepts what comes in by their bridges \
+                 and what leaves by them"
             )
         })
         .collect())

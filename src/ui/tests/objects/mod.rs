@@ -311,12 +311,10 @@ fn volumes_are_sorted_and_filtered() {
 fn files_are_walked_and_nothing_in_them_reaches_the_terminal() {
     let mut desk = Desk::new(plain(), (100, 30));
     desk.keys("3jf");
-    assert!(
-        desk.keys("l").contains(&Effect::FetchFiles {
-            of: FilesOf::Volume("shop_pgdata".to_owned()),
-            path: "base".into()
-        })
-    );
+    assert!(desk.keys("l").contains(&Effect::FetchFiles {
+        of: FilesOf::Volume("shop_pgdata".to_owned()),
+        path: "base".into()
+    }));
     desk.keys("l");
     assert!(desk.screen().contains("/base/1"), "{}", desk.screen());
     desk.keys("hh");
