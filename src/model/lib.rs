@@ -38,7 +38,10 @@ pub use host::{
     VolumeMount,
 };
 pub use id::{ContainerId, Digest, ImageName};
-pub use image::{HistoryEntry, ImageConfig, ImageDetail, ImageSummary, ImportOptions, LayerInfo};
+pub use image::{
+    HistoryEntry, ImageConfig, ImageDetail, ImageSummary, ImportOptions, LayerInfo,
+    ManifestDescriptor,
+};
 pub use log::{LogOptions, LogRecord, LogStream};
 pub use network::{
     AddressPool, EndpointDetail, EndpointOptions, NetworkCreateOptions, NetworkEndpoint,

@@ -98,7 +98,8 @@ impl Images<'_> {
             for candidate in &candidates {
                 let document: ConfigDocument = parse(&candidate.config, "configuration")?;
                 let id = hash::digest(&candidate.config);
-                let name = candidate.tags.first().map_or_else(|| id.to_string(), |n| n.to_string());
+                let name =
+                    candidate.tags.first().map_or_else(|| id.to_string(), ToString::to_string);
                 check_platform(&name, platform, &document.os, &document.architecture)?;
             }
         }
