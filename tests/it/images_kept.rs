@@ -243,7 +243,13 @@ fn blobs_are_checked() {
     assert_eq!(digests, format!("sha256:{manifest}"));
     let detail = lab.ok(&["image", "inspect", "-f", "{{.RepoDigests}}", "packed:1"]);
     assert_eq!(detail, format!("[packed@{digests}]"));
-    lab.ok(&["run", "--rm", "--network", "none", &format!("packed@{digests}"), "true"]);
+    let by_digest = format!("packed@{digests}");
+    lab.ok(&["create", "--name", "named", "--network", "none", &by_digest, "true"]);
+    // What runs can be told to the byte.
+    assert_eq!(lab.inspect("named", "/ImageManifestDescriptor/digest"), digests.as_str());
+    assert_eq!(lab.inspect("named", "/Config/Image"), by_digest.as_str());
+    lab.ok(&["start", "-a", "named"]);
+    lab.ok(&["rm", "named"]);
     let folder = lab.root().join("blobs/sha256");
     let blob = folder.join(layer);
     let whole = std::fs::read(&blob).unwrap();

@@ -62,13 +62,18 @@ pub(crate) fn rows(image: &ImageSummary, truncate: bool, now: DateTime<Utc>) -> 
     let mut names: Vec<(String, String)> =
         image.tags.iter().map(|name| (name.familiar_repository(), name.tag().to_owned())).collect();
     if names.is_empty() {
+        // It was pulled by its digest, or its tag is another's now.
+        let repositories = image.repo_digests.iter().filter_map(|text| text.split_once('@'));
+        names.extend(repositories.map(|(repository, _)| (repository.to_owned(), none())));
+        names.dedup();
+    }
+    if names.is_empty() {
         names.push((none(), none()));
     }
     let id = if truncate { image.id.short() } else { image.id.as_str() };
     let row = |(repository, tag): (String, String)| {
-        let digest = image.repo_digests.iter().find_map(|text| {
-            text.split_once('@').filter(|(of, _)| *of == repository || repository == "<none>")
-        });
+        let mut digests = image.repo_digests.iter().filter_map(|text| text.split_once('@'));
+        let digest = digests.find(|(of, _)| *of == repository);
         let unknown = || "N/A".to_owned();
         rows::row(
             "*formatter.imageContext",
@@ -127,6 +132,12 @@ mod tests {
         assert!(shown("table {{.ID}}", digests).starts_with("IMAGE ID"));
         assert!(shown("table {{.ID}}", digests).contains("DIGEST\n"));
         assert!(shown("raw", view).starts_with("repository: alpine\ntag: latest\nimage_id: cdcd"));
+        let by_digest =
+            ImageSummary { repo_digests: vec!["a/b@sha256:1".to_owned()], ..image(&[]) };
+        let row = &rows(&by_digest, true, now)[0].fields;
+        let field = |name: &str| row.iter().find(|(n, _)| n == name).unwrap().1.clone();
+        assert_eq!(field("Repository").as_text(), Some("a/b"));
+        assert_eq!(field("Digest").as_text(), Some("sha256:1"));
         let quiet = View { quiet: true, ..view };
         assert_eq!(shown("raw", quiet).lines().next(), Some("image_id: cdcdcdcdcdcd"));
         assert_eq!(shown("{{.Tag}}|{{.VirtualSize}}", quiet).lines().next(), Some("latest|7.05MB"));

@@ -295,7 +295,10 @@ fn a_damaged_blob_is_noticed_and_fetched_again() {
     drop(receiving);
     assert_eq!(place.blobs(), 0);
     place.receive(&image).unwrap();
-    // One that is cut short, or gone, is no blob.
+    // One that is cut short, or gone, is no blob: it is fetched again.
+    std::fs::remove_file(&path).unwrap();
+    place.receive(&image).unwrap();
+    assert_eq!(bytes_of(&place.engine.outgoing("pulled:1").unwrap()), image.blobs);
     std::fs::write(&path, b"short").unwrap();
     let findings = crate::check::check(&place.paths, true).unwrap();
     assert!(findings.iter().any(|f| f.problem.contains("blob") || f.object.contains("blob")));

@@ -68,11 +68,24 @@ pub(super) fn is_known(connection: &Connection, digest: &Digest) -> Result<bool>
     Ok(connection.query_row(sql, [digest.as_str()], |_| Ok(())).optional()?.is_some())
 }
 
-/// Returns some blob of a layer.
-pub(super) fn of_layer(connection: &Connection, diff_id: &Digest) -> Result<Option<Digest>> {
-    let sql = "SELECT min(digest) FROM blob WHERE diff_id = ?";
-    let found: Option<String> = connection.query_row(sql, [diff_id.as_str()], |row| row.get(0))?;
-    found.as_deref().map(stored_digest).transpose()
+/// Opens some blob of a layer; none when no one is here.
+pub(super) fn of_layer(
+    connection: &Connection,
+    paths: &Paths,
+    diff_id: &Digest,
+) -> Result<Option<(Digest, File, u64)>> {
+    let mut statement =
+        connection.prepare_cached("SELECT digest FROM blob WHERE diff_id = ? ORDER BY digest")?;
+    let rows: Vec<String> = statement
+        .query_map([diff_id.as_str()], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for digest in rows {
+        let digest = stored_digest(&digest)?;
+        if let Some((file, size)) = open(connection, paths, &digest)? {
+            return Ok(Some((digest, file, size)));
+        }
+    }
+    Ok(None)
 }
 
 /// Opens a blob; none when it isn't here. Its bytes are to be verified by whoever unpacks it.

@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::sync::{Mutex, PoisonError};
 
 use wharf_model::{Digest, ImageName};
 
@@ -21,6 +20,7 @@ use super::publish::{
 };
 use super::resolve::repository;
 use super::staging::Staging;
+use super::work::parallel;
 use super::{Images, oci};
 use crate::container::create::check_platform;
 use crate::{Error, Result};
@@ -98,7 +98,8 @@ impl Images<'_> {
             for candidate in &candidates {
                 let document: ConfigDocument = parse(&candidate.config, "configuration")?;
                 let id = hash::digest(&candidate.config);
-                let name = candidate.tags.first().map_or_else(|| id.to_string(), |n| n.to_string());
+                let name =
+                    candidate.tags.first().map_or_else(|| id.to_string(), ToString::to_string);
                 check_platform(&name, platform, &document.os, &document.architecture)?;
             }
         }
@@ -187,7 +188,7 @@ impl Images<'_> {
                 let packed = Packing::of_file(&file).map_err(read)? != Packing::Plain;
                 // A plain one takes more room than what puts it together again.
                 let keep = packed
-                    && !blobs::is_known(connection, &member.digest)?
+                    && blobs::open(connection, self.paths, &member.digest)?.is_none()
                     && !parts.blobs.iter().any(|blob| blob.digest == member.digest);
                 let unpack = !(share && is_complete(connection, self.paths, &id, diff_id)?);
                 if unpack || keep {
@@ -213,28 +214,16 @@ struct Job {
     unpack: bool,
 }
 
-/// Works on as many layers at once as there are processors.
+/// Works on several layers at once.
 fn work(staging: &Staging, jobs: Vec<Job>, parts: &mut Parts) -> Result<()> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
-    let jobs = Mutex::new(jobs.into_iter());
-    let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let done: Vec<Result<Vec<_>>> = std::thread::scope(|scope| {
-        let worker = || {
-            let mut done = Vec::new();
-            while let Some(job) = next() {
-                let layer = match job.unpack {
-                    true => Some(unpack_layer(staging, &job)?),
-                    false => verify(&job).map(|()| None)?,
-                };
-                done.push((job, layer));
-            }
-            Ok(done)
+    let done = parallel(jobs, |job| {
+        let layer = match job.unpack {
+            true => Some(unpack_layer(staging, &job)?),
+            false => verify(&job).map(|()| None)?,
         };
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        let panicked = |_| Err(Error::failed("unpack the layers", "a thread panicked"));
-        workers.into_iter().map(|worker| worker.join().unwrap_or_else(panicked)).collect()
-    });
-    for (job, layer) in done.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten() {
+        Ok((job, layer))
+    })?;
+    for (job, layer) in done {
         if job.keep && !parts.blobs.iter().any(|blob| blob.digest == job.member.digest) {
             let Member { path, digest, size } = job.member;
             parts.blobs.push(NewBlob { path, digest, size, diff_id: job.diff_id });

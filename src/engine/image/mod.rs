@@ -38,6 +38,7 @@ mod tar_writer;
 pub(crate) mod tree;
 pub(crate) mod unpack;
 mod usage;
+mod work;
 
 #[cfg(test)]
 mod blob_tests;

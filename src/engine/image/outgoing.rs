@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 
 use flate2::{Compression, GzBuilder};
 use rusqlite::{OptionalExtension, params};
-use wharf_model::{Digest, ErrorKind};
+use wharf_model::{Digest, ErrorKind, ManifestDescriptor};
 
 use super::archive::{explain, parse};
 use super::blobs::{self, NewBlob};
@@ -16,6 +16,7 @@ use super::hash::{self, HashWriter};
 use super::receive::BlobDescriptor;
 use super::resolve::stored_digest;
 use super::staging::Staging;
+use super::work::parallel;
 use super::{Images, frame, oci};
 use crate::engine::Engine;
 use crate::{Error, Paths, Result};
@@ -78,14 +79,16 @@ impl Images<'_> {
     fn outgoing(&mut self, image: &str) -> Result<Outgoing> {
         let found = self.find(image)?.id;
         let mut stock = self.stock(&found)?;
-        for layer in &mut stock.layers {
-            if layer.blob.is_none() {
-                layer.blob = Some(self.pack(layer)?);
-            }
+        if stock.layers.iter().any(|layer| layer.blob.is_none()) {
+            self.pack(&stock.layers)?;
+            stock = self.stock(&found)?;
         }
         let mut layers = Vec::new();
         for layer in &stock.layers {
-            let Some((descriptor, file)) = &layer.blob else { continue };
+            let Some((descriptor, file)) = &layer.blob else {
+                let why = "somebody has removed its blob meanwhile: try again";
+                return Err(Error::failed(format!("layer {}", layer.diff_id), why));
+            };
             let file = file
                 .try_clone()
                 .map_err(|e| Error::failed(format!("layer {}", layer.diff_id), e))?;
@@ -125,63 +128,38 @@ impl Images<'_> {
                 .query_row(sql, params![id.as_str(), position], |row| row.get(0))
                 .optional()?;
             let own = own.as_deref().map(stored_digest).transpose()?;
-            let other = blobs::of_layer(connection, &diff_id)?;
-            let mut blob = None;
-            for digest in [named, own, other].into_iter().flatten() {
+            let mut found = None;
+            for digest in [named, own].into_iter().flatten() {
                 if let Some((file, size)) = blobs::open(connection, self.paths, &digest)? {
-                    blob = Some((describe(&file, digest, size)?, file));
+                    found = Some((digest, file, size));
                     break;
                 }
             }
+            let found = match found {
+                None => blobs::of_layer(connection, self.paths, &diff_id)?,
+                found => found,
+            };
+            let blob = match found {
+                Some((digest, file, size)) => Some((describe(&file, digest, size)?, file)),
+                None => None,
+            };
             layers.push(StockLayer { chain_id, diff_id, blob });
         }
         Ok(Stock { id: id.clone(), config: self.config_bytes(id)?, came, layers })
     }
 
-    /// Packs a layer's archive, and keeps the blob.
-    fn pack(&mut self, layer: &StockLayer) -> Result<(BlobDescriptor, File)> {
-        let what = format!("pack layer {}", layer.diff_id);
-        let failed = |e: io::Error| Error::failed(&what, explain(e));
+    /// Packs the archives of layers that have no blob, several at once, and keeps the blobs.
+    fn pack(&mut self, layers: &[StockLayer]) -> Result<()> {
         let paths = self.paths;
         let staging = Staging::new(paths)?;
-        let path = staging.join("blob");
-        let file = File::create_new(&path).map_err(failed)?;
-        let (inlet, mut outlet) = conduit();
-        let (rebuilt, packed) = std::thread::scope(|scope| {
-            let rebuilding = scope.spawn(|| {
-                let inlet = layer.rebuild(paths, &staging, inlet)?;
-                inlet.finish().map_err(failed)
-            });
-            let packing = || {
-                // No time, no name, no system: the same bytes each time.
-                let to = HashWriter::new(BufWriter::with_capacity(1 << 16, file));
-                let mut gzip = GzBuilder::new().write(to, Compression::default());
-                io::copy(&mut outlet, &mut gzip)?;
-                let (mut file, digest, size) = gzip.finish()?.finish();
-                file.flush()?;
-                Ok((digest, size))
-            };
-            let packed: io::Result<_> = packing();
-            drop(outlet);
-            let panicked = |_| Err(Error::failed(&what, "a thread panicked"));
-            (rebuilding.join().unwrap_or_else(panicked), packed)
-        });
-        let packed = match (rebuilt, packed) {
-            (Ok(()), packed) => packed,
-            (Err(_), Err(e)) if e.kind() != io::ErrorKind::UnexpectedEof => Err(e),
-            (Err(e), _) => return Err(e),
-        };
-        let (digest, size) = packed.map_err(failed)?;
-        let diff_id = layer.diff_id.clone();
-        let blob = NewBlob { path, digest: digest.clone(), size, diff_id };
-        // Before the row is there: what a row names is whole.
-        let folder = File::open(staging.join(".")).map_err(failed)?;
-        rustix::fs::syncfs(folder).map_err(|e| failed(e.into()))?;
-        self.store.transaction(|tx| blobs::keep(tx, self.paths, &blob))?;
-        match blobs::open(self.store.connection(), self.paths, &digest)? {
-            Some((file, size)) => Ok((describe(&file, digest, size)?, file)),
-            None => Err(Error::failed(&what, "somebody has removed it meanwhile: try again")),
-        }
+        let missing: Vec<&StockLayer> =
+            layers.iter().filter(|layer| layer.blob.is_none()).collect();
+        let blobs = parallel(missing, |layer| layer.pack(paths, &staging))?;
+        // Before the rows are there: what a row names is whole.
+        File::open(staging.join("."))
+            .and_then(|folder| Ok(rustix::fs::syncfs(folder)?))
+            .map_err(|e| Error::failed("write the packed layers to disk", e))?;
+        self.store.transaction(|tx| blobs.iter().try_for_each(|blob| blobs::keep(tx, paths, blob)))
     }
 
     /// Returns the manifest that an image came with, as text and as a document.
@@ -199,6 +177,16 @@ impl Images<'_> {
         let Some((digest, media_type, content)) = row else { return Ok(None) };
         let document = parse(&content, &format!("manifest {digest}"))?;
         Ok(Some((Written { digest: stored_digest(&digest)?, media_type, content }, document)))
+    }
+
+    /// Returns what names the manifest that an image came with.
+    pub(crate) fn manifest_descriptor(&self, id: &Digest) -> Result<Option<ManifestDescriptor>> {
+        let came = self.manifest(id)?;
+        Ok(came.map(|(Written { digest, media_type, content }, _)| ManifestDescriptor {
+            media_type,
+            digest,
+            size: content.len() as u64,
+        }))
     }
 
     fn repositories(&self, id: &Digest) -> Result<Vec<String>> {
@@ -234,6 +222,41 @@ pub(super) struct StockLayer {
 }
 
 impl StockLayer {
+    /// Packs the layer's archive in the staging folder: the same bytes each time.
+    fn pack(&self, paths: &Paths, staging: &Staging) -> Result<NewBlob> {
+        let what = format!("pack layer {}", self.diff_id);
+        let failed = |e: io::Error| Error::failed(&what, explain(e));
+        let path = staging.join(format!("blob-{}", self.chain_id.hex()));
+        let file = File::create_new(&path).map_err(failed)?;
+        let (inlet, mut outlet) = conduit();
+        let (rebuilt, packed) = std::thread::scope(|scope| {
+            let rebuilding = scope.spawn(|| {
+                let inlet = self.rebuild(paths, staging, inlet)?;
+                inlet.finish().map_err(failed)
+            });
+            let packing = || {
+                // No time, no name, no system.
+                let to = HashWriter::new(BufWriter::with_capacity(1 << 16, file));
+                let mut gzip = GzBuilder::new().write(to, Compression::default());
+                io::copy(&mut outlet, &mut gzip)?;
+                let (mut file, digest, size) = gzip.finish()?.finish();
+                file.flush()?;
+                Ok((digest, size))
+            };
+            let packed: io::Result<_> = packing();
+            drop(outlet);
+            let panicked = |_| Err(Error::failed(&what, "a thread panicked"));
+            (rebuilding.join().unwrap_or_else(panicked), packed)
+        });
+        let (digest, size) = match (rebuilt, packed) {
+            (Ok(()), packed) => packed.map_err(failed)?,
+            // Of two failures, the one is told that has caused the other.
+            (Err(_), Err(e)) if e.kind() != io::ErrorKind::UnexpectedEof => return Err(failed(e)),
+            (Err(e), _) => return Err(e),
+        };
+        Ok(NewBlob { path, digest, size, diff_id: self.diff_id.clone() })
+    }
+
     /// Writes the layer's archive, uncompressed, and returns what it was written to.
     pub(super) fn rebuild<W: Write>(&self, paths: &Paths, staging: &Staging, to: W) -> Result<W> {
         let mut to = HashWriter::new(to);

@@ -185,7 +185,7 @@ pub(super) fn is_complete(
     diff_id: &Digest,
 ) -> Result<bool> {
     Ok(has_layer(connection, id)?
-        && (paths.frame(id).exists() || blobs::of_layer(connection, diff_id)?.is_some()))
+        && (paths.frame(id).exists() || blobs::of_layer(connection, paths, diff_id)?.is_some()))
 }
 
 fn put_in_place(paths: &Paths, staging: &Staging, id: &Digest, layer: &Unpacked) -> Result<()> {
