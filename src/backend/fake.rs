@@ -251,7 +251,7 @@ impl Fake {
         let mut untagged = Vec::new();
         let mut deleted = Vec::new();
         for i in state.images.iter_mut().filter(|i| i.id == found.id) {
-            untagged.extend(i.tags.iter().filter(|t| t.to_string() == image).cloned());
+            untagged.extend(i.tags.iter().map(ToString::to_string).filter(|t| *t == image));
             i.tags.retain(|t| t.to_string() != image);
             if i.tags.is_empty() {
                 deleted.push(i.id.clone());

@@ -38,9 +38,14 @@ impl Paths {
         self.root.join("userns-remap")
     }
 
+    /// Returns the folder of blobs, one each, named by their digests' digits.
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs/sha256")
+    }
+
     /// Returns where a blob is kept as it came.
     pub fn blob(&self, digest: &Digest) -> PathBuf {
-        self.root.join("blobs/sha256").join(digest.hex())
+        self.blobs().join(digest.hex())
     }
 
     /// Returns the folder of unpacked layers, one each, named by the chain ID's digits.
@@ -51,6 +56,11 @@ impl Paths {
     /// Returns the folder a layer is unpacked in.
     pub fn layer(&self, chain_id: &Digest) -> PathBuf {
         self.layers().join(chain_id.hex())
+    }
+
+    /// Returns the file that tells how a layer's archive is put together again.
+    pub fn frame(&self, chain_id: &Digest) -> PathBuf {
+        self.layers().join(format!("{}.frame", chain_id.hex()))
     }
 
     /// Returns the folder of volumes, one each, named as they are.

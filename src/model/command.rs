@@ -196,14 +196,14 @@ pub enum Outcome {
     /// An image was untagged and perhaps removed, in docker's order.
     ImageRemoved {
         /// The names it lost.
-        untagged: Vec<ImageName>,
+        untagged: Vec<String>,
         /// The images and layers that are gone.
         deleted: Vec<Digest>,
     },
     /// Images were removed.
     ImagesPruned {
         /// The names they lost.
-        untagged: Vec<ImageName>,
+        untagged: Vec<String>,
         /// The images and layers that are gone.
         deleted: Vec<Digest>,
         /// How many bytes that gave back.

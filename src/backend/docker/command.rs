@@ -165,9 +165,9 @@ impl Docker {
         filters.entry("dangling".to_owned()).or_insert_with(|| vec![(!all).to_string()]);
         let options = PruneImagesOptionsBuilder::default().filters(&filters).build();
         let reply = self.client.prune_images(Some(options)).await?;
-        let (mut untagged, mut deleted): (Vec<ImageName>, Vec<Digest>) = (Vec::new(), Vec::new());
+        let (mut untagged, mut deleted): (Vec<String>, Vec<Digest>) = (Vec::new(), Vec::new());
         for item in reply.images_deleted.unwrap_or_default() {
-            untagged.extend(item.untagged.and_then(|name| name.parse().ok()));
+            untagged.extend(item.untagged);
             deleted.extend(item.deleted.and_then(|id| id.parse().ok()));
         }
         let reclaimed = reply.space_reclaimed.and_then(|bytes| u64::try_from(bytes).ok());
@@ -178,10 +178,10 @@ impl Docker {
     async fn remove_image(&self, image: &str, force: bool) -> Result<Outcome> {
         let options = RemoveImageOptionsBuilder::default().force(force).build();
         let items = self.client.remove_image(&image_segment(image)?, Some(options), None).await?;
-        let (mut untagged, mut deleted): (Vec<ImageName>, Vec<Digest>) = (Vec::new(), Vec::new());
+        let (mut untagged, mut deleted): (Vec<String>, Vec<Digest>) = (Vec::new(), Vec::new());
         for item in items {
             // A `repository@digest` goes with its tag and is no name of its own.
-            untagged.extend(item.untagged.and_then(|name| name.parse().ok()));
+            untagged.extend(item.untagged);
             deleted.extend(item.deleted.and_then(|id| id.parse().ok()));
         }
         Ok(Outcome::ImageRemoved { untagged, deleted })

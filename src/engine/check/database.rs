@@ -12,11 +12,15 @@ use crate::state::{Record, Store};
 use crate::{Error, Paths, Result, folder, network, volume};
 
 /// Its tables, those that others refer to first.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 16] = [
     "network",
     "image",
+    "manifest",
     "layer",
+    "blob",
     "image_layer",
+    "image_blob",
+    "repo_digest",
     "tag",
     "builtin",
     "container",
@@ -164,7 +168,9 @@ fn salvage(path: &Path) -> Result<()> {
 /// Copies the rows that can be read; only a failure of the new database is one.
 fn copy(from: &Connection, to: &Connection, table: &str, order: &str) -> Result<()> {
     let key = match table {
-        "image_layer" => "image",
+        "image_layer" | "image_blob" => "image",
+        "manifest" | "blob" => "digest",
+        "repo_digest" => "repository",
         "event" => "seq",
         "tag" | "builtin" | "volume" => "name",
         "volume_use" => "volume",
@@ -178,7 +184,10 @@ fn copy(from: &Connection, to: &Connection, table: &str, order: &str) -> Result<
         return Ok(());
     };
     let marks = vec!["?"; rows.column_count()].join(",");
-    let mut insert = to.prepare(&format!("INSERT OR IGNORE INTO {table} VALUES ({marks})"))?;
+    // An older version's table may have fewer.
+    let columns = rows.column_names().collect::<Vec<_>>().join(",");
+    let mut insert =
+        to.prepare(&format!("INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"))?;
     let width = rows.column_count();
     let Ok(mut rows) = rows.query([]) else { return Ok(()) };
     while let Ok(Some(row)) = rows.next() {
@@ -201,6 +210,9 @@ impl Check<'_> {
         let dangling = [
             ("tag", "image", "image", "id"),
             ("image_layer", "image", "image", "id"),
+            ("image_blob", "image", "image", "id"),
+            ("image_blob", "blob", "blob", "digest"),
+            ("repo_digest", "image", "image", "id"),
             ("endpoint", "network", "network", "id"),
             ("volume_use", "volume", "volume", "name"),
             ("volume_use", "container", "container", "id"),

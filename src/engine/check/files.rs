@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use wharf_model::{ContainerId, Digest};
+use wharf_model::ContainerId;
 
 use super::{Area, Check, Finding, beyond_repair, finding};
 use crate::image::Images;
@@ -110,12 +110,12 @@ impl Check<'_> {
             let rows: BTreeSet<String> = statement
                 .query_map([], |row| row.get::<_, String>(0))?
                 .collect::<rusqlite::Result<_>>()?;
-            let folders: BTreeSet<String> = std::fs::read_dir(paths.layers())
+            let there = crate::image::unpacked(&paths);
+            // A frame alone is no layer, but somebody has to remove it.
+            let folders: BTreeSet<String> = there
                 .into_iter()
-                .flatten()
-                .flatten()
-                .map(|entry| format!("sha256:{}", entry.file_name().to_string_lossy()))
-                .filter(|name| name.parse::<Digest>().is_ok())
+                .filter(|id| !rows.contains(id.as_str()) || paths.layer(id).exists())
+                .map(String::from)
                 .collect();
             let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| {
                 a.difference(b).cloned().collect::<Vec<_>>()

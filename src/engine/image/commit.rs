@@ -1,21 +1,23 @@
 //! `commit`: an image of a container's image and what the container changed.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 use chrono::Utc;
 use wharf_model::{ChangeKind, Digest, ImageConfig, ImageName};
 
 use super::archive::explain;
 use super::document::{ConfigDocument, HistoryDocument};
+use super::frame::{Frame, Framed};
 use super::hash::{self, HashReader};
 use super::instructions;
 use super::pack::Packer;
 use super::pipe;
-use super::publish::{NewImage, Published, Unpacked, chain, publish};
+use super::publish::{NewImage, Parts, Published, Unpacked, chain, publish};
 use super::staging::Staging;
 use super::tree::Node;
-use super::unpack::{Options, unpack_into};
+use super::unpack::{Contents, Options, unpack_into};
 use super::{Images, oci};
 use crate::container::diff::{self, Depth, Visitor};
 use crate::init::mounts::Layers;
@@ -57,15 +59,16 @@ impl Images<'_> {
         let base = self.document(commit.image)?;
         let staging = Staging::new(self.paths)?;
         let path = staging.folder("layer")?;
-        let (diff_id, size) = copy(commit.layers, &path)?;
+        let frame = staging.join("frame");
+        let (diff_id, contents) = copy(commit.layers, &path, &frame)?;
         copied(self.store)?;
         let is_empty = diff_id.as_str() == EMPTY;
         let mut diff_ids = base.diff_ids().to_vec();
-        let mut unpacked = BTreeMap::new();
+        let mut parts = Parts::default();
         if !is_empty {
             diff_ids.push(diff_id);
             if let Some(id) = chain(&diff_ids).pop() {
-                unpacked.insert(id, Unpacked { path, size });
+                parts.unpacked.insert(id, Unpacked { path, contents, frame: Some(frame) });
             }
         }
         let created = Utc::now();
@@ -103,10 +106,11 @@ impl Images<'_> {
             manifest: None,
             diff_ids,
             tags: commit.name.into_iter().collect(),
+            repo_digests: Vec::new(),
             action: "commit",
         };
         let id = image.id.clone();
-        match publish(self.store, self.paths, &staging, &[image], &unpacked)? {
+        match publish(self.store, self.paths, &staging, &[image], &parts)? {
             Published::Done(_) => Ok(id),
             Published::Missing => Err(Error::failed("commit", "a layer of the image is missing")),
         }
@@ -114,8 +118,8 @@ impl Images<'_> {
 }
 
 /// Copies what a container changed into a layer's folder, by way of the layer's archive, so that the
-/// folder is what anybody gets who unpacks that archive. Returns the diff ID and the size.
-fn copy(layers: &Layers, to: &std::path::Path) -> Result<(Digest, u64)> {
+/// folder is what anybody gets who unpacks that archive. Returns the diff ID and what is in it.
+fn copy(layers: &Layers, to: &Path, frame: &Path) -> Result<(Digest, Contents)> {
     let what = "copy the container's changes";
     let failed = |e: io::Error| Error::failed(what, explain(e));
     let root = std::fs::File::open(to).map_err(failed)?;
@@ -125,15 +129,18 @@ fn copy(layers: &Layers, to: &std::path::Path) -> Result<(Digest, u64)> {
         layer.0.finish().map_err(|e| Error::failed(what, e)).map(drop)
     };
     pipe::through(what, pack, |reader| {
-        let mut tar = HashReader::new(reader);
+        let frame = RefCell::new(Frame::create(frame)?);
+        let mut tar = HashReader::new(Framed { inner: reader, frame: &frame });
         let options = Options {
-            lowers: &layers.lower_dirs,
+            frame: Some(&frame),
             is_layer: true,
             makes_holes: true,
             ..Options::default()
         };
-        let size = unpack_into(&mut tar, root.into(), options)?;
-        Ok((tar.finish()?.0, size))
+        let contents = unpack_into(&mut tar, root.into(), options)?;
+        let (diff_id, _) = tar.finish()?;
+        frame.into_inner().finish()?;
+        Ok((diff_id, contents))
     })
 }
 

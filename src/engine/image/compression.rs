@@ -1,6 +1,44 @@
 //! Telling compressed streams by their first bytes, and undoing it.
 
+use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt;
+
+/// How a stream is packed, as far as it is undone here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    Gzip,
+    Zstd,
+    Plain,
+}
+
+impl Packing {
+    /// Tells it by the first bytes.
+    fn of(magic: &[u8]) -> Self {
+        match magic {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            // A frame, or a skippable frame before it.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            _ => Self::Plain,
+        }
+    }
+
+    /// Returns how a file is packed.
+    pub(super) fn of_file(file: &File) -> io::Result<Self> {
+        let mut magic = [0; 6];
+        let n = file.read_at(&mut magic, 0)?;
+        Ok(Self::of(&magic[..n]))
+    }
+
+    /// Returns the media type of a layer that is packed so (OCI image specification, "Layer").
+    pub(super) fn media_type(self) -> &'static str {
+        match self {
+            Self::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
+            Self::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+            Self::Plain => "application/vnd.oci.image.layer.v1.tar",
+        }
+    }
+}
 
 /// Returns the decompressed stream: gzip and zstd are undone, anything else passes through.
 ///
@@ -26,17 +64,14 @@ pub(crate) fn decompress<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn R
             ),
         ))
     };
-    match &magic[..filled] {
-        [0x1f, 0x8b, ..] => {
+    match (Packing::of(&magic[..filled]), &magic[..filled]) {
+        (Packing::Gzip, _) => {
             let buffered = BufReader::with_capacity(1 << 16, whole);
             Ok(Box::new(flate2::bufread::MultiGzDecoder::new(buffered)))
         }
-        // A frame, or a skippable frame before it.
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
-            Ok(Box::new(zstd::stream::read::Decoder::new(whole)?))
-        }
-        [b'B', b'Z', b'h', ..] => unsupported("bzip2"),
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => unsupported("xz"),
+        (Packing::Zstd, _) => Ok(Box::new(zstd::stream::read::Decoder::new(whole)?)),
+        (_, [b'B', b'Z', b'h', ..]) => unsupported("bzip2"),
+        (_, [0xfd, b'7', b'z', b'X', b'Z', ..]) => unsupported("xz"),
         _ => Ok(Box::new(whole)),
     }
 }

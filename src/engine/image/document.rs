@@ -54,8 +54,10 @@ impl ConfigDocument {
 
 /// An index or a manifest: which one it is shows in what it has.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub(super) struct Manifest {
+    pub(super) schema_version: u32,
+    pub(super) media_type: Option<String>,
     pub(super) manifests: Option<Vec<Descriptor>>,
     pub(super) config: Option<Descriptor>,
     pub(super) layers: Option<Vec<Descriptor>>,
@@ -65,6 +67,8 @@ pub(super) struct Manifest {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Descriptor {
+    #[serde(default)]
+    pub(super) media_type: Option<String>,
     pub(super) digest: String,
     pub(super) size: u64,
     pub(super) platform: Option<Platform>,

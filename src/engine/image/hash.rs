@@ -1,9 +1,58 @@
 //! SHA-256 of what flows through a reader.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use ring::digest::{Context, SHA256};
 use wharf_model::Digest;
+
+/// SHA-256 of what it is shown.
+pub(super) struct Hasher(Context);
+
+impl Hasher {
+    pub(super) fn new() -> Self {
+        Self(Context::new(&SHA256))
+    }
+
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(super) fn finish(self) -> Digest {
+        to_digest(self.0)
+    }
+}
+
+/// A writer that hashes and counts every byte written through it.
+pub(super) struct HashWriter<W> {
+    inner: W,
+    hasher: Hasher,
+    count: u64,
+}
+
+impl<W> HashWriter<W> {
+    /// Returns a writer that has hashed nothing yet.
+    pub(super) fn new(inner: W) -> Self {
+        Self { inner, hasher: Hasher::new(), count: 0 }
+    }
+
+    /// Returns the writer within, the digest, and the number of all bytes.
+    pub(super) fn finish(self) -> (W, Digest, u64) {
+        (self.inner, self.hasher.finish(), self.count)
+    }
+}
+
+impl<W: Write> Write for HashWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..n]);
+        self.count += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
 
 /// A reader that hashes and counts every byte read through it.
 pub(super) struct HashReader<R> {

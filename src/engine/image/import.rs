@@ -6,13 +6,12 @@ use std::io::Read;
 use chrono::{DateTime, Utc};
 use wharf_model::{Digest, ImageConfig, ImageName, ImportOptions};
 
-use super::archive::{explain, invalid};
-use super::compression::decompress;
+use super::archive::invalid;
 use super::document::{ConfigDocument, HistoryDocument, RootFs};
-use super::hash::{self, HashReader};
-use super::publish::{NewImage, Published, Unpacked, publish};
+use super::hash;
+use super::intake::{Intake, Taken};
+use super::publish::{NewImage, Parts, Published, Unpacked, publish};
 use super::staging::Staging;
-use super::unpack::unpack;
 use super::{Images, instructions, oci};
 use crate::container::create::check_platform;
 use crate::{Error, Result};
@@ -52,14 +51,13 @@ impl Images<'_> {
                 false => options.message,
             },
         };
-        let archive = decompress(archive).map_err(failed)?;
         self.make(archive, about, options.name.into_iter().collect(), "import")
     }
 
-    /// Makes an image of an uncompressed tar.
+    /// Makes an image of a tar.
     pub(super) fn make(
         &mut self,
-        tar: impl Read,
+        mut tar: impl Read,
         about: About,
         tags: Vec<ImageName>,
         action: &'static str,
@@ -67,10 +65,10 @@ impl Images<'_> {
         // Not this work's business if it fails: what is in the way is in the way of others too.
         let _ = self.sweep();
         let staging = Staging::new(self.paths)?;
-        let path = staging.folder("layer")?;
-        let mut tar = HashReader::new(tar);
-        let size = unpack(&mut tar, &path, &[]).map_err(failed)?;
-        let (diff_id, length) = tar.finish().map_err(failed)?;
+        let (path, frame) = (staging.join("layer"), staging.join("frame"));
+        let intake = Intake { frame: Some(&frame), ..Intake::default() };
+        let taken = intake.run("read the root filesystem", &mut tar, &path, None, &|_| {})?;
+        let Taken { diff_id, length, contents } = taken;
         if length == 0 {
             return Err(invalid("read the root filesystem: it is empty"));
         }
@@ -97,18 +95,16 @@ impl Images<'_> {
             manifest: None,
             diff_ids: vec![diff_id.clone()],
             tags,
+            repo_digests: Vec::new(),
             action,
         };
         let id = image.id.clone();
         // The lowest layer's chain ID is its diff ID.
-        let unpacked = BTreeMap::from([(diff_id, Unpacked { path, size })]);
-        match publish(self.store, self.paths, &staging, &[image], &unpacked)? {
+        let layer = Unpacked { path, contents, frame: Some(frame) };
+        let parts = Parts { unpacked: BTreeMap::from([(diff_id, layer)]), ..Parts::default() };
+        match publish(self.store, self.paths, &staging, &[image], &parts)? {
             Published::Done(_) => Ok(id),
             Published::Missing => Err(Error::failed("import", "the layer is missing")),
         }
     }
-}
-
-fn failed(error: std::io::Error) -> Error {
-    Error::failed("read the root filesystem", explain(error))
 }

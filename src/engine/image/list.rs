@@ -10,7 +10,7 @@ use wharf_model::{
 
 use super::archive::parse;
 use super::document::ConfigDocument;
-use super::resolve::stored_digest;
+use super::resolve::{by_digest, stored_digest};
 use super::{Images, events, publish};
 use crate::{Error, Result};
 
@@ -18,14 +18,13 @@ use crate::{Error, Result};
 struct Row {
     id: String,
     created: Option<i64>,
-    manifest: Option<String>,
     config: Vec<u8>,
     size: u64,
     containers: usize,
 }
 
 const ROWS: &str = "
-SELECT id, created, manifest, config,
+SELECT id, created, config,
        (SELECT coalesce(sum(size), 0) FROM image_layer JOIN layer ON layer = chain_id
         WHERE image = image.id),
        (SELECT count(*) FROM container WHERE container.image = image.id)
@@ -45,7 +44,8 @@ impl Images<'_> {
             .map(|row| {
                 let id = stored_digest(&row.id)?;
                 let tags = tags.remove(&id).unwrap_or_default();
-                Ok(summary(id, tags, &row)?.0)
+                let digests = self.repo_digests(&id)?;
+                Ok(summary(id, tags, digests, &row)?.0)
             })
             .collect()
     }
@@ -107,7 +107,8 @@ impl Images<'_> {
         let id = self.find(reference)?.id;
         let sql = format!("{ROWS} AND id = ?");
         let row = self.store.connection().query_row(&sql, [id.as_str()], read_row)?;
-        let (summary, document) = summary(id.clone(), self.tags(&id)?, &row)?;
+        let (summary, document) =
+            summary(id.clone(), self.tags(&id)?, self.repo_digests(&id)?, &row)?;
         Ok(ImageDetail {
             summary,
             layers: self.layers(&id)?,
@@ -188,6 +189,17 @@ impl Images<'_> {
         names.iter().map(|name| stored_name(name)).collect()
     }
 
+    /// Returns by which digests repositories know an image, as lists show them.
+    fn repo_digests(&self, id: &Digest) -> Result<Vec<String>> {
+        let mut statement = self.store.connection().prepare_cached(
+            "SELECT repository, digest FROM repo_digest WHERE image = ? ORDER BY 1, 2",
+        )?;
+        let rows: Vec<(String, String)> = statement
+            .query_map([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        rows.iter().map(|(name, digest)| Ok(by_digest(name, &stored_digest(digest)?))).collect()
+    }
+
     fn all_tags(&self) -> Result<BTreeMap<Digest, Vec<ImageName>>> {
         let mut statement =
             self.store.connection().prepare("SELECT image, name FROM tag ORDER BY name")?;
@@ -223,10 +235,9 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
         id: row.get(0)?,
         created: row.get(1)?,
-        manifest: row.get(2)?,
-        config: row.get(3)?,
-        size: count(row.get(4)?),
-        containers: usize::try_from(row.get::<_, i64>(5)?).unwrap_or_default(),
+        config: row.get(2)?,
+        size: count(row.get(3)?),
+        containers: usize::try_from(row.get::<_, i64>(4)?).unwrap_or_default(),
     })
 }
 
@@ -235,16 +246,13 @@ fn count(n: i64) -> u64 {
     u64::try_from(n).unwrap_or_default()
 }
 
-fn summary(id: Digest, tags: Vec<ImageName>, row: &Row) -> Result<(ImageSummary, ConfigDocument)> {
+fn summary(
+    id: Digest,
+    tags: Vec<ImageName>,
+    repo_digests: Vec<String>,
+    row: &Row,
+) -> Result<(ImageSummary, ConfigDocument)> {
     let document: ConfigDocument = parse(&row.config, &format!("configuration {id}"))?;
-    let mut repo_digests: Vec<String> = row
-        .manifest
-        .iter()
-        .flat_map(|digest| {
-            tags.iter().map(move |tag| format!("{}@{digest}", tag.familiar_repository()))
-        })
-        .collect();
-    repo_digests.dedup();
     let summary = ImageSummary {
         id,
         tags,

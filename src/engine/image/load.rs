@@ -3,21 +3,23 @@
 //! The archive is spooled, its documents are read and checked into [`Candidate`]s, the layers that
 //! aren't here yet are unpacked in a staging folder, and everything is published at once.
 
-use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use wharf_model::{Digest, ImageName};
 
 use super::archive::{Archive, Member, explain, invalid, parse};
-use super::compression::decompress;
+use super::blobs::{self, NewBlob};
+use super::compression::{Packing, decompress};
 use super::document::{ArchiveImage, ConfigDocument};
 use super::hash::{self, HashReader};
-use super::publish::{NewImage, Published, Unpacked, chain, has_layer, publish};
+use super::intake::Intake;
+use super::publish::{
+    NewImage, NewManifest, Parts, Published, Unpacked, chain, is_complete, publish,
+};
+use super::resolve::repository;
 use super::staging::Staging;
-use super::unpack::unpack;
 use super::{Images, oci};
 use crate::{Error, Result};
 
@@ -54,7 +56,7 @@ impl Loaded {
 pub(super) struct Candidate {
     pub(super) config: Vec<u8>,
     pub(super) tags: Vec<ImageName>,
-    pub(super) manifest: Option<Digest>,
+    pub(super) manifest: Option<NewManifest>,
     /// Lowest first.
     pub(super) layers: Vec<Member>,
 }
@@ -98,6 +100,14 @@ impl Images<'_> {
                     candidate.layers.len()
                 )));
             }
+            let repo_digests = match &candidate.manifest {
+                Some(manifest) => candidate
+                    .tags
+                    .iter()
+                    .map(|name| (repository(name), manifest.digest.clone()))
+                    .collect(),
+                None => Vec::new(),
+            };
             images.push(NewImage {
                 id,
                 config: candidate.config,
@@ -105,22 +115,17 @@ impl Images<'_> {
                 manifest: candidate.manifest,
                 diff_ids,
                 tags: candidate.tags,
+                repo_digests,
                 action: "load",
             });
             sources.push(candidate.layers);
         }
-        let mut unpacked = BTreeMap::new();
+        let mut parts = Parts::default();
         // Others may remove a layer that the first pass counts on; the second counts on none.
         for share in [true, false] {
-            let mut is_whole = true;
-            for (image, layers) in images.iter().zip(&sources) {
-                is_whole = is_whole
-                    && self.unpack_missing(staging, image, layers, &mut unpacked, share)?;
-            }
-            if !is_whole {
-                continue;
-            }
-            match publish(self.store, self.paths, staging, &images, &unpacked)? {
+            let jobs = self.jobs(&images, &sources, &parts, share)?;
+            work(staging, jobs, &mut parts)?;
+            match publish(self.store, self.paths, staging, &images, &parts)? {
                 Published::Missing => {}
                 Published::Done(replaced) => {
                     return Ok(images
@@ -141,105 +146,106 @@ impl Images<'_> {
         Err(Error::failed("load images", "a layer that was unpacked is missing"))
     }
 
-    /// Unpacks the layers that aren't here; with `share` unset, those too. Returns false when a
-    /// layer that was here has been removed meanwhile.
-    fn unpack_missing(
+    /// Returns what is to be done for layers that aren't here; with `share` unset, for all.
+    fn jobs(
         &self,
-        staging: &Staging,
-        image: &NewImage,
-        layers: &[Member],
-        unpacked: &mut BTreeMap<Digest, Unpacked>,
+        images: &[NewImage],
+        sources: &[Vec<Member>],
+        parts: &Parts,
         share: bool,
-    ) -> Result<bool> {
-        let chain = chain(&image.diff_ids);
-        let mut lowers: Vec<PathBuf> = Vec::new();
-        let mut shared = Vec::new();
-        for ((id, diff_id), member) in chain.iter().zip(&image.diff_ids).zip(layers) {
-            let here = unpacked.get(id).map(|u| u.path.clone());
-            let path = match here {
-                Some(path) => path,
-                None if share && has_layer(self.store.connection(), id)? => {
-                    let path = self.paths.layer(id);
-                    let Some(layer) = Shared::open(&path) else {
-                        return Ok(false);
-                    };
-                    shared.push(layer);
-                    path
+    ) -> Result<Vec<Job>> {
+        let connection = self.store.connection();
+        let mut jobs: Vec<Job> = Vec::new();
+        for (image, layers) in images.iter().zip(sources) {
+            let ids = chain(&image.diff_ids);
+            for ((id, diff_id), member) in ids.into_iter().zip(&image.diff_ids).zip(layers) {
+                if parts.unpacked.contains_key(&id) || jobs.iter().any(|job| job.id == id) {
+                    continue;
                 }
-                None => {
-                    let layer = unpack_layer(staging, id, diff_id, member, &lowers);
-                    if !shared.iter().all(Shared::is_there) {
-                        let folder = staging.layer(id);
-                        std::fs::remove_dir_all(&folder).map_err(|e| {
-                            Error::failed(format!("remove {}", folder.display()), e)
-                        })?;
-                        return Ok(false);
-                    }
-                    let layer = layer?;
-                    let path = layer.path.clone();
-                    unpacked.insert(id.clone(), layer);
-                    path
+                let read = |e| Error::failed(format!("layer {diff_id}"), e);
+                let file = File::open(&member.path).map_err(read)?;
+                let packed = Packing::of_file(&file).map_err(read)? != Packing::Plain;
+                // A plain one takes more room than what puts it together again.
+                let keep = packed
+                    && !blobs::is_known(connection, &member.digest)?
+                    && !parts.blobs.iter().any(|blob| blob.digest == member.digest);
+                let unpack = !(share && is_complete(connection, self.paths, &id, diff_id)?);
+                if unpack || keep {
+                    let (diff_id, member) = (diff_id.clone(), member.clone());
+                    jobs.push(Job { id, diff_id, member, packed, keep, unpack });
                 }
-            };
-            lowers.insert(0, path);
-        }
-        Ok(true)
-    }
-}
-
-/// A layer that was here before and that others may remove.
-struct Shared {
-    path: PathBuf,
-    // Kept open, so that its inode's number can't be another folder's.
-    folder: File,
-}
-
-impl Shared {
-    fn open(path: &Path) -> Option<Self> {
-        Some(Self { path: path.to_owned(), folder: File::open(path).ok()? })
-    }
-
-    /// Returns whether the folder still stands where it stood, and so was whole all the time.
-    fn is_there(&self) -> bool {
-        let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
-        match (self.folder.metadata(), std::fs::metadata(&self.path)) {
-            (Ok(opened), Ok(found)) => id(opened) == id(found),
-            _ => false,
-        }
-    }
-}
-
-fn unpack_layer(
-    staging: &Staging,
-    id: &Digest,
-    diff_id: &Digest,
-    member: &Member,
-    lowers: &[PathBuf],
-) -> Result<Unpacked> {
-    let failed = |e| Error::failed(format!("layer {diff_id}"), explain(e));
-    let file = File::open(&member.path).map_err(failed)?;
-    let path = staging.layer(id);
-    std::fs::create_dir(&path).map_err(failed)?;
-    let mut tar = HashReader::new(decompress(file).map_err(failed)?);
-    let result = unpack(&mut tar, &path, lowers);
-    // A wrong layer is called that, whatever else unpacking it led to; but a broken disk is not.
-    let storage = |e: &std::io::Error| e.kind() == std::io::ErrorKind::StorageFull;
-    let size = match result {
-        Err(e) if storage(&e) => return Err(failed(e)),
-        other => {
-            let found = tar.finish();
-            match (other, found) {
-                (_, Ok((found, _))) if found != *diff_id => {
-                    return Err(invalid(format!(
-                        "layer {diff_id}: diff ID mismatch: its content is {found}"
-                    )));
-                }
-                (Ok(size), Ok(_)) => size,
-                (Err(e), _) | (_, Err(e)) => return Err(failed(e)),
             }
         }
-    };
-    Ok(Unpacked { path, size })
+        Ok(jobs)
+    }
+}
+
+/// A layer of the archive that something is to be done with.
+struct Job {
+    /// The chain ID.
+    id: Digest,
+    diff_id: Digest,
+    member: Member,
+    packed: bool,
+    /// Whether its blob is to be kept.
+    keep: bool,
+    /// Whether it is to be unpacked; else it is only verified.
+    unpack: bool,
+}
+
+/// Works on as many layers at once as there are processors.
+fn work(staging: &Staging, jobs: Vec<Job>, parts: &mut Parts) -> Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
+    let jobs = Mutex::new(jobs.into_iter());
+    let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let done: Vec<Result<Vec<_>>> = std::thread::scope(|scope| {
+        let worker = || {
+            let mut done = Vec::new();
+            while let Some(job) = next() {
+                let layer = match job.unpack {
+                    true => Some(unpack_layer(staging, &job)?),
+                    false => verify(&job).map(|()| None)?,
+                };
+                done.push((job, layer));
+            }
+            Ok(done)
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        let panicked = |_| Err(Error::failed("unpack the layers", "a thread panicked"));
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(panicked)).collect()
+    });
+    for (job, layer) in done.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten() {
+        if job.keep && !parts.blobs.iter().any(|blob| blob.digest == job.member.digest) {
+            let Member { path, digest, size } = job.member;
+            parts.blobs.push(NewBlob { path, digest, size, diff_id: job.diff_id });
+        }
+        if let Some(layer) = layer {
+            parts.unpacked.insert(job.id, layer);
+        }
+    }
+    Ok(())
+}
+
+fn unpack_layer(staging: &Staging, job: &Job) -> Result<Unpacked> {
+    let what = format!("layer {}", job.diff_id);
+    let mut file = File::open(&job.member.path).map_err(|e| Error::failed(&what, explain(e)))?;
+    let path = staging.layer(&job.id);
+    let frame = (!job.packed).then(|| staging.frame(&job.id));
+    let intake = Intake { frame: frame.as_deref(), ..Intake::default() };
+    let taken = intake.run(&what, &mut file, &path, Some(&job.diff_id), &|_| {})?;
+    Ok(Unpacked { path, contents: taken.contents, frame })
+}
+
+/// Checks that a blob is the layer that the configuration says.
+fn verify(job: &Job) -> Result<()> {
+    let Job { diff_id, member, .. } = job;
+    let failed = |e| Error::failed(format!("layer {diff_id}"), explain(e));
+    let file = File::open(&member.path).map_err(failed)?;
+    let (found, _) = HashReader::new(decompress(file).map_err(failed)?).finish().map_err(failed)?;
+    match found == *diff_id {
+        true => Ok(()),
+        false => Err(invalid(format!("layer {diff_id}: diff ID mismatch: its content is {found}"))),
+    }
 }
 
 /// Returns the images of a docker-archive: old ones have a folder with `layer.tar` for each layer

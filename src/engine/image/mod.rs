@@ -7,14 +7,18 @@
 //! stays hidden until the last of them is gone ([`Images::collect`]).
 
 pub(crate) mod archive;
+mod blobs;
 mod builtin;
 mod commit;
 pub(crate) mod compression;
+mod conduit;
 mod document;
 mod events;
+pub(crate) mod frame;
 mod hash;
 mod import;
 mod instructions;
+mod intake;
 mod list;
 mod load;
 mod oci;
@@ -25,6 +29,7 @@ mod publish;
 mod receive;
 mod remove;
 mod resolve;
+mod settle;
 pub(crate) mod staging;
 mod tar_stream;
 mod tar_writer;
@@ -39,6 +44,7 @@ pub(crate) use commit::Commit;
 pub use load::Loaded;
 pub use outgoing::{Outgoing, OutgoingLayer};
 pub use receive::{BlobDescriptor, Here, Receiving, ReceivingLayer};
+pub(crate) use remove::unpacked;
 pub use remove::{PrunedImages, Removed};
 pub use resolve::Image;
 

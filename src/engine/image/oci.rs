@@ -5,10 +5,16 @@ use std::collections::BTreeMap;
 
 use wharf_model::{Digest, ImageName};
 
-use super::archive::{Archive, invalid};
+use super::archive::{Archive, Member, invalid, parse};
 use super::document::{Descriptor, Manifest};
 use super::load::Candidate;
+use super::publish::NewManifest;
 use crate::Result;
+
+/// The media types of a manifest and of a configuration (OCI image specification).
+pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// Indexes within indexes are followed this far.
 const MAX_DEPTH: usize = 4;
@@ -43,7 +49,7 @@ pub(super) fn images(archive: &Archive) -> Result<Vec<Candidate>> {
 }
 
 /// Returns which manifest each configuration has, as far as there is an `index.json`.
-pub(super) fn manifests_by_config(archive: &Archive) -> BTreeMap<Digest, Digest> {
+pub(super) fn manifests_by_config(archive: &Archive) -> BTreeMap<Digest, NewManifest> {
     if archive.find("index.json").is_none() {
         return BTreeMap::new();
     }
@@ -70,7 +76,8 @@ fn candidate(
                 descriptor.digest, member.size, descriptor.size
             )));
         }
-        let manifest: Manifest = member.json(&format!("manifest {}", descriptor.digest))?;
+        let content = member.bytes(what)?;
+        let manifest: Manifest = parse(&content, &format!("manifest {}", descriptor.digest))?;
         if let Some(inner) = manifest.manifests {
             let inner: Vec<_> = inner.into_iter().filter(|d| !is_attestation(d)).collect();
             descriptor = choose(&inner)?.clone();
@@ -83,14 +90,21 @@ fn candidate(
             )));
         };
         let layers = manifest.layers.unwrap_or_default();
+        let layers: Vec<Member> = layers
+            .iter()
+            .map(|layer| archive.blob(&layer.digest, "layer").cloned())
+            .collect::<Result<_>>()?;
+        let stated = manifest.media_type.or(descriptor.media_type).unwrap_or_default();
         return Ok(Candidate {
             config: archive.blob(&config.digest, "configuration")?.bytes("configuration")?,
-            manifest: Some(member.digest.clone()),
+            manifest: Some(NewManifest {
+                digest: member.digest.clone(),
+                media_type: if stated.is_empty() { MANIFEST.to_owned() } else { stated },
+                content,
+                layers: layers.iter().map(|layer| layer.digest.clone()).collect(),
+            }),
             tags: name.into_iter().collect(),
-            layers: layers
-                .iter()
-                .map(|layer| archive.blob(&layer.digest, "layer").cloned())
-                .collect::<Result<_>>()?,
+            layers,
         });
     }
     Err(invalid("index.json: too many indexes within indexes"))

@@ -30,6 +30,8 @@ pub(super) struct Found {
     pub(super) id: Digest,
     /// The name, when it was a name.
     pub(super) name: Option<ImageName>,
+    /// The repository and the digest, when it was those.
+    pub(super) digest: Option<(String, Digest)>,
 }
 
 impl Images<'_> {
@@ -78,10 +80,10 @@ impl Images<'_> {
         if let Ok(name) = &name
             && let Some(id) = self.tagged(name)?
         {
-            return Ok(Found { id, name: Some(name.clone()) });
+            return Ok(Found { id, name: Some(name.clone()), digest: None });
         }
         if let Some(id) = self.find_prefix(reference)? {
-            return Ok(Found { id, name: None });
+            return Ok(Found { id, name: None, digest: None });
         }
         match name {
             Ok(name) => Err(not_found(&name.to_string())),
@@ -97,20 +99,21 @@ impl Images<'_> {
         let invalid = |e: wharf_model::ParseError| Error::new(ErrorKind::Invalid, e.to_string());
         let name: ImageName = name.parse().map_err(invalid)?;
         let digest: Digest = digest.parse().map_err(invalid)?;
-        let repository = format!("{}/{}:", name.domain(), name.path());
         let id: Option<String> = self
             .store
             .connection()
             .query_row(
-                "SELECT image.id FROM image JOIN tag ON tag.image = image.id
-                 WHERE (manifest = ?1 OR id = ?1)
-                 AND substr(tag.name, 1, length(?2)) = ?2 AND removed = 0",
-                [digest.as_str(), repository.as_str()],
+                "SELECT image.id FROM image LEFT JOIN repo_digest ON repo_digest.image = image.id
+                 LEFT JOIN tag ON tag.image = image.id
+                 WHERE removed = 0 AND (
+                     repo_digest.digest = ?1 AND repository = ?2
+                     OR image.id = ?1 AND substr(tag.name, 1, length(?2) + 1) = ?2 || ':')",
+                [digest.as_str(), repository(&name).as_str()],
                 |row| row.get(0),
             )
             .optional()?;
         let id = id.ok_or_else(|| not_found(reference))?;
-        Ok(Found { id: stored_digest(&id)?, name: None })
+        Ok(Found { id: stored_digest(&id)?, name: None, digest: Some((repository(&name), digest)) })
     }
 
     /// Returns the image that has this name.
@@ -146,12 +149,17 @@ impl Images<'_> {
         }
     }
 
-    /// Returns the parsed configuration of an image.
-    pub(super) fn document(&self, id: &Digest) -> Result<ConfigDocument> {
+    /// Returns the configuration of an image, byte for byte.
+    pub(super) fn config_bytes(&self, id: &Digest) -> Result<Vec<u8>> {
         let sql = "SELECT config FROM image WHERE id = ?";
         let config: Option<Vec<u8>> =
             self.store.connection().query_row(sql, [id.as_str()], |row| row.get(0)).optional()?;
-        parse(&config.ok_or_else(|| not_found(id.as_str()))?, &format!("configuration {id}"))
+        config.ok_or_else(|| not_found(id.as_str()))
+    }
+
+    /// Returns the parsed configuration of an image.
+    pub(super) fn document(&self, id: &Digest) -> Result<ConfigDocument> {
+        parse(&self.config_bytes(id)?, &format!("configuration {id}"))
     }
 
     /// Returns the chain IDs of an image's layers, lowest first.
@@ -169,6 +177,18 @@ impl Images<'_> {
 
 fn is_hex_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Returns a name without its tag, nothing left out: `domain/path`.
+pub(super) fn repository(name: &ImageName) -> String {
+    format!("{}/{}", name.domain(), name.path())
+}
+
+/// Returns a repository with a digest as lists show it.
+pub(super) fn by_digest(repository: &str, digest: &Digest) -> String {
+    let name = format!("{repository}:latest").parse::<ImageName>();
+    let familiar = name.map_or_else(|_| repository.to_owned(), |name| name.familiar_repository());
+    format!("{familiar}@{digest}")
 }
 
 /// Returns docker's error for an image that isn't there.

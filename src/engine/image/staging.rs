@@ -13,6 +13,7 @@ use crate::{Error, Paths, Result};
 const PREFIX: &str = "image-";
 
 /// A folder that is removed with all in it when dropped.
+#[derive(Debug)]
 pub(crate) struct Staging {
     path: PathBuf,
     _lock: File,
@@ -23,6 +24,7 @@ impl Staging {
     pub(crate) fn new(paths: &Paths) -> Result<Self> {
         make_private(&paths.temporary())?;
         make_private(&paths.layers())?;
+        make_private(&paths.blobs())?;
         let gate = gate(paths)?;
         gate.lock_shared().map_err(|e| Error::failed("lock the temporary folder", e))?;
         let mut random = [0; 8];
@@ -45,6 +47,11 @@ impl Staging {
     /// Returns where a layer is unpacked.
     pub(crate) fn layer(&self, chain_id: &Digest) -> PathBuf {
         self.join(format!("layer-{}", chain_id.hex()))
+    }
+
+    /// Returns where the frame of a layer is written.
+    pub(crate) fn frame(&self, chain_id: &Digest) -> PathBuf {
+        self.join(format!("frame-{}", chain_id.hex()))
     }
 
     /// Makes a folder in it.

@@ -32,7 +32,7 @@ impl Engine {
     }
 
     fn layers(&self) -> usize {
-        std::fs::read_dir(self.paths.layers()).map_or(0, Iterator::count)
+        super::unpacked(&self.paths).len()
     }
 
     /// Nothing but the lock is left of what was half-made.

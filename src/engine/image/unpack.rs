@@ -10,11 +10,13 @@
 //! running container that changes names under its hands: what it has just made it touches only by
 //! the descriptor of it, or in a way that follows no link.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
@@ -23,6 +25,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::frame::Frame;
 use super::tar_stream::{Entry, EntryKind, TarStream, show};
 use crate::init::rootfs::by_descriptor;
 use crate::userns;
@@ -34,17 +37,46 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 /// A path without `.`, `..` and empty components; the root has none.
 pub(crate) type Components = Vec<Vec<u8>>;
 
-/// Unpacks a tar below `root`, which exists and is empty, and returns the bytes of all its regular
-/// files. `lowers` are the layers below, topmost first: a folder that the archive leaves out takes
-/// its owner and mode from there.
+/// What came of an archive.
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
+    /// The bytes of all its regular files.
+    pub(crate) size: u64,
+    /// The folders that it leaves out, each after those above it: see [`super::settle`].
+    pub(crate) implied: Vec<Components>,
+}
+
+/// Unpacks a layer's tar below `root`, which exists and is empty. With a frame, everything must be
+/// read through it ([`super::frame::Framed`]).
 ///
 /// # Errors
 /// When the archive is damaged or wants something outside its root, or something can't be written;
 /// names the entry. What was written until then stays.
-pub(super) fn unpack(reader: impl Read, root: &Path, lowers: &[PathBuf]) -> io::Result<u64> {
-    let root = rustix::fs::open(root, DIRECTORY, Mode::empty())?;
-    let options = Options { lowers, is_layer: true, ..Options::default() };
-    unpack_into(reader, root, options)
+pub(super) fn unpack(
+    reader: impl Read,
+    root: &Path,
+    frame: Option<&RefCell<Frame>>,
+) -> io::Result<Contents> {
+    let options = Options { is_layer: true, frame, ..Options::default() };
+    unpack_into(reader, open_root(root)?, options)
+}
+
+/// Opens a layer's folder.
+pub(super) fn open_root(root: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(root, DIRECTORY, Mode::empty())?)
+}
+
+/// Opens a regular file of a layer, by the path that its archive gave it.
+pub(super) fn open_below(root: &OwnedFd, path: &[Vec<u8>]) -> io::Result<File> {
+    let (name, folder) = path.split_last().ok_or(Errno::ISDIR)?;
+    let folder = open_in(root, folder, ResolveFlags::IN_ROOT)?;
+    open_plain(&folder, name)
+}
+
+/// Opens a regular file by its name in an open folder.
+fn open_plain(folder: &OwnedFd, name: &[u8]) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(folder, name, flags, Mode::empty())?.into())
 }
 
 /// Whose the unpacked files are.
@@ -80,8 +112,8 @@ impl Rename {
 /// How to unpack.
 #[derive(Debug, Default)]
 pub(crate) struct Options<'a> {
-    /// The layers below, topmost first.
-    pub(crate) lowers: &'a [PathBuf],
+    /// What the archive is to be put together again with.
+    pub(crate) frame: Option<&'a RefCell<Frame>>,
     /// Whether whiteouts are meant, and the last entry of a name wins over all before.
     pub(crate) is_layer: bool,
     /// Whether a folder may not become something else, nor something else a folder.
@@ -104,8 +136,8 @@ pub(crate) struct Options<'a> {
     pub(crate) rename: Option<Rename>,
 }
 
-/// Unpacks a tar below an open root as `options` say, and returns the bytes of all regular files. What
-/// comes after the archive's end is left to be read.
+/// Unpacks a tar below an open root as `options` say. What comes after the archive's end is left to be
+/// read.
 ///
 /// # Errors
 /// As [`unpack`].
@@ -113,7 +145,7 @@ pub(crate) fn unpack_into(
     reader: impl Read,
     root: OwnedFd,
     options: Options<'_>,
-) -> io::Result<u64> {
+) -> io::Result<Contents> {
     let mut stream = TarStream::new(reader);
     let mut unpacker = Unpacker::new(root, options)?;
     let owners = Owners::current();
@@ -172,17 +204,20 @@ struct Unpacker<'a> {
     recent: Option<(Components, OwnedFd)>,
     /// Times of folders, set when nothing is written into them any more.
     times: BTreeMap<Components, (i64, u32)>,
+    /// Folders that the archive has left out so far.
+    implied: BTreeSet<Components>,
     size: u64,
     buffer: Vec<u8>,
 }
 
 impl<'a> Unpacker<'a> {
     fn new(root: OwnedFd, options: Options<'a>) -> io::Result<Self> {
-        let this = Self {
+        let mut this = Self {
             root,
             options,
             recent: None,
             times: BTreeMap::new(),
+            implied: BTreeSet::new(),
             size: 0,
             buffer: vec![0; 1 << 17],
         };
@@ -231,6 +266,7 @@ impl<'a> Unpacker<'a> {
                     let made = self.directory(&parent, &folder, &name, entry)?;
                     let path = child(&folder, &name);
                     self.times.insert(path.clone(), entry.mtime);
+                    self.implied.remove(&path);
                     self.recent = Some((path, made));
                     return Ok(());
                 }
@@ -253,6 +289,7 @@ impl<'a> Unpacker<'a> {
         }
         let root = self.root.try_clone()?;
         self.set_metadata(&root, entry, false)?;
+        self.implied.remove(&Vec::new());
         self.times.insert(Vec::new(), entry.mtime);
         Ok(())
     }
@@ -286,7 +323,7 @@ impl<'a> Unpacker<'a> {
     }
 
     fn implied_folder(
-        &self,
+        &mut self,
         above: &OwnedFd,
         path: &[Vec<u8>],
         name: &[u8],
@@ -297,24 +334,16 @@ impl<'a> Unpacker<'a> {
         Ok(made)
     }
 
-    /// Gives a folder that the archive leaves out the owner and mode it has in the layers below.
-    fn imply(&self, fd: &OwnedFd, path: &[Vec<u8>]) -> io::Result<()> {
-        let mut found: Option<Stat> = None;
-        for lower in self.options.lowers {
-            let lower = rustix::fs::open(lower, DIRECTORY, Mode::empty())?;
-            match open_in(&lower, path, ResolveFlags::IN_ROOT) {
-                Ok(same) => found = Some(rustix::fs::fstat(&same)?),
-                Err(Errno::NOENT) => continue,
-                Err(_) => {}
-            }
-            break;
-        }
-        let (uid, gid, mode) =
-            found.map_or((0, 0, 0o755), |s| (s.st_uid, s.st_gid, s.st_mode & 0o7777));
+    /// Gives a folder that the archive leaves out the owner and mode that docker gives it; of a layer,
+    /// the layers below may have others.
+    fn imply(&mut self, fd: &OwnedFd, path: &[Vec<u8>]) -> io::Result<()> {
         if self.options.owner == Owner::Kept {
-            rustix::fs::fchown(fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+            rustix::fs::fchown(fd, Some(Uid::ROOT), Some(Gid::ROOT))?;
         }
-        rustix::fs::fchmod(fd, Mode::from_raw_mode(mode))?;
+        rustix::fs::fchmod(fd, Mode::from_raw_mode(0o755))?;
+        if self.options.is_layer {
+            self.implied.insert(path.to_vec());
+        }
         Ok(())
     }
 
@@ -375,6 +404,10 @@ impl<'a> Unpacker<'a> {
             rustix::fs::openat(parent, name, flags | OFlags::NOFOLLOW, Mode::RUSR | Mode::WUSR)
         })?;
         let mut file = File::from(made);
+        if let Some(frame) = self.options.frame {
+            let id = file.metadata()?.ino();
+            frame.borrow_mut().file(&child(folder, name), id, entry)?;
+        }
         if let Err(e) = self.fill(&mut file, entry, data) {
             // Half a file is of no use, and what it takes of a full disk is.
             let _ = rustix::fs::unlinkat(parent, name, AtFlags::empty());
@@ -479,7 +512,13 @@ impl<'a> Unpacker<'a> {
         let flags = AtFlags::empty();
         self.replacing(parent, folder, name, || {
             rustix::fs::linkat(&target_folder, target_name.as_slice(), parent, name, flags)
-        })
+        })?;
+        if !self.options.is_layer {
+            return Ok(());
+        }
+        // One file has one owner and one mode: as docker has it, those that came last.
+        let kind = FileType::from_raw_mode(of.st_mode);
+        self.describe(parent, name, kind, entry, kind != FileType::Symlink)
     }
 
     fn special(
@@ -506,20 +545,34 @@ impl<'a> Unpacker<'a> {
             FileType::Symlink => rustix::fs::symlinkat(entry.link.as_slice(), parent, name),
             _ => rustix::fs::mknodat(parent, name, kind, mode, device),
         })?;
+        self.describe(parent, name, kind, entry, true)
+    }
+
+    /// Gives owner, mode, attributes and times to something that isn't open.
+    fn describe(
+        &self,
+        parent: &OwnedFd,
+        name: &[u8],
+        kind: FileType,
+        entry: &Entry,
+        times: bool,
+    ) -> io::Result<()> {
         if self.options.owner == Owner::Kept {
             let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
             rustix::fs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
         }
         if kind != FileType::Symlink {
-            set_mode(parent, name, kind, mode)?;
+            set_mode(parent, name, kind, Mode::from_raw_mode(entry.mode))?;
         }
         for (key, value) in entry.xattrs.iter().filter(|(key, _)| may_set(key)) {
             let path = path_of(parent, name);
             let set = rustix::fs::lsetxattr(path, key.as_slice(), value, XattrFlags::empty());
             tolerate(set, key, true)?;
         }
-        let times = timestamps(entry.mtime);
-        rustix::fs::utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
+        if times {
+            let times = timestamps(entry.mtime);
+            rustix::fs::utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
+        }
         Ok(())
     }
 
@@ -558,13 +611,18 @@ impl<'a> Unpacker<'a> {
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             let path = child(folder, name);
             self.times.retain(|p, _| !p.starts_with(&path));
+            self.implied.retain(|p| !p.starts_with(&path));
             std::fs::remove_dir_all(path_of(parent, name))
         } else {
+            let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+            if let Some(frame) = self.options.frame.filter(|_| is_file && stat.st_size > 0) {
+                frame.borrow_mut().lose(stat.st_ino, &open_plain(parent, name)?)?;
+            }
             Ok(rustix::fs::unlinkat(parent, name, AtFlags::empty())?)
         }
     }
 
-    fn finish(self) -> io::Result<u64> {
+    fn finish(self) -> io::Result<Contents> {
         for (path, time) in &self.times {
             match self.open(path) {
                 Ok(fd) => rustix::fs::futimens(&fd, &timestamps(*time))?,
@@ -573,7 +631,7 @@ impl<'a> Unpacker<'a> {
                 Err(e) => return Err(e.into()),
             }
         }
-        Ok(self.size)
+        Ok(Contents { size: self.size, implied: self.implied.into_iter().collect() })
     }
 }
 
@@ -608,7 +666,11 @@ fn child(folder: &[Vec<u8>], name: &[u8]) -> Components {
 }
 
 /// Opens a folder by its path below `root`, which nothing leads out of.
-fn open_in(root: &OwnedFd, path: &[Vec<u8>], resolve: ResolveFlags) -> rustix::io::Result<OwnedFd> {
+pub(super) fn open_in(
+    root: &OwnedFd,
+    path: &[Vec<u8>],
+    resolve: ResolveFlags,
+) -> rustix::io::Result<OwnedFd> {
     let joined = if path.is_empty() { b".".to_vec() } else { path.join(&b'/') };
     let resolve = resolve | ResolveFlags::NO_MAGICLINKS;
     loop {
@@ -626,7 +688,7 @@ fn path_of(parent: &OwnedFd, name: &[u8]) -> PathBuf {
         .join(std::ffi::OsStr::from_bytes(name))
 }
 
-/// Sets the mode of a device or FIFO that was just made. The name may mean something else by now,
+/// Sets the mode of what was just made. The name may mean something else by now,
 /// and a plain `chmod` would follow a link to wherever it leads.
 fn set_mode(parent: &OwnedFd, name: &[u8], kind: FileType, mode: Mode) -> io::Result<()> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -45,8 +45,10 @@ impl Tar {
         self.add(EntryType::Link, path, to, 0o644, b"")
     }
 
-    fn below(self, root: &Path, lowers: &[PathBuf]) -> io::Result<u64> {
-        unpack(Cursor::new(self.0.into_inner().unwrap()), root, lowers)
+    fn below(self, root: &Path, lowers: &[PathBuf]) -> io::Result<Contents> {
+        let contents = unpack(Cursor::new(self.0.into_inner().unwrap()), root, None)?;
+        crate::image::settle::settle(root, &contents.implied, lowers)?;
+        Ok(contents)
     }
 }
 
@@ -81,16 +83,17 @@ impl Place {
 fn owners_modes_times_and_kinds_are_kept() {
     let place = Place::new();
     let root = place.layer();
-    let size = Tar::new()
+    let contents = Tar::new()
         .dir("d")
         .add(EntryType::Regular, "d/setuid", "", 0o4755, b"12345")
-        .link("d/same", "d/setuid")
+        .add(EntryType::Link, "d/same", "d/setuid", 0o4755, b"")
         .symlink("d/link", "/absolute/target")
         .add(EntryType::Fifo, "d/fifo", "", 0o600, b"")
         .add(EntryType::Char, "d/null", "", 0o666, b"")
         .below(&root, &[])
         .unwrap();
-    assert_eq!(size, 5);
+    assert_eq!(contents.size, 5);
+    assert_eq!(contents.implied, [Components::new()]);
     let setuid = std::fs::metadata(root.join("d/setuid")).unwrap();
     assert_eq!(setuid.permissions().mode(), 0o104_755);
     assert_eq!((setuid.uid(), setuid.gid(), setuid.mtime()), (7, 8, 1_000_000));
@@ -327,7 +330,7 @@ fn holes_of_sparse_files_stay_holes() {
         .arg("sparse")
         .output()
         .unwrap();
-    unpack(Cursor::new(tar.stdout), &place.layer(), &[]).unwrap();
+    unpack(Cursor::new(tar.stdout), &place.layer(), None).unwrap();
     let made = place.layer().join("sparse");
     let metadata = std::fs::metadata(&made).unwrap();
     assert_eq!(metadata.len(), 16 << 20);

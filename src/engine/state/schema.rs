@@ -9,7 +9,7 @@ use wharf_model::ErrorKind;
 use crate::{Error, Result};
 
 /// Version of the schema below, kept in `user_version`.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 const SCHEMA: &str = "
 CREATE TABLE container (
@@ -135,6 +135,49 @@ CREATE TABLE volume_use (
 CREATE INDEX volume_use_container ON volume_use (container);
 ";
 
+/// What version 4 adds.
+const BLOBS: &str = "
+-- Manifests of images, as they came; image.manifest names them.
+CREATE TABLE manifest (
+    digest     TEXT PRIMARY KEY,
+    media_type TEXT NOT NULL,
+    content    BLOB NOT NULL            -- byte for byte
+);
+
+-- Layers as they came, or as they were packed to be sent.
+CREATE TABLE blob (
+    digest  TEXT PRIMARY KEY,
+    diff_id TEXT NOT NULL,              -- digest of the tar that it unpacks to
+    size    INTEGER NOT NULL,           -- bytes
+    wanted  INTEGER NOT NULL            -- milliseconds since 1970: when somebody last wanted it
+) WITHOUT ROWID;
+CREATE INDEX blob_diff_id ON blob (diff_id);
+
+-- Which blob an image has for which of its layers.
+CREATE TABLE image_blob (
+    image    TEXT NOT NULL REFERENCES image (id),
+    position INTEGER NOT NULL,          -- 0 is the lowest
+    blob     TEXT NOT NULL REFERENCES blob (digest),
+    PRIMARY KEY (image, position)
+) WITHOUT ROWID;
+CREATE INDEX image_blob_blob ON image_blob (blob);
+
+-- By which digests, of manifests or of indexes, repositories know images.
+CREATE TABLE repo_digest (
+    repository TEXT NOT NULL,           -- canonical: domain/path
+    digest     TEXT NOT NULL,
+    image      TEXT NOT NULL REFERENCES image (id),
+    PRIMARY KEY (repository, digest)
+) WITHOUT ROWID;
+CREATE INDEX repo_digest_image ON repo_digest (image);
+
+INSERT OR IGNORE INTO repo_digest (repository, digest, image)
+    SELECT substr(stem, 1, length(stem) - 1), manifest, id FROM (
+        -- What is before the last colon, with it.
+        SELECT rtrim(name, replace(name, ':', '')) AS stem, manifest, id
+        FROM tag JOIN image ON tag.image = image.id WHERE manifest IS NOT NULL);
+";
+
 /// Keeps others from making the database at `path` at the same time: the change to a write-ahead log
 /// doesn't wait for them.
 fn lock(path: &Path) -> Result<File> {
@@ -193,6 +236,9 @@ pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
     if found < 3 {
         connection.execute_batch(VOLUMES)?;
     }
+    if found < 4 {
+        connection.execute_batch(BLOBS)?;
+    }
     if found < VERSION {
         connection.pragma_update(None, "user_version", VERSION)?;
     }
@@ -241,6 +287,8 @@ INSERT INTO lease VALUES (
 INSERT INTO journal VALUES (
     'link', 'wh606d63f3cb5b',
     '606d63f3cb5b56e3413bdb572dc158d32fd5b5911130976340eede6a9fe50641');
+INSERT INTO image (id, added, manifest, config) VALUES ('sha256:1', 0, 'sha256:2', x'');
+INSERT INTO tag VALUES ('localhost:5000/a/b:1.2', 'sha256:1');
 PRAGMA user_version = 1;
 ";
 
@@ -272,6 +320,13 @@ PRAGMA user_version = 1;
         assert_eq!((endpoint.link(), endpoint.interface().as_str()), ("wh606d63f3cb5b", "eth0"));
         assert_eq!(endpoint.info().ip.to_string(), "172.19.0.2");
         assert_eq!(endpoint.info().mac, "02:42:ac:13:00:02");
+        let repository: String = store
+            .connection()
+            .query_row("SELECT repository FROM repo_digest WHERE digest = 'sha256:2'", [], |row| {
+                row.get(0)
+            })
+            .unwrap();
+        assert_eq!(repository, "localhost:5000/a/b");
         assert_eq!((endpoint.id().len(), endpoint.info().network.as_str()), (64, "bridge"));
     }
 

@@ -47,7 +47,7 @@ async fn tags_come_and_go(bench: &Bench) {
     assert_eq!(detail.summary.tags.len(), 2);
     assert_eq!(
         remove(bench, "wharf-test/two:v1", false).await,
-        Ok(Outcome::ImageRemoved { untagged: vec![name.clone()], deleted: Vec::new() })
+        Ok(Outcome::ImageRemoved { untagged: vec![name.to_string()], deleted: Vec::new() })
     );
     assert_eq!(kind(remove(bench, "wharf-test/two:v1", false).await), ErrorKind::NotFound);
     assert_eq!(kind(bench.backend.execute(tag("wharf-none")).await), ErrorKind::NotFound);
