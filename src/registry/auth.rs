@@ -236,10 +236,13 @@ impl State {
                     return Ok(Some(token.header.clone()));
                 }
                 // What the registry names may be wider than what we know of.
-                let wanted = if scope.is_empty() { demanded.as_deref().unwrap_or("") } else { scope };
-                let asked = Asked { realm: &realm, service: &service, scope: wanted, offline: false };
+                let wanted =
+                    if scope.is_empty() { demanded.as_deref().unwrap_or("") } else { scope };
+                let asked =
+                    Asked { realm: &realm, service: &service, scope: wanted, offline: false };
                 let answer = fetch(http, &asked, &credential).await?;
-                let text = if answer.token.is_empty() { &answer.access_token } else { &answer.token };
+                let text =
+                    if answer.token.is_empty() { &answer.access_token } else { &answer.token };
                 let header = bearer(text)?;
                 let life = Duration::from_secs(answer.expires_in.unwrap_or(0).max(TOKEN_LIFE));
                 let until = now + life.saturating_sub(MARGIN);
@@ -307,10 +310,7 @@ async fn fetch(http: &Http, asked: &Asked<'_>, credential: &Credential) -> Resul
     let host = response.url().host_str().unwrap_or_default().to_owned();
     let body = limited(response, LONGEST_DOCUMENT).await;
     if status.as_u16() == 401 || status.as_u16() == 403 {
-        return Err(Error::new(
-            ErrorKind::Denied,
-            "unauthorized: incorrect username or password",
-        ));
+        return Err(Error::new(ErrorKind::Denied, "unauthorized: incorrect username or password"));
     }
     if !status.is_success() {
         return Err(Error::unavailable(format!(
@@ -318,11 +318,10 @@ async fn fetch(http: &Http, asked: &Asked<'_>, credential: &Credential) -> Resul
             status.as_u16()
         )));
     }
-    let answer: Option<TokenAnswer> =
-        body.ok().and_then(|body| serde_json::from_slice(&body).ok());
-    answer.filter(|answer| !(answer.token.is_empty() && answer.access_token.is_empty())).ok_or_else(
-        || Error::unavailable(format!("the token server {host} gave no token")),
-    )
+    let answer: Option<TokenAnswer> = body.ok().and_then(|body| serde_json::from_slice(&body).ok());
+    answer
+        .filter(|answer| !(answer.token.is_empty() && answer.access_token.is_empty()))
+        .ok_or_else(|| Error::unavailable(format!("the token server {host} gave no token")))
 }
 
 /// Returns the header with a name and a password.

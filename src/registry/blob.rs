@@ -169,7 +169,8 @@ impl BlobStream {
         match response.content_length() {
             Some(length) if length != expected => {
                 let whole = length + (self.size - expected);
-                let why = format!("the registry has {whole} bytes, its manifest says {}", self.size);
+                let why =
+                    format!("the registry has {whole} bytes, its manifest says {}", self.size);
                 Err(self.failed(ErrorKind::Invalid, &why))
             }
             _ => Ok(response),

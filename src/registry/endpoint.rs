@@ -13,8 +13,7 @@ use wharf_model::ErrorKind;
 
 use crate::auth::{Authorizer, Challenge, Lookup};
 use crate::http::{
-    ANSWER, Backoff, Http, LONGEST_DOCUMENT, Request, is_transient, limited, retry_after,
-    same_host,
+    ANSWER, Backoff, Http, LONGEST_DOCUMENT, Request, is_transient, limited, retry_after, same_host,
 };
 use crate::settings::HUB;
 use crate::{CredentialStore, Error, Result};

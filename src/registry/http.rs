@@ -154,7 +154,8 @@ impl Http {
                 .request(request.method.clone(), url.clone())
                 .headers(request.headers.clone())
                 .body((request.body)());
-            if let Some(authorization) = request.authorization.filter(|_| same_host(&url, &request.url))
+            if let Some(authorization) =
+                request.authorization.filter(|_| same_host(&url, &request.url))
             {
                 builder = builder.header(AUTHORIZATION, authorization.clone());
             }
@@ -165,7 +166,12 @@ impl Http {
                 Err(_) => {
                     let text = format!("{}: no answer came", shown(&request.method, &url));
                     let error = Error::unavailable(text);
-                    return Err(Unanswered { error, unreached: false, absent: false, distrusted: false });
+                    return Err(Unanswered {
+                        error,
+                        unreached: false,
+                        absent: false,
+                        distrusted: false,
+                    });
                 }
             };
             let Some(target) = redirected(&response) else { return Ok(response) };

@@ -26,10 +26,8 @@ const FORMER: [&str; 2] = [
 ];
 
 /// The configurations of images that can be run.
-const CONFIGS: [&str; 2] = [
-    "application/vnd.oci.image.config.v1+json",
-    "application/vnd.docker.container.image.v1+json",
-];
+const CONFIGS: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
 /// The most images that one index may name.
 const MOST_ENTRIES: usize = 10_000;
@@ -153,9 +151,8 @@ impl Manifest {
     /// # Errors
     /// When that can't be read.
     pub fn content(&self) -> Result<Content> {
-        let wrong = |cause: serde_json::Error| {
-            Error::invalid(format!("manifest {}: {cause}", self.digest))
-        };
+        let wrong =
+            |cause: serde_json::Error| Error::invalid(format!("manifest {}: {cause}", self.digest));
         if self.media_type != OCI_INDEX && self.media_type != DOCKER_LIST {
             return serde_json::from_slice(&self.bytes).map(Content::Image).map_err(wrong);
         }
@@ -209,7 +206,8 @@ mod tests {
             if image.config.size == 2 && image.check("x").is_ok()));
         // A registry that doesn't say what it serves.
         assert_eq!(read(one, "application/octet-stream").unwrap().media_type, OCI_MANIFEST);
-        let several = format!(r#"{{"schemaVersion":2,"mediaType":"{DOCKER_LIST}","manifests":[]}}"#);
+        let several =
+            format!(r#"{{"schemaVersion":2,"mediaType":"{DOCKER_LIST}","manifests":[]}}"#);
         assert_eq!(read(&several, DOCKER_LIST).unwrap().content().unwrap(), Content::Index(vec![]));
         for (text, content_type, why) in [
             (several.as_str(), OCI_INDEX, "it says that it is"),

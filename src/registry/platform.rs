@@ -79,19 +79,18 @@ impl Platform {
 
     /// Returns the same with the names that have won.
     fn normalised(mut self) -> Self {
-        let (architecture, variant) =
-            match (self.architecture.as_str(), self.variant.as_str()) {
-                ("x86_64" | "x86-64", variant) => ("amd64", variant),
-                ("i386" | "i486" | "i586" | "i686", _) => ("386", ""),
-                ("aarch64" | "arm64", "8" | "v8" | "") => ("arm64", ""),
-                ("armhf", _) => ("arm", "v7"),
-                ("armel", _) => ("arm", "v6"),
-                ("arm", "" | "7") => ("arm", "v7"),
-                ("arm", "6") => ("arm", "v6"),
-                ("arm", "5") => ("arm", "v5"),
-                ("amd64", "v1") => ("amd64", ""),
-                (architecture, variant) => (architecture, variant),
-            };
+        let (architecture, variant) = match (self.architecture.as_str(), self.variant.as_str()) {
+            ("x86_64" | "x86-64", variant) => ("amd64", variant),
+            ("i386" | "i486" | "i586" | "i686", _) => ("386", ""),
+            ("aarch64" | "arm64", "8" | "v8" | "") => ("arm64", ""),
+            ("armhf", _) => ("arm", "v7"),
+            ("armel", _) => ("arm", "v6"),
+            ("arm", "" | "7") => ("arm", "v7"),
+            ("arm", "6") => ("arm", "v6"),
+            ("arm", "5") => ("arm", "v5"),
+            ("amd64", "v1") => ("amd64", ""),
+            (architecture, variant) => (architecture, variant),
+        };
         (self.architecture, self.variant) = (architecture.to_owned(), variant.to_owned());
         self
     }

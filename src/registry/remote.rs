@@ -65,7 +65,12 @@ impl Registries {
         });
         let mut sources: Vec<Arc<Endpoint>> = mirrors.collect();
         sources.push(Arc::clone(&own));
-        Remote { repository: repository.clone(), sources, own, settings: Arc::clone(&self.settings) }
+        Remote {
+            repository: repository.clone(),
+            sources,
+            own,
+            settings: Arc::clone(&self.settings),
+        }
     }
 
     fn endpoint(&self, name: &str, make: impl FnOnce() -> Endpoint) -> Arc<Endpoint> {
@@ -265,8 +270,7 @@ impl Remote {
                             ),
                         )
                     })?;
-                    manifest =
-                        self.manifest(chosen.digest.as_str(), Some(&chosen.digest)).await?;
+                    manifest = self.manifest(chosen.digest.as_str(), Some(&chosen.digest)).await?;
                 }
             }
         }

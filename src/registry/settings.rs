@@ -233,7 +233,8 @@ mod tests {
 
     #[test]
     fn only_named_hosts_and_this_one_are_insecure() {
-        let some = settings(r#"{"insecure-registries": ["a.example:5000", "b.example", "10.1.0.0/16"]}"#);
+        let some =
+            settings(r#"{"insecure-registries": ["a.example:5000", "b.example", "10.1.0.0/16"]}"#);
         for host in
             ["a.example:5000", "b.example", "b.example:80", "10.1.2.3:5000", "localhost:5000"]
         {

@@ -34,7 +34,8 @@ pub(crate) fn config(
     } else {
         let mut roots = RootCertStore::empty();
         // What can't be read isn't believed; a host that needs it is refused with its name.
-        let (_, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let (_, _) =
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         for pem in &certificates.authorities {
             for certificate in CertificateDer::pem_slice_iter(pem) {
                 let certificate = certificate.map_err(|cause| failed("authority", &cause))?;
@@ -58,8 +59,8 @@ pub(crate) fn config(
             let chain: std::result::Result<Vec<_>, _> =
                 CertificateDer::pem_slice_iter(pem).collect();
             let chain = chain.map_err(|cause| failed("client certificate", &cause))?;
-            let key = PrivateKeyDer::from_pem_slice(key)
-                .map_err(|cause| failed("client key", &cause))?;
+            let key =
+                PrivateKeyDer::from_pem_slice(key).map_err(|cause| failed("client key", &cause))?;
             builder
                 .with_client_auth_cert(chain, key)
                 .map_err(|cause| failed("client certificate", &cause))?

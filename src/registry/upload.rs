@@ -155,7 +155,9 @@ impl Destination<'_> {
                     (upload.on_retry)(wait.as_secs().max(1));
                     tokio::time::sleep(wait).await;
                     match self.resumed(&place).await {
-                        Some((next, reached)) if reached <= end => (place, offset) = (next, reached),
+                        Some((next, reached)) if reached <= end => {
+                            (place, offset) = (next, reached)
+                        }
                         // The registry has lost it: from the beginning.
                         _ => return Ok(Try::Again(error, None)),
                     }
