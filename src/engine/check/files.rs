@@ -7,7 +7,7 @@ use std::path::Path;
 use wharf_model::ContainerId;
 
 use super::{Area, Check, Finding, beyond_repair, finding};
-use crate::image::Images;
+use crate::image::{self, Images};
 use crate::{Error, Paths, Result};
 
 /// Checks that nobody else can reach what the engine's folders hold.
@@ -151,6 +151,39 @@ impl Check<'_> {
             let mending =
                 mending.clone().map(|done| done.map_err(|text| Error::failed("sweep", text)));
             self.add(finding(Area::Files, format!("layer {layer}"), "no image has it", mending));
+        }
+        Ok(())
+    }
+
+    /// Blobs without a row, and rows without their blob, judged as layers are.
+    pub(super) fn blobs(&mut self) -> Result<()> {
+        let paths = self.paths().clone();
+        let (orphans, missing) = self.store.transaction(|tx| image::disagreeing(tx, &paths))?;
+        for digest in missing {
+            let mending = self.repair.then(|| {
+                self.store.transaction(|tx| image::forget(tx, &digest))?;
+                Ok(())
+            });
+            // Its layer is unpacked: containers don't need the blob.
+            let mut found =
+                finding(Area::Files, format!("blob {digest}"), "it is gone or cut short", mending);
+            if found.way_out.is_empty() {
+                found.way_out =
+                    "pull or load its image again before you push or save it".to_owned();
+            }
+            self.add(found);
+        }
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        let mending = self.repair.then(|| {
+            let swept = Images::new(self.store, &paths).sweep();
+            swept.map_err(|error| error.to_string())
+        });
+        for digest in orphans {
+            let mending =
+                mending.clone().map(|done| done.map_err(|text| Error::failed("sweep", text)));
+            self.add(finding(Area::Files, format!("blob {digest}"), "no image has it", mending));
         }
         Ok(())
     }

@@ -101,6 +101,7 @@ pub fn check(paths: &Paths, repair: bool) -> Result<Vec<Finding>> {
         check.folders()?;
         check.volumes()?;
         check.layers()?;
+        check.blobs()?;
         check.leftovers()?;
         check.groups(&records)?;
         check.network()?;

@@ -104,7 +104,7 @@ pub(super) fn want(connection: &Connection, digest: &Digest) -> Result<()> {
 }
 
 /// Takes away the row of a blob that is damaged or gone.
-pub(super) fn forget(tx: &Connection, digest: &Digest) -> Result<()> {
+pub(crate) fn forget(tx: &Connection, digest: &Digest) -> Result<()> {
     tx.execute("DELETE FROM image_blob WHERE blob = ?", [digest.as_str()])?;
     tx.execute("DELETE FROM blob WHERE digest = ?", [digest.as_str()])?;
     Ok(())
@@ -147,6 +147,22 @@ pub(super) fn orphans(connection: &Connection, paths: &Paths) -> Result<Vec<Dige
         }
     }
     Ok(orphans)
+}
+
+/// Returns the files without a row, and the rows without their file.
+pub(crate) fn disagreeing(tx: &Connection, paths: &Paths) -> Result<(Vec<Digest>, Vec<Digest>)> {
+    let mut statement = tx.prepare("SELECT digest, size FROM blob")?;
+    let rows: Vec<(String, i64)> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut missing = Vec::new();
+    for (digest, size) in rows {
+        let digest = stored_digest(&digest)?;
+        if !u64::try_from(size).is_ok_and(|size| has_size(&paths.blob(&digest), size)) {
+            missing.push(digest);
+        }
+    }
+    Ok((orphans(tx, paths)?, missing))
 }
 
 /// Moves a blob's file out of sight, in a transaction that has seen that it has no row.

@@ -189,6 +189,19 @@ impl Images<'_> {
         names.iter().map(|name| stored_name(name)).collect()
     }
 
+    /// Returns all names that a name's repository has here.
+    pub(super) fn tags_of(&self, name: &ImageName) -> Result<Vec<(ImageName, Digest)>> {
+        let wanted = super::resolve::repository(name);
+        let all = self
+            .all_tags()?
+            .into_iter()
+            .flat_map(|(id, names)| names.into_iter().map(move |name| (name, id.clone())));
+        let mut tags: Vec<_> =
+            all.filter(|(other, _)| super::resolve::repository(other) == wanted).collect();
+        tags.sort();
+        Ok(tags)
+    }
+
     /// Returns by which digests repositories know an image, as lists show them.
     fn repo_digests(&self, id: &Digest) -> Result<Vec<String>> {
         let mut statement = self.store.connection().prepare_cached(

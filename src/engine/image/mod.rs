@@ -29,6 +29,7 @@ mod publish;
 mod receive;
 mod remove;
 mod resolve;
+mod save;
 mod settle;
 pub(crate) mod staging;
 mod tar_stream;
@@ -37,8 +38,11 @@ pub(crate) mod tree;
 pub(crate) mod unpack;
 
 #[cfg(test)]
+mod blob_tests;
+#[cfg(test)]
 mod tests;
 
+pub(crate) use blobs::{disagreeing, forget};
 pub use builtin::{DEMO_IMAGE, DEMO_PROGRAMS};
 pub(crate) use commit::Commit;
 pub use load::Loaded;
@@ -47,6 +51,7 @@ pub use receive::{BlobDescriptor, Here, Receiving, ReceivingLayer};
 pub(crate) use remove::unpacked;
 pub use remove::{PrunedImages, Removed};
 pub use resolve::Image;
+pub use save::Saving;
 
 use crate::Paths;
 use crate::state::Store;

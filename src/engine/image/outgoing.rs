@@ -261,7 +261,7 @@ impl StockLayer {
 
 impl Stock {
     /// Returns a blob's descriptor with the words of the manifest, if it names that blob.
-    fn as_stated(&self, blob: &BlobDescriptor) -> BlobDescriptor {
+    pub(super) fn as_stated(&self, blob: &BlobDescriptor) -> BlobDescriptor {
         let layers = self.came.as_ref().and_then(|(_, document)| document.layers.as_deref());
         let stated = layers
             .unwrap_or_default()
@@ -272,12 +272,6 @@ impl Stock {
             media_type: stated.unwrap_or_else(|| blob.media_type.clone()),
             ..blob.clone()
         }
-    }
-
-    /// Returns the blobs that the manifest names, if it names one for each layer.
-    pub(super) fn named(&self, position: usize) -> Option<&str> {
-        let (_, document) = self.came.as_ref()?;
-        Some(document.layers.as_deref()?.get(position)?.digest.as_str())
     }
 
     /// Returns the manifest for these blobs: the one that came, if they are its own, and the
