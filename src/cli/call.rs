@@ -109,12 +109,23 @@ impl Call {
             error.downcast_ref::<Failure>().is_some_and(Failure::is_cancelled)
         };
         match &code {
-            Err(error) if cancelled(error) => runtime.shutdown_timeout(UNDOING),
+            Err(error) if cancelled(error) => undo(runtime),
             // A thread may sit in a read of the terminal that never ends; the process ends anyway.
             _ => runtime.shutdown_background(),
         }
         code
     }
+}
+
+/// Ends all tasks, and waits for the threads that work for them.
+fn undo(runtime: tokio::runtime::Runtime) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    // In this order it is done by dropping alone, which has no limit of its own.
+    std::thread::spawn(move || {
+        drop(runtime);
+        let _ = sender.send(());
+    });
+    let _ = receiver.recv_timeout(UNDOING);
 }
 
 /// How long what was cancelled may take to clean up; what is left then, the next command removes.

@@ -153,11 +153,6 @@ impl Endpoint {
         &self.http
     }
 
-    /// Returns its host.
-    pub(crate) fn authority(&self) -> &str {
-        &self.authority
-    }
-
     /// Returns the address of its API. One that may be without TLS is asked with it first, as docker
     /// does.
     pub(crate) async fn base(&self) -> Result<Url> {
@@ -237,7 +232,7 @@ impl Endpoint {
                 }
                 Err(failure) => {
                     let first = failure.unreached && !self.reached.load(Ordering::Relaxed);
-                    let passing = !first && !failure.distrusted;
+                    let passing = !first && !failure.lasting;
                     let failed = Failed { error: failure.error, passing };
                     if !passing || !ask.patient {
                         return Err(failed);

@@ -61,12 +61,12 @@ pub(crate) struct Request<'a> {
 /// A request without an answer.
 pub(crate) struct Unanswered {
     pub(crate) error: Error,
-    /// Whether the host was never reached: it isn't there, or nobody believes its certificate.
+    /// Whether no connection could be made.
     pub(crate) unreached: bool,
     /// Whether nobody listens there.
     pub(crate) absent: bool,
-    /// Whether the certificate is the reason.
-    pub(crate) distrusted: bool,
+    /// Whether it will be no better later: a certificate, or where it is redirected to.
+    pub(crate) lasting: bool,
 }
 
 /// Sends requests.
@@ -146,7 +146,7 @@ impl Http {
         request: &Request<'_>,
     ) -> std::result::Result<Response, Unanswered> {
         let refused =
-            |error: Error| Unanswered { error, unreached: true, absent: false, distrusted: false };
+            |error: Error| Unanswered { error, unreached: false, absent: false, lasting: true };
         let mut url = request.url.clone();
         for _ in 0..=REDIRECTS {
             let client = self.client(&url).map_err(refused)?;
@@ -170,7 +170,7 @@ impl Http {
                         error,
                         unreached: false,
                         absent: false,
-                        distrusted: false,
+                        lasting: false,
                     });
                 }
             };
@@ -201,9 +201,15 @@ impl Http {
         let unreached = cause.is_connect();
         let absent = is_refused(&cause);
         let text = innermost(cause);
-        let distrusted = text.contains("certificate");
-        let advice = if distrusted {
-            let host = authority(url);
+        let lower = text.to_lowercase();
+        let lasting = lower.contains("certificate");
+        let host = authority(url);
+        let advice = if lower.contains("certificaterequired") {
+            format!(
+                ": it wants to know who we are: put a certificate in certs.d/{host}/client.cert \
+                     and its key in client.key"
+            )
+        } else if lasting {
             format!(
                 ": put its authority's certificate in certs.d/{host}/ca.crt, or name it in \
                  insecure-registries"
@@ -212,7 +218,7 @@ impl Http {
             String::new()
         };
         let text = format!("{}: {text}{advice}", shown(&request.method, url));
-        Unanswered { error: Error::unavailable(text), unreached, absent, distrusted }
+        Unanswered { error: Error::unavailable(text), unreached, absent, lasting }
     }
 
     /// Asks a token server with a GET.
@@ -292,7 +298,7 @@ impl Http {
                     (backoff.next(retry_after(&response)), Ok(response))
                 }
                 Ok(response) => return Ok(response),
-                Err(failure) if failure.unreached => return Err(failure.error),
+                Err(failure) if failure.unreached || failure.lasting => return Err(failure.error),
                 Err(failure) => (backoff.next(None), Err(failure.error)),
             };
             let Some(wait) = wait else { return outcome };

@@ -14,7 +14,7 @@ use bollard::query_parameters::{
 };
 use wharf_model::{
     Command, CreateOptions, Created, Digest, ErrorKind, Filters, HealthAction, HealthCheck,
-    HostConfig, ImageName, Outcome, RestartKind,
+    HostConfig, Outcome, RestartKind,
 };
 
 use super::transport::{empty, full};

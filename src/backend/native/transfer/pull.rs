@@ -72,7 +72,6 @@ impl Pull {
     /// Pulls one image; returns whether anything is newer now.
     async fn one(&self, reference: &ImageReference, tell: &Tell) -> Result<bool> {
         let selector = reference.selector();
-        tell.note(format!("{selector}: Pulling from {}", reference.repository().path()));
         // A digest says all, a tag beside it nothing more.
         let name = reference.name().filter(|_| reference.digest().is_none());
         let before = self.current(reference).await?;
@@ -82,6 +81,7 @@ impl Pull {
             return Ok(newer);
         }
         let image = self.remote.resolve(selector, &self.platform).await?;
+        tell_begun(tell, reference);
         self.remote.check_policy(reference, &image).await?;
         let config = self.remote.small_blob(&image.content.config, LONGEST_CONFIG).await?;
         self.check_platform(reference, &config)?;
@@ -147,6 +147,7 @@ impl Pull {
             });
             note.await?;
         }
+        tell_begun(tell, reference);
         tell_pulled(tell, reference.selector(), &digest);
         Ok(Some(newer))
     }
@@ -278,6 +279,12 @@ async fn layer(
     })?;
     tell.layer(&digest, LayerState::Complete);
     Ok(())
+}
+
+/// Says where an image comes from, once it is known to be there.
+fn tell_begun(tell: &Tell, reference: &ImageReference) {
+    let (selector, path) = (reference.selector(), reference.repository().path());
+    tell.note(format!("{selector}: Pulling from {path}"));
 }
 
 fn tell_pulled(tell: &Tell, selector: &str, digest: &Digest) {
