@@ -544,8 +544,12 @@ impl Backend for Fake {
         Ok(events.filter(wanted).boxed())
     }
 
-    async fn load(&self, _archive: Reader) -> Result<Vec<String>> {
+    async fn load(&self, _archive: Reader, _platform: Option<&str>) -> Result<Vec<String>> {
         Err(unsupported("load"))
+    }
+
+    async fn save(&self, _images: &[String], _platform: Option<&str>) -> Result<ByteStream> {
+        Err(unsupported("save"))
     }
 
     async fn import(&self, _archive: Reader, _options: ImportOptions) -> Result<Digest> {

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
-    EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
+    DiskUsage, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
     HistoryEntry, HostSample, ImageDetail, ImageListOptions, ImageSummary, LogOptions, LogRecord,
     NetCounters, NetworkInfo, Outcome, PathStat, PullOptions, PushOptions, ReachAnswer,
     ReachQuestion, Sample, TermSize, TopTable, TransferEvent, VersionInfo, VolumeInfo,
@@ -127,6 +127,11 @@ pub trait Backend: Send + Sync {
     /// Returns an image's steps, newest first.
     async fn history(&self, image: &str) -> Result<Vec<HistoryEntry>>;
 
+    /// Returns how much disk the engine takes. Everything is looked at, which takes its time.
+    async fn disk_usage(&self) -> Result<DiskUsage> {
+        Err(missing(self.name(), "sizes on disk"))
+    }
+
     /// Makes a change, and answers when it is made.
     async fn execute(&self, command: Command) -> Result<Outcome>;
 
@@ -172,8 +177,13 @@ pub trait Backend: Send + Sync {
     -> Result<BoxStream<'static, Result<Event>>>;
 
     /// Takes in the images of a docker-archive or OCI archive, compressed or not; returns what
-    /// docker prints for each (`Loaded image: NAME` or `Loaded image ID: sha256:…`).
-    async fn load(&self, archive: Reader) -> Result<Vec<String>>;
+    /// docker prints for each (`Loaded image: NAME` or `Loaded image ID: sha256:…`). `platform` is
+    /// wanted of images for several, `os/arch`; none means this machine's.
+    async fn load(&self, archive: Reader, platform: Option<&str>) -> Result<Vec<String>>;
+
+    /// Returns images as one archive, which is an OCI layout and a docker-archive. They must be for
+    /// `platform` where that is given.
+    async fn save(&self, images: &[String], platform: Option<&str>) -> Result<ByteStream>;
 
     /// Makes an image of a root filesystem tar, compressed or not; returns its id.
     async fn import(

@@ -21,7 +21,7 @@ pub fn document(detail: &ContainerDetail) -> Value {
     let mut words = detail.config.entrypoint.iter().chain(&detail.config.cmd);
     let path = words.next().cloned().unwrap_or_default();
     let args: Vec<&String> = words.collect();
-    json!({
+    let mut document = json!({
         "Id": detail.id.as_str(),
         "Created": time(Some(detail.created)),
         "Path": path,
@@ -45,7 +45,11 @@ pub fn document(detail: &ContainerDetail) -> Value {
         "Mounts": mounts(detail),
         "Config": config(&detail.config),
         "NetworkSettings": network_settings(detail),
-    })
+    });
+    if let Some(manifest) = &detail.image_manifest {
+        document["ImageManifestDescriptor"] = json!(manifest);
+    }
+    document
 }
 
 /// Docker's "never" is Go's zero time.

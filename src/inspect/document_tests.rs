@@ -40,6 +40,7 @@ fn detail() -> ContainerDetail {
         work_dir: "/w".into(),
         resolv_conf_path: String::new(),
         hostname_path: String::new(),
+        image_manifest: None,
         hosts_path: String::new(),
     }
 }

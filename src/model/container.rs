@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::host::{HealthCheck, HostConfig, MountKind, Propagation};
-use crate::{ContainerId, Digest, EndpointDetail, EndpointOptions};
+use crate::{ContainerId, Digest, EndpointDetail, EndpointOptions, ManifestDescriptor};
 
 /// The life-cycle state of a container, in docker's words.
 #[derive(
@@ -373,6 +373,9 @@ pub struct ContainerDetail {
     pub hostname_path: String,
     /// The host's file bound as /etc/hosts.
     pub hosts_path: String,
+    /// The manifest of its image, where that came with one.
+    #[serde(default)]
+    pub image_manifest: Option<ManifestDescriptor>,
 }
 
 /// A terminal's size in character cells.

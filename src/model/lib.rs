@@ -19,6 +19,7 @@ mod reference;
 mod stats;
 mod system;
 mod transfer;
+mod usage;
 mod userns;
 mod volume;
 
@@ -39,7 +40,10 @@ pub use host::{
     VolumeMount,
 };
 pub use id::{ContainerId, Digest};
-pub use image::{HistoryEntry, ImageConfig, ImageDetail, ImageSummary, ImportOptions, LayerInfo};
+pub use image::{
+    HistoryEntry, ImageConfig, ImageDetail, ImageSummary, ImportOptions, LayerInfo,
+    ManifestDescriptor,
+};
 pub use log::{LogOptions, LogRecord, LogStream};
 pub use network::{
     AddressPool, EndpointDetail, EndpointOptions, NetworkCreateOptions, NetworkEndpoint,
@@ -52,5 +56,6 @@ pub use stats::{
 };
 pub use system::{EngineInfo, VersionInfo};
 pub use transfer::{LayerState, PullOptions, Pulled, PushOptions, Pushed, TransferEvent};
+pub use usage::{DiskUsage, ImageUsage, Space};
 pub use userns::UsernsMode;
 pub use volume::{FileEntry, FileHead, FileKind, VolumeCreateOptions, VolumeInfo, VolumeUser};

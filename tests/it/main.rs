@@ -32,6 +32,7 @@ mod faults_host;
 mod harness;
 mod health;
 mod hosts;
+mod images_kept;
 mod isolation;
 mod isolation_net;
 mod kills;
@@ -111,6 +112,7 @@ fn main() -> ExitCode {
         ("verbs_attach", verbs_attach::tests()),
         ("same_as_docker", same_as_docker::tests()),
         ("spaces", spaces::tests()),
+        ("images_kept", images_kept::tests()),
         ("verbs_image", verbs_image::tests()),
         ("verbs_io", verbs_io::tests()),
         ("verbs_life", verbs_life::tests()),

@@ -53,6 +53,8 @@ pub(super) fn container(document: models::ContainerInspectResponse) -> Result<Co
         resolv_conf_path: document.resolv_conf_path.unwrap_or_default(),
         hostname_path: document.hostname_path.unwrap_or_default(),
         hosts_path: document.hosts_path.unwrap_or_default(),
+        // Its own document tells it.
+        image_manifest: None,
     })
 }
 

@@ -360,6 +360,7 @@ pub(super) fn detail(c: &ContainerSummary) -> ContainerDetail {
         log_path: format!("/var/lib/fake/containers/{0}/{0}-json.log", c.id.as_str()),
         lower_dirs: Vec::new(),
         upper_dir: String::new(),
+        image_manifest: None,
         work_dir: String::new(),
         resolv_conf_path: String::new(),
         hostname_path: String::new(),

@@ -8,6 +8,7 @@ mod completion;
 mod cp;
 pub(crate) mod create;
 mod demo;
+mod df;
 mod diff;
 mod events;
 mod exec;
@@ -35,6 +36,7 @@ mod reset;
 mod rm;
 mod rmi;
 pub(crate) mod run;
+mod save;
 mod service;
 mod start;
 mod stats;
@@ -87,6 +89,7 @@ static VERBS: &[&Verb] = &[
     &push::VERB,
     &login::LOGIN,
     &login::LOGOUT,
+    &save::VERB,
     &tag::VERB,
     &rmi::VERB,
     &events::VERB,
@@ -104,6 +107,8 @@ static GROUPED: &[&Verb] = &[
     &manifest::INSPECT,
     &prune::VERB,
     &prune::IMAGES,
+    &prune::SYSTEM,
+    &df::VERB,
     &check::VERB,
     &reset::VERB,
     &service::VERB,
@@ -148,21 +153,17 @@ const MISSING: &[&str] = &[
     "config",
     "context",
     "image build",
-    "image save",
     "manifest annotate",
     "manifest create",
     "manifest push",
     "manifest rm",
     "node",
     "plugin",
-    "save",
     "search",
     "secret",
     "service",
     "stack",
     "swarm",
-    "system df",
-    "system prune",
     "trust",
 ];
 

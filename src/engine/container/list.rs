@@ -170,7 +170,9 @@ impl Engine {
         self.with_store(|store| {
             let record = store.container(reference)?;
             let record = self.refreshed(store, record)?;
-            let lower_dirs = Images::new(store, self.paths()).lower_dirs(&record.image)?;
+            let images = Images::new(store, self.paths());
+            let lower_dirs = images.lower_dirs(&record.image)?;
+            let image_manifest = images.manifest_descriptor(&record.image)?;
             let folder = self.paths().container(&record.id);
             let text = |path: std::path::PathBuf| path.display().to_string();
             Ok(ContainerDetail {
@@ -185,6 +187,7 @@ impl Engine {
                 resolv_conf_path: text(folder.join("resolv.conf")),
                 hostname_path: text(folder.join("hostname")),
                 hosts_path: text(folder.join("hosts")),
+                image_manifest,
                 ports: ports(&record),
                 networks: network::places(store, &record)?,
                 endpoints: network::endpoints_of(store, &record.id)?

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 
 use flate2::{Compression, GzBuilder};
 use rusqlite::{OptionalExtension, params};
-use wharf_model::{Digest, ErrorKind};
+use wharf_model::{Digest, ErrorKind, ManifestDescriptor};
 
 use super::archive::{explain, parse};
 use super::blobs::{self, NewBlob};
@@ -199,6 +199,16 @@ impl Images<'_> {
         let Some((digest, media_type, content)) = row else { return Ok(None) };
         let document = parse(&content, &format!("manifest {digest}"))?;
         Ok(Some((Written { digest: stored_digest(&digest)?, media_type, content }, document)))
+    }
+
+    /// Returns what names the manifest that an image came with.
+    pub(crate) fn manifest_descriptor(&self, id: &Digest) -> Result<Option<ManifestDescriptor>> {
+        let came = self.manifest(id)?;
+        Ok(came.map(|(Written { digest, media_type, content }, _)| ManifestDescriptor {
+            media_type,
+            digest,
+            size: content.len() as u64,
+        }))
     }
 
     fn repositories(&self, id: &Digest) -> Result<Vec<String>> {
