@@ -202,9 +202,9 @@ impl Http {
         let absent = is_refused(&cause);
         let text = innermost(cause);
         let lower = text.to_lowercase();
-        let lasting = lower.contains("certificate");
+        let lasting = lower.contains("certificate") || lower.contains("fatal alert");
         let host = authority(url);
-        let advice = if lower.contains("certificaterequired") {
+        let advice = if lower.starts_with("received fatal alert") {
             format!(
                 ": it wants to know who we are: put a certificate in certs.d/{host}/client.cert \
                      and its key in client.key"
