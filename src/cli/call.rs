@@ -2,9 +2,11 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use wharf_backend::Backend;
+use wharf_registry::Registries;
 
 use crate::args::Parsed;
 use crate::connect::{self, Target};
@@ -18,23 +20,29 @@ pub(crate) struct Failure {
     code: i32,
     message: String,
     usage: bool,
+    cancelled: bool,
 }
 
 impl Failure {
     /// Returns a failure with this exit code. An empty message prints nothing.
     pub(crate) fn new(code: i32, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), usage: false }
+        Self { code, message: message.into(), usage: false, cancelled: false }
     }
 
     /// Returns the failure of a flag that can't be taken (exit code 125); the verb's help is pointed
     /// to.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { code: ENGINE_FAILED, message: message.into(), usage: true }
+        Self { usage: true, ..Self::new(ENGINE_FAILED, message) }
     }
 
     /// Returns a failure that has already been reported.
     pub(crate) fn silent(code: i32) -> Self {
         Self::new(code, "")
+    }
+
+    /// Returns the failure of what a signal has ended; what it was doing is undone first.
+    pub(crate) fn cancelled(code: i32) -> Self {
+        Self { cancelled: true, ..Self::silent(code) }
     }
 
     /// Returns the exit code.
@@ -45,6 +53,11 @@ impl Failure {
     /// Returns the sentence, possibly empty.
     pub(crate) fn message(&self) -> &str {
         &self.message
+    }
+
+    /// Returns whether a signal has ended it.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled
     }
 
     /// Returns whether the verb's help should be pointed to.
@@ -92,10 +105,54 @@ impl Call {
             })?;
             work(&backend).await
         });
-        // A thread may sit in a read of the terminal that never ends; the process ends anyway.
-        runtime.shutdown_background();
+        let cancelled = |error: &anyhow::Error| {
+            error.downcast_ref::<Failure>().is_some_and(Failure::is_cancelled)
+        };
+        match &code {
+            Err(error) if cancelled(error) => undo(runtime),
+            // A thread may sit in a read of the terminal that never ends; the process ends anyway.
+            _ => runtime.shutdown_background(),
+        }
         code
     }
+}
+
+/// Ends all tasks, and waits for the threads that work for them.
+fn undo(runtime: tokio::runtime::Runtime) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    // In this order it is done by dropping alone, which has no limit of its own.
+    std::thread::spawn(move || {
+        drop(runtime);
+        let _ = sender.send(());
+    });
+    let _ = receiver.recv_timeout(UNDOING);
+}
+
+/// How long what was cancelled may take to clean up; what is left then, the next command removes.
+const UNDOING: Duration = Duration::from_secs(10);
+
+/// Runs `work` over the registries, without an engine.
+///
+/// # Errors
+/// When the settings can't be read, or what `work` returns.
+pub(crate) fn over_registries(
+    work: impl AsyncFnOnce(&Registries) -> anyhow::Result<i32>,
+) -> anyhow::Result<i32> {
+    over_these_registries(connect::registries(None)?, work)
+}
+
+/// As [`over_registries`], over these.
+///
+/// # Errors
+/// What `work` returns.
+pub(crate) fn over_these_registries(
+    registries: Registries,
+    work: impl AsyncFnOnce(&Registries) -> anyhow::Result<i32>,
+) -> anyhow::Result<i32> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let code = runtime.block_on(work(&registries));
+    runtime.shutdown_background();
+    code
 }
 
 /// Refuses to begin what would fail half way.

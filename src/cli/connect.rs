@@ -10,6 +10,7 @@ use wharf_backend::Backend;
 use wharf_backend::docker::Docker;
 use wharf_backend::native::Native;
 use wharf_engine::{Paths, rootless};
+use wharf_registry::{CredentialStore, Folders, Registries, Resolve, Settings};
 
 use crate::call::{ENGINE_FAILED, Failure};
 use crate::verbs;
@@ -18,6 +19,8 @@ use crate::verbs;
 const DEFAULT_ROOT: &str = "/var/lib/wharf";
 /// Where it keeps what doesn't outlive a reboot.
 const DEFAULT_RUN: &str = "/run/wharf";
+/// Where root says what is so for registries.
+const DEFAULT_CONFIG: &str = "/etc/wharf";
 
 /// An engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,9 +153,47 @@ pub(crate) async fn backend(target: &Target) -> anyhow::Result<Arc<dyn Backend>>
         return Ok(backend);
     }
     match target {
-        Target::Native(paths) => Ok(Arc::new(Native::open(paths.clone())?)),
-        Target::Docker(host) => Ok(Arc::new(Docker::connect(host)?)),
+        Target::Native(paths) => {
+            Ok(Arc::new(Native::open(paths.clone())?.with_registries(folders())))
+        }
+        Target::Docker(host) => {
+            let store = CredentialStore::new(folders().docker);
+            Ok(Arc::new(Docker::connect(host)?.with_credentials(store)))
+        }
     }
+}
+
+/// Returns the registries as this user's files describe them; `insecure` names one that may be
+/// without TLS.
+///
+/// # Errors
+/// When a file can't be understood.
+pub(crate) fn registries(insecure: Option<&str>) -> anyhow::Result<Registries> {
+    let folders = folders();
+    let mut settings = Settings::read(&folders)?;
+    if let Some(domain) = insecure {
+        settings = settings.with_insecure(domain);
+    }
+    let resolve: Resolve = Arc::new(wharf_engine::network::host_addresses);
+    Ok(Registries::new(settings, CredentialStore::new(folders.docker), resolve))
+}
+
+/// Returns where this user's settings are: `WHARF_CONFIG`, or the usual places; and docker's.
+fn folders() -> Folders {
+    let variable =
+        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = variable("HOME");
+    let config = variable("WHARF_CONFIG").or_else(|| {
+        // In a user's own namespace everybody is root.
+        if rustix::process::geteuid().is_root() && !is_rootless() {
+            return Some(PathBuf::from(DEFAULT_CONFIG));
+        }
+        let config = variable("XDG_CONFIG_HOME");
+        let config = config.or_else(|| home.as_ref().map(|home| home.join(".config")));
+        config.map(|config| config.join("wharf"))
+    });
+    let docker = variable("DOCKER_CONFIG").or_else(|| home.map(|home| home.join(".docker")));
+    Folders { config, docker }
 }
 
 /// Returns whether there is an engine to ask; asking the embedded one would make it.

@@ -13,6 +13,7 @@ mod connect;
 mod format;
 mod help;
 mod paths;
+mod progress;
 mod roff;
 mod session;
 #[cfg(test)]

@@ -16,8 +16,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("inspect", &["model"]),
     ("demo", &["model"]),
     ("engine", &["model", "sys", "cgroup", "logs", "stats", "inspect"]),
+    ("registry", &["model"]),
     ("build", &["model", "engine"]),
-    ("backend", &["model", "sys", "cgroup", "logs", "stats", "inspect", "engine"]),
+    ("backend", &["model", "sys", "cgroup", "logs", "stats", "inspect", "engine", "registry"]),
     ("compose", &["model", "backend"]),
     ("api", &["model", "backend"]),
     ("ui", &["model", "stats", "logs", "inspect", "backend"]),
@@ -25,7 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "model", "engine", "inspect", "logs", "stats", "backend", "compose", "build", "ui",
-            "api", "demo",
+            "api", "demo", "registry",
         ],
     ),
 ];
@@ -41,7 +42,9 @@ const KEPT_TO: &[(&str, &[&str])] = &[
     ("crossterm", &["ui", "cli"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli"]),
-    ("tokio", &["backend", "ui", "cli", "api"]),
+    ("reqwest", &["registry"]),
+    ("rustls", &["registry"]),
+    ("tokio", &["registry", "backend", "ui", "cli", "api"]),
     ("libc", &["sys", "cgroup", "engine"]),
 ];
 

@@ -48,6 +48,7 @@ mod ports;
 mod probe;
 mod pty;
 mod reach;
+mod registry;
 mod remap;
 mod restart;
 mod rootless;
@@ -105,6 +106,7 @@ fn main() -> ExitCode {
         ("limits", limits::tests()),
         ("ports", ports::tests()),
         ("reach", reach::tests()),
+        ("registry", registry::tests()),
         ("remap", remap::tests()),
         ("rootless", rootless::tests()),
         ("verbs_format", verbs_format::tests()),

@@ -38,6 +38,7 @@ use wharf_model::{
     ImageListOptions, ImageSummary, ImportOptions, LayerInfo, LogOptions, LogRecord, NetworkInfo,
     Outcome, PathStat, PullOptions, PushOptions, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
+use wharf_registry::CredentialStore;
 
 use crate::{
     ArchivePut, AttachOptions, Backend, ByteStream, Error, LogSource, Reader, Result, SampleBatch,
@@ -50,6 +51,8 @@ use transport::{Transport, image_path, segment};
 pub struct Docker {
     transport: Transport,
     client: bollard::Docker,
+    /// Who the user is at registries; the engine is told with each pull and push.
+    credentials: CredentialStore,
 }
 
 /// Seconds that bollard lets a request take: practically for ever, since a `stop` may take as long
@@ -90,7 +93,13 @@ impl Docker {
             NO_TIMEOUT,
             bollard::API_DEFAULT_VERSION,
         )?;
-        Ok(Self { transport, client })
+        Ok(Self { transport, client, credentials: CredentialStore::default() })
+    }
+
+    /// Returns the same engine, which is told who the user is at registries.
+    #[must_use]
+    pub fn with_credentials(self, credentials: CredentialStore) -> Self {
+        Self { credentials, ..self }
     }
 }
 

@@ -3,7 +3,8 @@
 use futures_util::StreamExt;
 use serde::Deserialize;
 use wharf_model::{
-    Digest, ErrorKind, LayerState, PullOptions, Pulled, PushOptions, Pushed, TransferEvent,
+    Digest, ErrorKind, LayerState, PullOptions, Pulled, PushOptions, Pushed, Repository,
+    TransferEvent,
 };
 
 use super::{Docker, error, image_segment};
@@ -39,9 +40,6 @@ struct Aux {
     size: u64,
 }
 
-/// What a registry that wants no credentials is sent: an empty document.
-const NO_CREDENTIALS: &str = "e30=";
-
 impl Docker {
     /// Lets the engine pull; its stream ends when it is dropped.
     pub(super) async fn pull_image(&self, options: PullOptions) -> Result<TransferStream> {
@@ -49,7 +47,8 @@ impl Docker {
         let selector = if options.all_tags { "" } else { options.reference.selector() };
         let mut query = vec![("fromImage", repository.as_str()), ("tag", selector)];
         query.extend(options.platform.iter().map(|platform| ("platform", platform.as_str())));
-        let reply = self.transport.post_for_registry("/images/create", &query, NO_CREDENTIALS);
+        let who = self.authorization(options.reference.repository()).await?;
+        let reply = self.transport.post_for_registry("/images/create", &query, &who);
         let wanted = match options.all_tags {
             true => options.reference.repository().familiar(),
             false => options.reference.to_string(),
@@ -63,9 +62,22 @@ impl Docker {
     pub(super) async fn push_image(&self, options: PushOptions) -> Result<TransferStream> {
         let path = format!("/images/{}/push", image_segment(&options.repository.to_string())?);
         let query: Vec<_> = options.tag.iter().map(|tag| ("tag", tag.as_str())).collect();
-        let reply = self.transport.post_for_registry(&path, &query, NO_CREDENTIALS).await?;
+        let who = self.authorization(&options.repository).await?;
+        let reply = self.transport.post_for_registry(&path, &query, &who).await?;
         let lines = reply.into_lines::<Line>("push");
         Ok(lines.filter_map(|line| std::future::ready(pushed(line).transpose())).boxed())
+    }
+
+    /// Returns the header that says who the user is at a repository's registry.
+    async fn authorization(&self, repository: &Repository) -> Result<String> {
+        let (store, domain) = (self.credentials.clone(), repository.domain().to_owned());
+        // A helper may take its time.
+        let found = tokio::task::spawn_blocking(move || {
+            let found = store.get(&domain)?.unwrap_or_default();
+            Ok::<_, wharf_registry::Error>(found.for_engine(&domain))
+        });
+        let failed = |cause| Error::new(ErrorKind::Internal, format!("credentials: {cause}"));
+        Ok(found.await.map_err(failed)??)
     }
 }
 

@@ -7,9 +7,10 @@ mod events;
 mod logs;
 mod samples;
 mod session;
+mod transfer;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,6 +27,7 @@ use wharf_model::{
     PullOptions, PushOptions, ReachAnswer, ReachQuestion, TermSize, TopTable, VersionInfo,
     VolumeInfo,
 };
+use wharf_registry::{Folders, Registries, Resolve};
 
 use crate::bytes_stream::written;
 use crate::{
@@ -37,11 +39,21 @@ use crate::{
 #[derive(Clone)]
 pub struct Native {
     engine: Arc<Engine>,
+    /// Where the user's settings of registries are.
+    folders: Folders,
+    /// Made of them by the first pull or push.
+    registries: Arc<OnceLock<Arc<Registries>>>,
 }
 
 impl From<wharf_engine::Error> for Error {
     fn from(error: wharf_engine::Error) -> Self {
         Self::new(error.kind(), error.to_string())
+    }
+}
+
+impl From<wharf_registry::Error> for Error {
+    fn from(error: wharf_registry::Error) -> Self {
+        Self::new(error.kind, error.message)
     }
 }
 
@@ -51,7 +63,23 @@ impl Native {
     /// # Errors
     /// When the caller isn't root, or the folders can't be used.
     pub fn open(paths: Paths) -> Result<Self> {
-        Ok(Self { engine: Arc::new(Engine::open(paths)?) })
+        let engine = Arc::new(Engine::open(paths)?);
+        Ok(Self { engine, folders: Folders::default(), registries: Arc::default() })
+    }
+
+    /// Returns the same engine, which pulls and pushes as the files in these folders say.
+    #[must_use]
+    pub fn with_registries(self, folders: Folders) -> Self {
+        Self { folders, registries: Arc::default(), ..self }
+    }
+
+    fn registries(&self) -> Result<Arc<Registries>> {
+        if let Some(registries) = self.registries.get() {
+            return Ok(Arc::clone(registries));
+        }
+        let resolve: Resolve = Arc::new(wharf_engine::network::host_addresses);
+        let made = Arc::new(Registries::open(&self.folders, resolve)?);
+        Ok(Arc::clone(self.registries.get_or_init(|| made)))
     }
 
     /// Runs `work` where it may block.
@@ -320,12 +348,12 @@ impl Backend for Native {
         self.with_images(move |images| images.import(archive, options)).await
     }
 
-    async fn pull(&self, _options: PullOptions) -> Result<TransferStream> {
-        Err(crate::missing(self.name(), "pulls"))
+    async fn pull(&self, options: PullOptions) -> Result<TransferStream> {
+        transfer::pull(self, options)
     }
 
-    async fn push(&self, _options: PushOptions) -> Result<TransferStream> {
-        Err(crate::missing(self.name(), "pushes"))
+    async fn push(&self, options: PushOptions) -> Result<TransferStream> {
+        transfer::push(self, options)
     }
 
     async fn archive_stat(&self, container: &str, path: &str) -> Result<PathStat> {

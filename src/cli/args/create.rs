@@ -222,8 +222,7 @@ fn stop_timeout(parsed: &Parsed) -> Result<Option<u32>, Failure> {
 /// Flags of which only the values that change nothing work yet.
 fn check_partial(parsed: &Parsed) -> Result<(), Failure> {
     match parsed.last("pull") {
-        None | Some("missing" | "never") => Ok(()),
-        Some("always") => Err(not_yet("--pull", "always")),
+        None | Some("always" | "missing" | "never") => Ok(()),
         Some(other) => Err(Failure::usage(format!(
             "invalid pull option: '{other}': must be one of \"always\", \"missing\" or \"never\""
         ))),

@@ -62,8 +62,8 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag::list("publish", "list", "Serve its port on the host: [[IP:]HOST-PORT:]PORT[/udp]")
         .short('p'),
     Flag::switch("publish-all", "Serve all ports that it says it has, on free ones").short('P'),
-    Flag::value("pull", "string", "What to do about a missing image: missing or never"),
-    Flag::switch("quiet", "Say nothing about a missing image's download").short('q'),
+    Flag::value("pull", "string", "Pull its image first: always, missing or never"),
+    Flag::switch("quiet", "Say nothing while its image is pulled").short('q'),
     Flag::switch("read-only", "Mount its root filesystem read-only"),
     Flag::value(
         "restart",

@@ -33,7 +33,7 @@ pub(super) fn argument(verb: &str, index: usize) -> Value {
         "rm" | "wait" | "container inspect" | "update" => Value::Names(Names::Containers),
         "logs" | "port" | "rename" | "diff" | "export" | "commit" => first(Names::Containers),
         "run" | "create" | "tag" | "history" | "images" => first(Names::Images),
-        "rmi" | "save" | "image inspect" => Value::Names(Names::Images),
+        "pull" | "push" | "rmi" | "save" | "image inspect" => Value::Names(Names::Images),
         "inspect" => Value::Names(Names::Both),
         "volume inspect" | "volume rm" | "volume size" => Value::Names(Names::Volumes),
         "volume export" | "volume clone" => first(Names::Volumes),

@@ -4,7 +4,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, Once, PoisonError};
 
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr,
+};
 use wharf_model::TermSize;
 
 /// How the terminal was, while it is raw. A panic aborts without running destructors, so its hook
@@ -53,6 +55,30 @@ impl Raw {
 }
 
 impl Drop for Raw {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Standard input's terminal without an echo, for a secret; dropping this restores it.
+pub(crate) struct Hidden(());
+
+impl Hidden {
+    /// Turns the echo off.
+    ///
+    /// # Errors
+    /// When the terminal refuses.
+    pub(crate) fn enter(stdin: BorrowedFd<'_>) -> io::Result<Self> {
+        let before = tcgetattr(stdin)?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+        tcsetattr(stdin, OptionalActions::Flush, &hidden)?;
+        Ok(Self(()))
+    }
+}
+
+impl Drop for Hidden {
     fn drop(&mut self) {
         restore();
     }

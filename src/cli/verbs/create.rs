@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use wharf_backend::Backend;
-use wharf_model::{Command, CreateOptions, Created, ErrorKind, ImageName, Outcome};
+use wharf_backend::{Backend, Error};
+use wharf_model::{Command, CreateOptions, Created, ErrorKind, ImageReference, Outcome};
 
+use super::pull;
 use crate::args::create::{Surroundings, options};
 use crate::args::create_flags::{FLAGS, MISSING};
 use crate::args::resources::{CHANGEABLE, FIXED};
@@ -31,6 +32,9 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     call.over_engine(async |backend| {
         // `create` ends with 1 where `run` ends with 125.
         let created = create(&**backend, call, options).await.map_err(|failure| {
+            if failure.is_cancelled() {
+                return failure;
+            }
             Failure::new(if failure.is_usage() { ENGINE_FAILED } else { 1 }, failure.message())
         })?;
         print_line(created.id.as_str())?;
@@ -61,13 +65,25 @@ pub(super) async fn create(
         Some(path) => Some(IdFile::make(Path::new(path))?),
         None => None,
     };
-    let image = options.image.clone();
-    let created = match backend.execute(Command::Create(Box::new(options))).await {
+    let policy = call.parsed.last("pull").unwrap_or("missing");
+    if policy == "always" {
+        fetched(backend, call, &options.image).await?;
+    }
+    let mut outcome = backend.execute(Command::Create(Box::new(options.clone()))).await;
+    if let Err(error) = &outcome
+        && policy == "missing"
+        && is_missing(error)
+        && let Ok(name) = options.image.parse::<ImageReference>()
+    {
+        if !call.parsed.on("quiet") {
+            crate::notice(&format!("Unable to find image '{name}' locally"));
+        }
+        fetched(backend, call, &options.image).await?;
+        outcome = backend.execute(Command::Create(Box::new(options))).await;
+    }
+    let created = match outcome {
         Ok(Outcome::Created(created)) => created,
         Ok(_) => return Err(Failure::new(ENGINE_FAILED, "the engine made no container")),
-        Err(error) if error.kind == ErrorKind::NotFound => {
-            return Err(no_image(&image, call.parsed.last("pull"), &error.message));
-        }
         Err(error) => return Err(Failure::new(ENGINE_FAILED, error.message)),
     };
     for warning in &created.warnings {
@@ -130,17 +146,16 @@ impl Drop for IdFile<'_> {
     }
 }
 
-/// Returns the error for an image that isn't there.
-fn no_image(image: &str, pull: Option<&str>, message: &str) -> Failure {
-    if pull == Some("never") {
-        return Failure::new(ENGINE_FAILED, message);
-    }
-    let name =
-        image.parse::<ImageName>().map_or_else(|_| image.to_owned(), |name| name.to_string());
-    crate::notice(&format!("Unable to find image '{name}' locally"));
-    Failure::new(
-        ENGINE_FAILED,
-        "pulling images is not supported yet by this version of wharf: bring it in with 'wharf \
-         load' or 'wharf import', or use the built-in image wharf/demo",
-    )
+/// Returns whether a container can't be made since its image isn't here, or is for another machine.
+fn is_missing(error: &Error) -> bool {
+    (error.kind == ErrorKind::NotFound && error.message.starts_with("No such image"))
+        || error.message.contains("does not match the specified platform")
+}
+
+async fn fetched(backend: &dyn Backend, call: &Call, image: &str) -> Result<(), Failure> {
+    pull::fetch(backend, call, image).await.map_err(|error| match error.downcast::<Failure>() {
+        Ok(failure) if failure.is_cancelled() => failure,
+        Ok(failure) => Failure::new(ENGINE_FAILED, failure.message()),
+        Err(error) => Failure::new(ENGINE_FAILED, format!("{error:#}")),
+    })
 }

@@ -20,13 +20,17 @@ mod info;
 mod inspect;
 mod kill;
 mod load;
+mod login;
 mod logs;
 mod man;
+mod manifest;
 mod network;
 mod pause;
 mod port;
 mod prune;
 mod ps;
+mod pull;
+mod push;
 mod rename;
 mod reset;
 mod rm;
@@ -81,6 +85,10 @@ static VERBS: &[&Verb] = &[
     &export::VERB,
     &import::VERB,
     &load::VERB,
+    &pull::VERB,
+    &push::VERB,
+    &login::LOGIN,
+    &login::LOGOUT,
     &save::VERB,
     &tag::VERB,
     &rmi::VERB,
@@ -96,6 +104,7 @@ static VERBS: &[&Verb] = &[
 static GROUPED: &[&Verb] = &[
     &inspect::CONTAINER,
     &inspect::IMAGE,
+    &manifest::INSPECT,
     &prune::VERB,
     &prune::IMAGES,
     &prune::SYSTEM,
@@ -125,9 +134,10 @@ pub(crate) struct Section {
 }
 
 /// The groups that have verbs.
-pub(crate) static SECTIONS: [Section; 5] = [
+pub(crate) static SECTIONS: [Section; 6] = [
     Section { name: "container", about: "Manage containers" },
     Section { name: "image", about: "Manage images" },
+    Section { name: "manifest", about: "Look at manifests in registries" },
     Section { name: "network", about: "Manage networks" },
     Section { name: "system", about: "Manage wharf" },
     Section { name: "volume", about: "Manage volumes" },
@@ -143,15 +153,12 @@ const MISSING: &[&str] = &[
     "config",
     "context",
     "image build",
-    "image pull",
-    "image push",
-    "login",
-    "logout",
-    "manifest",
+    "manifest annotate",
+    "manifest create",
+    "manifest push",
+    "manifest rm",
     "node",
     "plugin",
-    "pull",
-    "push",
     "search",
     "secret",
     "service",
@@ -240,8 +247,8 @@ mod tests {
         assert_eq!(path_of("system info"), Some(("info", 2)));
         assert_eq!(path_of("foo"), None);
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert!(matches!(find(&words("pull x")), Found::Missing(_)));
-        assert!(matches!(find(&words("image pull")), Found::Missing(_)));
+        assert!(matches!(find(&words("search x")), Found::Missing(_)));
+        assert!(matches!(find(&words("image build")), Found::Missing(_)));
         assert!(matches!(find(&words("container foo")), Found::Unknown(_)));
         assert!(matches!(find(&words("container --help")), Found::Group(_)));
     }

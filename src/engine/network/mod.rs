@@ -41,6 +41,7 @@ pub use manage::PrunedNetworks;
 pub(crate) use manage::{check_join, check_leave, places, resolved_links};
 pub use names::{Names, names};
 pub use pool::{Pool, Supply};
+pub use reach::host_addresses;
 pub use record::{DEFAULT_NETWORK, Network, NetworkSpec, network, networks};
 pub(crate) use sweep::{cut_short, finish_removals};
 pub use sweep::{release, remove_network, remove_networks, sweep};

@@ -33,6 +33,28 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The most addresses of one name that are tried.
 const MOST: usize = 4;
 
+/// Returns the addresses of a name as a program of this host resolves it, but without the modules of
+/// a C library, which a static program can't load.
+///
+/// # Errors
+/// When nobody knows the name.
+pub fn host_addresses(name: &str) -> std::io::Result<Vec<IpAddr>> {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let found = Resolver::new(&read("/etc/hosts"), &read("/etc/resolv.conf")).resolve(name);
+    match name.trim_end_matches('.').to_ascii_lowercase().as_str() {
+        // It needs no file to be this host (RFC 6761, section 6.3).
+        "localhost" if found.addresses.is_empty() => {
+            Ok(vec![Ipv4Addr::LOCALHOST.into(), std::net::Ipv6Addr::LOCALHOST.into()])
+        }
+        _ if found.addresses.is_empty() => {
+            let how = found.how.replace("its /etc/hosts", "/etc/hosts");
+            let why = format!("no address for {name}: {how}");
+            Err(std::io::Error::new(std::io::ErrorKind::NotFound, why))
+        }
+        _ => Ok(found.addresses),
+    }
+}
+
 /// A container that has a part in an attempt.
 struct Party {
     detail: ContainerDetail,

@@ -1,0 +1,112 @@
+//! TLS: whom to believe, and who we are.
+
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use crate::settings::Certificates;
+use crate::{Error, Result};
+
+/// Returns how to talk to a host: believing the system's authorities and those given, or, when
+/// `insecure`, everybody.
+///
+/// # Errors
+/// When a certificate or a key can't be read.
+pub(crate) fn config(
+    authority: &str,
+    certificates: &Certificates,
+    insecure: bool,
+) -> Result<ClientConfig> {
+    let failed = |what: &str, cause: &dyn std::fmt::Display| {
+        Error::invalid(format!("certificates of {authority}: {what}: {cause}"))
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|cause| failed("TLS", &cause))?;
+    let builder = if insecure {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+    } else {
+        let mut roots = RootCertStore::empty();
+        // What can't be read isn't believed; a host that needs it is refused with its name.
+        let (_, _) =
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        for pem in &certificates.authorities {
+            for certificate in CertificateDer::pem_slice_iter(pem) {
+                let certificate = certificate.map_err(|cause| failed("authority", &cause))?;
+                roots.add(certificate).map_err(|cause| failed("authority", &cause))?;
+            }
+        }
+        if roots.is_empty() {
+            return Err(Error::invalid(format!(
+                "no certificate authority is known to this host: install the package \
+                 ca-certificates, or put {authority}'s in certs.d/{authority}/ca.crt"
+            )));
+        }
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|cause| failed("authority", &cause))?;
+        builder.with_webpki_verifier(verifier)
+    };
+    let mut config = match &certificates.client {
+        None => builder.with_no_client_auth(),
+        Some((pem, key)) => {
+            let chain: std::result::Result<Vec<_>, _> =
+                CertificateDer::pem_slice_iter(pem).collect();
+            let chain = chain.map_err(|cause| failed("client certificate", &cause))?;
+            let key =
+                PrivateKeyDer::from_pem_slice(key).map_err(|cause| failed("client key", &cause))?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|cause| failed("client certificate", &cause))?
+        }
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Believes everybody: for hosts that the user named as insecure.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

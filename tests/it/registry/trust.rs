@@ -1,0 +1,150 @@
+//! Mirrors, and images that somebody must have signed.
+
+use std::process::Command;
+
+use base64::Engine as _;
+use serde_json::json;
+
+use super::layer;
+use super::proxy::{Action, Proxy};
+use super::server::{Desk, OCI_CONFIG, OCI_MANIFEST, Registry, digest, text};
+use crate::harness::{Test, run};
+use crate::tests;
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        mirrors_go_first_and_the_registry_has_the_last_word,
+        signatures_are_wanted_where_the_policy_says
+    ]
+}
+
+fn mirrors_go_first_and_the_registry_has_the_last_word() {
+    let registry = Registry::plain();
+    let desk = Desk::new();
+    let (mirror, own) = (Proxy::before(&registry.address), Proxy::before(&registry.address));
+    let layers = [layer("a", 50), layer("b", 50)];
+    registry.put_image("x:1", "amd64", &layers);
+    let name = format!("{}/x:1", own.address);
+    let settings = json!({ "mirrors": { &own.address: [
+        format!("http://{}/", mirror.address), "http://127.0.0.1:1",
+    ] } });
+    std::fs::write(desk.settings().join("registries.json"), settings.to_string()).unwrap();
+    desk.ok(&["pull", &name]);
+    assert!(!own.asked().iter().any(|asked| asked.path.contains("/x/")), "the mirror has it");
+    assert!(mirror.asked().iter().any(|asked| asked.path.contains("/blobs/")));
+    // The mirror lacks a blob, and then everything.
+    desk.forget();
+    let blob = format!("/blobs/{}", digest(&layers[1]));
+    mirror.first(9, "GET", &blob, Action::Answer(404, vec![], vec![]));
+    desk.ok(&["pull", &name]);
+    assert!(own.asked().iter().any(|asked| asked.is("GET", &blob)));
+    desk.forget();
+    mirror.first(99, "GET", "/v2/", Action::Answer(404, vec![], vec![]));
+    mirror.first(99, "HEAD", "/v2/", Action::Answer(404, vec![], vec![]));
+    desk.ok(&["pull", &name]);
+    mirror.asked();
+    own.asked();
+    desk.ok(&["push", &name]);
+    assert_eq!(mirror.asked().len(), 0, "nothing is pushed to a mirror");
+    assert!(own.asked().iter().any(|asked| asked.is("PUT", "/manifests/1")));
+}
+
+fn openssl(arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    let mut command = Command::new("openssl");
+    command.args(arguments);
+    // What it writes is no text: it goes through a file.
+    let out = run(command, input);
+    assert_eq!(out.code, 0, "openssl {arguments:?}: {out:?}");
+    Vec::new()
+}
+
+fn signatures_are_wanted_where_the_policy_says() {
+    let registry = Registry::plain();
+    let desk = Desk::new();
+    let at = registry.address.as_str();
+    let folder = desk.settings();
+    let path = |name: &str| text(&folder.join(name));
+    let key = |name: &str| {
+        let (secret, public) = (path(&format!("{name}.key")), path(&format!("{name}.pub")));
+        openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &secret], b"");
+        openssl(&["ec", "-in", &secret, "-pubout", "-out", &public], b"");
+    };
+    key("ours");
+    key("theirs");
+    let image = registry.put_image("team/x:1", "amd64", &[layer("a", 50)]);
+    let image_digest = digest(&image);
+    registry.put_image("open/x:1", "amd64", &[layer("a", 50)]);
+    registry.put_image("shut/x:1", "amd64", &[layer("a", 50)]);
+    let policy = json!({
+        "default": [{ "type": "reject" }],
+        "transports": { "docker": {
+            format!("{at}/open"): [{ "type": "insecureAcceptAnything" }],
+            format!("{at}/team"): [{ "type": "sigstoreSigned", "keyPath": path("ours.pub") }],
+        } },
+    });
+    let (wanted, open, shut) =
+        (format!("{at}/team/x:1"), format!("{at}/open/x:1"), format!("{at}/shut/x:1"));
+    desk.ok(&["pull", &wanted]);
+    std::fs::write(folder.join("policy.json"), policy.to_string()).unwrap();
+    desk.ok(&["pull", &open]);
+    desk.fails("the signature policy rejects it", &["pull", &shut]);
+    // What is here already is no better for it.
+    let unsigned = "the signature policy wants a signature: nobody has signed it";
+    desk.fails(unsigned, &["pull", &wanted]);
+    desk.forget();
+    desk.fails(unsigned, &["pull", &wanted]);
+    let sign = |by: &str, reference: &str, digest: &wharf_model::Digest| {
+        let statement = json!({
+            "critical": {
+                "identity": { "docker-reference": reference },
+                "image": { "docker-manifest-digest": digest },
+                "type": "cosign container image signature",
+            },
+            "optional": null,
+        });
+        let statement = statement.to_string().into_bytes();
+        let out = path("signature");
+        openssl(
+            &["dgst", "-sha256", "-sign", &path(&format!("{by}.key")), "-out", &out],
+            &statement,
+        );
+        let signature = std::fs::read(&out).unwrap();
+        let signature = base64::engine::general_purpose::STANDARD.encode(signature);
+        let layer = registry.put_blob("team/x", &statement);
+        let config = registry.put_blob("team/x", b"{}");
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": OCI_MANIFEST,
+            "config": { "mediaType": OCI_CONFIG, "digest": config, "size": 2 },
+            "layers": [{
+                "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
+                "digest": layer, "size": statement.len(),
+                "annotations": { "dev.cosignproject.cosign/signature": signature },
+            }],
+        });
+        let place = format!("team/x:sha256-{}.sig", image_digest.hex());
+        registry.put_manifest(&place, OCI_MANIFEST, manifest.to_string().as_bytes());
+    };
+    let repository = format!("{at}/team/x");
+    let other = wharf_model::Digest::from_bytes(&[7; 32]);
+    for (by, reference, digest, why) in [
+        ("theirs", repository.clone(), &image_digest, "isn't by the key of the policy"),
+        ("ours", format!("{at}/open/x"), &image_digest, "its signature is for"),
+        ("ours", format!("{repository}:2"), &image_digest, "its signature is for"),
+        ("ours", repository.clone(), &other, "is for another image"),
+    ] {
+        sign(by, &reference, digest);
+        desk.fails(why, &["pull", &wanted]);
+        assert!(!desk.has(&wanted));
+    }
+    sign("ours", &repository, &image_digest);
+    desk.ok(&["pull", &wanted]);
+    assert!(desk.ok(&["pull", &wanted]).contains("Image is up to date"));
+    let out = run(desk.command(&["create", "--pull", "always", "-q", &shut]), b"");
+    assert!(out.code == 1 && out.stderr.contains("rejects it"), "{out:?}");
+    // A signature is no image of the repository.
+    let all = desk.ok(&["pull", "-a", &repository]);
+    assert_eq!(all.matches("Digest: ").count(), 1, "{all}");
+    // A policy that can't be understood stops everything.
+    std::fs::write(folder.join("policy.json"), r#"{"default": [{"type": "signedBy"}]}"#).unwrap();
+    desk.fails("policy.json: requirement \"signedBy\" can't be checked", &["pull", &open]);
+}
