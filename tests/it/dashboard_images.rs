@@ -26,7 +26,6 @@ fn second(lab: &Lab) {
 
 fn looks_into_layers() {
     let lab = Lab::new();
-    lab.shell(&["--name", "prepares"], "true");
     second(&lab);
     let mut terminal = Terminal::start(&lab.command(&["ui", "--read-only"]), 110, 40);
     terminal.wait_for("Containers");
@@ -160,7 +159,7 @@ fn runs_a_container_by_a_form() {
     // Now it is used.
     terminal.wait_for("1 up");
     terminal.send("d");
-    terminal.wait_for("formed runs from box:latest");
+    terminal.wait_for("formed runs from it");
     terminal.send("u");
     terminal.wait_for("CONTAINER");
     terminal.send("q");

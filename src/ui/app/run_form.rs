@@ -195,9 +195,13 @@ impl RunForm {
         match kind {
             FieldKind::Name => "made up".to_owned(),
             FieldKind::Command => {
-                let words: Vec<&str> =
-                    config.entrypoint.iter().chain(&config.cmd).map(String::as_str).collect();
-                listed(words, "the image has none: one is needed")
+                let words = config.entrypoint.iter().chain(&config.cmd);
+                let quoted = words.map(|word| shlex::try_quote(word).unwrap_or_default());
+                let line = quoted.collect::<Vec<_>>();
+                listed(
+                    line.iter().map(AsRef::as_ref).collect(),
+                    "the image has none: one is needed",
+                )
             }
             FieldKind::Ports if config.exposed_ports.is_empty() => "none published".to_owned(),
             FieldKind::Ports => {

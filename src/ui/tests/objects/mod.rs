@@ -4,6 +4,7 @@ use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use wharf_backend::fake::{Fake, container, network, time, volume};
 use wharf_backend::{Error, SampleBatch};
 use wharf_model::{Command, ErrorKind, Event, EventKind, Status};
+use wharf_ui::app::files::FilesOf;
 use wharf_ui::app::topology::{Node, Scale};
 use wharf_ui::app::{Focus, Overlay, Screen, Tab};
 use wharf_ui::{Colors, Effect, Msg, Options};
@@ -310,12 +311,10 @@ fn volumes_are_sorted_and_filtered() {
 fn files_are_walked_and_nothing_in_them_reaches_the_terminal() {
     let mut desk = Desk::new(plain(), (100, 30));
     desk.keys("3jf");
-    assert!(
-        desk.keys("l").contains(&Effect::FetchFiles {
-            volume: "shop_pgdata".to_owned(),
-            path: "base".into()
-        })
-    );
+    assert!(desk.keys("l").contains(&Effect::FetchFiles {
+        of: FilesOf::Volume("shop_pgdata".to_owned()),
+        path: "base".into()
+    }));
     desk.keys("l");
     assert!(desk.screen().contains("/base/1"), "{}", desk.screen());
     desk.keys("hh");
