@@ -377,7 +377,7 @@ fn tags_move_and_layers_go_with_their_last_image() {
     let removed = engine.images().remove("one:1", false).unwrap();
     assert_eq!((removed.untagged.len(), removed.deleted.len()), (1, 0));
     let removed = engine.images().remove("example.com/one:1", false).unwrap();
-    assert_eq!(removed.untagged[0].to_string(), "example.com/one:1");
+    assert_eq!(removed.untagged[0], "example.com/one:1");
     // The lower layer is the other image's too.
     assert_eq!(removed.deleted[0], one);
     assert_eq!((removed.deleted.len(), engine.layers()), (2, 1));
