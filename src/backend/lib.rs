@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary, Digest,
-    EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
+    DiskUsage, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
     HistoryEntry, HostSample, ImageDetail, ImageListOptions, ImageSummary, LayerChanges, LayerInfo,
     LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, PathStat, PullOptions, PushOptions,
     ReachAnswer, ReachQuestion, Sample, TermSize, TopTable, TransferEvent, VersionInfo, VolumeInfo,
@@ -127,6 +127,11 @@ pub trait Backend: Send + Sync {
     /// Returns an image's steps, newest first.
     async fn history(&self, image: &str) -> Result<Vec<HistoryEntry>>;
 
+    /// Returns how much disk the engine takes. Everything is looked at, which takes its time.
+    async fn disk_usage(&self) -> Result<DiskUsage> {
+        Err(missing(self.name(), "sizes on disk"))
+    }
+
     /// Returns the layers of every image, lowest first; also of those that were removed and stay
     /// only for their containers. Who has a layer, and what a removal frees, follows from it.
     async fn image_layers(&self) -> Result<Vec<(Digest, Vec<LayerInfo>)>> {
@@ -167,12 +172,6 @@ pub trait Backend: Send + Sync {
     /// Returns how many files a layer adds, changes and removes.
     async fn layer_changes(&self, _image: &str, _layer: usize) -> Result<LayerChanges> {
         Err(no_layer_files(self.name()))
-    }
-
-    /// Returns images with their names as one archive that `load` takes, a tar; with a platform
-    /// (`os/arch`) only if they are for it. Dropping the stream ends the work.
-    async fn save(&self, _images: &[String], _platform: Option<&str>) -> Result<ByteStream> {
-        Err(missing(self.name(), "saved images"))
     }
 
     /// Makes a change, and answers when it is made.
@@ -220,8 +219,13 @@ pub trait Backend: Send + Sync {
     -> Result<BoxStream<'static, Result<Event>>>;
 
     /// Takes in the images of a docker-archive or OCI archive, compressed or not; returns what
-    /// docker prints for each (`Loaded image: NAME` or `Loaded image ID: sha256:…`).
-    async fn load(&self, archive: Reader) -> Result<Vec<String>>;
+    /// docker prints for each (`Loaded image: NAME` or `Loaded image ID: sha256:…`). `platform` is
+    /// wanted of images for several, `os/arch`; none means this machine's.
+    async fn load(&self, archive: Reader, platform: Option<&str>) -> Result<Vec<String>>;
+
+    /// Returns images as one archive, which is an OCI layout and a docker-archive. They must be for
+    /// `platform` where that is given.
+    async fn save(&self, images: &[String], platform: Option<&str>) -> Result<ByteStream>;
 
     /// Makes an image of a root filesystem tar, compressed or not; returns its id.
     async fn import(

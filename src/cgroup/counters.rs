@@ -23,6 +23,8 @@ pub struct RawCounters {
     pub cpu: Option<CpuCounters>,
     /// Memory.
     pub memory: Option<MemoryCounters>,
+    /// Bytes of files in memory that have yet to be written to a block device.
+    pub unwritten: Option<u64>,
     /// Block devices.
     pub block: Option<BlockCounters>,
     /// Tasks.
@@ -139,9 +141,12 @@ impl Counters {
     /// [`Error::NotFound`] when the group has been removed.
     pub fn read(&mut self) -> Result<RawCounters> {
         let mut reader = Reader { buffer: [0; io::BUFFER], gone: false };
+        let cpu = self.read_cpu(&mut reader);
+        let memory = self.memory.as_ref().and_then(|files| files.read(&mut reader));
         let counters = RawCounters {
-            cpu: self.read_cpu(&mut reader),
-            memory: self.memory.as_ref().and_then(|files| files.read(&mut reader)),
+            cpu,
+            unwritten: memory.as_ref().and_then(|(_, unwritten)| *unwritten),
+            memory: memory.map(|(memory, _)| memory),
             block: self.block.as_ref().and_then(|files| files.read(&mut reader)),
             pids: self.pids.as_ref().and_then(|(current, max)| {
                 Some(PidCounters {
@@ -248,8 +253,9 @@ fn read_cpu_stat(text: &[u8], cpu: &mut CpuCounters) -> Option<()> {
 }
 
 /// Reads `memory.stat` of either version: version 1 has `total_` before what includes the groups
-/// below.
-fn read_memory_stat(text: &[u8], memory: &mut MemoryCounters) {
+/// below. Returns how much has yet to be written to block devices.
+fn read_memory_stat(text: &[u8], memory: &mut MemoryCounters) -> Option<u64> {
+    let mut unwritten = None;
     for (key, value) in parse::pairs(text) {
         match key {
             b"inactive_file" | b"total_inactive_file" => memory.inactive_file = Some(value),
@@ -257,9 +263,13 @@ fn read_memory_stat(text: &[u8], memory: &mut MemoryCounters) {
             b"file" | b"total_cache" => memory.file = Some(value),
             b"kernel" => memory.kernel = Some(value),
             b"hierarchical_memory_limit" => memory.limit = Some(parse::limit_of(value)),
+            b"file_dirty" | b"total_dirty" | b"file_writeback" | b"total_writeback" => {
+                unwritten = Some(unwritten.unwrap_or(0) + value);
+            }
             _ => {}
         }
     }
+    unwritten
 }
 
 impl QuotaFiles {
@@ -286,19 +296,21 @@ impl QuotaFiles {
 }
 
 impl MemoryFiles {
-    fn read(&self, reader: &mut Reader) -> Option<MemoryCounters> {
+    /// Returns the memory, and how much of it has yet to be written to block devices.
+    fn read(&self, reader: &mut Reader) -> Option<(MemoryCounters, Option<u64>)> {
         let usage = parse::number(reader.read(&self.usage)?)?;
         let mut memory = MemoryCounters { usage, ..MemoryCounters::default() };
-        if let Some(text) = self.stat.as_ref().and_then(|file| reader.read(file)) {
-            read_memory_stat(text, &mut memory);
-        }
+        let unwritten = match self.stat.as_ref().and_then(|file| reader.read(file)) {
+            Some(text) => read_memory_stat(text, &mut memory),
+            None => None,
+        };
         if let Some(text) = self.max.as_ref().and_then(|file| reader.read(file)) {
             memory.limit = parse::limit(text);
         }
         if let Some(text) = self.kills.as_ref().and_then(|file| reader.read(file)) {
             memory.oom_kills = parse::keyed(text, b"oom_kill");
         }
-        Some(memory)
+        Some((memory, unwritten))
     }
 }
 

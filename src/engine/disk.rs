@@ -26,6 +26,17 @@ pub(crate) fn blocks(folder: &Path) -> u64 {
     sum(folder, |stat| u64::try_from(stat.st_blocks).unwrap_or_default().saturating_mul(512))
 }
 
+/// Returns the bytes of the disk that a file, or a folder with everything in it, takes; none when it
+/// isn't there.
+pub(crate) fn all(path: &Path) -> u64 {
+    let Ok(own) = statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) else { return 0 };
+    let within = match FileType::from_raw_mode(own.st_mode) {
+        FileType::Directory => blocks(path),
+        _ => 0,
+    };
+    u64::try_from(own.st_blocks).unwrap_or_default().saturating_mul(512).saturating_add(within)
+}
+
 /// Adds up what `size` says of everything in a folder.
 fn sum(folder: &Path, size: impl Fn(&Stat) -> u64) -> u64 {
     let Ok(folder) = openat(CWD, folder, flags(), Mode::empty()) else { return 0 };

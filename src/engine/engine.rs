@@ -4,7 +4,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use wharf_model::{ErrorKind, Filters};
+use wharf_model::{ContainerListOptions, DiskUsage, ErrorKind, Filters};
 
 use crate::image::{Images, PrunedImages, Removed};
 use crate::lock::{self, Lock};
@@ -130,6 +130,18 @@ impl Engine {
     /// When a filter means nothing, or the database can't be read.
     pub fn prune_images(&self, all: bool, filters: &Filters) -> Result<PrunedImages> {
         self.with_images(|images| images.prune(all, filters))
+    }
+
+    /// Returns how much disk all of it takes. Everything is looked at, which takes its time.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn disk_usage(&self) -> Result<DiskUsage> {
+        let options =
+            ContainerListOptions { all: true, size: true, ..ContainerListOptions::default() };
+        let containers = self.list_containers(&options)?;
+        let volumes = self.volumes(&Filters::default(), true)?;
+        Ok(self.with_images(|images| images.usage())?.with_objects(containers, volumes))
     }
 
     /// Finds a container, takes the lock that serialises its verbs, and returns its true record.

@@ -80,6 +80,7 @@ impl Engine {
             root_dir: self.paths().root().display().to_string(),
             security_options: security_options(self.userns_remap()?.is_some()),
             warnings: warnings(layout.as_ref()),
+            no_statistics: no_statistics(layout.as_ref()),
         })
     }
 }
@@ -93,6 +94,17 @@ fn security_options(remapped: bool) -> Vec<String> {
         options.push("name=userns".to_owned());
     }
     options
+}
+
+/// Returns why nothing can be measured, if so.
+fn no_statistics(layout: Option<&Layout>) -> Option<String> {
+    match layout {
+        None => Some("no statistics: no cgroup hierarchy is mounted".to_owned()),
+        Some(layout) if layout.is_empty() => {
+            Some(format!("no statistics: {}", userns::limits::why(layout)))
+        }
+        Some(_) => None,
+    }
 }
 
 /// Returns what this host can't do, as docker's sentences.

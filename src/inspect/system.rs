@@ -26,12 +26,12 @@ pub fn engine_document(info: &EngineInfo) -> Value {
         },
         "MemoryLimit": !warned(info, "memory limit"),
         "SwapLimit": !warned(info, "swap limit"),
-        "CpuCfsPeriod": !warned(info, "CPU limit"),
-        "CpuCfsQuota": !warned(info, "CPU limit"),
-        "CPUShares": !warned(info, "CPU limit"),
+        "CpuCfsPeriod": !warned(info, "cpu cfs period"),
+        "CpuCfsQuota": !warned(info, "cpu cfs quota"),
+        "CPUShares": !warned(info, "cpu shares"),
         "CPUSet": !warned(info, "cpuset"),
-        "PidsLimit": !warned(info, "process limit"),
-        "IPv4Forwarding": !warned(info, "IPv4 forwarding"),
+        "PidsLimit": !warned(info, "pids limit"),
+        "IPv4Forwarding": true,
         "Debug": false,
         "NFd": 0,
         "OomKillDisable": cgroup_version == "1",
@@ -81,8 +81,10 @@ pub fn engine_document(info: &EngineInfo) -> Value {
     })
 }
 
+/// Returns whether the engine can't do this; without any control group it can limit nothing.
 fn warned(info: &EngineInfo, what: &str) -> bool {
-    info.warnings.iter().any(|warning| warning.contains(&format!("No {what}")))
+    let none = info.cgroup_version == "none";
+    none || info.warnings.iter().any(|warning| warning.contains(&format!("No {what}")))
 }
 
 /// Returns docker's document of an engine's version: what `GET /version` answers.

@@ -166,10 +166,13 @@ impl Files {
     fn listing(&self) -> Vec<Entry> {
         let list = || {
             let mut found = Vec::new();
+            let mut gap = false;
             for number in 0.. {
                 match Entry::find(&self.path, number) {
                     Some(entry) => found.push(entry),
-                    None if number == 0 => {}
+                    // A rotation, which moves the files one by one, leaves one gap on its way, and may
+                    // rest there: older files are behind it.
+                    None if !gap => gap = true,
                     None => break,
                 }
             }
@@ -178,7 +181,7 @@ impl Files {
         };
         // A rotation may be under way: believe it when it looks the same twice.
         let mut before = list();
-        for _ in 0..8 {
+        for _ in 0..64 {
             let now = list();
             if now.iter().map(|entry| entry.id).eq(before.iter().map(|entry| entry.id)) {
                 break;

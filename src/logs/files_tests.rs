@@ -91,6 +91,26 @@ fn positions_outlive_rotation() {
 }
 
 #[test]
+fn a_rotation_that_rests_half_way_hides_nothing() {
+    let scene = Scene::new();
+    scene.append(0..2);
+    let mut files = Files::open(&scene.path()).unwrap();
+    for range in [2..4, 4..6, 6..8] {
+        for number in [3, 2, 1] {
+            let from = if number == 1 { scene.path() } else { scene.rotated(number - 1) };
+            let _ = std::fs::rename(from, scene.rotated(number));
+        }
+        scene.append(range);
+    }
+    // The next one has moved two files so far.
+    std::fs::rename(scene.rotated(3), scene.rotated(4)).unwrap();
+    std::fs::rename(scene.rotated(2), scene.rotated(3)).unwrap();
+    assert_eq!(files.refresh(0).unwrap(), Refreshed::Rotated);
+    assert_eq!(all(&mut files), (0..8).collect::<Vec<_>>());
+    assert_eq!(all(&mut Files::open(&scene.path()).unwrap()), (0..8).collect::<Vec<_>>());
+}
+
+#[test]
 fn an_emptied_file_begins_anew() {
     let scene = Scene::new();
     scene.append(0..4);

@@ -156,6 +156,8 @@ pub struct CreateOptions {
     pub tty: bool,
     /// Whether its standard input stays open (`-i`).
     pub open_stdin: bool,
+    /// The streams that its creator means to attach to.
+    pub attach: Attach,
     /// Labels that override or extend the image's.
     pub labels: BTreeMap<String, String>,
     /// The signal that asks it to stop; none means the image's or SIGTERM.
@@ -178,6 +180,18 @@ pub struct CreateOptions {
     pub host: HostConfig,
 }
 
+/// Standard streams that whoever makes a container is attached to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Attach {
+    /// Its input; when that is open, it ends with this client.
+    pub stdin: bool,
+    /// Its output.
+    pub stdout: bool,
+    /// Its errors.
+    pub stderr: bool,
+}
+
 /// A container's own settings, the image's defaults merged in: docker's `Config`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -190,6 +204,8 @@ pub struct ContainerConfig {
     pub tty: bool,
     /// Whether its standard input stays open.
     pub open_stdin: bool,
+    /// The streams that its creator meant to attach to.
+    pub attach: Attach,
     /// The environment, `NAME=value`.
     pub env: Vec<String>,
     /// The command, or the entrypoint's arguments.

@@ -19,13 +19,14 @@ mod reference;
 mod stats;
 mod system;
 mod transfer;
+mod usage;
 mod userns;
 mod volume;
 
 pub use archive::{Change, ChangeKind, CommitOptions, PathStat};
 pub use command::{Command, Outcome, RemoveOptions};
 pub use container::{
-    ContainerConfig, ContainerDetail, ContainerSize, ContainerState, ContainerSummary,
+    Attach, ContainerConfig, ContainerDetail, ContainerSize, ContainerState, ContainerSummary,
     CreateOptions, Created, EndpointInfo, ExecSpec, Health, HealthStatus, MountInfo, PortBinding,
     ProbeResult, Status, TermSize, TopTable,
 };
@@ -55,6 +56,7 @@ pub use stats::{
 };
 pub use system::{EngineInfo, VersionInfo};
 pub use transfer::{LayerState, PullOptions, Pulled, PushOptions, Pushed, TransferEvent};
+pub use usage::{DiskUsage, ImageUsage, Space};
 pub use userns::UsernsMode;
 pub use volume::{
     FileChange, FileEntry, FileHead, FileKind, VolumeCreateOptions, VolumeInfo, VolumeUser,

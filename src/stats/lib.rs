@@ -15,6 +15,6 @@ mod usage;
 pub use error::{Error, Result};
 pub use history::{History, HostHistory, Metric};
 pub use net::links;
-pub use sampler::{Sampler, Tick, raise_open_files_limit};
+pub use sampler::{Sampler, Subject, Tick, raise_open_files_limit};
 pub use series::{Column, Series};
 pub use usage::{HostUsage, Usage};

@@ -5,6 +5,8 @@
 //! container that has ended (seen on Linux 6.18). So the process's folder is what stays open: it
 //! can't come to mean another process, and `net/dev` is opened below it for each reading.
 
+use std::collections::HashMap;
+use std::io::Read as _;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statat};
@@ -64,12 +66,16 @@ fn parse(text: &[u8]) -> Option<(NetCounters, usize)> {
         }
         let counters = counters?;
         interfaces += 1;
-        total.rx_bytes += counters.rx_bytes;
-        total.rx_packets += counters.rx_packets;
-        total.tx_bytes += counters.tx_bytes;
-        total.tx_packets += counters.tx_packets;
+        add(&mut total, counters);
     }
     Some((total, interfaces))
+}
+
+fn add(total: &mut NetCounters, more: NetCounters) {
+    total.rx_bytes = total.rx_bytes.wrapping_add(more.rx_bytes);
+    total.rx_packets = total.rx_packets.wrapping_add(more.rx_packets);
+    total.tx_bytes = total.tx_bytes.wrapping_add(more.tx_bytes);
+    total.tx_packets = total.tx_packets.wrapping_add(more.tx_packets);
 }
 
 /// Returns the interfaces of a `net/dev` file. Columns: bytes and packets received are the first two,
@@ -89,6 +95,38 @@ fn each(text: &[u8]) -> Option<impl Iterator<Item = (&str, Option<NetCounters>)>
         };
         (name.trim(), counters())
     }))
+}
+
+/// What the links of this process's network namespace had counted at the beginning of a tick.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    text: String,
+    counters: HashMap<String, NetCounters>,
+}
+
+impl Links {
+    /// Reads them once; when they aren't `wanted`, or can't be read, none is known.
+    pub(crate) fn read(&mut self, wanted: bool) {
+        self.counters.clear();
+        if !wanted {
+            return;
+        }
+        self.text.clear();
+        let file = std::fs::File::open("/proc/self/net/dev");
+        if file.and_then(|mut file| file.read_to_string(&mut self.text)).is_ok() {
+            let links = each(self.text.as_bytes()).into_iter().flatten();
+            let known = links.filter_map(|(name, counters)| Some((name.to_owned(), counters?)));
+            self.counters.extend(known);
+        }
+    }
+
+    /// Returns what passed these links in sum; none when one isn't there.
+    pub(crate) fn passed(&self, names: &[String]) -> Option<NetCounters> {
+        names.iter().try_fold(NetCounters::default(), |mut sum, name| {
+            add(&mut sum, *self.counters.get(name)?);
+            Some(sum)
+        })
+    }
 }
 
 /// Returns the traffic of every link of the caller's network namespace.

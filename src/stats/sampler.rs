@@ -7,9 +7,11 @@
 //! Most containers of a crowded host do nothing most of the time, and most of what a reading costs is
 //! the kernel's adding up of memory and pressure. So a container that used neither CPU time nor a
 //! block device since the tick before keeps the other counters it had, and they are all read again at
-//! every [`WHOLE`]th tick, another one for each container. Once it has rested for [`LONG`], what it
-//! wrote has been written back, too: then its CPU time alone tells that it goes on. Its traffic is
-//! read at each tick, since packets come whether it runs or not.
+//! every [`WHOLE`]th tick, another one for each container. Once nothing is left that the kernel would
+//! write back for it, its CPU time alone tells that it goes on: it is *settled*.
+//!
+//! Packets come whether a container runs or not. The other ends of its interfaces are links of this
+//! host, whose counters are read for all containers at once: its own are read only when these moved.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,7 +21,7 @@ use wharf_cgroup::{Counters, Layout, RawCounters};
 use wharf_model::{ContainerId, HostSample, NetCounters, Sample};
 
 use crate::host::HostReader;
-use crate::net::Process;
+use crate::net::{Links, Process};
 use crate::{Error, Result};
 
 /// Enough for `/proc/stat` of some 150 CPUs and for any `net/dev` of a container.
@@ -28,12 +30,32 @@ const BUFFER: usize = 16 * 1024;
 /// After how many ticks even a container that does nothing is wholly read.
 const WHOLE: usize = 10;
 
-/// How long a container must have rested for its block devices to rest as well: the kernel writes back
-/// within half a minute.
-const LONG: Duration = Duration::from_secs(60);
+/// As [`WHOLE`], of a container that is settled.
+const WHOLE_OF_SETTLED: usize = 30;
 
-/// As [`WHOLE`], of a container that has rested for so long.
-const WHOLE_AFTER_LONG: usize = 30;
+/// How long a container must have rested for the kernel's count of what is to be written to have all
+/// that it did: memory is added up every two seconds.
+const ADDED_UP: Duration = Duration::from_secs(3);
+
+/// After which rest a container is settled where nobody counts what is to be written: the kernel
+/// writes back within half a minute.
+const WRITTEN_BACK: Duration = Duration::from_secs(60);
+
+/// A running container to be sampled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its group's name.
+    pub group: String,
+    /// Its first process.
+    pub pid: i32,
+    /// When it was started, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// The links of this process's network namespace that all its traffic passes, one for each of its
+    /// interfaces; none where there are others.
+    pub links: Option<Vec<String>>,
+}
 
 /// What one tick read.
 #[derive(Clone, Debug, Default)]
@@ -52,9 +74,10 @@ pub struct Sampler {
     layout: Layout,
     origin: Instant,
     host: HostReader,
+    links: Links,
     containers: Vec<Entry>,
-    /// When each of them was started.
-    known: HashMap<ContainerId, i64>,
+    /// When each of them was started, and its links.
+    known: HashMap<ContainerId, (i64, Option<Vec<String>>)>,
     ticks: usize,
     buffer: Vec<u8>,
 }
@@ -63,6 +86,7 @@ pub struct Sampler {
 struct Entry {
     id: ContainerId,
     started_ms: i64,
+    links: Option<Vec<String>>,
     counters: Counters,
     process: Process,
     last: Option<Last>,
@@ -72,15 +96,18 @@ struct Entry {
 #[derive(Clone, Debug)]
 struct Last {
     raw: RawCounters,
-    /// Whether there is an interface that could have traffic.
-    connected: bool,
+    network: Option<NetCounters>,
+    /// What its links had counted before its traffic was read; none when they don't tell.
+    passed: Option<NetCounters>,
     /// Since when it has rested, after the sampler's beginning.
     resting_since: Duration,
+    /// Whether nothing was left to be written back.
+    written: bool,
 }
 
 impl Last {
-    fn has_rested_long(&self, now: Duration) -> bool {
-        now.saturating_sub(self.resting_since) >= LONG
+    fn is_settled(&self, now: Duration) -> bool {
+        self.written || now.saturating_sub(self.resting_since) >= WRITTEN_BACK
     }
 }
 
@@ -91,6 +118,7 @@ impl Sampler {
             layout,
             origin: Instant::now(),
             host: HostReader::open(root),
+            links: Links::default(),
             containers: Vec::new(),
             known: HashMap::new(),
             ticks: 0,
@@ -98,23 +126,30 @@ impl Sampler {
         }
     }
 
-    /// Adds a running container: its group's name, its first process, and when it was started, in
-    /// milliseconds since 1970. One that was there already is replaced if it was restarted.
+    /// Adds a running container. One that was there already is replaced if it was restarted.
     ///
     /// # Errors
     /// When it has no group or no process (any more).
-    pub fn add(&mut self, id: &ContainerId, group: &str, pid: i32, started_ms: i64) -> Result<()> {
-        if let Some(known) = self.known.get(id) {
-            if *known == started_ms {
+    pub fn add(&mut self, subject: Subject) -> Result<()> {
+        let Subject { id, group, pid, started_ms, links } = subject;
+        match self.known.get_mut(&id) {
+            Some((known, before)) if *known == started_ms => {
+                if *before != links {
+                    for entry in self.containers.iter_mut().filter(|entry| entry.id == id) {
+                        entry.links.clone_from(&links);
+                        entry.last = None;
+                    }
+                    *before = links;
+                }
                 return Ok(());
             }
-            self.remove(id);
+            Some(_) => self.remove(&id),
+            None => {}
         }
-        let counters = Counters::open(&self.layout, group)?;
+        let counters = Counters::open(&self.layout, &group)?;
         let process = Process::open(pid).ok_or_else(|| Error::Gone(id.short().to_owned()))?;
-        let entry = Entry { id: id.clone(), started_ms, counters, process, last: None };
-        self.containers.push(entry);
-        self.known.insert(id.clone(), started_ms);
+        self.known.insert(id.clone(), (started_ms, links.clone()));
+        self.containers.push(Entry { id, started_ms, links, counters, process, last: None });
         Ok(())
     }
 
@@ -150,11 +185,13 @@ impl Sampler {
             gone: Vec::new(),
         };
         self.ticks += 1;
-        let Self { buffer, known, origin, ticks, .. } = self;
+        let wanted = self.containers.iter().any(|entry| entry.links.is_some());
+        self.links.read(wanted);
+        let Self { links, buffer, known, origin, ticks, .. } = self;
         let mut turn = *ticks;
         self.containers.retain_mut(|entry| {
             turn += 1;
-            match entry.read(*origin, buffer, turn) {
+            match entry.read(*origin, links, buffer, turn) {
                 Some(sample) => {
                     tick.containers.push((entry.id.clone(), sample));
                     true
@@ -172,45 +209,54 @@ impl Sampler {
 
 impl Entry {
     /// Reads what may have changed, or everything, when it is its turn.
-    fn read(&mut self, origin: Instant, buffer: &mut [u8], turn: usize) -> Option<Sample> {
+    fn read(
+        &mut self,
+        origin: Instant,
+        links: &Links,
+        buffer: &mut [u8],
+        turn: usize,
+    ) -> Option<Sample> {
         let now = origin.elapsed();
         let quiet = match &self.last {
             None => false,
             Some(last) => {
-                let long = last.has_rested_long(now);
-                let whole = turn.is_multiple_of(if long { WHOLE_AFTER_LONG } else { WHOLE });
+                let settled = last.is_settled(now);
+                let whole = turn.is_multiple_of(if settled { WHOLE_OF_SETTLED } else { WHOLE });
                 // A whole reading finds out by itself, and doesn't end the rest.
-                !whole && self.counters.is_quiet_since(&last.raw, !long).ok()?
+                !whole && self.counters.is_quiet_since(&last.raw, !settled).ok()?
             }
         };
-        let (raw, resting_since, rested) = match self.last.take() {
-            Some(last) if quiet => (last.raw, last.resting_since, !last.connected),
-            last => {
+        let mut last = match self.last.take() {
+            Some(last) if quiet => last,
+            before => {
                 let raw = self.counters.read().ok()?;
                 let usage = |raw: &RawCounters| raw.cpu.as_ref().map(|cpu| cpu.usage_ns);
-                let since = match last {
-                    Some(last)
-                        if usage(&last.raw) == usage(&raw) && last.raw.block == raw.block =>
-                    {
-                        last.resting_since
-                    }
-                    _ => now,
+                let rests = |before: &Last| {
+                    usage(&before.raw) == usage(&raw) && before.raw.block == raw.block
                 };
-                (raw, since, false)
+                let resting_since = before.filter(rests).map_or(now, |before| before.resting_since);
+                let rested = now.saturating_sub(resting_since);
+                let written = raw.unwritten == Some(0) && rested >= ADDED_UP;
+                Last { raw, network: None, passed: None, resting_since, written }
             }
         };
         // Each sample has its own time: a rate is over what really passed between two readings.
         let at = origin.elapsed();
-        let (network, connected) = if rested {
-            (Some(NetCounters::default()), false)
-        } else {
-            match self.process.network(buffer) {
-                Some((network, interfaces)) => (Some(network), interfaces > 0),
+        let passed = self.links.as_ref().and_then(|names| links.passed(names));
+        if passed.is_none() || passed != last.passed {
+            last.network = match self.process.network(buffer) {
+                Some((network, interfaces)) => {
+                    let all = self.links.as_ref().is_some_and(|names| names.len() == interfaces);
+                    last.passed = passed.filter(|_| all);
+                    Some(network)
+                }
                 None if !self.process.is_alive() => return None,
-                None => (None, true),
-            }
-        };
-        self.last = Some(Last { raw: raw.clone(), connected, resting_since });
+                None => None,
+            };
+        }
+        let raw = last.raw.clone();
+        let network = last.network;
+        self.last = Some(last);
         Some(Sample {
             at,
             started_ms: self.started_ms,

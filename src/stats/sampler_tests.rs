@@ -52,6 +52,12 @@ impl Scene {
     fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap()
     }
+
+    /// What a sampler wants to know of it.
+    fn subject(&self, id: &ContainerId, started_ms: i64) -> Subject {
+        let group = format!("{}/box", self.parent);
+        Subject { id: id.clone(), group, pid: self.pid(), started_ms, links: None }
+    }
 }
 
 impl Drop for Scene {
@@ -73,8 +79,7 @@ fn a_container_is_sampled_until_it_ends() {
     let mut scene = Scene::new("ends");
     let mut sampler = Sampler::new(scene.layout.clone(), Path::new("/"));
     let id = ContainerId::from_bytes([7; 32]);
-    let group = format!("{}/box", scene.parent);
-    sampler.add(&id, &group, scene.pid(), 5).unwrap();
+    sampler.add(scene.subject(&id, 5)).unwrap();
     let first = sampler.tick();
     assert_eq!(first.containers.len(), 1);
     let (found, before) = &first.containers[0];
@@ -99,7 +104,7 @@ fn a_container_is_sampled_until_it_ends() {
     assert!(last.containers.is_empty());
     assert_eq!(last.gone, std::slice::from_ref(&id));
     assert_eq!(sampler.containers().count(), 0);
-    assert!(sampler.add(&id, &group, scene.pid(), 5).is_err());
+    assert!(sampler.add(scene.subject(&id, 5)).is_err());
 }
 
 #[test]
@@ -107,45 +112,105 @@ fn adding_twice_is_once_and_a_restart_begins_anew() {
     let scene = Scene::new("twice");
     let mut sampler = Sampler::new(scene.layout.clone(), Path::new("/"));
     let id = ContainerId::from_bytes([8; 32]);
-    let group = format!("{}/box", scene.parent);
-    sampler.add(&id, &group, scene.pid(), 5).unwrap();
-    sampler.add(&id, &group, scene.pid(), 5).unwrap();
+    sampler.add(scene.subject(&id, 5)).unwrap();
+    sampler.add(scene.subject(&id, 5)).unwrap();
     assert_eq!(sampler.tick().containers.len(), 1);
-    sampler.add(&id, &group, scene.pid(), 6).unwrap();
+    sampler.add(scene.subject(&id, 6)).unwrap();
     assert_eq!(sampler.tick().containers[0].1.started_ms, 6);
-    assert!(sampler.add(&ContainerId::from_bytes([9; 32]), "wharf-none", 1, 0).is_err());
+    let group = "wharf-none".to_owned();
+    let nobody = Subject { group, ..scene.subject(&ContainerId::from_bytes([9; 32]), 0) };
+    assert!(sampler.add(nobody).is_err());
     sampler.retain(|_| false);
     assert!(sampler.tick().containers.is_empty());
 }
 
 #[test]
-fn one_that_has_rested_long_is_seen_to_go_on() {
+fn one_that_is_settled_is_seen_to_go_on() {
     let mut scene = Scene::new("rests");
     let mut sampler = Sampler::new(scene.layout.clone(), Path::new("/"));
     let id = ContainerId::from_bytes([10; 32]);
-    sampler.add(&id, &format!("{}/box", scene.parent), scene.pid(), 5).unwrap();
+    sampler.add(scene.subject(&id, 5)).unwrap();
     let usage = |tick: &Tick| tick.containers[0].1.cpu.as_ref().unwrap().usage_ns;
-    let rests_long = |sampler: &Sampler| {
+    let is_settled = |sampler: &Sampler| {
         let last = sampler.containers[0].last.as_ref().unwrap();
-        last.has_rested_long(sampler.origin.elapsed())
+        last.is_settled(sampler.origin.elapsed())
     };
     let mut before = sampler.tick();
     let mut ticks = 0;
     // Whole readings are among these; they don't end the rest. The shell may have been on its way to
     // sleep at the first.
-    for _ in 0..100 * WHOLE_AFTER_LONG {
-        if !rests_long(&sampler) {
-            sampler.origin = sampler.origin.checked_sub(LONG).unwrap();
+    for _ in 0..100 * WHOLE_OF_SETTLED {
+        if !is_settled(&sampler) {
+            sampler.origin = sampler.origin.checked_sub(WRITTEN_BACK).unwrap();
             ticks = 0;
         }
         before = sampler.tick();
         ticks += 1;
-        if ticks == 2 * WHOLE_AFTER_LONG {
+        if ticks == 2 * WHOLE_OF_SETTLED {
             break;
         }
     }
-    assert_eq!(ticks, 2 * WHOLE_AFTER_LONG);
+    assert_eq!(ticks, 2 * WHOLE_OF_SETTLED);
     scene.run("i=0; while [ $i -lt 1000 ]; do i=$((i+1)); done");
     assert!(usage(&sampler.tick()) > usage(&before));
-    assert!(!rests_long(&sampler));
+    assert!(!is_settled(&sampler));
+}
+
+#[test]
+fn one_with_nothing_to_be_written_settles_soon() {
+    let scene = Scene::new("written");
+    let mut sampler = Sampler::new(scene.layout.clone(), Path::new("/"));
+    let id = ContainerId::from_bytes([11; 32]);
+    sampler.add(scene.subject(&id, 5)).unwrap();
+    sampler.tick();
+    for _ in 0..100 * WHOLE {
+        // Far less than what is waited for when nobody counts what is to be written.
+        sampler.origin = sampler.origin.checked_sub(ADDED_UP).unwrap();
+        sampler.tick();
+        let last = sampler.containers[0].last.as_ref().unwrap();
+        // A hierarchy without the memory controller doesn't count it.
+        let Some(unwritten) = last.raw.unwritten else { return };
+        if last.written {
+            assert_eq!(unwritten, 0);
+            return;
+        }
+    }
+    panic!("it never settled");
+}
+
+#[test]
+fn traffic_is_seen_by_the_links_of_this_host() {
+    let mut scene = Scene::new("links");
+    let mut sampler = Sampler::new(scene.layout.clone(), Path::new("/"));
+    let link = format!("wst{}", std::process::id());
+    let run = |program: &str, arguments: &str| {
+        let arguments: Vec<_> = arguments.split(' ').collect();
+        assert!(Command::new(program).args(&arguments).status().unwrap().success());
+    };
+    let pid = scene.pid();
+    run("ip", &format!("link add {link} up type veth peer name inside netns {pid}"));
+    scene.run("ip link set inside up");
+    run("ip", &format!("address add 192.0.2.1/30 dev {link}"));
+    let socket = std::net::UdpSocket::bind("192.0.2.1:0").unwrap();
+    socket.set_broadcast(true).unwrap();
+    let id = ContainerId::from_bytes([12; 32]);
+    let subject = Subject { links: Some(vec![link.clone()]), ..scene.subject(&id, 5) };
+    sampler.add(subject.clone()).unwrap();
+    let traffic = |tick: &Tick| tick.containers[0].1.network.unwrap();
+    let passed = |sampler: &Sampler| sampler.containers[0].last.as_ref().unwrap().passed;
+    // The kernel itself says something when a link comes up.
+    let mut before = sampler.tick();
+    assert!(passed(&sampler).is_some());
+    for _ in 0..5 {
+        // To nobody: what counts is that it arrives while nothing runs in there.
+        socket.send_to(b"anybody", "192.0.2.3:9").unwrap();
+        let now = sampler.tick();
+        assert!(traffic(&now).rx_packets > traffic(&before).rx_packets);
+        before = now;
+    }
+    // An interface that nobody knew of: its traffic can't be seen from here.
+    scene.run("ip link add other type veth peer name another");
+    sampler.add(Subject { started_ms: 6, ..subject }).unwrap();
+    sampler.tick();
+    assert_eq!(passed(&sampler), None);
 }

@@ -272,7 +272,15 @@ fn problems(lab: &Lab, seen: &Seen) -> Vec<String> {
     let locks = entries(root.join("run/containers"));
     wrong.extend(locks.difference(&ids).map(|id| format!("locks of {id}")));
     let layers = list("SELECT substr(chain_id, 8) FROM layer");
-    wrong.extend(same("layers", &entries(root.join("layers")), &layers));
+    let (frames, unpacked) = entries(root.join("layers"))
+        .into_iter()
+        .partition::<BTreeSet<_>, _>(|name| name.ends_with(".frame"));
+    wrong.extend(same("layers", &unpacked, &layers));
+    let whole = |name: &&String| !layers.contains(name.strip_suffix(".frame").unwrap());
+    wrong.extend(frames.iter().filter(whole).map(|name| format!("frame {name}")));
+    let mut blobs = entries(root.join("blobs/sha256"));
+    blobs.remove(".lock");
+    wrong.extend(same("blobs", &blobs, &list("SELECT substr(digest, 8) FROM blob")));
     let temporary = entries(root.join("tmp"));
     wrong.extend(temporary.iter().filter(|n| *n != ".lock").map(|name| format!("tmp/{name}")));
     let volumes = list("SELECT name FROM volume");

@@ -13,7 +13,6 @@ mod upkeep;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
@@ -225,7 +224,7 @@ async fn drain(mut session: Session) -> Output {
             LogStream::Stderr => output.stderr.push_str(&text),
         }
     }
-    output.code = tokio::time::timeout(Duration::from_secs(20), session.exit)
+    output.code = tokio::time::timeout(*PATIENCE, session.exit)
         .await
         .expect("an exit code soon after the end of the output")
         .unwrap();

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use crate::dockerd::{self, Dockerd};
-use crate::harness::{IMAGE, Lab, Out, Test, folder, lacks_programs, rootfs_archive, run};
+use crate::dockerd;
+use crate::harness::{IMAGE, Out, Test, folder, lacks_programs};
+use crate::sides::Side;
 
 pub(crate) fn tests() -> Vec<Test> {
     let lacks = || dockerd::lacks().or_else(|| lacks_programs(&["docker"]));
@@ -19,74 +20,10 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-/// An engine behind its command line.
-enum Side {
-    Wharf(Lab),
-    Docker(Dockerd, PathBuf),
-}
-
-impl Side {
-    fn both() -> [Self; 2] {
-        let dockerd = Dockerd::start();
-        let sides = [Self::Docker(dockerd, folder()), Self::Wharf(Lab::empty())];
-        for side in &sides {
-            side.ok(&["import", rootfs_archive().to_str().unwrap(), IMAGE]);
-        }
-        sides
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Wharf(_) => "wharf",
-            Self::Docker(..) => "docker",
-        }
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        match self {
-            Self::Wharf(lab) => lab.command(arguments),
-            Self::Docker(dockerd, config) => {
-                let mut command = Command::new("docker");
-                command.arg("--config").arg(config).args(["--host", &dockerd.host()]);
-                command.args(arguments);
-                command
-            }
-        }
-    }
-
-    fn run(&self, arguments: &[&str], input: &[u8]) -> Out {
-        run(self.command(arguments), input)
-    }
-
-    #[track_caller]
-    fn ok(&self, arguments: &[&str]) -> String {
-        let out = self.run(arguments, b"");
-        assert_eq!(out.code, 0, "{} {arguments:?}: {}", self.name(), out.stderr);
-        out.stdout.trim_end().to_owned()
-    }
-
-    /// Runs a command whose output isn't text.
-    #[track_caller]
-    fn bytes(&self, arguments: &[&str]) -> Vec<u8> {
-        let out = self.command(arguments).output().unwrap();
-        let said = String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success(), "{} {arguments:?}: {said}", self.name());
-        out.stdout
-    }
-}
-
-impl Drop for Side {
-    fn drop(&mut self) {
-        if let Self::Docker(_, config) = self {
-            let _ = std::fs::remove_dir_all(config);
-        }
-    }
-}
-
 /// Kind, mode, owner, content or target of each path.
 type Tree = BTreeMap<String, String>;
 
-fn tree_of_tar(bytes: &[u8], times: bool) -> Tree {
+pub(crate) fn tree_of_tar(bytes: &[u8], times: bool) -> Tree {
     let mut tree = Tree::new();
     let mut archive = tar::Archive::new(bytes);
     for entry in archive.entries().unwrap() {
@@ -107,11 +44,12 @@ fn tree_of_tar(bytes: &[u8], times: bool) -> Tree {
         let link = entry.link_name_bytes().map(|l| String::from_utf8_lossy(&l).into_owned());
         let time = if times { header.mtime().unwrap() } else { 0 };
         let described = format!(
-            "{:?} {:o} {}:{} {time} {:?} {:?} {:?}:{:?} {xattrs:?}",
+            "{:?} {:o} {}:{} {time} {} {:?} {:?} {:?}:{:?} {xattrs:?}",
             header.entry_type(),
             header.mode().unwrap() & 0o7777,
             header.uid().unwrap(),
             header.gid().unwrap(),
+            content.len(),
             link,
             String::from_utf8_lossy(&content[..content.len().min(64)]),
             header.device_major().unwrap_or_default(),
@@ -353,7 +291,7 @@ const AFTER: &str = "cd /srv; rm -rf gone; rm -rf opaque; mkdir -p opaque/sub; e
     echo /etc > /etc/added; echo m > /mem/x; mkdir /empty; chmod 4755 /bin/busybox";
 
 /// Made by the engines themselves.
-fn is_their_own(path: &str) -> bool {
+pub(crate) fn is_their_own(path: &str) -> bool {
     let own = ["dev", "proc", "sys", ".dockerenv", "etc/hosts", "etc/hostname", "etc/resolv.conf"];
     path == "etc/mtab" || own.contains(&path) || path.starts_with("dev/") || path.is_empty()
 }
@@ -450,11 +388,15 @@ fn layers() {
     add(&mut low, Kind::Regular, "d/twice", 0o600, 13, b"first");
     let long = format!("d/{}/{}", "n".repeat(150), "m".repeat(200));
     add(&mut low, Kind::Regular, &long, 0o644, 15, b"long");
-    for (kind, path, link) in
-        [(Kind::Link, "d/hard", "d/setuid"), (Kind::Symlink, "d/soft", "/abs/../where")]
-    {
-        // Docker gives a file what its last link says, so they say the same.
-        low.append_link(&mut header(kind, 0o6755, 0, 11), path, link).unwrap();
+    add(&mut low, Kind::Regular, "d/linked", 0o600, 14, b"several names");
+    for (kind, path, link, mode, uid) in [
+        (Kind::Link, "d/hard", "d/setuid", 0o4711, 31),
+        (Kind::Link, "d/harder", "d/linked", 0o2644, 32),
+        (Kind::Link, "d/hardest", "d/harder", 0o640, 33),
+        (Kind::Symlink, "d/soft", "/abs/../where", 0o777, 34),
+        (Kind::Link, "d/hard-soft", "d/soft", 0o777, 35),
+    ] {
+        low.append_link(&mut header(kind, mode, 0, uid), path, link).unwrap();
     }
     for (kind, path) in [(Kind::Char, "d/null"), (Kind::Fifo, "d/fifo"), (Kind::Block, "d/blk")] {
         let mut header = header(kind, 0o640, 0, 17);
@@ -468,6 +410,21 @@ fn layers() {
     let capability = [1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     low.append_pax_extensions([("SCHILY.xattr.security.capability", &capability[..])]).unwrap();
     add(&mut low, Kind::Regular, "d/capable", 0o755, 18, b"c");
+    // A link that says nothing of the capability takes it away.
+    low.append_pax_extensions([("SCHILY.xattr.security.capability", &capability[..])]).unwrap();
+    add(&mut low, Kind::Regular, "d/was-capable", 0o755, 36, b"c");
+    low.append_link(&mut header(Kind::Link, 0o755, 0, 36), "d/linked-capable", "d/was-capable")
+        .unwrap();
+    let extras: [(&str, &[u8]); 3] = [
+        ("SCHILY.xattr.user.own", b"value"),
+        ("SCHILY.xattr.trusted.own", b"\0binary\n"),
+        ("mtime", b"1500000000.123456789"),
+    ];
+    low.append_pax_extensions(extras).unwrap();
+    add(&mut low, Kind::Regular, "d/attributes", 0o600, 37, b"a");
+    low.append_pax_extensions([("mtime", b"-1.5".as_slice())]).unwrap();
+    add(&mut low, Kind::Directory, "d/before-1970/", 0o700, 38, b"");
+    add(&mut low, Kind::Regular, "d/zeros", 0o600, 39, &vec![0; 300_000]);
     for path in ["w/gone/x", "w/opaque/old", "w/opaque/sub/old", "w/replaced/x", "w/file"] {
         add(&mut low, Kind::Regular, path, 0o644, 19, path.as_bytes());
     }
@@ -486,7 +443,8 @@ fn layers() {
     add(&mut high, Kind::Regular, "w/file/x", 0o644, 25, b"x");
     let layers = [low.into_inner().unwrap(), high.into_inner().unwrap()];
     let archive = saved(&layers, "compared:1");
-    let trees: Vec<Tree> = Side::both()
+    let sides = Side::both();
+    let trees: Vec<Tree> = sides
         .iter()
         .map(|side| {
             let out = side.run(&["load"], &archive);
@@ -506,6 +464,83 @@ fn layers() {
     }
     let names = |tree: &Tree| tree.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&trees[0]), names(&trees[1]));
+    // The layers themselves, as the filesystem has them.
+    let driver = sides[0].ok(&["info", "--format", "{{.Driver}}"]);
+    if driver != "overlay2" {
+        return;
+    }
+    let theirs = "{{.GraphDriver.Data.UpperDir}}:{{.GraphDriver.Data.LowerDir}}";
+    let theirs = sides[0].ok(&["image", "inspect", "-f", theirs, "compared:1"]);
+    let Side::Wharf(lab) = &sides[1] else { panic!("the sides are turned round") };
+    let mut below = String::new();
+    for (layer, their) in layers.iter().zip(theirs.split(':').rev()) {
+        let diff_id = format!("sha256:{}", crate::verbs_image::sha256(layer));
+        let chain = match below.as_str() {
+            "" => diff_id,
+            below => {
+                let text = format!("{below} {diff_id}");
+                format!("sha256:{}", crate::verbs_image::sha256(text.as_bytes()))
+            }
+        };
+        let ours = on_disk(&lab.root().join("layers").join(&chain[7..]));
+        let theirs = on_disk(Path::new(their));
+        assert!(theirs.len() > 5);
+        for (path, what) in &theirs {
+            assert_eq!(ours.get(path), Some(what), "{path}");
+        }
+        assert_eq!(ours.len(), theirs.len());
+        below = chain;
+    }
+}
+
+/// Everything that the filesystem says of what is in a folder, but the time of folders that the
+/// archive leaves out, which is that of their making.
+fn on_disk(folder: &Path) -> Tree {
+    fn add(root: &Path, at: &Path, tree: &mut Tree) {
+        for entry in std::fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            let found = path.symlink_metadata().unwrap();
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            let content = match () {
+                () if found.is_file() => crate::verbs_image::sha256(&std::fs::read(&path).unwrap()),
+                () if found.is_symlink() => {
+                    std::fs::read_link(&path).unwrap().display().to_string()
+                }
+                () => String::new(),
+            };
+            let made = found.is_dir() && found.mtime() > 1_700_000_000
+                || found.file_type().is_char_device() && found.rdev() == 0;
+            let time = if made { (0, 0) } else { (found.mtime(), found.mtime_nsec()) };
+            let mut list = vec![0; 4096];
+            let length = rustix::fs::llistxattr(&path, list.as_mut_slice()).unwrap();
+            let mut attributes: Vec<String> = list[..length]
+                .split(|byte| *byte == 0)
+                .filter(|key| !key.is_empty() && !key.starts_with(b"security.selinux"))
+                .map(|key| {
+                    let mut value = vec![0; 4096];
+                    let length = rustix::fs::lgetxattr(&path, key, value.as_mut_slice()).unwrap();
+                    format!("{}={:?}", String::from_utf8_lossy(key), &value[..length])
+                })
+                .collect();
+            attributes.sort();
+            let described = format!(
+                "{:o} {}:{} {time:?} links {} device {:x} size {} {content} {attributes:?}",
+                found.mode(),
+                found.uid(),
+                found.gid(),
+                if found.is_dir() { 0 } else { found.nlink() },
+                found.rdev(),
+                if found.is_dir() { 0 } else { found.size() },
+            );
+            tree.insert(name, described);
+            if found.is_dir() {
+                add(root, &path, tree);
+            }
+        }
+    }
+    let mut tree = Tree::new();
+    add(folder, folder, &mut tree);
+    tree
 }
 
 fn commits() {

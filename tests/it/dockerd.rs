@@ -14,12 +14,16 @@ use wharf_backend::docker::Docker;
 use wharf_model::RemoveOptions;
 
 use crate::harness::{PATIENCE, folder, lacks_programs, wait_for};
+use crate::hosts::Host;
 
 /// A running dockerd; dropping it ends it and cleans up after it.
 pub(crate) struct Dockerd {
     folder: PathBuf,
     containerd: Option<Daemon>,
     dockerd: Option<Daemon>,
+    /// The file of the network namespace that it runs in, if it isn't the machine's.
+    network: Option<String>,
+    flags: Vec<String>,
 }
 
 /// A daemon that says on its standard error when it is ready.
@@ -34,8 +38,19 @@ pub(crate) fn lacks() -> Option<String> {
 }
 
 impl Dockerd {
-    /// Starts one and waits until it listens.
+    /// Starts one that leaves the machine's network alone, and waits until it listens.
     pub(crate) fn start() -> Self {
+        let alone = ["--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"];
+        Self::with(None, &alone)
+    }
+
+    /// Starts one on a host of its own, with its default bridge and its firewall, whose containers
+    /// outlive it.
+    pub(crate) fn on(host: &Host) -> Self {
+        Self::with(Some(host.file()), &["--live-restore"])
+    }
+
+    fn with(network: Option<String>, flags: &[&str]) -> Self {
         let folder = folder();
         let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
         let config = format!(
@@ -46,37 +61,53 @@ impl Dockerd {
             path("containerd.sock")
         );
         std::fs::write(folder.join("containerd.toml"), config).unwrap();
-        let mut dockerd = Self { folder: folder.clone(), containerd: None, dockerd: None };
+        let mut dockerd = Self {
+            folder: folder.clone(),
+            containerd: None,
+            dockerd: None,
+            network,
+            flags: flags.iter().map(ToString::to_string).collect(),
+        };
         dockerd.containerd = Some(Daemon::start(
             Command::new("containerd").args(["--config", &path("containerd.toml")]),
             "containerd successfully booted",
             folder.join("containerd.log"),
         ));
-        dockerd.dockerd = Some(Daemon::start(
-            Command::new("dockerd").args([
-                "--host",
-                &format!("unix://{}", path("docker.sock")),
-                "--containerd",
-                &path("containerd.sock"),
-                "--data-root",
-                &path("data"),
-                "--exec-root",
-                &path("exec"),
-                "--pidfile",
-                &path("dockerd.pid"),
-                "--cgroup-parent",
-                &format!("/{}", folder.file_name().unwrap().to_str().unwrap()),
-                "--storage-driver",
-                storage_driver(&folder),
-                "--bridge=none",
-                "--iptables=false",
-                "--ip-forward=false",
-                "--ip-masq=false",
-            ]),
-            "API listen on",
-            folder.join("dockerd.log"),
-        ));
+        dockerd.go();
         dockerd
+    }
+
+    /// Starts dockerd itself.
+    pub(crate) fn go(&mut self) {
+        let folder = &self.folder;
+        let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let mut command = match &self.network {
+            None => Command::new("dockerd"),
+            Some(file) => {
+                let mut command = Command::new("nsenter");
+                command.arg(format!("--net={file}")).arg("dockerd");
+                command
+            }
+        };
+        command.args([
+            "--host",
+            &format!("unix://{}", path("docker.sock")),
+            "--containerd",
+            &path("containerd.sock"),
+            "--data-root",
+            &path("data"),
+            "--exec-root",
+            &path("exec"),
+            "--pidfile",
+            &path("dockerd.pid"),
+            "--cgroup-parent",
+            &format!("/{}", folder.file_name().unwrap().to_str().unwrap()),
+            "--storage-driver",
+            storage_driver(folder),
+        ]);
+        command.args(&self.flags);
+        let log = folder.join("dockerd.log");
+        self.dockerd = Some(Daemon::start(&mut command, "API listen on", log));
     }
 
     /// Returns its address.

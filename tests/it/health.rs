@@ -380,11 +380,12 @@ fn the_supervisor_stays_small() {
         last = result(&lab, &id);
     }
     eventually("it is small", || rollup() < 1024);
+    // A probe that is under way has some of its own.
     let descriptors = || std::fs::read_dir(format!("/proc/{supervisor}/fd")).unwrap().count();
-    let before = descriptors();
+    let before = (0..100).map(|_| descriptors()).min().unwrap();
     for _ in 0..20 {
         eventually("a further probe", || result(&lab, &id) != last);
         last = result(&lab, &id);
     }
-    assert!(descriptors() <= before + 6, "descriptors stay open");
+    eventually("no descriptor stays open", || descriptors() <= before + 6);
 }

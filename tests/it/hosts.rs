@@ -42,7 +42,7 @@ impl Host {
 
     /// Returns an engine that runs on this host, with the usual image.
     pub(crate) fn lab(&self) -> Lab {
-        Lab::new().in_network(&format!("--net={}", self.file()))
+        Lab::new().on(self)
     }
 
     /// Returns a command that runs on this host.
@@ -101,6 +101,13 @@ impl Drop for Host {
     fn drop(&mut self) {
         let _ = self.holder.kill();
         let _ = self.holder.wait();
+    }
+}
+
+impl Lab {
+    /// Returns the same engine, all of whose commands run on this host.
+    pub(crate) fn on(self, host: &Host) -> Self {
+        self.in_network(&format!("--net={}", host.file()))
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::{Row, Seen, agrees, is_clean, kill_supervisor, rows};
 use crate::harness::{IMAGE, Lab, PATIENCE, Test, entry, folder, rootfs_archive, run, wait_for};
+use crate::images_kept::packed_archive;
 use crate::tests;
 use crate::verbs_image::image_archive;
 
@@ -30,7 +31,7 @@ enum Before {
 use Before::{Absent, Created, Exited, Paused, Running};
 
 /// One verb: its words (`T` the target, `N` a name that is free, `A` an archive of a root filesystem,
-/// `L` an image archive, `I` an image that nothing else uses, `F` a file, `V` a volume with files, `E` an
+/// `L` an image archive, `O` one of OCI form whose layer is compressed, `I` an image that nothing else uses, `F` a file, `V` a volume with files, `E` an
 /// empty one, `M` one in memory), what the target is before
 /// it, and what else it may be after it.
 type Line = (&'static str, Before, &'static [&'static str]);
@@ -87,6 +88,10 @@ const VERBS: &[Line] = &[
     ("system prune -f", Exited, &["absent"]),
     ("import A imported", Absent, &[]),
     ("load -i L", Absent, &[]),
+    ("load -i O", Absent, &[]),
+    ("save -o F box", Absent, &[]),
+    ("image prune -af", Absent, &[]),
+    ("system df -v", Running, &[]),
     ("images", Absent, &[]),
     ("history box", Absent, &[]),
     ("tag box other:tag", Absent, &[]),
@@ -204,6 +209,7 @@ impl Stage {
         entry(&mut layer, "file", 0o644, tar::EntryType::Regular, &vec![b'x'; 1 << 20]);
         let layers = [layer.into_inner().unwrap()];
         std::fs::write(folder.join("image.tar"), image_archive("loaded", &layers)).unwrap();
+        std::fs::write(folder.join("packed.tar"), packed_archive("packed:1").0).unwrap();
         std::fs::write(folder.join("file"), "copied").unwrap();
         Self { lab, seen: Seen::default(), archive, folder, round: 0 }
     }
@@ -285,6 +291,7 @@ impl Stage {
                     "N" => format!("{target}-renamed"),
                     "A" => self.archive.clone(),
                     "L" => self.folder.join("image.tar").display().to_string(),
+                    "O" => self.folder.join("packed.tar").display().to_string(),
                     "I" => "victim".to_owned(),
                     "F" => self.folder.join("file").display().to_string(),
                     "T" => target.clone(),
@@ -371,7 +378,7 @@ impl Stage {
         }
         let out = self.lab.run(&["ps", "-a"]);
         assert_eq!(out.code, 0, "{what}: {}", out.stderr);
-        if ["import", "load", "rmi", "commit", "run", "image", "system", "volume", "create"]
+        if ["import", "load", "save", "rmi", "commit", "run", "image", "system", "volume", "create"]
             .iter()
             .any(|v| line.0.starts_with(v))
         {

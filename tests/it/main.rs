@@ -16,6 +16,7 @@
 mod arch;
 mod attacks;
 mod audit;
+mod beside_docker;
 mod check;
 mod clocks;
 mod contract;
@@ -33,6 +34,7 @@ mod faults_host;
 mod harness;
 mod health;
 mod hosts;
+mod images_kept;
 mod isolation;
 mod isolation_net;
 mod kills;
@@ -41,6 +43,7 @@ mod logging;
 mod missing_calls;
 mod names;
 mod networks;
+mod networks_docker;
 mod ports;
 mod probe;
 mod pty;
@@ -49,6 +52,7 @@ mod remap;
 mod restart;
 mod rootless;
 mod same_as_docker;
+mod sides;
 mod spaces;
 mod verbs_attach;
 mod verbs_format;
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
     let modules: Vec<(&str, Vec<Test>)> = vec![
         ("arch", arch::tests()),
         ("attacks", attacks::tests()),
+        ("beside_docker", beside_docker::tests()),
         ("check", check::tests()),
         ("clocks", clocks::tests()),
         ("contract", contract::tests()),
@@ -106,11 +111,13 @@ fn main() -> ExitCode {
         ("logging", logging::tests()),
         ("names", names::tests()),
         ("networks", networks::tests()),
+        ("networks_docker", networks_docker::tests()),
         ("missing_calls", missing_calls::tests()),
         ("restart", restart::tests()),
         ("verbs_attach", verbs_attach::tests()),
         ("same_as_docker", same_as_docker::tests()),
         ("spaces", spaces::tests()),
+        ("images_kept", images_kept::tests()),
         ("verbs_image", verbs_image::tests()),
         ("verbs_io", verbs_io::tests()),
         ("verbs_life", verbs_life::tests()),

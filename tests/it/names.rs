@@ -131,7 +131,7 @@ fn port_53_is_the_containers_own() {
 }
 
 /// A name server that knows one address for everything.
-struct Upstream {
+pub(crate) struct Upstream {
     heard: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -140,7 +140,7 @@ struct Upstream {
 const ANSWER: [u8; 4] = [198, 51, 100, 7];
 
 impl Upstream {
-    fn start(address: IpAddr) -> Self {
+    pub(crate) fn start(address: IpAddr) -> Self {
         let socket = UdpSocket::bind((address, 53)).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let (heard, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));

@@ -288,7 +288,7 @@ fn connected_and_disconnected_while_it_runs() {
     let peer = address(&lab, "peer", "net");
     // A client that runs all the while sees the other come and go.
     let watch = format!(
-        "until ping -c 1 -W 1 {peer} > /dev/null 2>&1; do sleep 0.1; done; echo there; \
+        "until ping -c 1 -W 1 {peer} > /dev/null 2>&1; do sleep 0.1; done; echo there > /seen; \
          while ping -c 1 -W 1 {peer} > /dev/null 2>&1; do sleep 0.1; done; echo gone"
     );
     let mut client = lab.command(&["exec", "web", "sh", "-c", &watch]);
@@ -304,8 +304,11 @@ fn connected_and_disconnected_while_it_runs() {
     let hosts = lab.ok(&["exec", "web", "cat", "/etc/hosts"]);
     assert!(hosts.contains(&format!("{own}\t{}", &id[..12])), "{hosts}");
     assert_eq!(lab.inspect("web", "/NetworkSettings/Networks/net/Aliases/0"), "other");
-    eventually("the client has reached it", || {
+    eventually("it is reached", || {
         lab.run(&["exec", "peer", "ping", "-c", "1", "-W", "1", &own]).code == 0
+    });
+    eventually("the client has reached the other", || {
+        lab.run(&["exec", "web", "cat", "/seen"]).stdout == "there\n"
     });
     lab.ok(&["network", "connect", "zone", "web"]);
     let routes = lab.ok(&["exec", "web", "ip", "route"]);
@@ -320,7 +323,7 @@ fn connected_and_disconnected_while_it_runs() {
     let hosts = lab.ok(&["exec", "web", "cat", "/etc/hosts"]);
     assert!(!hosts.contains(&own) && hosts.contains("10.204.1.2\t"), "{hosts}");
     let out = client.wait_with_output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&out.stdout), "there\ngone\n", "{out:?}");
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "gone\n", "{out:?}");
     lab.fails(1, "is not connected to network net", &["network", "disconnect", "net", "web"]);
     agrees(&lab, &mut seen, "disconnected");
     is_clean(&lab);

@@ -38,6 +38,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("as_user_helpers_that_cannot_map", as_user_helpers_that_cannot_map),
         ("as_user_no_namespaces_left", as_user_no_namespaces_left),
         ("as_user_demo_image", as_user_demo_image),
+        ("as_user_parts_of_the_host", as_user_parts_of_the_host),
     ] {
         let lacks = lacks_programs(&["newuidmap", "setpriv", "unshare", "pasta", "slirp4netns"]);
         tests.push(Test::new(name, test).needing(lacks));
@@ -251,7 +252,10 @@ fn single_user_limits_are_discarded() {
     );
     let top = user.ok(&["top", "one"]);
     assert!(top.lines().count() == 2 && top.contains("sleep 1000"), "{top}");
-    assert!(user.ok(&["stats", "--no-stream"]).contains("--"));
+    let stats = user.ends(0, &["stats", "--no-stream"]);
+    assert!(stats.stdout.contains("--"), "{stats:?}");
+    let why = "no statistics: this user has no control group of its own on this host";
+    assert!(stats.stderr.contains(why) && stats.stderr.contains("systemd-run"), "{stats:?}");
     let info = user.ends(0, &["info"]);
     assert!(info.stderr.contains("No limits, statistics and pause"), "{info:?}");
 }
@@ -602,4 +606,24 @@ fn as_user_no_namespaces_left() {
 fn as_user_demo_image() {
     let user = User::with_range();
     assert_eq!(user.ok(&["run", "--rm", "wharf/demo", "echo", "hello"]), "hello");
+}
+
+fn as_user_parts_of_the_host() {
+    let user = User::with_range();
+    user.import();
+    for (flag, namespace) in [("--pid", "pid"), ("--ipc", "ipc"), ("--uts", "uts")] {
+        let host = std::fs::read_link(format!("/proc/self/ns/{namespace}")).unwrap();
+        let line = format!("readlink /proc/self/ns/{namespace}");
+        assert_eq!(user.shell(&[flag, "host"], &line), host.display().to_string());
+    }
+    // What is protected stays so, in the host's own /proc, too.
+    let line = "wc -c </proc/timer_list; echo x >/proc/sysrq-trigger; true";
+    assert_eq!(user.shell(&["--pid", "host"], line), "0");
+    let zero = ["--device", "/dev/zero:/opt/hole:rw", "--device", "/dev/zero:/dev/null"];
+    let line = "head -c 3 /opt/hole | wc -c; head -c 3 /dev/null | wc -c";
+    assert_eq!(user.shell(&zero, line), "3\n0");
+    let words = ["run", "--rm", "--oom-score-adj", "-100", IMAGE, "true"];
+    user.fails(125, "error setting oom-score-adj -100", &words);
+    // The row of a network that has nothing on the host doesn't keep the end of it all.
+    assert!(user.ok(&["network", "ls"]).contains("bridge"));
 }

@@ -330,7 +330,6 @@ fn prune() {
     assert!(rest.stdout.contains(&format!("Deleted Containers:\n{kept}\n")), "{}", rest.stdout);
     assert_eq!(lab.ok(&["ps", "-aq", "--no-trunc"]), up);
     lab.fails(1, "invalid filter 'foo'", &["container", "prune", "-f", "--filter", "foo=bar"]);
-    lab.fails(1, "'wharf system prune' is not supported yet", &["system", "prune", "-f"]);
 }
 
 fn port() {

@@ -245,7 +245,7 @@ fn unknown_flags_are_refused_by_name() {
 
 fn flags_of_docker_not_there_yet_are_refused_by_name() {
     let lab = Lab::new();
-    for flag in ["--gpus=all", "--link-local-ip=169.254.1.2", "--isolation=process"] {
+    for flag in ["--gpus=all", "--use-api-socket=true", "--isolation=process"] {
         let name = flag.split('=').next().unwrap();
         lab.fails(125, name.trim_start_matches('-'), &run(&[flag, IMAGE, "true"]));
     }

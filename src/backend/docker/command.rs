@@ -204,8 +204,10 @@ fn body(options: CreateOptions) -> ContainerCreateBody {
         domainname: Some(options.domainname).filter(|name| !name.is_empty()),
         user: options.user,
         // The end of the first caller's input is the end of the container's.
-        stdin_once: Some(options.open_stdin),
-        attach_stdin: Some(options.open_stdin),
+        stdin_once: Some(options.open_stdin && options.attach.stdin),
+        attach_stdin: Some(options.attach.stdin),
+        attach_stdout: Some(options.attach.stdout),
+        attach_stderr: Some(options.attach.stderr),
         open_stdin: Some(options.open_stdin),
         tty: Some(options.tty),
         env: filled(options.env),
@@ -298,6 +300,7 @@ mod tests {
             command: vec!["true".to_owned()],
             entrypoint: Some(Vec::new()),
             open_stdin: true,
+            attach: wharf_model::Attach { stdin: true, stdout: true, stderr: true },
             stop_timeout: Some(3),
             host: HostConfig {
                 binds: vec![Bind {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bollard::models;
 use chrono::{DateTime, Utc};
 use wharf_model::{
-    ContainerConfig, ContainerDetail, ContainerState, Health, HealthCheck, HealthStatus,
+    Attach, ContainerConfig, ContainerDetail, ContainerState, Health, HealthCheck, HealthStatus,
     HostConfig, LogConfig, LogDriver, NetworkMode, ProbeResult, RestartKind, RestartPolicy,
 };
 
@@ -62,6 +62,11 @@ fn settings(config: models::ContainerConfig) -> ContainerConfig {
         user: config.user.unwrap_or_default(),
         tty: config.tty.unwrap_or_default(),
         open_stdin: config.open_stdin.unwrap_or_default(),
+        attach: Attach {
+            stdin: config.attach_stdin.unwrap_or_default(),
+            stdout: config.attach_stdout.unwrap_or_default(),
+            stderr: config.attach_stderr.unwrap_or_default(),
+        },
         env: config.env.unwrap_or_default(),
         cmd: config.cmd.unwrap_or_default(),
         image: config.image.unwrap_or_default(),

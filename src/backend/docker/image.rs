@@ -8,8 +8,8 @@ use chrono::DateTime;
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 use wharf_model::{
-    Digest, ErrorKind, HistoryEntry, ImageConfig, ImageDetail, ImageListOptions, ImageName,
-    ImageSummary, ImportOptions, LayerInfo,
+    ContainerListOptions, Digest, DiskUsage, ErrorKind, Filters, HistoryEntry, ImageConfig,
+    ImageDetail, ImageListOptions, ImageName, ImageSummary, ImageUsage, ImportOptions, LayerInfo,
 };
 
 use super::transport::upload;
@@ -17,6 +17,16 @@ use super::{Docker, error, image_segment, list};
 use crate::{Backend as _, ByteStream, Error, Reader, Result};
 
 /// A line of progress while an archive is taken in.
+/// What `/system/df` says of images.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Space {
+    #[serde(default)]
+    layers_size: i64,
+    images: Option<Vec<models::ImageSummary>>,
+    build_cache: Option<Vec<models::BuildCache>>,
+}
+
 #[derive(Debug, Deserialize)]
 struct Progress {
     #[serde(default)]
@@ -40,20 +50,13 @@ impl Docker {
                 *users.entry(image).or_default() += 1;
             }
         }
-        let summary = |row: models::ImageSummary| {
-            let id: Digest =
-                row.id.parse().map_err(|cause| error::malformed("image list", cause))?;
-            Ok(ImageSummary {
-                tags: names(&row.repo_tags),
-                repo_digests: digests(row.repo_digests),
-                created: DateTime::from_timestamp(row.created, 0).filter(|t| t.timestamp() > 0),
-                size: u64::try_from(row.size).unwrap_or_default(),
-                containers: users.get(&id).copied().unwrap_or_default(),
-                labels: row.labels.into_iter().collect(),
-                id,
+        rows.into_iter()
+            .map(|row| {
+                let mut image = summary(row, 0)?;
+                image.containers = users.get(&image.id).copied().unwrap_or_default();
+                Ok(image)
             })
-        };
-        rows.into_iter().map(summary).collect()
+            .collect()
     }
 
     /// Returns what the engine knows of one image, its layers' sizes taken from its history.
@@ -136,24 +139,17 @@ impl Docker {
         layers(&diff_ids, &self.image_history(id.as_str()).await?)
     }
 
-    /// Returns images as an archive, with the names that they are asked for by.
-    pub(super) async fn save_images(
-        &self,
-        images: &[String],
-        platform: Option<&str>,
-    ) -> Result<ByteStream> {
-        let mut query: Vec<_> = images.iter().map(|image| ("names", image.as_str())).collect();
-        query.extend(platform.map(|platform| ("platform", platform)));
-        Ok(self.transport.get("/images/get", &query).await?.into_bytes("save"))
-    }
-
     /// Hands an archive to the engine; returns its `Loaded image…` lines.
-    pub(super) async fn load_archive(&self, archive: Reader) -> Result<Vec<String>> {
+    pub(super) async fn load_archive(
+        &self,
+        archive: Reader,
+        platform: Option<&str>,
+    ) -> Result<Vec<String>> {
         let body = upload(archive);
-        let reply = self
-            .transport
-            .post("/images/load", &[("quiet", "1")], body, "application/x-tar")
-            .await?;
+        let platform = platform.map(platform_document);
+        let mut query = vec![("quiet", "1")];
+        query.extend(platform.iter().map(|platform| ("platform", platform.as_str())));
+        let reply = self.transport.post("/images/load", &query, body, "application/x-tar").await?;
         let mut lines = reply.into_lines::<Progress>("load");
         let mut loaded = Vec::new();
         while let Some(progress) = lines.try_next().await? {
@@ -163,6 +159,62 @@ impl Docker {
                 .extend(text.lines().filter(|line| line.starts_with("Loaded")).map(str::to_owned));
         }
         Ok(loaded)
+    }
+
+    /// Returns images as one archive.
+    pub(super) async fn save_archive(
+        &self,
+        images: &[String],
+        platform: Option<&str>,
+    ) -> Result<ByteStream> {
+        let platform = platform.map(platform_document);
+        let mut query: Vec<(&str, &str)> =
+            images.iter().map(|image| ("names", image.as_str())).collect();
+        query.extend(platform.iter().map(|platform| ("platform", platform.as_str())));
+        Ok(self.transport.get("/images/get", &query).await?.into_bytes("save"))
+    }
+
+    /// Returns how much disk the engine takes.
+    pub(super) async fn space(&self) -> Result<DiskUsage> {
+        let document: Space = self.transport.get("/system/df", &[]).await?.json().await?;
+        let rows = document.images.unwrap_or_default();
+        let count = |size: i64| u64::try_from(size).unwrap_or_default();
+        let own = |row: &models::ImageSummary| count(row.size.saturating_sub(row.shared_size));
+        let used = rows.iter().filter(|row| row.containers > 0);
+        let size = count(document.layers_size);
+        let images = wharf_model::Space {
+            total: rows.len(),
+            active: used.clone().count(),
+            size,
+            reclaimable: size.saturating_sub(used.map(own).sum()),
+        };
+        let cache = document.build_cache.unwrap_or_default();
+        let held = |cache: &&models::BuildCache| cache.in_use.unwrap_or_default();
+        let bytes = |cache: &models::BuildCache| count(cache.size.unwrap_or_default());
+        let build_cache = wharf_model::Space {
+            total: cache.len(),
+            active: cache.iter().filter(held).count(),
+            size: cache.iter().map(bytes).sum(),
+            reclaimable: cache
+                .iter()
+                .filter(|cache| !held(cache) && !cache.shared.unwrap_or_default())
+                .map(bytes)
+                .sum(),
+        };
+        let image_list = rows
+            .into_iter()
+            .map(|row| {
+                let (shared, containers) = (count(row.shared_size), row.containers);
+                let image = summary(row, usize::try_from(containers).unwrap_or_default())?;
+                Ok(ImageUsage { image, shared })
+            })
+            .collect::<Result<_>>()?;
+        let options =
+            ContainerListOptions { all: true, size: true, ..ContainerListOptions::default() };
+        let containers = self.container_list(&options).await?;
+        let volumes = self.volume_list(&Filters::default(), true).await?;
+        let usage = DiskUsage { images, build_cache, image_list, ..DiskUsage::default() };
+        Ok(usage.with_objects(containers, volumes))
     }
 
     /// Hands a root filesystem to the engine; returns the new image's id.
@@ -197,6 +249,28 @@ impl Docker {
         }
         id.ok_or_else(|| error::malformed("import", "it names no image"))
     }
+}
+
+/// Returns an image of a list, which so many containers use.
+fn summary(row: models::ImageSummary, containers: usize) -> Result<ImageSummary> {
+    let id: Digest = row.id.parse().map_err(|cause| error::malformed("image list", cause))?;
+    Ok(ImageSummary {
+        tags: names(&row.repo_tags),
+        repo_digests: digests(row.repo_digests),
+        created: DateTime::from_timestamp(row.created, 0).filter(|t| t.timestamp() > 0),
+        size: u64::try_from(row.size).unwrap_or_default(),
+        containers,
+        labels: row.labels.into_iter().collect(),
+        id,
+    })
+}
+
+/// Returns a platform as the API wants it: a document of the OCI image specification.
+fn platform_document(platform: &str) -> String {
+    let mut parts = platform.split('/');
+    let mut next = || parts.next().unwrap_or_default();
+    let (os, architecture, variant) = (next(), next(), next());
+    serde_json::json!({"os": os, "architecture": architecture, "variant": variant}).to_string()
 }
 
 /// Returns the error that a progress line tells.

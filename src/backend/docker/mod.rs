@@ -33,10 +33,10 @@ use async_trait::async_trait;
 use bollard::BollardRequest;
 use futures_util::stream::BoxStream;
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
-    ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, ImageDetail, ImageListOptions,
-    ImageSummary, ImportOptions, LayerInfo, LogOptions, LogRecord, NetworkInfo, Outcome, PathStat,
-    PullOptions, PushOptions, TermSize, TopTable, VersionInfo, VolumeInfo,
+    Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, DiskUsage,
+    EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, ImageDetail,
+    ImageListOptions, ImageSummary, ImportOptions, LayerInfo, LogOptions, LogRecord, NetworkInfo,
+    Outcome, PathStat, PullOptions, PushOptions, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 
 use crate::{
@@ -174,10 +174,6 @@ impl Backend for Docker {
         self.all_layers().await
     }
 
-    async fn save(&self, images: &[String], platform: Option<&str>) -> Result<ByteStream> {
-        self.save_images(images, platform).await
-    }
-
     async fn execute(&self, command: Command) -> Result<Outcome> {
         self.run_command(command).await
     }
@@ -224,8 +220,16 @@ impl Backend for Docker {
         self.event_stream(&options).await
     }
 
-    async fn load(&self, archive: Reader) -> Result<Vec<String>> {
-        self.load_archive(archive).await
+    async fn load(&self, archive: Reader, platform: Option<&str>) -> Result<Vec<String>> {
+        self.load_archive(archive, platform).await
+    }
+
+    async fn save(&self, images: &[String], platform: Option<&str>) -> Result<ByteStream> {
+        self.save_archive(images, platform).await
+    }
+
+    async fn disk_usage(&self) -> Result<DiskUsage> {
+        self.space().await
     }
 
     async fn import(&self, archive: Reader, options: ImportOptions) -> Result<Digest> {

@@ -38,6 +38,7 @@ impl Docker {
             root_dir: info.docker_root_dir.unwrap_or_default(),
             security_options: info.security_options.unwrap_or_default(),
             warnings: info.warnings.unwrap_or_default(),
+            no_statistics: None,
         })
     }
 

@@ -19,11 +19,12 @@ use tokio::sync::mpsc;
 use wharf_engine::image::Images;
 use wharf_engine::{Attach, Engine, Paths, PutOptions};
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, EngineInfo,
-    ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters, HistoryEntry,
-    ImageDetail, ImageListOptions, ImageSummary, ImportOptions, LayerChanges, LayerInfo, LogDriver,
-    LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, PathStat, PullOptions, PushOptions,
-    ReachAnswer, ReachQuestion, TermSize, TopTable, VersionInfo, VolumeInfo,
+    Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, DiskUsage,
+    EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
+    HistoryEntry, ImageDetail, ImageListOptions, ImageSummary, ImportOptions, LayerChanges,
+    LayerInfo, LogDriver, LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, PathStat,
+    PullOptions, PushOptions, ReachAnswer, ReachQuestion, TermSize, TopTable, VersionInfo,
+    VolumeInfo,
 };
 
 use crate::bytes_stream::written;
@@ -233,12 +234,6 @@ impl Backend for Native {
         self.blocking(move |engine| engine.layer_changes(&image, layer)).await
     }
 
-    async fn save(&self, images: &[String], platform: Option<&str>) -> Result<ByteStream> {
-        let (images, platform) = (images.to_owned(), platform.map(str::to_owned));
-        let saving = self.blocking(move |engine| engine.save(&images, platform.as_deref())).await?;
-        Ok(written(move |to| saving.write(to)))
-    }
-
     async fn execute(&self, command: Command) -> Result<Outcome> {
         self.blocking(move |engine| execute(engine, command)).await
     }
@@ -302,12 +297,23 @@ impl Backend for Native {
         events::stream(self, options).await
     }
 
-    async fn load(&self, archive: Reader) -> Result<Vec<String>> {
+    async fn load(&self, archive: Reader, platform: Option<&str>) -> Result<Vec<String>> {
+        let platform = platform.map(str::to_owned);
         self.with_images(move |images| {
-            let loaded = images.load(archive)?;
+            let loaded = images.load_for(archive, platform.as_deref())?;
             Ok(loaded.iter().flat_map(wharf_engine::image::Loaded::lines).collect())
         })
         .await
+    }
+
+    async fn save(&self, images: &[String], platform: Option<&str>) -> Result<ByteStream> {
+        let (images, platform) = (images.to_vec(), platform.map(str::to_owned));
+        let saving = self.blocking(move |engine| engine.save(&images, platform.as_deref())).await?;
+        Ok(written(move |to| saving.write(to)))
+    }
+
+    async fn disk_usage(&self) -> Result<DiskUsage> {
+        self.blocking(Engine::disk_usage).await
     }
 
     async fn import(&self, archive: Reader, options: ImportOptions) -> Result<Digest> {

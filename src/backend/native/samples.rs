@@ -12,9 +12,9 @@ use futures_util::stream::{BoxStream, StreamExt};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::watch;
 use wharf_cgroup::Layout;
-use wharf_engine::Engine;
+use wharf_engine::{Engine, Running};
 use wharf_model::ErrorKind;
-use wharf_stats::{Sampler, raise_open_files_limit};
+use wharf_stats::{Sampler, Subject, raise_open_files_limit};
 
 use crate::{Error, Result, SampleBatch};
 
@@ -93,9 +93,9 @@ fn refresh(engine: &Engine, sampler: &mut Sampler) -> Result<()> {
     let running = engine.running()?;
     let ids: HashSet<_> = running.iter().map(|container| &container.id).collect();
     sampler.retain(|id| ids.contains(id));
-    for container in &running {
+    for Running { id, pid, started_ms, cgroup, links } in running {
         // One that ended meanwhile has no counters; the event that says so is on its way.
-        let _ = sampler.add(&container.id, &container.cgroup, container.pid, container.started_ms);
+        let _ = sampler.add(Subject { id, group: cgroup, pid, started_ms, links });
     }
     Ok(())
 }

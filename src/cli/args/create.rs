@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wharf_model::{CreateOptions, HostConfig, UsernsMode};
+use wharf_model::{Attach, CreateOptions, HostConfig, UsernsMode};
 
 use super::values::{self, Reason};
 use super::{Flag, Parsed, Takes, mounts, networks, policy, ports, resources, signals, spaces};
@@ -40,6 +40,7 @@ pub(crate) fn options(
         hostname: hostname(parsed)?,
         tty: parsed.on("tty"),
         open_stdin: parsed.on("interactive"),
+        attach: if parsed.on("detach") { Attach::default() } else { streams(parsed)? },
         stop_signal: stop_signal(parsed)?,
         stop_timeout: stop_timeout(parsed)?,
         healthcheck: policy::health_check(parsed)?,
@@ -229,23 +230,13 @@ fn check_partial(parsed: &Parsed) -> Result<(), Failure> {
     }
 }
 
-/// Which streams `-a` names; all of output, and input with `-i`, when it names none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Streams {
-    /// Standard input.
-    pub(crate) stdin: bool,
-    /// Standard output.
-    pub(crate) stdout: bool,
-    /// Standard error.
-    pub(crate) stderr: bool,
-}
-
-/// Returns the streams to attach to.
+/// Returns the streams to attach to: those that `-a` names, all of output when it names none, and
+/// input with `-i`.
 ///
 /// # Errors
 /// When `-a` names another.
-pub(crate) fn streams(parsed: &Parsed) -> Result<Streams, Failure> {
-    let mut streams = Streams { stdin: false, stdout: false, stderr: false };
+pub(crate) fn streams(parsed: &Parsed) -> Result<Attach, Failure> {
+    let mut streams = Attach { stdin: parsed.on("interactive"), ..Attach::default() };
     let mut any = false;
     for text in parsed.all("attach") {
         any = true;
@@ -263,7 +254,7 @@ pub(crate) fn streams(parsed: &Parsed) -> Result<Streams, Failure> {
         }
     }
     if !any {
-        streams = Streams { stdin: parsed.on("interactive"), stdout: true, stderr: true };
+        streams = Attach { stdout: true, stderr: true, ..streams };
     }
     Ok(streams)
 }
@@ -432,11 +423,11 @@ mod tests {
             let words: Vec<String> = line.iter().map(|word| (*word).to_owned()).collect();
             streams(&parse(&VERB, &words).unwrap()).map_err(|failure| failure.message().to_owned())
         };
-        assert_eq!(of(&["x"]), Ok(Streams { stdin: false, stdout: true, stderr: true }));
-        assert_eq!(of(&["-i", "x"]), Ok(Streams { stdin: true, stdout: true, stderr: true }));
+        assert_eq!(of(&["x"]), Ok(Attach { stdin: false, stdout: true, stderr: true }));
+        assert_eq!(of(&["-i", "x"]), Ok(Attach { stdin: true, stdout: true, stderr: true }));
         assert_eq!(
             of(&["-a", "STDERR", "x"]),
-            Ok(Streams { stdin: false, stdout: false, stderr: true })
+            Ok(Attach { stdin: false, stdout: false, stderr: true })
         );
         assert!(of(&["-a", "x", "x"]).is_err());
     }

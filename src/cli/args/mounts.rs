@@ -21,22 +21,27 @@ pub(crate) enum Asked {
 /// # Errors
 /// Docker's.
 pub(crate) fn volume(text: &str, folder: &Path) -> Result<Asked, Reason> {
+    if text.is_empty() {
+        return Err("invalid empty volume spec".to_owned());
+    }
     let parts: Vec<&str> = text.split(':').collect();
     if parts.iter().any(|part| part.is_empty()) {
         return Err(format!("invalid spec: {text}: empty section between colons"));
     }
-    let wrong = |why: String| format!("invalid volume specification: '{text}': {why}");
     let place = |target: &str, kind: &str| {
+        let wrong = |why: String| {
+            let of = match kind {
+                "" => String::new(),
+                kind => format!("invalid mount config for type \"{kind}\": "),
+            };
+            Err(format!("invalid volume specification: '{text}': {of}{why}"))
+        };
         if !target.starts_with('/') {
-            let why = format!("invalid mount path: '{target}' mount path must be absolute");
-            return Err(wrong(match kind {
-                "volume" => format!("invalid mount config for type \"volume\": {why}"),
-                _ => why,
-            }));
+            return wrong(format!("invalid mount path: '{target}' mount path must be absolute"));
         }
         match clean(Path::new(target)) {
             root if root == "/" => {
-                Err(wrong("invalid specification: destination can't be '/'".to_owned()))
+                wrong("invalid specification: destination can't be '/'".to_owned())
             }
             target => Ok(target),
         }

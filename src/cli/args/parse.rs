@@ -212,6 +212,28 @@ fn refused(long: &str, shown: &str) -> UsageError {
         "kernel-memory" => {
             format!("{shown}: Linux has no such limit any more; --memory counts kernel memory too")
         }
+        "gpus" => format!(
+            "{shown}: could not select device driver \"\" with capabilities: [[gpu]]: wharf has no \
+             drivers of GPUs; --device gives a container single devices"
+        ),
+        "use-api-socket" => {
+            format!("{shown}: there is no API socket, wharf has no daemon that could serve one")
+        }
+        "checkpoint" | "checkpoint-dir" => {
+            format!("{shown}: checkpoint not supported: wharf doesn't freeze processes to disk")
+        }
+        "availability" | "cluster" | "group" | "limit-bytes" | "required-bytes" | "secret"
+        | "sharing" | "topology-preferred" | "topology-required" => {
+            format!("{shown}: cluster volumes need a Swarm, and wharf works on one machine")
+        }
+        "ingress" | "scope" => {
+            format!("{shown}: wharf works on one machine, and has nothing but local scope")
+        }
+        "ipam-driver" | "ipam-opt" => {
+            format!(
+                "{shown}: wharf has no drivers for addresses but its own, which takes no options"
+            )
+        }
         _ => format!("{shown} is not supported yet by this version of wharf"),
     })
 }
@@ -297,7 +319,7 @@ mod tests {
             ("--=x y", "bad flag syntax: --=x"),
             ("-p 80 x", "-p, --publish is not supported yet by this version of wharf"),
             ("--publish=80 x", "--publish is not supported yet by this version of wharf"),
-            ("--gpus all x", "--gpus is not supported yet by this version of wharf"),
+            ("--gpus all x", "--gpus: could not select device driver"),
             (
                 "--rm=maybe x",
                 "invalid argument \"maybe\" for \"--rm\" flag: strconv.ParseBool: parsing \

@@ -45,6 +45,17 @@ pub(super) fn take(
     }
     host.group_add = parsed.all("group-add").map(str::to_owned).collect();
     host.cidfile = parsed.last("cidfile").unwrap_or_default().to_owned();
+    if let Some(other) = parsed.last("isolation")
+        && !matches!(other, "" | "default")
+    {
+        let text = format!("invalid isolation ({other}): linux only supports 'default'");
+        return Err(Failure::usage(text));
+    }
+    if parsed.last("disable-content-trust") == Some("false") {
+        return Err(Failure::usage(
+            "--disable-content-trust=false: wharf asks no notary server who has signed an image",
+        ));
+    }
     match parsed.last("runtime") {
         None | Some("" | "wharf") => Ok(()),
         Some(other) => Err(Failure::usage(format!(

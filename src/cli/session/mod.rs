@@ -17,9 +17,7 @@ use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use wharf_backend::Session;
-use wharf_model::{LogStream, TermSize};
-
-use crate::args::create::Streams;
+use wharf_model::{Attach, LogStream, TermSize};
 
 pub(crate) use detach::Keys;
 pub(crate) use signals::Signals;
@@ -27,7 +25,7 @@ pub(crate) use signals::Signals;
 /// How to hand over.
 pub(crate) struct Handover {
     /// Which streams are wanted.
-    pub(crate) streams: Streams,
+    pub(crate) streams: Attach,
     /// Whether the program has a terminal.
     pub(crate) tty: bool,
     /// What leaves the session while the program goes on.
@@ -117,7 +115,7 @@ async fn drain(
         'static,
         wharf_backend::Result<wharf_backend::OutputChunk>,
     >,
-    streams: Streams,
+    streams: Attach,
 ) -> anyhow::Result<()> {
     while let Some(chunk) = output.next().await {
         let chunk = chunk?;

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use wharf_backend::{AttachOptions, Backend};
-use wharf_model::{Command, ContainerDetail, Status, TermSize};
+use wharf_model::{Attach, Command, ContainerDetail, Status, TermSize};
 
-use crate::args::create::Streams;
 use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, Failure};
 use crate::session::{self, End, Handover, Keys, Signals, terminal};
@@ -77,7 +76,7 @@ pub(super) async fn stay(
         return Err(Failure::new(1, "the input device is not a TTY").into());
     }
     let handover = Handover {
-        streams: Streams { stdin: stay.stdin, stdout: true, stderr: true },
+        streams: Attach { stdin: stay.stdin, stdout: true, stderr: true },
         tty,
         keys: stay.keys,
     };

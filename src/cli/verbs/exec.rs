@@ -1,8 +1,8 @@
 //! `exec`: run a further program in a running container.
 
-use wharf_model::{ErrorKind, ExecSpec};
+use wharf_model::{Attach, ErrorKind, ExecSpec};
 
-use crate::args::create::{Streams, file_environment, flag_environment};
+use crate::args::create::{file_environment, flag_environment};
 use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, Failure};
 use crate::session::{self, End, Handover, Keys, Signals, terminal};
@@ -41,7 +41,7 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         return Err(Failure::new(1, "the input device is not a TTY").into());
     }
     let container = parsed.argument(0).unwrap_or_default();
-    let handover = Handover { streams: Streams { stdin, stdout: true, stderr: true }, tty, keys };
+    let handover = Handover { streams: Attach { stdin, stdout: true, stderr: true }, tty, keys };
     call.over_engine(async |backend| {
         let signals = Signals::catch(tty && !detach, handover.raw(), false)?;
         let size = if detach { None } else { session::size(tty) };

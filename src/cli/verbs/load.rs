@@ -19,9 +19,10 @@ pub(crate) static VERB: Verb = Verb {
     interspersed: true,
     flags: &[&[
         Flag::value("input", "string", "Read this file instead of standard input").short('i'),
+        Flag::value("platform", "string", "Of images for several, that for this: os/arch"),
         Flag::switch("quiet", "Show no progress").short('q'),
     ]],
-    missing: &[("platform", None)],
+    missing: &[],
     run,
 };
 
@@ -35,8 +36,9 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     };
     connect::enter(&call.target)?;
     connect::tell_of_namespace();
+    let platform = call.parsed.last("platform").filter(|text| !text.is_empty());
     call.over_engine(async |backend| {
-        for line in backend.load(archive).await? {
+        for line in backend.load(archive, platform).await? {
             print_line(&line)?;
         }
         Ok(0)

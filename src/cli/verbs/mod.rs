@@ -8,6 +8,7 @@ mod completion;
 mod cp;
 pub(crate) mod create;
 mod demo;
+mod df;
 mod diff;
 mod events;
 mod exec;
@@ -31,6 +32,7 @@ mod reset;
 mod rm;
 mod rmi;
 pub(crate) mod run;
+mod save;
 mod service;
 mod start;
 mod stats;
@@ -79,6 +81,7 @@ static VERBS: &[&Verb] = &[
     &export::VERB,
     &import::VERB,
     &load::VERB,
+    &save::VERB,
     &tag::VERB,
     &rmi::VERB,
     &events::VERB,
@@ -95,6 +98,8 @@ static GROUPED: &[&Verb] = &[
     &inspect::IMAGE,
     &prune::VERB,
     &prune::IMAGES,
+    &prune::SYSTEM,
+    &df::VERB,
     &check::VERB,
     &reset::VERB,
     &service::VERB,
@@ -140,7 +145,6 @@ const MISSING: &[&str] = &[
     "image build",
     "image pull",
     "image push",
-    "image save",
     "login",
     "logout",
     "manifest",
@@ -148,14 +152,11 @@ const MISSING: &[&str] = &[
     "plugin",
     "pull",
     "push",
-    "save",
     "search",
     "secret",
     "service",
     "stack",
     "swarm",
-    "system df",
-    "system prune",
     "trust",
 ];
 

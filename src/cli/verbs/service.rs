@@ -185,7 +185,7 @@ fn unit(program: &Path, root: &Path, private: bool) -> anyhow::Result<String> {
     Ok(format!(
         "[Unit]
 Description=Containers of wharf
-After=local-fs.target network.target
+After=local-fs.target network.target docker.service
 RequiresMountsFor={}
 
 [Service]

@@ -54,6 +54,10 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     };
     call.over_engine(async |backend| {
         let mut wanted = view.wanted(backend).await?;
+        let info = backend.info().await.ok();
+        if let Some(why) = info.as_ref().and_then(|info| info.no_statistics.as_ref()) {
+            eprintln!("WARNING: {why}");
+        }
         // The limit of containers without one is the host's memory.
         let mut host_memory = None;
         let mut batches = backend.samples(INTERVAL).await?;
@@ -66,7 +70,7 @@ fn run(call: &Call) -> anyhow::Result<i32> {
             if count == 1 {
                 host_memory = match batch.host.as_ref().and_then(|host| host.memory_total) {
                     Some(total) => Some(total),
-                    None => backend.info().await.ok().map(|info| info.memory_total),
+                    None => info.as_ref().map(|info| info.memory_total),
                 };
             }
             known.take(batch.containers);

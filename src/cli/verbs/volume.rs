@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use wharf_inspect::human;
 use wharf_model::{Command, Outcome, VolumeCreateOptions};
 
-use super::prune::confirmed;
+use super::prune::{confirmed, prune_all};
 use crate::args::values::{self, filters};
 use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, Failure, each, print, print_line};
@@ -168,18 +167,5 @@ fn prune(call: &Call) -> anyhow::Result<i32> {
     if !call.parsed.on("force") && !confirmed(&what)? {
         return Ok(0);
     }
-    call.over_engine(async |backend| {
-        let outcome = backend.execute(Command::PruneVolumes { all, filters }).await?;
-        let Outcome::VolumesPruned { deleted, reclaimed, failed } = outcome else { return Ok(0) };
-        let mut text = String::new();
-        if !deleted.is_empty() {
-            text.push_str(&format!("Deleted Volumes:\n{}\n\n", deleted.join("\n")));
-        }
-        text.push_str(&format!("Total reclaimed space: {}\n", human::size(reclaimed)));
-        print(&text)?;
-        for failure in &failed {
-            crate::report(failure);
-        }
-        Ok(i32::from(!failed.is_empty()))
-    })
+    prune_all(call, vec![Command::PruneVolumes { all, filters }])
 }

@@ -125,6 +125,10 @@ impl Check<'_> {
                 Fault::Firewall(table, problem) => {
                     (format!("firewall table inet {table}"), problem.clone())
                 }
+                Fault::Foreign(bridge) => (
+                    format!("bridge {bridge}"),
+                    "is cut off by docker's firewall, which was set up after it".to_owned(),
+                ),
                 Fault::LinkGone(id, link) => {
                     if !still.contains(id) {
                         continue;

@@ -198,6 +198,7 @@ fn merge(
         user: pick(&options.user, &image.user),
         tty: options.tty,
         open_stdin: options.open_stdin,
+        attach: options.attach,
         env,
         cmd,
         image: options.image.clone(),
@@ -340,6 +341,21 @@ pub(crate) fn check_platform(
     os: &str,
     architecture: &str,
 ) -> Result<()> {
+    let (system, machine) = parse_platform(wanted)?;
+    let architecture = if architecture.is_empty() { "amd64" } else { architecture };
+    let os = if os.is_empty() { "linux" } else { os };
+    if system == os && machine.as_ref().is_none_or(|machine| machine == architecture) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "image with reference {image} was found but does not match the specified platform: \
+         wanted {wanted}, actual: {os}/{architecture}"
+    )))
+}
+
+/// Returns the operating system, and the architecture if it is named, of `os[/arch[/variant]]`, or of
+/// one of the two alone.
+pub(crate) fn parse_platform(wanted: &str) -> Result<(String, Option<String>)> {
     let wrong = |why: &str| {
         invalid(format!("error parsing specified platform: {wanted:?}: {why}: invalid argument"))
     };
@@ -364,15 +380,7 @@ pub(crate) fn check_platform(
     if parts.iter().any(|part| part.is_empty()) {
         return Err(wrong("cannot parse platform specifier"));
     }
-    let architecture = if architecture.is_empty() { "amd64" } else { architecture };
-    let os = if os.is_empty() { "linux" } else { os };
-    if system == os && machine.as_ref().is_none_or(|machine| machine == architecture) {
-        return Ok(());
-    }
-    Err(invalid(format!(
-        "image with reference {image} was found but does not match the specified platform: \
-         wanted {wanted}, actual: {os}/{architecture}"
-    )))
+    Ok((system, machine))
 }
 
 /// Gives capability names one form.

@@ -28,6 +28,8 @@ pub struct Running {
     pub started_ms: i64,
     /// Its cgroup's name, below each hierarchy.
     pub cgroup: String,
+    /// The host's ends of its interfaces; none when not all of them have one.
+    pub links: Option<Vec<String>>,
 }
 
 impl Engine {
@@ -120,12 +122,18 @@ impl Engine {
     pub fn running(&self) -> Result<Vec<Running>> {
         self.with_store(|store| {
             let records = self.true_records(store)?;
+            let mut endpoints = network::endpoints(store)?;
             Ok(records
                 .into_iter()
                 .filter(|record| record.observed.state.status.is_alive())
                 .filter_map(|record| {
                     let state = &record.observed.state;
+                    let held = endpoints.remove(&record.id).unwrap_or_default();
+                    let on_host = record.spec.host.network_mode.is_private()
+                        && held.iter().all(network::Endpoint::is_on_host);
                     Some(Running {
+                        links: on_host
+                            .then(|| held.iter().map(|one| one.link().to_owned()).collect()),
                         pid: state.pid?,
                         started_ms: state.started_at?.timestamp_millis(),
                         cgroup: cgroup_name(&record),

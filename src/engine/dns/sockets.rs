@@ -1,9 +1,11 @@
 //! Sockets in a container's network namespace.
 //!
 //! Clients ask 127.0.0.11, port 53. As with docker the server listens on another port of that
-//! address, and a rule of the container's own firewall leads there: so a container may listen on
-//! port 53 of all its addresses. Where the kernel has no nf_tables, or no NAT, the server takes port
-//! 53 itself.
+//! address, and rules of the container's own firewall lead there: so a container may listen on port
+//! 53 of all its addresses. Unlike docker's, they replace the port in the packets of either direction
+//! and leave it at that: NAT would have the kernel keep track of all connections of the container,
+//! which costs each of them some tenth. Where the kernel has no nf_tables, the server takes port 53
+//! itself.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -114,35 +116,39 @@ fn redirect(port: u16) -> std::result::Result<(), wharf_sys::netlink::Error> {
 }
 
 fn redirection(port: u16, replaces: bool) -> Transaction {
-    const CHAIN: &str = "output";
-    const TCP: u8 = 6;
-    const UDP: u8 = 17;
-    /// Registers.
-    const KEY: u32 = 1;
-    const NEXT: u32 = 2;
+    /// The numbers of the protocols, and where their headers have a checksum.
+    const PROTOCOLS: [(&[u8], u32); 2] = [(&[17], 6), (&[6], 16)];
+    const R0: u32 = Expression::FIRST;
     let mut change = Transaction::new(None);
     if replaces {
         change.delete_table(TABLE);
     }
     change.create_table(TABLE, "leads to the engine's DNS server");
-    let chain = Chain { name: CHAIN, kind: "nat", hook: Hook::Output, priority: -100 };
-    change.create_chain(TABLE, &chain);
-    let (from, to, address) = (PORT.to_be_bytes(), port.to_be_bytes(), ADDRESS.octets());
-    let load = |part, register| Expression::Payload { part, register };
-    let equal = |bytes| Expression::Compare { register: KEY, bytes, inverted: false };
-    for protocol in [&[UDP], &[TCP]] {
-        let rule = [
-            load(Payload::Destination(PacketFamily::V4), KEY),
-            equal(&address),
-            Expression::Meta { key: MetaKey::Protocol, register: KEY },
-            equal(protocol),
-            load(Payload::DestinationPort, KEY),
-            equal(&from),
-            Expression::Immediate { bytes: &address, register: KEY },
-            Expression::Immediate { bytes: &to, register: NEXT },
-            Expression::Redirect { family: PacketFamily::V4, address: KEY, port: NEXT },
-        ];
-        change.append_rule(TABLE, CHAIN, &rule);
+    let (known, own, address) = (PORT.to_be_bytes(), port.to_be_bytes(), ADDRESS.octets());
+    let equal = |bytes| Expression::Compare { register: R0, bytes, inverted: false };
+    let load = |part| Expression::Payload { part, register: R0 };
+    // A container that keeps track of its connections (at -200) sees the known port both ways.
+    let queries = (Payload::Destination(PacketFamily::V4), Payload::DestinationPort, &known, &own);
+    let answers = (Payload::Source, Payload::SourcePort, &own, &known);
+    for (name, priority, (end, part, from, to)) in
+        [("queries", -150, queries), ("answers", -300, answers)]
+    {
+        change.create_chain(TABLE, &Chain { name, kind: "filter", hook: Hook::Output, priority });
+        for (protocol, checksum) in PROTOCOLS {
+            // Whatever else the container sends is let go by the first comparison.
+            let rule = [
+                load(end),
+                equal(&address),
+                Expression::Is(PacketFamily::V4),
+                Expression::Meta { key: MetaKey::Protocol, register: R0 },
+                equal(protocol),
+                load(part),
+                equal(from),
+                Expression::Immediate { bytes: to, register: R0 },
+                Expression::Replace { part, register: R0, checksum },
+            ];
+            change.append_rule(TABLE, name, &rule);
+        }
     }
     change
 }

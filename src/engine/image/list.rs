@@ -226,7 +226,7 @@ impl Images<'_> {
         Ok(tags)
     }
 
-    fn layers(&self, id: &Digest) -> Result<Vec<LayerInfo>> {
+    pub(super) fn layers(&self, id: &Digest) -> Result<Vec<LayerInfo>> {
         let mut statement = self.store.connection().prepare(
             "SELECT chain_id, diff_id, size FROM image_layer JOIN layer ON layer = chain_id
              WHERE image = ? ORDER BY position",

@@ -15,12 +15,14 @@ use super::compression::{Packing, decompress};
 use super::document::{ArchiveImage, ConfigDocument};
 use super::hash::{self, HashReader};
 use super::intake::Intake;
+use super::oci::Wanted;
 use super::publish::{
     NewImage, NewManifest, Parts, Published, Unpacked, chain, is_complete, publish,
 };
 use super::resolve::repository;
 use super::staging::Staging;
 use super::{Images, oci};
+use crate::container::create::check_platform;
 use crate::{Error, Result};
 
 /// An image that was loaded.
@@ -68,20 +70,38 @@ impl Images<'_> {
     /// When the archive is damaged, a digest doesn't fit, or the disk is full; then no image and no
     /// layer of it stays.
     pub fn load(&mut self, archive: impl Read) -> Result<Vec<Loaded>> {
+        self.load_for(archive, None)
+    }
+
+    /// As [`Images::load`]; of images for several platforms takes the one for this (`os/arch`) instead
+    /// of this host's, and refuses those that are for another only.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_for(&mut self, archive: impl Read, platform: Option<&str>) -> Result<Vec<Loaded>> {
+        let wanted = Wanted::new(platform)?;
         // Not this work's business if it fails: what is in the way is in the way of others too.
         let _ = self.sweep();
         let staging = Staging::new(self.paths)?;
         let archive = Archive::spool(archive, &staging)?;
         let candidates = if archive.find("manifest.json").is_some() {
-            docker_images(&archive)?
+            docker_images(&archive, &wanted)?
         } else if archive.find("index.json").is_some() {
-            oci::images(&archive)?
+            oci::images(&archive, &wanted)?
         } else {
             return Err(invalid(
                 "not an image archive: neither manifest.json (docker save) nor index.json (OCI \
                  layout) is in it; to make an image of a root filesystem, use import",
             ));
         };
+        if let Some(platform) = platform {
+            for candidate in &candidates {
+                let document: ConfigDocument = parse(&candidate.config, "configuration")?;
+                let id = hash::digest(&candidate.config);
+                let name = candidate.tags.first().map_or_else(|| id.to_string(), |n| n.to_string());
+                check_platform(&name, platform, &document.os, &document.architecture)?;
+            }
+        }
         self.install(&staging, candidates)
     }
 
@@ -250,9 +270,9 @@ fn verify(job: &Job) -> Result<()> {
 
 /// Returns the images of a docker-archive: old ones have a folder with `layer.tar` for each layer
 /// (links where layers are the same), new ones the blobs of an OCI layout.
-fn docker_images(archive: &Archive) -> Result<Vec<Candidate>> {
+fn docker_images(archive: &Archive, wanted: &Wanted) -> Result<Vec<Candidate>> {
     let images: Vec<ArchiveImage> = archive.member("manifest.json")?.json("manifest.json")?;
-    let manifests = oci::manifests_by_config(archive);
+    let manifests = oci::manifests_by_config(archive, wanted);
     images
         .into_iter()
         .map(|image| {

@@ -37,6 +37,7 @@ mod tar_stream;
 mod tar_writer;
 pub(crate) mod tree;
 pub(crate) mod unpack;
+mod usage;
 
 #[cfg(test)]
 mod blob_tests;

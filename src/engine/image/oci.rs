@@ -10,6 +10,7 @@ use super::document::{Descriptor, Manifest};
 use super::load::Candidate;
 use super::publish::NewManifest;
 use crate::Result;
+use crate::container::create::parse_platform;
 
 /// The media types of a manifest and of a configuration (OCI image specification).
 pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -20,7 +21,7 @@ pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MAX_DEPTH: usize = 4;
 
 /// Returns the images of `index.json`: one for each name, and one for each descriptor without.
-pub(super) fn images(archive: &Archive) -> Result<Vec<Candidate>> {
+pub(super) fn images(archive: &Archive, wanted: &Wanted) -> Result<Vec<Candidate>> {
     let index: Manifest = archive.member("index.json")?.json("index.json")?;
     let mut named: Vec<(Option<ImageName>, Vec<Descriptor>)> = Vec::new();
     for descriptor in index.manifests.unwrap_or_default() {
@@ -38,7 +39,7 @@ pub(super) fn images(archive: &Archive) -> Result<Vec<Candidate>> {
     }
     let mut candidates: Vec<Candidate> = Vec::new();
     for (name, group) in named {
-        let candidate = candidate(archive, name, &group)?;
+        let candidate = candidate(archive, name, &group, wanted)?;
         // One image may have several names.
         match candidates.iter_mut().find(|c| c.config == candidate.config) {
             Some(same) => same.tags.extend(candidate.tags),
@@ -49,12 +50,15 @@ pub(super) fn images(archive: &Archive) -> Result<Vec<Candidate>> {
 }
 
 /// Returns which manifest each configuration has, as far as there is an `index.json`.
-pub(super) fn manifests_by_config(archive: &Archive) -> BTreeMap<Digest, NewManifest> {
+pub(super) fn manifests_by_config(
+    archive: &Archive,
+    wanted: &Wanted,
+) -> BTreeMap<Digest, NewManifest> {
     if archive.find("index.json").is_none() {
         return BTreeMap::new();
     }
     // A docker-archive that has one stands without it.
-    images(archive)
+    images(archive, wanted)
         .unwrap_or_default()
         .into_iter()
         .filter_map(|c| Some((super::hash::digest(&c.config), c.manifest?)))
@@ -65,8 +69,9 @@ fn candidate(
     archive: &Archive,
     name: Option<ImageName>,
     group: &[Descriptor],
+    wanted: &Wanted,
 ) -> Result<Candidate> {
-    let mut descriptor = choose(group)?.clone();
+    let mut descriptor = choose(group, wanted)?.clone();
     for _ in 0..MAX_DEPTH {
         let what = "manifest";
         let member = archive.blob(&descriptor.digest, what)?;
@@ -80,7 +85,7 @@ fn candidate(
         let manifest: Manifest = parse(&content, &format!("manifest {}", descriptor.digest))?;
         if let Some(inner) = manifest.manifests {
             let inner: Vec<_> = inner.into_iter().filter(|d| !is_attestation(d)).collect();
-            descriptor = choose(&inner)?.clone();
+            descriptor = choose(&inner, wanted)?.clone();
             continue;
         }
         let Some(config) = manifest.config else {
@@ -110,11 +115,29 @@ fn candidate(
     Err(invalid("index.json: too many indexes within indexes"))
 }
 
-/// Returns the manifest for this host, or the only one there is.
-fn choose(descriptors: &[Descriptor]) -> Result<&Descriptor> {
-    let wanted = architecture();
+/// Which of several platforms' images is wanted.
+pub(super) struct Wanted {
+    os: String,
+    architecture: String,
+}
+
+impl Wanted {
+    /// Returns the platform that is named, or this host's.
+    pub(super) fn new(platform: Option<&str>) -> Result<Self> {
+        let (os, named) = match platform {
+            Some(platform) => parse_platform(platform)?,
+            None => ("linux".to_owned(), None),
+        };
+        Ok(Self { os, architecture: named.unwrap_or_else(|| architecture().to_owned()) })
+    }
+}
+
+/// Returns the manifest for a platform, or the only one there is.
+fn choose<'a>(descriptors: &'a [Descriptor], wanted: &Wanted) -> Result<&'a Descriptor> {
     let fits = |d: &&Descriptor| {
-        d.platform.as_ref().is_some_and(|p| p.os == "linux" && p.architecture == wanted)
+        d.platform
+            .as_ref()
+            .is_some_and(|p| p.os == wanted.os && p.architecture == wanted.architecture)
     };
     let found =
         descriptors.iter().find(fits).or_else(|| descriptors.iter().find(|d| d.platform.is_none()));
@@ -127,7 +150,9 @@ fn choose(descriptors: &[Descriptor]) -> Result<&Descriptor> {
                 .map(|p| format!("{}/{}", p.os, p.architecture))
                 .collect();
             Err(invalid(format!(
-                "no image for linux/{wanted} in the archive (there is: {})",
+                "no image for {}/{} in the archive (there is: {})",
+                wanted.os,
+                wanted.architecture,
                 there.join(", ")
             )))
         }
@@ -200,9 +225,12 @@ mod tests {
             ))
         };
         let both = [of("riscv64"), of(architecture())];
-        assert_eq!(choose(&both).unwrap().digest, architecture());
-        assert_eq!(choose(&both[..1]).unwrap().digest, "riscv64");
-        let error = choose(&[of("riscv64"), of("s390x")]).unwrap_err().to_string();
+        let here = Wanted::new(None).unwrap();
+        assert_eq!(choose(&both, &here).unwrap().digest, architecture());
+        let named = Wanted::new(Some("linux/riscv64")).unwrap();
+        assert_eq!(choose(&both, &named).unwrap().digest, "riscv64");
+        assert_eq!(choose(&both[..1], &here).unwrap().digest, "riscv64");
+        let error = choose(&[of("riscv64"), of("s390x")], &here).unwrap_err().to_string();
         assert!(error.contains("there is: linux/riscv64, linux/s390x"), "{error}");
     }
 }

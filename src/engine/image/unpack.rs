@@ -150,6 +150,9 @@ pub(crate) fn unpack_into(
     let mut unpacker = Unpacker::new(root, options)?;
     let owners = Owners::current();
     while let Some(mut entry) = stream.next_entry()? {
+        if unpacker.options.is_layer && entry.kind != EntryKind::Symlink {
+            entry.mtime = bounded(entry.mtime);
+        }
         owners
             .fit(&mut entry)
             .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", show(&entry.path))))?;
@@ -258,7 +261,7 @@ impl<'a> Unpacker<'a> {
         } else if let Some(hidden) = name.strip_prefix(WHITEOUT).filter(|_| self.options.is_layer) {
             // Other names of this form are aufs's own bookkeeping.
             if !hidden.starts_with(WHITEOUT) {
-                whiteout(&parent, hidden)?;
+                whiteout(&parent, hidden, entry, self.options.owner)?;
             }
         } else {
             match entry.kind {
@@ -725,7 +728,7 @@ fn is_whiteout(parent: &OwnedFd, name: &[u8]) -> io::Result<bool> {
 }
 
 /// Hides a name of the layers below. What this layer itself has of that name stays.
-fn whiteout(parent: &OwnedFd, name: &[u8]) -> io::Result<()> {
+fn whiteout(parent: &OwnedFd, name: &[u8], entry: &Entry, owner: Owner) -> io::Result<()> {
     if matches!(name, b"" | b"." | b"..") {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "bad whiteout"));
     }
@@ -739,6 +742,10 @@ fn whiteout(parent: &OwnedFd, name: &[u8]) -> io::Result<()> {
                 Err(Errno::NOTDIR | Errno::LOOP) => Ok(()),
                 Err(e) => Err(e.into()),
             }
+        }
+        Ok(()) if owner == Owner::Kept => {
+            let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+            Ok(rustix::fs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?)
         }
         other => Ok(other?),
     }
@@ -773,6 +780,13 @@ fn tolerate(set: rustix::io::Result<()>, key: &[u8], special: bool) -> io::Resul
         }
         Ok(()) => Ok(()),
     }
+}
+
+/// Returns the time that docker gives a layer's file: what is before 1970, or later than 64 bits of
+/// nanoseconds tell, is 1970.
+fn bounded(time: (i64, u32)) -> (i64, u32) {
+    const LATEST: i64 = i64::MAX / 1_000_000_000;
+    if (0..LATEST).contains(&time.0) { time } else { (0, 0) }
 }
 
 fn timestamps((seconds, nanos): (i64, u32)) -> Timestamps {

@@ -9,11 +9,13 @@ use wharf_model::{DeviceMapping, ErrorKind};
 use wharf_sys::bpf::{DeviceKind, DeviceRule, MKNOD, READ, WRITE};
 
 use super::rootfs::Root;
-use crate::{Error, Result};
+use crate::{Error, Result, userns};
 
 /// A device to be made in a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
+    /// Where the host has it.
+    host: PathBuf,
     /// Where, inside.
     path: PathBuf,
     kind: DeviceKind,
@@ -86,6 +88,7 @@ fn collect(host: &Path, inside: &Path, access: u8, nodes: &mut Vec<Node>) -> std
         _ => return Ok(()),
     };
     nodes.push(Node {
+        host: host.to_path_buf(),
         path: inside.to_path_buf(),
         kind,
         number: found.st_rdev,
@@ -141,18 +144,22 @@ pub(crate) fn rules(line: &str) -> Result<Vec<DeviceRule>> {
     read().ok_or_else(refused)
 }
 
-/// Makes the devices inside. One that is there already stays, as with the OCI runtimes.
-pub(super) fn make(root: &Root, nodes: &[Node]) -> Result<()> {
+/// Makes the devices inside, or, where a user namespace's root can't, binds the host's own. One that is
+/// there already stays, as with the OCI runtimes.
+pub(super) fn make(root: &Root, nodes: &[Node], in_namespace: bool) -> Result<()> {
     nodes.iter().try_for_each(|node| {
-        make_one(root, node).map_err(|cause| {
+        make_one(root, node, in_namespace).map_err(|cause| {
             Error::failed(format_args!("make the device {}", node.path.display()), cause)
         })
     })
 }
 
-fn make_one(root: &Root, node: &Node) -> rustix::io::Result<()> {
+fn make_one(root: &Root, node: &Node, in_namespace: bool) -> rustix::io::Result<()> {
     let (folder, name) = split(&node.path).ok_or(Errno::INVAL)?;
     let folder = root.make_folder(folder, 0o755)?;
+    if in_namespace {
+        return userns::devices::bind_once(&node.host, &folder, name);
+    }
     let kind = match node.kind {
         DeviceKind::Block => FileType::BlockDevice,
         DeviceKind::Character => FileType::CharacterDevice,

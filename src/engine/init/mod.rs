@@ -51,6 +51,8 @@ pub(crate) struct Plan {
     pub(crate) remapped: bool,
     /// Whether no path of /proc and /sys is hidden or read-only.
     pub(crate) unconfined_paths: bool,
+    /// Whether it has the host's PID namespace.
+    pub(crate) host_pids: bool,
     pub(crate) shm: Shm,
     /// Its cgroup's name, when it stays in the host's cgroup namespace.
     pub(crate) host_cgroups: Option<String>,
@@ -165,7 +167,7 @@ fn prepare(
     let settings = settings::open(&root)?;
     binds::attach(&root, &binds)?;
     drop(binds);
-    devices::make(&root, &plan.devices)?;
+    devices::make(&root, &plan.devices, plan.nested || plan.remapped)?;
     if !plan.privileged && !plan.unconfined_paths {
         mounts::protect(&root)?;
     }

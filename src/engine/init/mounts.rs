@@ -152,7 +152,11 @@ pub(super) fn kernel_filesystems(root: &Root, plan: &Plan, shm: Memory) -> Resul
             _ => failed(format_args!("make {path}"), cause),
         })?;
     }
-    special(root, "/proc", "proc", COMMON, "")?;
+    if plan.nested && plan.host_pids {
+        userns::devices::bind_proc(root)?;
+    } else {
+        special(root, "/proc", "proc", COMMON, "")?;
+    }
     special(
         root,
         "/dev",
@@ -166,7 +170,11 @@ pub(super) fn kernel_filesystems(root: &Root, plan: &Plan, shm: Memory) -> Resul
     let pty = format!("newinstance,ptmxmode=0666,mode=0620{group}");
     special(root, "/dev/pts", "devpts", MountFlags::NOSUID | MountFlags::NOEXEC, &pty)?;
     shared_memory(root, shm)?;
-    special(root, "/dev/mqueue", "mqueue", COMMON, "")?;
+    if plan.nested && matches!(plan.shm, Shm::Host) {
+        userns::devices::bind_queues(root)?;
+    } else {
+        special(root, "/dev/mqueue", "mqueue", COMMON, "")?;
+    }
     if plan.nested && plan.network == NetworkMode::Host {
         // Only who owns the network may mount a /sys that shows it.
         userns::devices::bind_sys(root)?;

@@ -11,7 +11,7 @@ use super::bridge::{self, failed};
 use super::driver::Driver;
 use super::endpoint::{self, delete_link};
 use super::record;
-use super::rules::{Content, Table};
+use super::rules::{Content, Table, foreign};
 use crate::Result;
 use crate::state::Store;
 
@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     Forwarding,
     /// The firewall's table has no longer all that belongs in it: its name, and what is wrong.
     Firewall(String, String),
+    /// Another firewall drops the packets of this bridge.
+    Foreign(String),
     /// A running container's link is gone; only its next start makes a new one.
     LinkGone(ContainerId, String),
     /// A running container's link is down or not in the bridge.
@@ -90,10 +92,14 @@ pub(crate) fn faults(
     let bridged = |endpoint: &endpoint::Endpoint| endpoint.network().driver == Driver::Bridge;
     if wanted.iter().any(bridged) {
         let (table, content) = (Table::of(store), Content::read(store)?);
-        let found = table.faults(&mut NftSocket::open().map_err(failed)?, &content)?;
+        let mut nft = NftSocket::open().map_err(failed)?;
+        let found = table.faults(&mut nft, &content)?;
         if !found.is_empty() {
             faults.push(Fault::Firewall(table.name().to_owned(), found.join(", ")));
         }
+        let used = wanted.iter().filter(|endpoint| bridged(endpoint));
+        let bridges: Vec<String> = used.map(|endpoint| endpoint.network().link.clone()).collect();
+        faults.extend(foreign::cut_off(&mut nft, &bridges)?.into_iter().map(Fault::Foreign));
     }
     faults.sort();
     faults.dedup();
@@ -113,6 +119,10 @@ pub(crate) fn mend(store: &Store, fault: &Fault) -> Result<()> {
         Fault::Forwarding => bridge::enable_forwarding(false).map(drop),
         Fault::Firewall(..) => {
             Table::of(store).restore(&mut NftSocket::open().map_err(failed)?, store)
+        }
+        Fault::Foreign(bridge) => {
+            let mut nft = NftSocket::open().map_err(failed)?;
+            foreign::pass(&mut nft, std::slice::from_ref(bridge))
         }
         Fault::LinkGone(..) => Ok(()),
         Fault::LinkLoose(container, link) => {

@@ -17,7 +17,7 @@ use super::driver::{self, Driver};
 use super::establish::establish;
 use super::pool::Supply;
 use super::record::{self, Network, no_such_network};
-use super::rules::{Found, Table, foreign};
+use super::rules::{Table, foreign};
 use super::{lease, manage, sweep};
 use crate::state::Store;
 use crate::{Error, Result};
@@ -301,8 +301,11 @@ impl Endpoint {
             notes.push("IPv6 forwarding was off on this host and is now on".to_owned());
         }
         let mut nft = NftSocket::open().map_err(failed)?;
-        if Table::of(store).ensure(&mut nft, store, &network.segment())? == Found::Made {
-            foreign::pass(&mut nft, &network.link)?;
+        Table::of(store).ensure(&mut nft, store, &network.segment())?;
+        // A dockerd that was started since the last time has others of ours in its way too.
+        if !foreign::unknown(&mut nft, std::slice::from_ref(&network.link))?.is_empty() {
+            let segments = record::segments(store)?.into_iter();
+            foreign::pass(&mut nft, &segments.map(|segment| segment.bridge).collect::<Vec<_>>())?;
         }
         let interface = self.interface();
         let pair = VethPair {

@@ -118,8 +118,9 @@ impl Engine {
     /// Brings the rows of networks in order: those that are always there are there, and those whose
     /// removal was cut short are gone.
     fn settle_networks(&self, store: &mut Store) -> Result<()> {
-        establish::predefined(store, self.supplies())?;
-        sweep::finish_removals(store)
+        // First: one of those that are always there may be among them.
+        sweep::finish_removals(store)?;
+        establish::predefined(store, self.supplies())
     }
 
     /// Returns the networks that are wanted, by name.

@@ -112,15 +112,6 @@ impl Content {
     }
 }
 
-/// What [`Table::ensure`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// All was there.
-    Complete,
-    /// The table or the network in it had to be made.
-    Made,
-}
-
 /// A root's table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Table {
@@ -155,7 +146,7 @@ impl Table {
         nft: &mut NftSocket,
         store: &Store,
         segment: &Segment,
-    ) -> Result<Found> {
+    ) -> Result<()> {
         let elements = build::segment(segment);
         self.include(nft, store, &elements)
     }
@@ -171,11 +162,10 @@ impl Table {
         if elements.is_empty() {
             return Ok(());
         }
-        self.include(nft, store, &elements).map(drop)
+        self.include(nft, store, &elements)
     }
 
-    fn include(&self, nft: &mut NftSocket, store: &Store, wanted: &[Element]) -> Result<Found> {
-        let mut found = Found::Complete;
+    fn include(&self, nft: &mut NftSocket, store: &Store, wanted: &[Element]) -> Result<()> {
         self.change(
             nft,
             |table, present| {
@@ -193,14 +183,10 @@ impl Table {
                     build::create(&mut change, &self.name, VERSION);
                     elements.iter().for_each(|element| change.ensure_element(&self.name, element));
                 }
-                if !change.is_empty() {
-                    found = Found::Made;
-                }
                 Ok(change)
             },
             wanted,
-        )?;
-        Ok(found)
+        )
     }
 
     /// Makes these ports lead nowhere any more.

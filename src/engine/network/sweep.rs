@@ -12,7 +12,7 @@ use super::record::{self, DEFAULT_NETWORK, Network};
 use super::rules::Table;
 use super::{establish, lease, manage};
 use crate::state::Store;
-use crate::{Error, Result};
+use crate::{Error, Result, userns};
 
 /// The journal's kind of links.
 pub(super) const KIND_LINK: &str = "link";
@@ -169,11 +169,14 @@ fn has_endpoints(transaction: &rusqlite::Transaction<'_>, network: &Network) -> 
 }
 
 fn finish_removal(store: &mut Store, network: &Network) -> Result<()> {
-    if network.driver == Driver::Bridge {
-        Table::of(store).remove(&network.segment())?;
+    // An ordinary user's engine has nothing on the host.
+    if userns::owns_network() {
+        if network.driver == Driver::Bridge {
+            Table::of(store).remove(&network.segment())?;
+        }
+        let mut route = RouteSocket::open().map_err(failed)?;
+        establish::remove_link(&mut route, network)?;
     }
-    let mut route = RouteSocket::open().map_err(failed)?;
-    establish::remove_link(&mut route, network)?;
     store.transaction(|transaction| {
         transaction.execute("DELETE FROM network WHERE id = ?1", [&network.id])?;
         Ok(())

@@ -430,11 +430,16 @@ fn bring_up(
     channel: &Channel,
 ) -> Result<(Option<OwnedFd>, Option<Dns>)> {
     let gone = |cause: std::io::Error| Error::failed("start the container's process", cause);
-    if plan.network == NetworkMode::Bridge && !userns::owns_network() {
-        rootless::network::connect(init, &paths.container_run(&record.id))?;
-    }
     let mut dns = None;
     let mut ended = None;
+    if plan.network == NetworkMode::Bridge
+        && !userns::owns_network()
+        && let Err(error) = rootless::network::connect(init, &paths.container_run(&record.id))
+    {
+        // Perhaps because the process is at its end: what it has said comes first.
+        let _ = rustix::process::pidfd_send_signal(&init.pidfd, rustix::process::Signal::KILL);
+        ended = Some(error);
+    }
     if !plan.endpoints.is_empty() {
         let path = format!("/proc/{}/ns/net", init.pid);
         let failed = |cause| Error::failed("open the container's network namespace", cause);
@@ -550,6 +555,7 @@ fn plan(
         nested: userns::is_nested(),
         remapped: !matches!(host.userns_mode, UsernsMode::Default | UsernsMode::Host),
         unconfined_paths: host.unconfined_paths,
+        host_pids: matches!(host.pid_mode, NamespaceMode::Host),
         shm,
         host_cgroups: (!own_cgroups).then(|| cgroup_name(record)),
         sysctls: host.sysctls.clone(),

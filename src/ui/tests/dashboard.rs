@@ -553,3 +553,16 @@ fn the_selected_step_of_an_image_can_be_read_in_full() {
     desk.send(Msg::Resize(80, 9));
     assert!(desk.screen().contains("/var/lib/apt/lists"), "{}", desk.screen());
 }
+
+#[test]
+fn charts_that_cannot_be_say_why() {
+    let mut desk = Desk::empty(plain(), (80, 24));
+    desk.send(Msg::Connected);
+    assert!(desk.screen().contains("waiting for the first samples"));
+    let mut info = wharf_model::EngineInfo::default();
+    info.no_statistics = Some("no statistics: nobody counts; ask the administrator".to_owned());
+    desk.raw(Msg::Info(Ok(Box::new(info))));
+    let screen = desk.screen();
+    assert!(screen.contains("nobody counts; ask the administrator"), "{screen}");
+    assert!(!screen.contains("waiting for"), "{screen}");
+}

@@ -42,10 +42,11 @@ pub(super) fn stats(app: &App, buffer: &mut Buffer, area: Rect) {
     let Some(row) = app.selected() else { return };
     let summary = &row.summary;
     if !app.metrics.knows(&summary.id) {
-        let text = if summary.status.is_alive() {
-            "waiting for the first samples".to_owned()
-        } else {
-            {
+        let missing = app.info.as_ref().and_then(|info| info.no_statistics.clone());
+        let text = match (summary.status.is_alive(), missing) {
+            (true, Some(why)) => why,
+            (true, None) => "waiting for the first samples".to_owned(),
+            (false, _) => {
                 let status = row.status_text(app.as_of());
                 format!("{}: {status}, nothing was measured", summary.name)
             }

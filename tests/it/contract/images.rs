@@ -84,7 +84,7 @@ async fn archives(bench: &Bench) {
     let document = bench.backend.inspect_image(IMAGE).await.unwrap();
     let diff_id = document["RootFS"]["Layers"][0].as_str().unwrap().to_owned();
     let bytes = archive(&rootfs_tar(), &diff_id, "wharf-test/loaded:1");
-    let lines = bench.backend.load(Box::new(std::io::Cursor::new(bytes))).await.unwrap();
+    let lines = bench.backend.load(Box::new(std::io::Cursor::new(bytes)), None).await.unwrap();
     assert_eq!(lines, ["Loaded image: wharf-test/loaded:1"]);
     let mut options = Bench::options("");
     options.image = "wharf-test/loaded:1".to_owned();
@@ -106,7 +106,7 @@ async fn archives(bench: &Bench) {
         other => panic!("{other:?}"),
     }
     let nonsense = Box::new(std::io::Cursor::new(vec![7; 3000]));
-    assert!(bench.backend.load(nonsense).await.is_err());
+    assert!(bench.backend.load(nonsense, None).await.is_err());
 }
 
 async fn imports(bench: &Bench) {

@@ -1,5 +1,7 @@
 //! Create, start, stop, kill, pause, remove, wait: what they do and how they refuse.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use wharf_model::{
     Bind, Command, ErrorKind, HostConfig, NamespaceMode, NetworkMode, Outcome, Resources,
@@ -7,7 +9,7 @@ use wharf_model::{
 };
 
 use super::{Bench, Check, checks, kind};
-use crate::harness::IMAGE;
+use crate::harness::{IMAGE, PATIENCE};
 
 pub(super) const CHECKS: &[(&str, Check)] = checks![
     create_start_stop_start_kill_remove,
@@ -262,7 +264,13 @@ async fn out_of_memory(bench: &Bench) {
     let id = bench.create(options).await.unwrap();
     bench.start(&id).await.unwrap();
     assert_eq!(bench.backend.wait(&id).await, Ok(137));
-    assert!(bench.detail(&id).await.state.oom_killed);
+    // Docker may hear of it after the exit.
+    let known = async {
+        while !bench.detail(&id).await.state.oom_killed {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(*PATIENCE, known).await.unwrap();
 }
 
 async fn many_at_once(bench: &Bench) {

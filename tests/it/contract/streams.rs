@@ -1,7 +1,5 @@
 //! Attach, exec, logs.
 
-use std::time::Duration;
-
 use chrono::Utc;
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
@@ -9,6 +7,7 @@ use wharf_backend::{AttachOptions, LogSource};
 use wharf_model::{ErrorKind, ExecSpec, LogOptions, LogRecord, LogStream, TermSize};
 
 use super::{Bench, Check, checks, drain, kind};
+use crate::harness::PATIENCE;
 
 pub(super) const CHECKS: &[(&str, Check)] = checks![
     attach_from_the_start,
@@ -143,7 +142,7 @@ async fn exec_streams_and_code(bench: &Bench) {
     assert_eq!(drain(session).await.code, 137);
     // The exit code needs nobody to read the output.
     let session = bench.backend.exec(&id, spec("exit 9"), None).await.unwrap();
-    let code = tokio::time::timeout(Duration::from_secs(20), session.exit).await.unwrap();
+    let code = tokio::time::timeout(*PATIENCE, session.exit).await.unwrap();
     assert_eq!(code, Ok(9));
 }
 

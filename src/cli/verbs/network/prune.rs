@@ -1,11 +1,11 @@
 //! `network prune`: all networks that no container is on are removed.
 
-use wharf_model::{Command, Outcome};
+use wharf_model::Command;
 
 use crate::args::values::filters;
 use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, print};
-use crate::verbs::prune::confirmed;
+use crate::verbs::prune::{Told, confirmed};
 
 pub(crate) static VERB: Verb = Verb {
     name: "network prune",
@@ -30,15 +30,11 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         return Ok(0);
     }
     call.over_engine(async |backend| {
-        let outcome = backend.execute(Command::PruneNetworks { filters }).await?;
-        let Outcome::NetworksPruned { deleted, failed } = outcome else { return Ok(0) };
-        if !deleted.is_empty() {
-            let lines: String = deleted.iter().flat_map(|name| [name.as_str(), "\n"]).collect();
-            print(&format!("Deleted Networks:\n{lines}\n"))?;
-        }
-        for failure in &failed {
+        let told = Told::of(backend.execute(Command::PruneNetworks { filters }).await?);
+        print(&told.text)?;
+        for failure in &told.failed {
             crate::report(failure);
         }
-        Ok(i32::from(!failed.is_empty()))
+        Ok(i32::from(!told.failed.is_empty()))
     })
 }

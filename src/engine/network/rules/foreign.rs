@@ -27,10 +27,6 @@ pub(in super::super) fn drops(nft: &mut NftSocket) -> Result<Vec<String>> {
         .filter(|chain| chain.drops && chain.hook == Hook::Forward.number())
         .filter(|chain| !is_own(&chain.table))
         .collect();
-    let is_dockers = |chain: &BaseChain| {
-        (chain.family, chain.table.as_str(), chain.name.as_str())
-            == (IPV4, DOCKER_TABLE, DOCKER_CHAIN)
-    };
     if dropping.iter().any(is_dockers) && has_docker(nft)? {
         dropping.retain(|chain| !is_dockers(chain));
     }
@@ -47,6 +43,10 @@ pub(in super::super) fn drops(nft: &mut NftSocket) -> Result<Vec<String>> {
         .collect())
 }
 
+fn is_dockers(chain: &BaseChain) -> bool {
+    (chain.family, chain.table.as_str(), chain.name.as_str()) == (IPV4, DOCKER_TABLE, DOCKER_CHAIN)
+}
+
 /// A link's name as `iptables` writes it: with its NUL to be compared whole, without for a beginning.
 fn named(key: MetaKey, name: &[u8]) -> [Expression<'_>; 2] {
     let register = Expression::FIRST;
@@ -61,34 +61,60 @@ fn has_docker(nft: &mut NftSocket) -> Result<bool> {
     Ok(chains.iter().any(|chain| chain == DOCKER_USER))
 }
 
-/// Has docker's firewall, where it is, let a bridge's packets pass, but for those to docker's own
+/// Returns those of these bridges that docker's firewall, where it is, doesn't know of.
+pub(in super::super) fn unknown(nft: &mut NftSocket, bridges: &[String]) -> Result<Vec<String>> {
+    if bridges.is_empty() || !has_docker(nft)? {
+        return Ok(Vec::new());
+    }
+    let rules = nft.ipv4_rules(DOCKER_TABLE).map_err(failed)?;
+    let asked: Vec<_> = rules.iter().filter(|rule| rule.chain == DOCKER_USER).collect();
+    let knows = |bridge: &String| {
+        let name = terminated(bridge);
+        asked.iter().any(|rule| mentions(&rule.expressions, &name))
+    };
+    Ok(bridges.iter().filter(|bridge| !knows(bridge)).cloned().collect())
+}
+
+/// Returns those of these bridges whose packets docker's firewall drops.
+pub(in super::super) fn cut_off(nft: &mut NftSocket, bridges: &[String]) -> Result<Vec<String>> {
+    let chains = nft.base_chains().map_err(failed)?;
+    match chains.iter().any(|chain| chain.drops && is_dockers(chain)) {
+        true => unknown(nft, bridges),
+        false => Ok(Vec::new()),
+    }
+}
+
+/// Has docker's firewall, where it is, let these bridges' packets pass, but for those to docker's own
 /// containers, which are docker's to decide about. The rules are such as `iptables` makes itself: it
 /// must be able to read them.
-pub(in super::super) fn pass(nft: &mut NftSocket, bridge: &str) -> Result<()> {
+pub(in super::super) fn pass(nft: &mut NftSocket, bridges: &[String]) -> Result<()> {
     const TRIES: usize = 20;
     for _ in 0..TRIES {
         let generation = nft.generation().map_err(failed)?;
-        if !has_docker(nft)? {
-            return Ok(());
-        }
-        let name = terminated(bridge);
-        let rules = nft.ipv4_rules(DOCKER_TABLE).map_err(failed)?;
-        if rules.iter().any(|rule| rule.chain == DOCKER_USER && mentions(&rule.expressions, &name))
-        {
+        let unknown = unknown(nft, bridges)?;
+        if unknown.is_empty() {
             return Ok(());
         }
         let mut change = Transaction::new(Some(generation));
         change.about_ipv4();
-        let (input, output) = (named(MetaKey::InputName, &name), named(MetaKey::OutputName, &name));
-        let docker0 = named(MetaKey::OutputName, b"docker0\0");
-        let others = named(MetaKey::OutputName, b"br-");
-        let accept = Expression::Verdict(Verdict::Accept);
-        let back = Expression::Verdict(Verdict::Return);
-        // The last one inserted is the first one asked.
-        change.insert_rule(DOCKER_TABLE, DOCKER_USER, &[&input[..], &[accept]].concat());
-        change.insert_rule(DOCKER_TABLE, DOCKER_USER, &[&input[..], &others, &[back]].concat());
-        change.insert_rule(DOCKER_TABLE, DOCKER_USER, &[&input[..], &docker0, &[back]].concat());
-        change.insert_rule(DOCKER_TABLE, DOCKER_USER, &[&output[..], &[accept]].concat());
+        for bridge in unknown {
+            let name = terminated(&bridge);
+            let (input, output) =
+                (named(MetaKey::InputName, &name), named(MetaKey::OutputName, &name));
+            let docker0 = named(MetaKey::OutputName, b"docker0\0");
+            let others = named(MetaKey::OutputName, b"br-");
+            let accept = Expression::Verdict(Verdict::Accept);
+            let back = Expression::Verdict(Verdict::Return);
+            // The last one inserted is the first one asked.
+            for rule in [
+                [&input[..], &[accept]].concat(),
+                [&input[..], &others, &[back]].concat(),
+                [&input[..], &docker0, &[back]].concat(),
+                [&output[..], &[accept]].concat(),
+            ] {
+                change.insert_rule(DOCKER_TABLE, DOCKER_USER, &rule);
+            }
+        }
         match nft.commit(change) {
             Ok(()) => return Ok(()),
             Err(cause) if super::raced(cause.errno()) => {}

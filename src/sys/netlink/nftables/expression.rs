@@ -52,10 +52,30 @@ pub enum MetaKey {
 /// A part of the packet itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Payload {
+    /// The IPv4 address that it comes from.
+    Source,
     /// Where it goes.
     Destination(Family),
+    /// The port that it comes from.
+    SourcePort,
     /// The port that it goes to.
     DestinationPort,
+}
+
+impl Payload {
+    /// Returns the header that it is in, its offset there, and its length.
+    fn place(self) -> (u32, u32, u32) {
+        /// `NFT_PAYLOAD_NETWORK_HEADER` and `NFT_PAYLOAD_TRANSPORT_HEADER`.
+        const NETWORK: u32 = 1;
+        const TRANSPORT: u32 = 2;
+        match self {
+            Self::Source => (NETWORK, 12, 4),
+            Self::Destination(Family::V4) => (NETWORK, 16, 4),
+            Self::Destination(Family::V6) => (NETWORK, 24, 16),
+            Self::SourcePort => (TRANSPORT, 0, 2),
+            Self::DestinationPort => (TRANSPORT, 2, 2),
+        }
+    }
 }
 
 /// What a rule decides.
@@ -88,6 +108,15 @@ pub enum Expression<'a> {
         part: Payload,
         /// The register it goes to.
         register: u32,
+    },
+    /// Replace a part of the packet's transport header by what is in the register.
+    Replace {
+        /// What to replace.
+        part: Payload,
+        /// The register that has the new value.
+        register: u32,
+        /// Where that header has its checksum.
+        checksum: u32,
     },
     /// Load these bytes.
     Immediate {
@@ -173,16 +202,18 @@ impl Expression<'_> {
                 meta(list, key, register);
             }
             Self::Payload { part, register } => {
-                /// `NFT_PAYLOAD_NETWORK_HEADER` and `NFT_PAYLOAD_TRANSPORT_HEADER`.
-                const NETWORK: u32 = 1;
-                const TRANSPORT: u32 = 2;
-                let (base, offset, length) = match part {
-                    Payload::Destination(Family::V4) => (NETWORK, 16, 4),
-                    Payload::Destination(Family::V6) => (NETWORK, 24, 16),
-                    Payload::DestinationPort => (TRANSPORT, 2, 2),
-                };
+                let (base, offset, length) = part.place();
                 element(list, "payload", |data| {
                     data.be32(1, register).be32(2, base).be32(3, offset).be32(4, length);
+                });
+            }
+            Self::Replace { part, register, checksum } => {
+                /// `NFT_PAYLOAD_CSUM_INET`.
+                const INTERNET: u32 = 1;
+                let (base, offset, length) = part.place();
+                element(list, "payload", |data| {
+                    data.be32(2, base).be32(3, offset).be32(4, length).be32(5, register);
+                    data.be32(6, INTERNET).be32(7, checksum);
                 });
             }
             Self::Immediate { bytes, register } => element(list, "immediate", |data| {
