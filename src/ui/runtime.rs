@@ -378,7 +378,7 @@ impl Runtime {
                 Msg::LayerChanges { image, layer, result }
             }),
             Effect::FetchImage(image) => {
-                self.ask(async move { Msg::Image(backend.image(&image).await.map(Box::new)) })
+                self.ask(async move { Msg::Image(backend.image(&image).await.map(Box::new)) });
             }
             Effect::Pull { operation, options } => {
                 let sender = self.sender.clone();

@@ -24,6 +24,24 @@ pub(crate) fn fit<'a>(text: &'a str, cells: usize, ellipsis: &str) -> Cow<'a, st
     Cow::Owned(out)
 }
 
+/// Returns the text, or its beginning and its end around `ellipsis` if it is wider than `cells`: of a
+/// name with a tag, both say something.
+pub(crate) fn fit_middle<'a>(text: &'a str, cells: usize, ellipsis: &str) -> Cow<'a, str> {
+    let Some(room) = cells.checked_sub(ellipsis.width() + 8).map(|room| room + 8) else {
+        return fit(text, cells, ellipsis);
+    };
+    if text.width() <= cells {
+        return Cow::Borrowed(text);
+    }
+    let first = head(text, room / 3);
+    let mut rest = &text[first.len()..];
+    while rest.width() > room - first.width() {
+        let step = rest.graphemes(true).next().map_or(rest.len(), str::len);
+        rest = &rest[step..];
+    }
+    Cow::Owned(format!("{first}{ellipsis}{rest}"))
+}
+
 /// Returns the longest beginning that takes at most `cells`.
 pub(crate) fn head(text: &str, cells: usize) -> &str {
     let mut used = 0;
@@ -81,6 +99,8 @@ mod tests {
         assert_eq!(fit("日本語", 5, "…"), "日本…");
         assert_eq!(fit("日本語", 4, "…"), "日…");
         assert_eq!(fit("ab", 0, "…"), "");
+        assert_eq!(fit_middle("registry.example.com/shop:2", 16, "…"), "regis…com/shop:2");
+        assert_eq!(fit_middle("abcdefgh", 4, "…"), "abc…");
     }
 
     #[test]

@@ -215,7 +215,7 @@ impl Stack {
         let names = names(path)?;
         let Some(name) = names.last() else { return Err(io::Error::other("it is a folder")) };
         let place = self.place(path.parent().unwrap_or(Path::new("")))?;
-        let node = match Node::open(place.top.fd(), *name) {
+        let node = match Node::open(place.top.fd(), name) {
             Ok(node) if !node.is_whiteout() => Some(node),
             Ok(_) | Err(Errno::NOENT) => visible(&place.below, name)?,
             Err(cause) => return Err(cause.into()),
@@ -249,7 +249,7 @@ impl Stack {
                     (None, Some(node)) if node.is_folder() => {
                         let gone = merged(&place.below, &name)?;
                         let depth = path.components().count();
-                        found.complete &= count(gone, depth, &mut left, &mut found.removed)?;
+                        found.complete &= count(&gone, depth, &mut left, &mut found.removed)?;
                     }
                     (None, Some(node)) => found.removed.add(size(node)),
                     (Some(node), _) if node.is_folder() => {
@@ -270,15 +270,10 @@ impl Stack {
 }
 
 /// Counts the files in a folder that is gone as a whole; returns whether that is all of them.
-fn count(
-    folders: Vec<Node>,
-    depth: usize,
-    left: &mut usize,
-    to: &mut FileCount,
-) -> io::Result<bool> {
+fn count(folders: &[Node], depth: usize, left: &mut usize, to: &mut FileCount) -> io::Result<bool> {
     let mut complete = true;
-    for name in all_names(&folders)? {
-        let Some(node) = visible(&folders, &name)? else { continue };
+    for name in all_names(folders)? {
+        let Some(node) = visible(folders, &name)? else { continue };
         if *left == 0 {
             return Ok(false);
         }
@@ -286,7 +281,7 @@ fn count(
         if !node.is_folder() {
             to.add(u64::try_from(node.stat().st_size).unwrap_or_default());
         } else if depth < MOST_NESTED {
-            complete &= count(merged(&folders, &name)?, depth + 1, left, to)?;
+            complete &= count(&merged(folders, &name)?, depth + 1, left, to)?;
         } else {
             complete = false;
         }

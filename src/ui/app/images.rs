@@ -377,7 +377,7 @@ impl App {
                 };
                 match self.image_users(&row.id).into_iter().find(running) {
                     Some(user) => Err(format!(
-                        "{} runs from {label}: remove that container first",
+                        "{} runs from it: remove that container first",
                         user.summary.name
                     )),
                     None => Ok(()),

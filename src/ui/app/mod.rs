@@ -578,6 +578,17 @@ impl App {
         *place = filter;
     }
 
+    /// Returns whether a transfer is looked at that has ended.
+    pub fn transfer_has_ended(&self) -> bool {
+        match self.overlays.last() {
+            Some(Overlay::Transfer { operation, .. }) => {
+                let ended = |t: &Transfer| t.operation == *operation && t.end.is_some();
+                self.transfers.iter().any(ended)
+            }
+            _ => false,
+        }
+    }
+
     /// Returns how much is marked on this screen.
     pub fn marked(&self) -> usize {
         match self.screen {
@@ -727,6 +738,7 @@ impl App {
             | Action::TryReach
             | Action::PruneNetworks
             | Action::ShowDetails => self.can_on_network(action),
+            Action::CancelTransfer if self.transfer_has_ended() => Err("it has ended".to_owned()),
             Action::PullImage
             | Action::PushImage
             | Action::PruneImages

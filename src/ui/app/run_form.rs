@@ -195,9 +195,10 @@ impl RunForm {
         match kind {
             FieldKind::Name => "made up".to_owned(),
             FieldKind::Command => {
-                let words: Vec<&str> =
-                    config.entrypoint.iter().chain(&config.cmd).map(String::as_str).collect();
-                listed(words, "the image has none: one is needed")
+                let words = config.entrypoint.iter().chain(&config.cmd);
+                let line: Vec<String> = words.map(|word| quoted(word)).collect();
+                let line = line.iter().map(String::as_str).collect();
+                listed(line, "the image has none: one is needed")
             }
             FieldKind::Ports if config.exposed_ports.is_empty() => "none published".to_owned(),
             FieldKind::Ports => {
@@ -271,12 +272,18 @@ impl RunForm {
     pub fn command(&self, program: &[String]) -> Result<Vec<String>, String> {
         let verb = ["run".to_owned()];
         let words = self.words()?;
-        // What is typed holds no zero byte, which alone can't be quoted.
-        let quoted = |word: &String| {
-            shlex::try_quote(word).map_or_else(|_| word.clone(), std::borrow::Cow::into_owned)
-        };
-        Ok(program.iter().chain(&verb).chain(&words).map(quoted).collect())
+        Ok(program.iter().chain(&verb).chain(&words).map(|word| quoted(word)).collect())
     }
+}
+
+/// Returns a word as a shell takes it. Behind the first word a `=` means nothing to a shell.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-=+.,:/@%".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    // What is typed holds no zero byte, which alone can't be quoted.
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]

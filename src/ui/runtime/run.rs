@@ -15,9 +15,9 @@ pub(super) async fn run(
     let invalid = |why: String| Error::new(ErrorKind::Invalid, why);
     let parser = parser.ok_or_else(|| invalid("no containers can be made here".to_owned()))?;
     let options = parser(words).map_err(invalid)?;
-    let created = match backend.execute(Command::Create(Box::new(options))).await? {
-        Outcome::Created(created) => created,
-        _ => return Err(Error::new(ErrorKind::Internal, "the engine made no container")),
+    let made = backend.execute(Command::Create(Box::new(options))).await?;
+    let Outcome::Created(created) = made else {
+        return Err(Error::new(ErrorKind::Internal, "the engine made no container"));
     };
     let container = created.id.as_str().to_owned();
     let start = Command::Start { container: container.clone() };

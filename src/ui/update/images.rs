@@ -20,6 +20,7 @@ use crate::format::size;
 use crate::keymap::Action;
 use crate::layout::layout;
 use crate::message::{Effect, ScreenTag};
+use crate::text::fit_middle;
 
 use super::volumes::prompt;
 use super::{arrange, files, focus};
@@ -171,9 +172,13 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Returns a number of bytes in a sentence, as far as it is known.
+/// Returns how much is freed in a sentence, as far as it is known.
 fn bytes(count: Option<u64>) -> String {
-    count.map_or_else(|| "an unknown size".to_owned(), size)
+    match count {
+        None => "an unknown size".to_owned(),
+        Some(0) => "nothing, other images have the same layers".to_owned(),
+        Some(count) => size(count),
+    }
 }
 
 fn plural(count: usize, one: &str, many: &str) -> String {
@@ -232,8 +237,13 @@ fn losses(app: &App, rows: &[&ImageRow]) -> Vec<String> {
     match app.images.frees(&ids) {
         Some((freed, layers)) => {
             let own = plural(layers, "layer", "layers");
-            body.push(format!("Lost for good: {whose}, and {own} that nothing else has."));
-            body.push(format!("Freed: {}.", size(freed)));
+            let and = if layers == 0 {
+                String::new()
+            } else {
+                format!(", and {own} that nothing else has")
+            };
+            body.push(format!("Lost for good: {whose}{and}."));
+            body.push(format!("Freed: {}.", bytes(Some(freed))));
         }
         None => {
             body.push(format!("Lost for good: {whose}, and the layers that nothing else has."));
@@ -325,7 +335,11 @@ fn prune_menu(app: &mut App) {
     };
     let (dangling, all) = (counted(false), counted(true));
     let mut item = |text: &str, (count, freed): (usize, Option<u64>), all: bool| {
-        let text = format!("{text}: {count}, frees {}", bytes(freed));
+        let freed = match freed {
+            Some(0) => "nothing".to_owned(),
+            freed => bytes(freed),
+        };
+        let text = format!("{text}: {count}, frees {freed}");
         items.push(Item { key: String::new(), text, choice: Choice::PruneImages { all } });
     };
     if dangling.0 > 0 {
@@ -377,14 +391,16 @@ fn ask_where(app: &mut App, marked: bool) {
         [] => return,
         [row] => {
             let name = row.name.clone().unwrap_or_else(|| row.id.short().to_owned());
-            (row.label(), name.replace(['/', ':'], "-"))
+            let last = name.rsplit('/').next().unwrap_or_default();
+            (row.label(), last.replace(':', "-"))
         }
         rows => (plural(rows.len(), "image", "images"), "images".to_owned()),
     };
     let ids: BTreeSet<&Digest> = rows.iter().map(|row| &row.id).collect();
     let total = ids.iter().filter_map(|id| rows.iter().find(|row| row.id == **id));
     let bytes = total.map(|row| row.size).sum();
-    let title = format!("Save {what} to which file?");
+    let short = fit_middle(&what, 28, app.theme.glyphs().ellipsis).into_owned();
+    let title = format!("Save {short} to which file?");
     let purpose = PromptFor::SaveImages { images, what, bytes };
     prompt(app, &title, &format!("{file}.tar"), purpose);
 }

@@ -321,7 +321,7 @@ fn settle(app: &mut App) {
     app.images.layer.settle(steps, rows);
     let users = app.volumes.selected().map_or(0, |row| row.info.users.len());
     app.volumes.user.settle(users, rows);
-    let users = app.images.selected().map(|row| app.image_users(&row.id).len()).unwrap_or(0);
+    let users = app.images.selected().map_or(0, |row| app.image_users(&row.id).len());
     app.images.user.settle(users, rows);
     files::step(app, 0, rows);
     networks::scroll_details(app, 0);

@@ -41,6 +41,9 @@ pub(super) fn files(app: &App, buffer: &mut Buffer, area: Rect) {
     let in_layer = matches!(pane.of, Some(FilesOf::Layer { .. }));
     let count = list.len();
     line.skip(2).whole(&format!("{count} {}", if count == 1 { "entry" } else { "entries" }), dim);
+    if in_layer {
+        line.skip(2).whole("A added  C changed  D removed", dim);
+    }
     for (y, at) in (body.y..body.bottom()).zip(pane.cursor.top..list.len()) {
         let Some(found) = list.get(at) else { continue };
         let place = Rect { y, height: 1, ..body };

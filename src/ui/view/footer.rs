@@ -76,6 +76,7 @@ fn hints(app: &App, buffer: &mut Buffer, area: Rect) {
                 app.selected().is_some_and(|r| r.summary.status == wharf_model::Status::Paused);
             let hint = match b.action {
                 Action::PauseResume if paused => "resume",
+                Action::Cancel if app.transfer_has_ended() => "close",
                 _ => b.hint,
             };
             (key, hint.to_owned(), b.action == Action::Help)

@@ -98,7 +98,8 @@ fn right(app: &App) -> Vec<(String, Role)> {
             1 => String::new(),
             count => format!(" and {} more", count - 1),
         };
-        let text = crate::text::fit(&transfer.what, 24, app.theme.glyphs().ellipsis).into_owned();
+        let text =
+            crate::text::fit_middle(&transfer.what, 24, app.theme.glyphs().ellipsis).into_owned();
         let percent = transfer.percent().map(|p| format!(" {p}%")).unwrap_or_default();
         let doing = transfer.kind.doing();
         parts.push((format!("{frame} {doing} {text}{percent}{more}"), Role::Info));

@@ -7,7 +7,7 @@ use wharf_model::{FileCount, HistoryEntry};
 use super::{Line, say};
 use crate::app::{App, Focus, ImageColumn, ImageRow, LayerRow, Target};
 use crate::format::{age, size};
-use crate::text::{width, wrap};
+use crate::text::{fit_middle, width, wrap};
 use crate::theme::Role;
 
 /// The columns of the list and their widths; 0 for one that there is no room for.
@@ -103,6 +103,7 @@ fn list_row(app: &App, buffer: &mut Buffer, place: Rect, row: &ImageRow, columns
         Some(pending) => format!("{frame} {} {name}", pending.doing),
         None => name,
     };
+    let label = fit_middle(&label, usize::from(columns.name), glyphs.ellipsis);
     line.cell(&label, columns.name, false, text);
     if columns.id > 0 {
         line.cell(row.id.short(), columns.id, false, dim);
@@ -203,7 +204,7 @@ pub(super) fn layer_list(app: &App, buffer: &mut Buffer, area: Rect) {
     let glyphs = app.theme.glyphs();
     let dim = app.theme.style(Role::Dim);
     let wide = area.width >= 60;
-    let count = if wide { 11 } else { 6 };
+    let count = if wide { 12 } else { 6 };
     let mut line = Line::new(app, buffer, Rect { height: 1, ..area });
     line.skip(1).cell("LAYER", 5, true, dim).cell("SIZE", 6, true, dim);
     let heads = if wide { ["ADDED", "CHANGED", "REMOVED"] } else { ["ADD", "CHANGE", "REMOVE"] };
@@ -222,18 +223,22 @@ pub(super) fn layer_list(app: &App, buffer: &mut Buffer, area: Rect) {
         match counts(layer) {
             Some(Ok(found)) => {
                 let more = if found.complete { "" } else { "+" };
-                let told = |files: FileCount| match (files.files, wide) {
+                let unit = |bytes: u64| if bytes < 1024 { "B" } else { "" };
+                let told = |files: FileCount, sign: &str| match (files.files, wide) {
                     (0, _) => "-".to_owned(),
                     (count, false) => format!("{count}{more}"),
-                    (count, true) => format!("{count}{more} {}", size(files.bytes)),
+                    (count, true) => {
+                        let bytes = format!("{}{}", size(files.bytes), unit(files.bytes));
+                        format!("{count}{more} {sign}{bytes}")
+                    }
                 };
-                for (files, role) in [
-                    (found.added, Role::Good),
-                    (found.changed, Role::Warn),
-                    (found.removed, Role::Bad),
+                for (files, sign, role) in [
+                    (found.added, "+", Role::Good),
+                    (found.changed, "", Role::Warn),
+                    (found.removed, "-", Role::Bad),
                 ] {
                     let role = if files.files == 0 { Role::Dim } else { role };
-                    line.cell(&told(files), count, true, app.theme.style(role));
+                    line.cell(&told(files, sign), count, true, app.theme.style(role));
                 }
             }
             _ => {
