@@ -58,8 +58,15 @@ impl EventWatch {
     /// When the database can't be read.
     pub fn take(&mut self) -> Result<Vec<Event>> {
         let mut buffer = [0_u8; 4096];
+        let mut written = false;
         // Only that something changed matters, not what the kernel says of it.
-        while rustix::io::read(&self.inotify, &mut buffer).is_ok_and(|length| length > 0) {}
+        while rustix::io::read(&self.inotify, &mut buffer).is_ok_and(|length| length > 0) {
+            written = true;
+        }
+        if written {
+            // The log is written a moment before the commit can be seen, of which nobody tells then.
+            self.store.wait_for_writers()?;
+        }
         let version = self.store.data_version()?;
         if version == self.version {
             return Ok(Vec::new());

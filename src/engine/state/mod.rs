@@ -74,4 +74,10 @@ impl Store {
         let mut statement = self.connection.prepare_cached("PRAGMA data_version")?;
         Ok(statement.query_row([], |row| row.get(0))?)
     }
+
+    /// Waits until whoever is in the middle of a change is done: what had been written to the log before
+    /// this can be seen after it.
+    pub(crate) fn wait_for_writers(&self) -> Result<()> {
+        Ok(self.connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")?)
+    }
 }
