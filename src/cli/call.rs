@@ -138,7 +138,7 @@ const UNDOING: Duration = Duration::from_secs(10);
 pub(crate) fn over_registries(
     work: impl AsyncFnOnce(&Registries) -> anyhow::Result<i32>,
 ) -> anyhow::Result<i32> {
-    over_these_registries(connect::registries(None)?, work)
+    over_these_registries(&connect::registries(None)?, work)
 }
 
 /// As [`over_registries`], over these.
@@ -146,11 +146,11 @@ pub(crate) fn over_registries(
 /// # Errors
 /// What `work` returns.
 pub(crate) fn over_these_registries(
-    registries: Registries,
+    registries: &Registries,
     work: impl AsyncFnOnce(&Registries) -> anyhow::Result<i32>,
 ) -> anyhow::Result<i32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let code = runtime.block_on(work(&registries));
+    let code = runtime.block_on(work(registries));
     runtime.shutdown_background();
     code
 }

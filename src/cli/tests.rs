@@ -122,14 +122,25 @@ fn rm_forgives_what_is_gone_only_with_force() {
 }
 
 #[test]
-fn run_says_what_to_do_about_a_missing_image() {
+fn run_pulls_a_missing_image() {
     let fake = Fake::new();
     let missing = || Error::new(ErrorKind::NotFound, "No such image: x:latest");
     fake.fail_next(missing());
     let (code, text) = wharf(&fake, "run -d x");
     assert_eq!(code, 125);
     assert!(text.contains("Unable to find image 'x:latest' locally"), "{text}");
-    assert!(text.contains("wharf load") && text.contains("wharf import"), "{text}");
+    for line in [
+        "latest: Pulling from library/x",
+        "aaaaaaaaaaaa: Already exists",
+        "bbbbbbbbbbbb: Pull complete",
+        "Status: Downloaded newer image for x:latest",
+    ] {
+        assert!(text.contains(&format!("2> {line}\n")), "no {line:?} in {text}");
+    }
+    fake.fail_next(missing());
+    fake.fail_next(Error::new(ErrorKind::Denied, "pull access denied for y"));
+    let (code, text) = wharf(&fake, "run -d y");
+    assert!(code == 125 && text.ends_with("\n2> pull access denied for y\n"), "{text}");
     fake.fail_next(missing());
     assert_eq!(
         wharf(&fake, "run --pull never -d x"),

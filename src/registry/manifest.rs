@@ -75,7 +75,7 @@ pub struct ImageManifest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// One image.
-    Image(ImageManifest),
+    Image(Box<ImageManifest>),
     /// Several.
     Index(Vec<Descriptor>),
 }

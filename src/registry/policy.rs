@@ -123,10 +123,10 @@ impl Policy {
         let repository = reference.repository();
         let domain = repository.domain();
         let mut scope = repository.to_string();
-        if let Some(tag) = reference.name().map(|name| name.tag().to_owned()) {
-            if let Some(found) = self.scopes.get(&format!("{scope}:{tag}")) {
-                return found;
-            }
+        if let Some(name) = reference.name()
+            && let Some(found) = self.scopes.get(&format!("{scope}:{}", name.tag()))
+        {
+            return found;
         }
         loop {
             if let Some(found) = self.scopes.get(&scope) {

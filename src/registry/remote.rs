@@ -22,6 +22,9 @@ use crate::{Credential, CredentialStore, Error, Result, cosign};
 /// How often an index may lead to another.
 const NESTED: usize = 3;
 
+/// How often a document that breaks off is asked for again.
+const BREAKS: u32 = 2;
+
 /// The most tags of one repository.
 const MOST_TAGS: usize = 100_000;
 
@@ -177,14 +180,23 @@ impl Remote {
     /// # Errors
     /// When there is none, it can't be read, or it is another than the digest says.
     pub async fn manifest(&self, selector: &str, expected: Option<&Digest>) -> Result<Manifest> {
-        let response = self.first(Method::GET, selector).await?;
-        let header = |name: reqwest::header::HeaderName| {
-            let value = response.headers().get(name).and_then(|value| value.to_str().ok());
-            value.unwrap_or_default().to_owned()
+        let mut broken = 0;
+        let (content_type, stated, bytes) = loop {
+            let response = self.first(Method::GET, selector).await?;
+            let header = |name: &str| {
+                let value = response.headers().get(name).and_then(|value| value.to_str().ok());
+                value.unwrap_or_default().to_owned()
+            };
+            let (content_type, stated) =
+                (header(CONTENT_TYPE.as_str()), header("docker-content-digest"));
+            match limited(response, LONGEST_DOCUMENT).await {
+                // The answer broke off.
+                Err(error) if error.kind == ErrorKind::Unavailable && broken < BREAKS => {
+                    broken += 1;
+                }
+                bytes => break (content_type, stated, bytes?),
+            }
         };
-        let content_type = header(CONTENT_TYPE);
-        let stated = header(reqwest::header::HeaderName::from_static("docker-content-digest"));
-        let bytes = limited(response, LONGEST_DOCUMENT).await?;
         let found = digest(&bytes);
         let stated = stated.parse::<Digest>().ok();
         if let Some(wanted) = expected.or(stated.as_ref()).filter(|wanted| **wanted != found) {
@@ -257,7 +269,7 @@ impl Remote {
             match manifest.content()? {
                 Content::Image(content) => {
                     content.check(&self.shown(selector))?;
-                    return Ok(Resolved { digest, manifest, content });
+                    return Ok(Resolved { digest, manifest, content: *content });
                 }
                 Content::Index(entries) => {
                     let chosen = platform.choose(&entries).ok_or_else(|| {

@@ -156,7 +156,7 @@ impl Destination<'_> {
                     tokio::time::sleep(wait).await;
                     match self.resumed(&place).await {
                         Some((next, reached)) if reached <= end => {
-                            (place, offset) = (next, reached)
+                            (place, offset) = (next, reached);
                         }
                         // The registry has lost it: from the beginning.
                         _ => return Ok(Try::Again(error, None)),

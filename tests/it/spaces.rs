@@ -241,7 +241,7 @@ fn missing_sources() {
     lab.fails(1, &says, &["start", "late"]);
     std::fs::remove_dir_all(base).unwrap();
     for (words, says) in [
-        (["--pull", "always"], "--pull always is not supported yet"),
+        (["--pull", "sometimes"], "invalid pull option: 'sometimes'"),
         (["--runtime", "runc"], "unknown or invalid runtime name: runc"),
     ] {
         lab.fails(125, says, &[&["run"], &words[..], &[IMAGE, "true"]].concat());
@@ -405,7 +405,7 @@ fn files_of_ids() {
     // A failure leaves none.
     let other = base.join("other");
     let path = other.to_str().unwrap();
-    lab.fails(125, "", &["run", "--cidfile", path, "no-such-image", "true"]);
+    lab.fails(125, "", &["run", "--pull", "never", "--cidfile", path, "no-such-image", "true"]);
     assert!(!other.exists());
     let path = "/no/such/folder/id";
     lab.fails(125, "failed to create the container ID file", &["run", "--cidfile", path, IMAGE]);

@@ -51,7 +51,11 @@ fn codes_of_its_own() {
     lab.fails(127, "/no/such", &run(&[IMAGE, "/no/such"]));
     lab.fails(126, "/srv/readme", &run(&[IMAGE, "/srv/readme"]));
     lab.fails(126, "/srv", &run(&[IMAGE, "/srv"]));
-    lab.fails(125, "wharf-no-such-image", &run(&["wharf-no-such-image", "true"]));
+    lab.fails(
+        125,
+        "wharf-no-such-image",
+        &run(&["--pull", "never", "wharf-no-such-image", "true"]),
+    );
     lab.fails(125, "--no-such-flag", &run(&["--no-such-flag", IMAGE, "true"]));
     lab.ends(1, &["run"]);
     // None of them leaves a container.

@@ -1,12 +1,10 @@
 //! Raw mode of the caller's terminal, undone however this program ends.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, Once, PoisonError};
 
-use rustix::termios::{
-    LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr,
-};
+use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use wharf_model::TermSize;
 
 /// How the terminal was, while it is raw. A panic aborts without running destructors, so its hook
@@ -60,28 +58,41 @@ impl Drop for Raw {
     }
 }
 
-/// Standard input's terminal without an echo, for a secret; dropping this restores it.
-pub(crate) struct Hidden(());
-
-impl Hidden {
-    /// Turns the echo off.
-    ///
-    /// # Errors
-    /// When the terminal refuses.
-    pub(crate) fn enter(stdin: BorrowedFd<'_>) -> io::Result<Self> {
-        let before = tcgetattr(stdin)?;
-        let mut hidden = before.clone();
-        hidden.local_modes.remove(LocalModes::ECHO);
-        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
-        tcsetattr(stdin, OptionalActions::Flush, &hidden)?;
-        Ok(Self(()))
-    }
-}
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        restore();
-    }
+/// Asks for a line that isn't shown, from standard input, a terminal; none when the user has had enough
+/// (ctrl-c, or ctrl-d at the beginning). The terminal is raw meanwhile, since a signal would leave it
+/// without an echo.
+///
+/// # Errors
+/// When the terminal refuses.
+pub(crate) fn read_secret(prompt: &str) -> io::Result<Option<String>> {
+    let stdin = io::stdin();
+    let raw = Raw::enter(stdin.as_fd())?;
+    // Not before: what is typed at its sight isn't to be seen.
+    let mut out = io::stderr().lock();
+    out.write_all(prompt.as_bytes())?;
+    out.flush()?;
+    drop(out);
+    let mut secret = Vec::new();
+    let given = loop {
+        let mut byte = [0];
+        if stdin.lock().read(&mut byte)? == 0 {
+            break true;
+        }
+        match byte[0] {
+            b'\r' | b'\n' => break true,
+            0x03 => break false,
+            0x04 if secret.is_empty() => break false,
+            0x15 => secret.clear(),
+            0x08 | 0x7f => {
+                // A letter may be several bytes.
+                while secret.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
+            }
+            byte => secret.push(byte),
+        }
+    };
+    drop(raw);
+    let failed = |_| io::Error::new(io::ErrorKind::InvalidData, "the password is not UTF-8");
+    given.then(|| String::from_utf8(secret).map_err(failed)).transpose()
 }
 
 /// Puts the terminal back, if it is raw.

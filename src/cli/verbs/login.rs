@@ -1,14 +1,13 @@
 //! `login` and `logout`: who the user is at a registry.
 
 use std::io::{self, BufRead, Read, Write};
-use std::os::fd::AsFd;
 
 use wharf_model::ErrorKind;
 use wharf_registry::{Credential, Kept, Registries};
 
 use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, Failure, over_registries, print_line};
-use crate::session::terminal::{self, Hidden};
+use crate::session::terminal;
 
 pub(crate) static LOGIN: Verb = Verb {
     name: "login",
@@ -142,11 +141,9 @@ fn ask(username: Option<String>, password: Option<String>) -> anyhow::Result<Cre
     let password = match password {
         Some(password) => password,
         None => {
-            let hidden = Hidden::enter(io::stdin().as_fd())?;
-            let password = prompt("Password: ");
-            drop(hidden);
+            let password = terminal::read_secret("Password: ")?;
             crate::notice("");
-            password?
+            password.ok_or_else(|| Failure::silent(130))?
         }
     };
     if password.is_empty() {
@@ -159,6 +156,7 @@ fn prompt(text: &str) -> io::Result<String> {
     let mut out = io::stderr().lock();
     out.write_all(text.as_bytes())?;
     out.flush()?;
+    drop(out);
     let mut line = String::new();
     io::stdin().lock().take(LONGEST).read_line(&mut line)?;
     Ok(line.trim_end_matches(['\n', '\r']).to_owned())

@@ -41,7 +41,7 @@ fn inspect(call: &Call) -> anyhow::Result<i32> {
         text.parse().map_err(|error| Failure::new(1, format!("{error}")))?;
     let repository = reference.repository().clone();
     let insecure = call.parsed.on("insecure").then(|| repository.domain().to_owned());
-    over_these_registries(connect::registries(insecure.as_deref())?, async |registries| {
+    over_these_registries(&connect::registries(insecure.as_deref())?, async |registries| {
         let remote = registries.repository(&repository);
         let digest = reference.digest().cloned();
         let manifest = remote.manifest(reference.selector(), digest.as_ref()).await?;

@@ -10,6 +10,7 @@ use super::layer;
 use super::proxy::{Action, Asked, Proxy};
 use super::server::{Desk, PASSWORD, Registry, program, text};
 use crate::harness::{Test, rootfs_tar, run};
+use crate::pty::Terminal;
 use crate::tests;
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -19,6 +20,8 @@ pub(crate) fn tests() -> Vec<Test> {
         tokens_are_asked_for_and_used_again,
         certificates_are_believed_where_they_are_named,
         secrets_stay_with_the_host_they_are_for,
+        proxies_of_the_environment_are_used,
+        a_password_is_asked_for_and_not_shown,
     ]
 }
 
@@ -311,4 +314,43 @@ fn secrets_stay_with_the_host_they_are_for() {
         asked.is("GET", "/blobs/").then(|| Action::Answer(307, vec![("Location", place)], vec![]))
     });
     desk.fails("redirected too often", &["pull", &name]);
+}
+
+fn proxies_of_the_environment_are_used() {
+    let registry = Registry::plain();
+    let desk = Desk::new();
+    // To a proxy as to a server: what it is asked for has the whole address.
+    let proxy = Proxy::before(&registry.address);
+    registry.put_image("x:1", "amd64", &[layer("a", 50)]);
+    // A name that no name server knows (RFC 6761).
+    let name = "registry.invalid/x:1";
+    let settings = json!({ "insecure-registries": ["registry.invalid"] }).to_string();
+    std::fs::write(desk.settings().join("registries.json"), settings).unwrap();
+    let pull = |variables: &[(&str, &str)]| {
+        let mut command = desk.command(&["pull", name]);
+        command.envs(variables.iter().copied());
+        run(command, b"")
+    };
+    let address = format!("http://{}", proxy.address);
+    let without = pull(&[("http_proxy", &address), ("no_proxy", "registry.invalid")]);
+    assert_eq!(without.code, 1, "{without:?}");
+    assert!(without.stderr.contains("no address for registry.invalid"), "{without:?}");
+    assert_eq!(proxy.asked().len(), 0);
+    let with = pull(&[("http_proxy", &address)]);
+    assert_eq!(with.code, 0, "{with:?}");
+    let place = "http://registry.invalid/v2/x/blobs/";
+    assert!(proxy.asked().iter().any(|asked| asked.path.starts_with(place)));
+}
+
+fn a_password_is_asked_for_and_not_shown() {
+    let registry = Registry::guarded();
+    let desk = Desk::new();
+    let mut terminal = Terminal::start(&desk.command(&["login", &registry.address]), 80, 24);
+    terminal.wait_for("Username: ");
+    terminal.send("me\r");
+    terminal.wait_for("Password: ");
+    terminal.send("oops\x15opensesamx\x7fe\r");
+    terminal.wait_for("Login Succeeded");
+    assert_eq!(terminal.wait(), 0);
+    assert!(!terminal.written().contains("opense"), "{}", terminal.written());
 }

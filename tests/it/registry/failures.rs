@@ -36,6 +36,7 @@ fn a_broken_download_goes_on_where_it_was() {
     // It breaks, and breaks again.
     proxy.first(1, "GET", &blob, Action::Cut(400_000));
     proxy.first(1, "GET", &blob, Action::Cut(300_000));
+    proxy.first(1, "GET", "/manifests/", Action::Cut(10));
     let out = desk.ok(&["pull", &name]);
     assert_eq!(out.matches("Retrying in 1 second").count(), 1, "{out}");
     let asked = proxy.asked();
