@@ -115,7 +115,7 @@ fn what_is_drawn_first_needs_no_answer() {
 
 /// Keys that lead to every state of the dashboard in which some context is the first, from a list
 /// with a mark and the selection in its middle; in a small terminal where pages shall scroll.
-const SITUATIONS: [(&str, &str); 20] = [
+const SITUATIONS: [(&str, &str); 25] = [
     ("list", ""),
     ("stats", "l["),
     ("logs", "l/slow\n\x1b[C"),
