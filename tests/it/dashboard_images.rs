@@ -58,7 +58,7 @@ fn looks_into_layers() {
     assert!(!terminal.written().contains("motd \u{1b}[2J"), "what it holds is made safe");
     // Back, step by step: the file, the folder, the layer, the list.
     terminal.send("hhhhl");
-    terminal.wait_for("by hand");
+    terminal.wait_for("sh -c printf");
     terminal.send("u");
     terminal.wait_for("no container was made from second:1");
     // Nothing that changes anything is there.
@@ -127,7 +127,7 @@ fn tags_saves_and_removes() {
     terminal.send("y");
     terminal.wait_for("are free again");
     eventually("all images are gone", || names().is_empty());
-    terminal.wait_for("no images yet");
+    terminal.wait_for("no image matches second");
     terminal.send("q");
     assert_eq!(terminal.wait(), 0);
     // What was saved is an image again.

@@ -115,7 +115,7 @@ fn what_is_drawn_first_needs_no_answer() {
 
 /// Keys that lead to every state of the dashboard in which some context is the first, from a list
 /// with a mark and the selection in its middle; in a small terminal where pages shall scroll.
-const SITUATIONS: [(&str, &str); 20] = [
+const SITUATIONS: [(&str, &str); 25] = [
     ("list", ""),
     ("stats", "l["),
     ("logs", "l/slow\n\x1b[C"),
@@ -124,6 +124,11 @@ const SITUATIONS: [(&str, &str); 20] = [
     ("images", "2j"),
     ("layers", "2ljj"),
     ("image inspect", "2ij/id\nk"),
+    ("layer list", "2fj"),
+    ("layer files", "2fj\nj"),
+    ("image users", "2ju"),
+    ("run form", "2rx y"),
+    ("transfer small", "2palpine\n"),
     ("volumes", "3j"),
     ("users", "3juj"),
     ("files", "3jfjj"),
@@ -140,9 +145,19 @@ const SITUATIONS: [(&str, &str); 20] = [
 
 fn situation(name: &str, keys: &str) -> Desk {
     let size = if name.ends_with("small") { (40, 12) } else { (80, 24) };
-    let mut desk = Desk::new(plain(), size);
+    let run = Some((|_| Ok(wharf_model::CreateOptions::default())) as wharf_ui::RunParser);
+    let mut desk = Desk::new(Options { run, ..plain() }, size);
     desk.keys(" jj");
     desk.keys(keys);
+    if let Some(Overlay::Transfer { operation, .. }) = desk.app.overlays.last() {
+        let operation = *operation;
+        for n in 0..14 {
+            let (layer, state) = (format!("layer{n:07}"), wharf_model::LayerState::Waiting);
+            let event = wharf_model::TransferEvent::Layer { layer, state };
+            desk.send(Msg::Transfer { operation, event });
+        }
+        desk.keys("jj");
+    }
     desk
 }
 
