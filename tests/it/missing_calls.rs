@@ -59,7 +59,7 @@ pub(crate) fn hidden_mode(words: &[OsString]) -> Option<ExitCode> {
 }
 
 /// Runs a command of an engine's without a system call.
-pub(crate) fn without(lab: &Lab, number: impl ToString, arguments: &[&str]) -> Out {
+pub(crate) fn without(lab: &Lab, number: &dyn ToString, arguments: &[&str]) -> Out {
     let inner = lab.command(arguments);
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg(MODE).arg(number.to_string()).arg(inner.get_program()).args(inner.get_args());
@@ -88,7 +88,7 @@ fn what_is_missing_is_said() {
         ("capset", 126),
         ("getrandom", 318),
     ] {
-        let out = without(&lab, number, RUN);
+        let out = without(&lab, &number, RUN);
         assert_eq!(out.code, 125, "{name}: {out:?}");
         assert!(
             out.stderr.contains(&format!("there is no system call {name}, which Linux has since "))
@@ -120,11 +120,11 @@ fn what_can_be_done_without() {
         ("epoll_pwait2", 441),
         ("clone", 56),
     ] {
-        let out = without(&lab, number, RUN);
+        let out = without(&lab, &number, RUN);
         assert_eq!((out.code, out.stderr.as_str()), (0, ""), "{name}: {out:?}");
         // And the rest of a life, begun without the call.
         let start = [&long[..], &["sleep", "1000"]].concat();
-        assert_eq!(without(&lab, number, &start).code, 0, "{name}");
+        assert_eq!(without(&lab, &number, &start).code, 0, "{name}");
         for words in [
             &["exec", "long", "true"][..],
             &["stats", "--no-stream", "long"],
@@ -134,7 +134,7 @@ fn what_can_be_done_without() {
             &["diff", "long"],
             &["rm", "-f", "long"],
         ] {
-            let out = without(&lab, number, words);
+            let out = without(&lab, &number, words);
             assert_eq!(out.code, 0, "{words:?} without {name}: {}", out.stderr);
         }
     }

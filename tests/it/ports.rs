@@ -601,7 +601,7 @@ fn without_nf_tables() {
     let lab = host.lab();
     succeed(&mut host.command(&["sh", "-c", "echo 0 >/proc/sys/net/ipv4/ip_forward"]));
     let hidden = |words: &[&str]| {
-        let out = without(&lab, NF_TABLES, words);
+        let out = without(&lab, &NF_TABLES, words);
         assert_eq!(out.code, 0, "{words:?}: {out:?}");
         out
     };

@@ -166,7 +166,7 @@ fn plug_in(
         endpoint.connect(store, namespace.as_fd())?;
         let mut route = inside(container)?;
         endpoint.configure(&mut route)?;
-        set_inside(container, endpoint.sysctls()?)?;
+        set_inside(container, &endpoint.sysctls()?)?;
         let all: Vec<Endpoint> = endpoints.iter().cloned().chain([endpoint.clone()]).collect();
         network::set_routes(&mut route, &all)?;
         network::links::lines(store, std::slice::from_ref(&endpoint))
@@ -205,7 +205,7 @@ fn inside(container: &Container) -> Result<RouteSocket> {
 }
 
 /// Sets kernel settings of the container's network namespace.
-fn set_inside(container: &Container, settings: Vec<(String, String)>) -> Result<()> {
+fn set_inside(container: &Container, settings: &[(String, String)]) -> Result<()> {
     if settings.is_empty() {
         return Ok(());
     }

@@ -574,8 +574,10 @@ fn charts_that_cannot_be_say_why() {
     let mut desk = Desk::empty(plain(), (80, 24));
     desk.send(Msg::Connected);
     assert!(desk.screen().contains("waiting for the first samples"));
-    let mut info = wharf_model::EngineInfo::default();
-    info.no_statistics = Some("no statistics: nobody counts; ask the administrator".to_owned());
+    let info = wharf_model::EngineInfo {
+        no_statistics: Some("no statistics: nobody counts; ask the administrator".to_owned()),
+        ..wharf_model::EngineInfo::default()
+    };
     desk.raw(Msg::Info(Ok(Box::new(info))));
     let screen = desk.screen();
     assert!(screen.contains("nobody counts; ask the administrator"), "{screen}");
