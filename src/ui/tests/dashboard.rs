@@ -115,7 +115,7 @@ fn what_is_drawn_first_needs_no_answer() {
 
 /// Keys that lead to every state of the dashboard in which some context is the first, from a list
 /// with a mark and the selection in its middle; in a small terminal where pages shall scroll.
-const SITUATIONS: [(&str, &str); 25] = [
+const SITUATIONS: [(&str, &str); 24] = [
     ("list", ""),
     ("stats", "l["),
     ("logs", "l/slow\n\x1b[C"),
@@ -126,7 +126,6 @@ const SITUATIONS: [(&str, &str); 25] = [
     ("image inspect", "2ij/id\nk"),
     ("layer list", "2fj"),
     ("layer files", "2fj\nj"),
-    ("image users", "2ju"),
     ("run form", "2rx y"),
     ("transfer small", "2palpine\n"),
     ("volumes", "3j"),
