@@ -395,10 +395,6 @@ mod tests {
             ),
             (vec!["--device", "x", "x"], "x is not an absolute path"),
             (vec!["--storage-opt", "x", "x"], "invalid storage option"),
-            (
-                vec!["--pull", "always", "x"],
-                "--pull always is not supported yet by this version of wharf",
-            ),
             (vec!["-v", "/a:/c", "-v", "/b:/c", "x"], "Duplicate mount point: /c"),
             (
                 vec!["--name", "-x", "x"],

@@ -323,7 +323,11 @@ mod tests {
             ("--=x y", "bad flag syntax: --=x"),
             ("-p 80 x", "-p, --publish is not supported yet by this version of wharf"),
             ("--publish=80 x", "--publish is not supported yet by this version of wharf"),
-            ("--gpus all x", "--gpus: could not select device driver"),
+            (
+                "--gpus all x",
+                "--gpus: could not select device driver \"\" with capabilities: [[gpu]]: wharf has no \
+                 drivers of GPUs; --device gives a container single devices",
+            ),
             (
                 "--rm=maybe x",
                 "invalid argument \"maybe\" for \"--rm\" flag: strconv.ParseBool: parsing \

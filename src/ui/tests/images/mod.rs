@@ -31,7 +31,7 @@ fn images_are_drawn_at_every_size() {
         insta::assert_snapshot!(format!("images-{name}"), desk.screen());
         desk.keys("l");
         insta::assert_snapshot!(format!("layers-{name}"), desk.screen());
-        desk.keys("lf");
+        desk.keys("f");
         insta::assert_snapshot!(format!("files-{name}"), desk.screen());
         desk.keys("j\n");
         insta::assert_snapshot!(format!("layer-{name}"), desk.screen());
@@ -55,9 +55,10 @@ fn images_are_drawn_at_every_size() {
 #[test]
 fn images_without_letters_beyond_ascii_and_with_colours() {
     let mut desk = images(options(Colors::None, false), (80, 24));
-    for keys in ["j ", "l", "lf", "\n", "\x1b\x1br", "\x1bp"] {
+    for keys in ["j ", "l", "f", "\n", "\x1b\x1br", "\x1bp"] {
         desk.keys(keys);
-        let screen = desk.screen().replace("日本語-ロガー", "");
+        // Names are shown as they are, and what can't be shown as every terminal shows that.
+        let screen = desk.screen().replace("日本語-ロガー", "").replace('\u{fffd}', "");
         assert!(screen.is_ascii(), "{screen}");
     }
     desk.keys("alpine\n");
