@@ -378,10 +378,11 @@ impl Stage {
         }
         let out = self.lab.run(&["ps", "-a"]);
         assert_eq!(out.code, 0, "{what}: {}", out.stderr);
-        if ["import", "load", "save", "rmi", "commit", "run", "image", "system", "volume", "create"]
-            .iter()
-            .any(|v| line.0.starts_with(v))
-        {
+        // A container's end may be that of its image, too.
+        let verbs = [
+            "import", "load", "save", "rm", "commit", "run", "image", "system", "volume", "create",
+        ];
+        if verbs.iter().any(|verb| line.0.starts_with(verb)) {
             // What a killed change of images leaves, the next change of images removes.
             self.lab.ok(&["import", &self.archive, IMAGE]);
         }

@@ -422,7 +422,8 @@ fn platforms() {
         ("foo", "unknown operating system or architecture"),
         ("a/b/c/d", "cannot parse platform specifier"),
     ] {
-        lab.fails(125, says, &["run", "--rm", "--platform", platform, IMAGE, "true"]);
+        let words = ["run", "--rm", "--pull", "never", "--platform", platform, IMAGE, "true"];
+        lab.fails(125, says, &words);
     }
 }
 

@@ -148,6 +148,11 @@ fn furnished(lab: &Lab) {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::Link);
     header.set_size(0);
+    // What a hard link's entry says counts for the file, as with docker.
+    header.set_mode(0o640);
+    header.set_uid(1234);
+    header.set_gid(5678);
+    header.set_mtime(1_000_000_000);
     tar.append_link(&mut header, "data/hard", "data/file").unwrap();
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::Symlink);

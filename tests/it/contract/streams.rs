@@ -41,6 +41,7 @@ async fn attach_from_the_start(bench: &Bench) {
 async fn attach_passes_input_and_its_end(bench: &Bench) {
     let mut options = Bench::options("cat; echo done");
     options.open_stdin = true;
+    options.attach.stdin = true;
     let id = bench.create(options).await.unwrap();
     let how = AttachOptions { stdin: true, ..FROM_START };
     let mut session = bench.backend.attach(&id, how).await.unwrap();
@@ -65,6 +66,7 @@ async fn attach_to_a_terminal(bench: &Bench) {
     let mut options = Bench::options(line);
     options.tty = true;
     options.open_stdin = true;
+    options.attach.stdin = true;
     let id = bench.create(options).await.unwrap();
     let size = Some(TermSize { columns: 97, rows: 31 });
     let how = AttachOptions { stdin: true, size, ..FROM_START };
@@ -85,6 +87,7 @@ async fn attach_to_a_terminal(bench: &Bench) {
 async fn attach_to_one_that_runs(bench: &Bench) {
     let mut options = Bench::options("read word; echo \"got $word\"; exit 4");
     options.open_stdin = true;
+    options.attach.stdin = true;
     let id = bench.create(options).await.unwrap();
     bench.start(&id).await.unwrap();
     let how = AttachOptions { start: false, stdin: true, output: true, size: None };
@@ -249,6 +252,7 @@ async fn logs_are_records(bench: &Bench) {
 async fn logs_follow_to_the_end(bench: &Bench) {
     let mut options = Bench::options("echo first; read line; echo last");
     options.open_stdin = true;
+    options.attach.stdin = true;
     let id = bench.create(options).await.unwrap();
     let how = AttachOptions { start: true, stdin: true, output: false, size: None };
     let mut session = bench.backend.attach(&id, how).await.unwrap();
