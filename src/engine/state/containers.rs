@@ -188,12 +188,15 @@ impl Store {
         }
     }
 
-    /// Returns all containers, newest first.
-    pub(crate) fn containers(&self) -> Result<Vec<Record>> {
-        let all = format!("SELECT {COLUMNS} FROM container ORDER BY created DESC, id");
+    /// Shows each container, in no order.
+    pub(crate) fn each_container(&self, mut show: impl FnMut(Record) -> Result<()>) -> Result<()> {
+        let all = format!("SELECT {COLUMNS} FROM container");
         let mut statement = self.connection().prepare_cached(&all)?;
-        let rows = statement.query_map([], from_row)?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            show(from_row(row)?)?;
+        }
+        Ok(())
     }
 
     /// Returns the id of each container, with its record or why that can't be read.
