@@ -230,8 +230,10 @@ fn forwarded(rule: &mut impl FnMut(&str, &[Expression<'_>])) {
     rule(
         FORWARD,
         &[
+            // It takes the first register, which keeps the bridge's name from here on.
+            &[Expression::Is(PacketFamily::V4)],
             &way[..],
-            &[is_in(LOCAL), Expression::Is(PacketFamily::V4)],
+            &[is_in(LOCAL)],
             &[field(Payload::Source, R4), field(Payload::Destination(PacketFamily::V4), R5)],
             &[load(MetaKey::Protocol, R6), field(Payload::DestinationPort, R7)],
             &[is_in(LINKED), ACCEPT],
