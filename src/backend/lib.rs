@@ -274,6 +274,11 @@ pub trait Backend: Send + Sync {
         Err(missing(self.name(), "networks"))
     }
 
+    /// Returns docker's inspect document of a network.
+    async fn inspect_network(&self, network: &str) -> Result<serde_json::Value> {
+        Ok(wharf_inspect::network_document(&self.network(network).await?))
+    }
+
     /// Tries whether one container reaches another, or an address.
     async fn reach(&self, _question: &ReachQuestion) -> Result<ReachAnswer> {
         Err(missing(self.name(), "tries between containers"))

@@ -9,7 +9,7 @@ use anyhow::bail;
 use wharf_backend::Backend;
 use wharf_backend::docker::Docker;
 use wharf_backend::native::Native;
-use wharf_engine::{Paths, rootless};
+use wharf_engine::{EngineOptions, Paths, network, rootless};
 use wharf_registry::{CredentialStore, Folders, Registries, Resolve, Settings};
 
 use crate::call::{ENGINE_FAILED, Failure};
@@ -19,8 +19,10 @@ use crate::verbs;
 const DEFAULT_ROOT: &str = "/var/lib/wharf";
 /// Where it keeps what doesn't outlive a reboot.
 const DEFAULT_RUN: &str = "/run/wharf";
-/// Where root says what is so for registries.
+/// Where root says what is so for registries and networks.
 const DEFAULT_CONFIG: &str = "/etc/wharf";
+/// The name of the settings of networks in it.
+const NETWORKS: &str = "networks.json";
 
 /// An engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,7 +156,8 @@ pub(crate) async fn backend(target: &Target) -> anyhow::Result<Arc<dyn Backend>>
     }
     match target {
         Target::Native(paths) => {
-            Ok(Arc::new(Native::open(paths.clone())?.with_registries(folders())))
+            let native = Native::open_with(paths.clone(), engine_options()?)?;
+            Ok(Arc::new(native.with_registries(folders())))
         }
         Target::Docker(host) => {
             let store = CredentialStore::new(folders().docker);
@@ -176,6 +179,15 @@ pub(crate) fn registries(insecure: Option<&str>) -> anyhow::Result<Registries> {
     }
     let resolve: Resolve = Arc::new(wharf_engine::network::host_addresses);
     Ok(Registries::new(settings, CredentialStore::new(folders.docker), resolve))
+}
+
+/// Returns what the host's administrator, or this user, says of the engine.
+pub(crate) fn engine_options() -> anyhow::Result<EngineOptions> {
+    let network = match folders().config {
+        Some(folder) => network::Settings::read(&folder.join(NETWORKS))?,
+        None => network::Settings::default(),
+    };
+    Ok(EngineOptions { network })
 }
 
 /// Returns where this user's settings are: `WHARF_CONFIG`, or the usual places; and docker's.
@@ -211,7 +223,9 @@ pub(crate) fn exists(target: &Target) -> bool {
 pub(crate) fn engine(target: &Target) -> anyhow::Result<wharf_engine::Engine> {
     enter(target)?;
     match target {
-        Target::Native(paths) => Ok(wharf_engine::Engine::open(paths.clone())?),
+        Target::Native(paths) => {
+            Ok(wharf_engine::Engine::open_with(paths.clone(), engine_options()?)?)
+        }
         Target::Docker(host) => {
             bail!("this is for wharf's own engine, and can't be done at {host}")
         }

@@ -8,16 +8,15 @@ use wharf_model::{ContainerListOptions, DiskUsage, ErrorKind, Filters};
 
 use crate::image::{Images, PrunedImages, Removed};
 use crate::lock::{self, Lock};
-use crate::network::Supply;
+use crate::network;
 use crate::state::{Record, Store};
 use crate::{Error, Paths, Result};
 
 /// Settings of an engine, which its callers hand in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineOptions {
-    /// The blocks that the subnets of networks are cut from (docker's default address pools); none
-    /// are docker's.
-    pub address_pools: Vec<Supply>,
+    /// What is so for networks that the engine makes by itself.
+    pub network: network::Settings,
 }
 
 /// An engine on this host. Shared between threads; each call is complete in itself.
@@ -79,9 +78,9 @@ impl Engine {
         make(self.paths.run(), 0o700)
     }
 
-    /// Returns the blocks that the subnets of networks are cut from.
-    pub(crate) fn supplies(&self) -> &[Supply] {
-        &self.options.address_pools
+    /// Returns what is so for networks that the engine makes by itself.
+    pub(crate) fn network_settings(&self) -> &network::Settings {
+        &self.options.network
     }
 
     /// Returns where the engine keeps what it has.

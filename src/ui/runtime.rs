@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use wharf_backend::Backend;
-use wharf_model::{ErrorKind, Filters};
+use wharf_model::Filters;
 
 use crate::app::files::{FilesOf, HEAD};
 use crate::app::{App, Redraw};
@@ -309,12 +309,8 @@ impl Runtime {
                 let result = match &tag {
                     ScreenTag::Container(id) => backend.inspect_container(id.as_str()).await,
                     ScreenTag::Image(image) => backend.inspect_image(image).await,
-                    ScreenTag::Network(network) => {
-                        backend.network(network).await.and_then(|found| document(&found))
-                    }
-                    ScreenTag::Volume(volume) => {
-                        backend.volume(volume).await.and_then(|found| document(&found))
-                    }
+                    ScreenTag::Network(network) => backend.inspect_network(network).await,
+                    ScreenTag::Volume(volume) => backend.inspect_volume(volume).await,
                 };
                 Msg::Document { tag, result: result.map(Box::new) }
             }),
@@ -449,12 +445,6 @@ impl Runtime {
             let _ = sender.send(question.await).await;
         });
     }
-}
-
-/// Returns an object as a document to look through.
-fn document(object: &impl serde::Serialize) -> wharf_backend::Result<serde_json::Value> {
-    serde_json::to_value(object)
-        .map_err(|cause| wharf_backend::Error::new(ErrorKind::Internal, cause.to_string()))
 }
 
 async fn sleep(until: Option<Instant>) {

@@ -21,7 +21,7 @@ pub(crate) fn tests() -> Vec<Test> {
 }
 
 /// Kind, mode, owner, content or target of each path.
-type Tree = BTreeMap<String, String>;
+pub(crate) type Tree = BTreeMap<String, String>;
 
 pub(crate) fn tree_of_tar(bytes: &[u8], times: bool) -> Tree {
     let mut tree = Tree::new();

@@ -254,6 +254,19 @@ impl Lab {
         &self.root
     }
 
+    /// Returns the folder of what is said of this engine, which needn't be there.
+    fn config(&self) -> PathBuf {
+        let mut name = self.root.as_os_str().to_owned();
+        name.push("-config");
+        name.into()
+    }
+
+    /// Writes a file of settings for all further commands of this engine.
+    pub(crate) fn configure(&self, file: &str, settings: &serde_json::Value) {
+        std::fs::create_dir_all(self.config()).unwrap();
+        std::fs::write(self.config().join(file), settings.to_string()).unwrap();
+    }
+
     /// Returns a command of this engine's, not yet started.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = match &self.network {
@@ -264,6 +277,10 @@ impl Lab {
                 command
             }
         };
+        let config = self.config();
+        if config.exists() {
+            command.env("WHARF_CONFIG", config);
+        }
         command
             .args(arguments)
             .env("WHARF_ROOT", &self.root)
@@ -431,6 +448,7 @@ impl Drop for Lab {
             // A reset takes the folder along.
             let _ = std::fs::remove_dir_all(&self.root);
         }
+        let _ = std::fs::remove_dir_all(self.config());
     }
 }
 

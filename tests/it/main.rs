@@ -42,6 +42,7 @@ mod limits;
 mod logging;
 mod missing_calls;
 mod names;
+mod network_settings;
 mod networks;
 mod networks_docker;
 mod ports;
@@ -112,6 +113,7 @@ fn main() -> ExitCode {
         ("verbs_format", verbs_format::tests()),
         ("logging", logging::tests()),
         ("names", names::tests()),
+        ("network_settings", network_settings::tests()),
         ("networks", networks::tests()),
         ("networks_docker", networks_docker::tests()),
         ("missing_calls", missing_calls::tests()),

@@ -18,7 +18,7 @@ use futures_util::stream::{BoxStream, StreamExt};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use wharf_engine::image::Images;
-use wharf_engine::{Attach, Engine, Paths, PutOptions};
+use wharf_engine::{Attach, Engine, EngineOptions, Paths, PutOptions};
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, DiskUsage,
     EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
@@ -63,7 +63,15 @@ impl Native {
     /// # Errors
     /// When the caller isn't root, or the folders can't be used.
     pub fn open(paths: Paths) -> Result<Self> {
-        let engine = Arc::new(Engine::open(paths)?);
+        Self::open_with(paths, EngineOptions::default())
+    }
+
+    /// Opens the engine below these folders, with these settings.
+    ///
+    /// # Errors
+    /// As [`Native::open`].
+    pub fn open_with(paths: Paths, options: EngineOptions) -> Result<Self> {
+        let engine = Arc::new(Engine::open_with(paths, options)?);
         Ok(Self { engine, folders: Folders::default(), registries: Arc::default() })
     }
 

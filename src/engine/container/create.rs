@@ -61,7 +61,7 @@ impl Engine {
         let mut host = namespaces::resolved(store, normalised(&options.host))?;
         self.default_userns(&mut host)?;
         remap::check(&host)?;
-        let settled = networks::settle(store, options, &mut host, self.supplies())?;
+        let settled = networks::settle(store, options, &mut host, self.network_settings())?;
         config.hostname = settled.hostname.unwrap_or(config.hostname);
         quota::check(self.paths(), &host)?;
         let mut warnings = Vec::new();

@@ -160,6 +160,15 @@ pub(crate) fn write_spec(transaction: &Transaction<'_>, record: &Record) -> Resu
     }
 }
 
+/// Stores what was observed.
+pub(crate) fn write_observed(transaction: &Transaction<'_>, record: &Record) -> Result<()> {
+    transaction.execute(
+        "UPDATE container SET state = ?2 WHERE id = ?1",
+        params![record.id.as_str(), to_json(&record.observed)?],
+    )?;
+    Ok(())
+}
+
 impl Store {
     /// Returns the container with this name, id, or beginning of an id.
     pub(crate) fn container(&self, reference: &str) -> Result<Record> {
@@ -287,12 +296,8 @@ impl Store {
 
     /// Stores what was observed, and the events that say so, if any.
     pub(crate) fn observe_all(&mut self, record: &Record, events: &[Happened]) -> Result<()> {
-        let observed = to_json(&record.observed)?;
         self.transaction(|transaction| {
-            transaction.execute(
-                "UPDATE container SET state = ?2 WHERE id = ?1",
-                params![record.id.as_str(), observed],
-            )?;
+            write_observed(transaction, record)?;
             events.iter().try_for_each(|(action, attributes)| {
                 add_event(transaction, &container_event(transaction, record, action, attributes)?)
             })

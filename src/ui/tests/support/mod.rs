@@ -124,12 +124,8 @@ impl Desk {
                 let result = match &tag {
                     ScreenTag::Container(id) => now(fake.inspect_container(id.as_str())),
                     ScreenTag::Image(image) => now(fake.inspect_image(image)),
-                    ScreenTag::Network(id) => {
-                        now(fake.network(id)).map(|n| serde_json::to_value(n).unwrap())
-                    }
-                    ScreenTag::Volume(name) => {
-                        now(fake.volume(name)).map(|v| serde_json::to_value(v).unwrap())
-                    }
+                    ScreenTag::Network(id) => now(fake.inspect_network(id)),
+                    ScreenTag::Volume(name) => now(fake.inspect_volume(name)),
                 };
                 Msg::Document { tag, result: result.map(Box::new) }
             }
