@@ -573,7 +573,7 @@ impl Backend for Fake {
         Ok(events.filter(wanted).boxed())
     }
 
-    async fn load(&self, _archive: Reader, _platform: Option<&str>) -> Result<Vec<String>> {
+    async fn load(&self, _archive: std::fs::File, _platform: Option<&str>) -> Result<Vec<String>> {
         Err(unsupported("load"))
     }
 

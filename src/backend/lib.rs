@@ -12,6 +12,7 @@ mod files;
 pub mod native;
 mod session;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ pub enum LogSource {
 /// stream cancels the work: no half image is left, and what was verified needn't be fetched again.
 pub type TransferStream = BoxStream<'static, Result<TransferEvent>>;
 
-/// A tar stream to be read from, for `load` and `import`.
+/// A tar stream to be read from, for `import` and the like.
 pub type Reader = Box<dyn std::io::Read + Send>;
 
 /// How an engine takes in an archive for a container.
@@ -220,8 +221,9 @@ pub trait Backend: Send + Sync {
 
     /// Takes in the images of a docker-archive or OCI archive, compressed or not; returns what
     /// docker prints for each (`Loaded image: NAME` or `Loaded image ID: sha256:…`). `platform` is
-    /// wanted of images for several, `os/arch`; none means this machine's.
-    async fn load(&self, archive: Reader, platform: Option<&str>) -> Result<Vec<String>>;
+    /// wanted of images for several, `os/arch`; none means this machine's. A file that can be sought in
+    /// is read in place, from where it stands.
+    async fn load(&self, archive: File, platform: Option<&str>) -> Result<Vec<String>>;
 
     /// Returns images as one archive, which is an OCI layout and a docker-archive. They must be for
     /// `platform` where that is given.

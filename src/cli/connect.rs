@@ -2,7 +2,7 @@
 //! adapters and the dashboard by name.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::bail;
 
@@ -190,6 +190,20 @@ pub(crate) fn engine_options() -> anyhow::Result<EngineOptions> {
     Ok(EngineOptions { network })
 }
 
+/// Docker's folder, where the command line names it.
+static DOCKER_FOLDER: OnceLock<PathBuf> = OnceLock::new();
+
+/// Takes docker's settings from this folder, whatever the environment says.
+pub(crate) fn use_docker_folder(folder: &str) {
+    // The command line is read once.
+    let _ = DOCKER_FOLDER.set(PathBuf::from(folder));
+}
+
+/// Returns docker's folder: what `--config` and `DOCKER_CONFIG` say, or the usual place.
+pub(crate) fn docker_folder() -> Option<PathBuf> {
+    folders().docker
+}
+
 /// Returns where this user's settings are: `WHARF_CONFIG`, or the usual places; and docker's.
 fn folders() -> Folders {
     let variable =
@@ -204,7 +218,11 @@ fn folders() -> Folders {
         let config = config.or_else(|| home.as_ref().map(|home| home.join(".config")));
         config.map(|config| config.join("wharf"))
     });
-    let docker = variable("DOCKER_CONFIG").or_else(|| home.map(|home| home.join(".docker")));
+    let docker = DOCKER_FOLDER
+        .get()
+        .cloned()
+        .or_else(|| variable("DOCKER_CONFIG"))
+        .or_else(|| home.map(|home| home.join(".docker")));
     Folders { config, docker }
 }
 

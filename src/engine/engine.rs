@@ -1,10 +1,11 @@
 //! The engine as its callers hold it.
 
+use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use wharf_model::{ContainerListOptions, DiskUsage, ErrorKind, Filters};
+use wharf_model::{ContainerListOptions, Digest, DiskUsage, ErrorKind, Filters};
 
 use crate::image::{Images, PrunedImages, Removed};
 use crate::lock::{self, Lock};
@@ -25,6 +26,8 @@ pub struct Engine {
     options: EngineOptions,
     /// Open databases that nobody uses now.
     idle: Mutex<Vec<Store>>,
+    /// What the layers' folders take of the disk, by chain ID, as far as somebody has asked.
+    pub(crate) layer_sizes: Mutex<HashMap<Digest, u64>>,
 }
 
 impl Engine {
@@ -43,7 +46,7 @@ impl Engine {
     /// As [`Engine::open`].
     pub fn open_with(paths: Paths, options: EngineOptions) -> Result<Self> {
         Self::need_root()?;
-        let engine = Self { paths, options, idle: Mutex::new(Vec::new()) };
+        let engine = Self { paths, options, idle: Mutex::default(), layer_sizes: Mutex::default() };
         if !engine.paths.database().exists() || !engine.paths.volumes().exists() {
             engine.make_folders()?;
         }

@@ -42,7 +42,7 @@ pub use host::{
 pub use id::{ContainerId, Digest};
 pub use image::{
     FileCount, HistoryEntry, ImageConfig, ImageDetail, ImageSummary, ImportOptions, LayerChanges,
-    LayerInfo, ManifestDescriptor,
+    LayerInfo, LayerSpace, ManifestDescriptor,
 };
 pub use log::{LogOptions, LogRecord, LogStream};
 pub use network::{

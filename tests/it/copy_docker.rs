@@ -495,7 +495,7 @@ fn layers() {
 
 /// Everything that the filesystem says of what is in a folder, but the time of folders that the
 /// archive leaves out, which is that of their making.
-fn on_disk(folder: &Path) -> Tree {
+pub(crate) fn on_disk(folder: &Path) -> Tree {
     fn add(root: &Path, at: &Path, tree: &mut Tree) {
         for entry in std::fs::read_dir(at).unwrap() {
             let path = entry.unwrap().path();

@@ -1,6 +1,7 @@
 //! A private engine root per test, with an image of busybox in it, and the binary to drive it.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
@@ -542,6 +543,20 @@ pub(crate) fn entry(
 /// Adds a symbolic link.
 pub(crate) fn link(tar: &mut tar::Builder<Vec<u8>>, path: &str, target: &str) {
     tar.append_link(&mut header(0o777, tar::EntryType::Symlink, 0), path, target).unwrap();
+}
+
+/// Returns the files of a tar with what they hold; none until it can be read to its end.
+pub(crate) fn whole_tar(path: &Path) -> Option<BTreeMap<String, Vec<u8>>> {
+    let mut archive = tar::Archive::new(std::fs::File::open(path).ok()?);
+    let mut files = BTreeMap::new();
+    for entry in archive.entries().ok()? {
+        let mut entry = entry.ok()?;
+        let name = entry.path().ok()?.display().to_string();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).ok()?;
+        files.insert(name, content);
+    }
+    Some(files)
 }
 
 /// Returns why these programs can't be used, if one of them is missing.

@@ -28,6 +28,7 @@ mod transport;
 mod volume_data;
 mod volumes;
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -232,8 +233,8 @@ impl Backend for Docker {
         self.event_stream(&options).await
     }
 
-    async fn load(&self, archive: Reader, platform: Option<&str>) -> Result<Vec<String>> {
-        self.load_archive(archive, platform).await
+    async fn load(&self, archive: File, platform: Option<&str>) -> Result<Vec<String>> {
+        self.load_archive(Box::new(archive), platform).await
     }
 
     async fn save(&self, images: &[String], platform: Option<&str>) -> Result<ByteStream> {

@@ -9,6 +9,7 @@ mod samples;
 mod session;
 mod transfer;
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -144,7 +145,11 @@ fn execute(engine: &Engine, command: Command) -> wharf_engine::Result<Outcome> {
             failed: pruned.failed,
         }),
         Command::Tag { image, name } => {
-            engine.with_images(|images| images.tag(&image, &name)).map(done)
+            let tag = |images: &mut Images<'_>| {
+                images.ensure_named(&image)?;
+                images.tag(&image, &name)
+            };
+            engine.with_images(tag).map(done)
         }
         Command::RemoveImage { image, force } => {
             engine.remove_image(&image, force).map(|removed| Outcome::ImageRemoved {
@@ -233,7 +238,11 @@ impl Backend for Native {
 
     async fn image(&self, image: &str) -> Result<ImageDetail> {
         let image = image.to_owned();
-        self.with_images(move |images| images.detail(&image)).await
+        self.with_images(move |images| {
+            images.ensure_named(&image)?;
+            images.detail(&image)
+        })
+        .await
     }
 
     async fn inspect_image(&self, image: &str) -> Result<serde_json::Value> {
@@ -242,11 +251,15 @@ impl Backend for Native {
 
     async fn history(&self, image: &str) -> Result<Vec<HistoryEntry>> {
         let image = image.to_owned();
-        self.with_images(move |images| images.history(&image)).await
+        self.with_images(move |images| {
+            images.ensure_named(&image)?;
+            images.history(&image)
+        })
+        .await
     }
 
     async fn image_layers(&self) -> Result<Vec<(Digest, Vec<LayerInfo>)>> {
-        self.with_images(|images| images.all_layers()).await
+        self.blocking(Engine::image_layers).await
     }
 
     async fn layer_files(&self, image: &str, layer: usize, path: &Path) -> Result<Vec<FileEntry>> {
@@ -333,10 +346,10 @@ impl Backend for Native {
         events::stream(self, options).await
     }
 
-    async fn load(&self, archive: Reader, platform: Option<&str>) -> Result<Vec<String>> {
+    async fn load(&self, archive: File, platform: Option<&str>) -> Result<Vec<String>> {
         let platform = platform.map(str::to_owned);
         self.with_images(move |images| {
-            let loaded = images.load_for(archive, platform.as_deref())?;
+            let loaded = images.load_file(archive, platform.as_deref())?;
             Ok(loaded.iter().flat_map(wharf_engine::image::Loaded::lines).collect())
         })
         .await

@@ -167,6 +167,25 @@ const MISSING: &[&str] = &[
     "trust",
 ];
 
+/// What to do instead of some of them.
+const WAYS_OUT: &[(&str, &str)] = &[
+    ("image build", "build the image elsewhere, and pull, load or import it"),
+    ("build", "build the image elsewhere, and pull, load or import it"),
+    (
+        "manifest annotate",
+        "docker or podman make lists of manifests; 'manifest inspect' reads them",
+    ),
+    ("manifest create", "docker or podman make lists of manifests; 'manifest inspect' reads them"),
+    ("manifest push", "docker or podman make lists of manifests; 'manifest inspect' reads them"),
+    ("manifest rm", "docker or podman make lists of manifests; 'manifest inspect' reads them"),
+    ("search", "look for images at hub.docker.com, and pull them by name"),
+];
+
+/// Returns what to do instead of a command that doesn't work yet, or nothing.
+pub(crate) fn way_out(path: &str) -> &'static str {
+    WAYS_OUT.iter().find(|(missing, _)| *missing == path).map_or("", |(_, way)| way)
+}
+
 /// What words mean.
 pub(crate) enum Found<'a> {
     /// A verb, as it was called, and how many words that took.

@@ -38,7 +38,7 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 pub(crate) type Components = Vec<Vec<u8>>;
 
 /// What came of an archive.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Contents {
     /// The bytes of all its regular files.
     pub(crate) size: u64,
