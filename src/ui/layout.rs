@@ -100,7 +100,18 @@ impl Layout {
     /// Returns the room for lines in the log tab: columns and rows. The first row is the state
     /// of the view.
     pub(crate) fn log_room(&self) -> (usize, usize) {
-        (usize::from(self.detail.width), usize::from(self.detail.height.saturating_sub(1).max(1)))
+        let rows = self.detail.height.saturating_sub(1 + self.log_bars().height).max(1);
+        (usize::from(self.detail.width), usize::from(rows))
+    }
+
+    /// Returns where the log's histogram is: bars, and a row with marks and times. Empty where the
+    /// lines need the room.
+    pub(crate) fn log_bars(&self) -> Rect {
+        let area = self.detail;
+        if area.height < 9 || area.width < 20 {
+            return Rect { height: 0, ..area };
+        }
+        Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: 2 }
     }
 
     /// Returns how many rows the tables and trees in a tab have; the first is a heading.
