@@ -31,6 +31,10 @@ pub enum Context {
     Files,
     /// The drawing of the networks.
     Networks,
+    /// The events.
+    Events,
+    /// The engine.
+    System,
     /// A line being typed: a filter or a search.
     Line,
     /// A dialog that asks for a text.
@@ -63,6 +67,8 @@ impl Context {
             Self::Volumes => "Volumes",
             Self::Files => "Files",
             Self::Networks => "Networks",
+            Self::Events => "Events",
+            Self::System => "System",
             Self::Line | Self::Prompt => "While typing",
             Self::Form => "Form",
             Self::Transfer => "On its way",
@@ -91,10 +97,16 @@ pub enum Action {
     ScreenImages,
     ScreenVolumes,
     ScreenNetworks,
+    ScreenEvents,
+    ScreenSystem,
     NextScreen,
     PreviousScreen,
     ZoomIn,
     ZoomOut,
+    NextPane,
+    PreviousPane,
+    MorePanes,
+    FewerPanes,
     Down,
     Up,
     First,
@@ -119,6 +131,8 @@ pub enum Action {
     LongerWindow,
     ShorterWindow,
     ShowTop,
+    ShowHealth,
+    ShowEvents,
     ShowLayers,
     ShowUsers,
     ShowFiles,
@@ -237,6 +251,8 @@ impl Action {
                 | Self::ShowLogs
                 | Self::ShowInspect
                 | Self::ShowTop
+                | Self::ShowHealth
+                | Self::ShowEvents
                 | Self::ShowLayers
                 | Self::ShowUsers
                 | Self::ShowFiles
@@ -391,6 +407,9 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('i')] ShowInspect "inspect" "inspect it";
         [K::char('t')] ShowTop "top" "show its processes";
         [K::char('c')] ShowStats "" "show its charts";
+        [K::char('H')] ShowHealth "" "show what its probes say";
+        [K::char('f')] ShowFiles "" "look into its files";
+        [K::char('v')] ShowEvents "" "show what happened to it";
         [K::char('>')] LongerWindow "" "charts of a longer time";
         [K::char('<')] ShorterWindow "" "charts of a shorter time";
         [K::char('/')] Filter "filter" "filter the list";
@@ -457,6 +476,12 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('l'), K::code(Right)] GoRight "" "to the first connection, then to its container";
         [K::char('y')] CopyName "" "copy its name";
         [K::char('Y')] CopyId "" "copy its id";
+    Events:
+        [K::char('/')] Filter "filter" "filter the events";
+        [K::char('y')] CopyName "" "copy the object's name";
+        [K::char('Y')] CopyId "" "copy the object's id";
+    System:
+        [K::char('i')] ShowErrors "errors" "show past errors in full";
     Logs:
         [K::char('/')] Search "search" "search with a regular expression";
         [K::char('n')] NextMatch "" "next match";
@@ -502,6 +527,7 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('i')] ShowInspect "" "inspect it";
         [K::char('t')] ShowTop "" "show its processes";
         [K::char('c')] ShowStats "" "show its charts";
+        [K::char('H')] ShowHealth "" "show what its probes say";
     Move:
         [K::char('j'), K::code(KeyCode::Down)] Down "" "down";
         [K::char('k'), K::code(KeyCode::Up)] Up "" "up";
@@ -520,12 +546,18 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('2')] ScreenImages "" "images";
         [K::char('3')] ScreenVolumes "" "volumes";
         [K::char('4')] ScreenNetworks "" "networks";
+        [K::char('5')] ScreenEvents "" "events";
+        [K::char('6')] ScreenSystem "" "system";
         [K::code(Tab)] NextScreen "" "next screen";
         [K::code(BackTab)] PreviousScreen "" "previous screen";
         [K::char(']')] NextTab "" "next tab";
         [K::char('[')] PreviousTab "" "previous tab";
         [K::char('+')] ZoomIn "" "more room for the tab";
         [K::char('_'), K::char('-')] ZoomOut "" "more room for the list";
+        [K::ctrl('w')] NextPane "" "keys to the next pane";
+        [K::ctrl('p')] PreviousPane "" "keys to the previous pane";
+        [K::char('\\')] MorePanes "" "a further pane, where there is room";
+        [K::char('|')] FewerPanes "" "one pane fewer";
         [K::char('E')] ShowErrors "" "show past errors in full";
         [K::char('M')] ToggleMouse "" "leave the mouse to the terminal, or take it back";
         [K::ctrl('l')] Redraw "" "draw the screen anew";

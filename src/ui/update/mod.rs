@@ -4,6 +4,7 @@ mod act;
 mod commands;
 mod detail;
 mod dialog;
+mod events;
 mod files;
 mod images;
 mod logs;
@@ -16,7 +17,7 @@ use chrono::TimeDelta;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use wharf_model::{ErrorKind, Event, EventKind};
 
-use crate::app::{App, Focus, Input, Link, Overlay, Redraw, Screen};
+use crate::app::{App, Focus, Input, Link, Overlay, Redraw, Screen, Tab};
 use crate::keymap::Key;
 use crate::layout::layout;
 use crate::message::{Effect, Msg};
@@ -249,6 +250,7 @@ fn networks(app: &mut App, result: Result<Vec<wharf_model::NetworkInfo>, wharf_b
 /// Asks anew for what an event says has changed.
 fn heard(app: &mut App, event: &Event) -> Vec<Effect> {
     let mut effects = Vec::new();
+    events::heard(app, event);
     match event.kind {
         EventKind::Container => {
             let action = event.action.as_str();
@@ -301,7 +303,8 @@ fn arrange(app: &mut App) {
             }
         }
         Screen::Volumes => app.volumes.arrange(rows),
-        Screen::Containers | Screen::Images => {}
+        Screen::Events => app.events.arrange(rows),
+        Screen::Containers | Screen::Images | Screen::System => {}
     }
     settle(app);
 }
@@ -314,10 +317,11 @@ fn settle(app: &mut App) {
     app.images.cursor.settle(app.images.shown.len(), rows);
     app.volumes.cursor.settle(app.volumes.shown.len(), rows);
     app.networks.settle(rows);
-    let rows = layout.detail_rows();
-    app.inspect.cursor.settle(app.inspect.len(), rows);
+    app.events.cursor.settle(app.events.shown.len(), rows);
+    app.inspect.cursor.settle(app.inspect.len(), layout.rows_of(Tab::Inspect));
     let processes = detail::processes(app);
-    app.top.cursor.settle(processes, rows);
+    app.top.cursor.settle(processes, layout.rows_of(Tab::Top));
+    let rows = layout.rows_of(app.tab());
     let steps = detail::steps(app);
     app.images.layer.settle(steps, rows);
     let users = app.volumes.selected().map_or(0, |row| row.info.users.len());
@@ -408,7 +412,7 @@ fn typed(app: &mut App) -> Vec<Effect> {
 
 /// Gives the keys to the list or to the tab.
 fn focus(app: &mut App, focus: Focus) {
-    app.focus = focus;
+    app.focus = if app.screen.tabs().is_empty() { Focus::List } else { focus };
     arrange(app);
 }
 
