@@ -179,6 +179,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             volumes::saved(app, operation, result.clone());
             images::ended(app, operation, result.map(Some))
         }
+        Msg::LogsAt(time) => logs::go_to(app, time),
         Msg::Log { generation, reply } => logs::reply(app, generation, reply),
     }
 }
