@@ -19,6 +19,8 @@ pub enum Context {
     Detail,
     /// The tabs of a container whose own keys leave room for the names of the others.
     Tabs,
+    /// The charts.
+    Charts,
     /// The log tab.
     Logs,
     /// An inspect tab.
@@ -57,6 +59,7 @@ impl Context {
             Self::Move => "Move",
             Self::Containers => "Containers",
             Self::Detail | Self::Tabs => "Tabs",
+            Self::Charts => "Charts",
             Self::Logs => "Logs",
             Self::Inspect => "Inspect",
             Self::Images => "Images",
@@ -118,6 +121,18 @@ pub enum Action {
     ShowInspect,
     LongerWindow,
     ShorterWindow,
+    Freeze,
+    CursorLeft,
+    CursorRight,
+    FarLeft,
+    FarRight,
+    ZoomChart,
+    NextChart,
+    PreviousChart,
+    TimeTravel,
+    JumpToTime,
+    TravelBack,
+    TravelOn,
     ShowTop,
     ShowLayers,
     ShowUsers,
@@ -435,6 +450,19 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('l'), K::code(Right)] GoRight "" "to the first connection, then to its container";
         [K::char('y')] CopyName "" "copy its name";
         [K::char('Y')] CopyId "" "copy its id";
+    Charts:
+        [K::char('t')] TimeTravel "past" "show everything as it was, or as it is again";
+        [K::char('T')] JumpToTime "" "go back to a time";
+        [K::code(Left)] CursorLeft "read" "read the values of an instant, and go back in time";
+        [K::code(Right)] CursorRight "" "forward in time";
+        [K::char('{')] FarLeft "" "far back in time";
+        [K::char('}')] FarRight "" "far forward in time";
+        [K::char('f')] Freeze "hold" "hold the charts, or let them go on";
+        [K::char('z')] ZoomChart "zoom" "one chart alone, or all";
+        [K::char('n')] NextChart "" "next chart";
+        [K::char('N')] PreviousChart "" "previous chart";
+        [K::char('>')] LongerWindow "longer" "charts of a longer time";
+        [K::char('<')] ShorterWindow "" "charts of a shorter time";
     Logs:
         [K::char('/')] Search "search" "search with a regular expression";
         [K::char('n')] NextMatch "" "next match";
@@ -488,6 +516,8 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('[')] PreviousTab "" "previous tab";
         [K::char('+')] ZoomIn "" "more room for the tab";
         [K::char('_'), K::char('-')] ZoomOut "" "more room for the list";
+        [K::char('{')] TravelBack "" "while the past is shown: further back";
+        [K::char('}')] TravelOn "" "while the past is shown: forward";
         [K::char('E')] ShowErrors "" "show past errors in full";
         [K::char('M')] ToggleMouse "" "leave the mouse to the terminal, or take it back";
         [K::ctrl('l')] Redraw "" "draw the screen anew";

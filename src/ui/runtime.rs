@@ -26,7 +26,7 @@ use wharf_backend::Backend;
 use wharf_model::{ErrorKind, Filters};
 
 use crate::app::files::{FilesOf, HEAD};
-use crate::app::{App, Redraw};
+use crate::app::{App, Past, Redraw};
 use crate::message::{Effect, Msg, ScreenTag};
 use crate::options::Options;
 use crate::terminal::Screen;
@@ -317,6 +317,19 @@ impl Runtime {
                     }
                 };
                 Msg::Document { tag, result: result.map(Box::new) }
+            }),
+            Effect::FetchRecording { id, host_memory } => self.ask(async move {
+                let result = backend.recording(id.as_str()).await;
+                let result = result.map(|found| Box::new(Past::new(found, host_memory)));
+                Msg::Recorded { id, result }
+            }),
+            Effect::FetchThen(at) => self.ask(async move {
+                let result = backend.recordings_at(at).await;
+                Msg::Then { at, result }
+            }),
+            Effect::FetchDetails(id) => self.ask(async move {
+                let result = backend.details(id.as_str()).await;
+                Msg::Details { id, result }
             }),
             Effect::FetchTop(id) => self.ask(async move {
                 let result = backend.top(id.as_str(), &[]).await;

@@ -48,6 +48,7 @@ mod ports;
 mod probe;
 mod pty;
 mod reach;
+mod recorder;
 mod registry;
 mod remap;
 mod restart;
@@ -106,6 +107,7 @@ fn main() -> ExitCode {
         ("limits", limits::tests()),
         ("ports", ports::tests()),
         ("reach", reach::tests()),
+        ("recorder", recorder::tests()),
         ("registry", registry::tests()),
         ("remap", remap::tests()),
         ("rootless", rootless::tests()),

@@ -10,8 +10,8 @@ use crate::layout::layout;
 use crate::message::Effect;
 
 use super::{
-    arrange, commands, detail, dialog, files, focus, images, logs, networks, palette, show_screen,
-    volumes,
+    arrange, charts, commands, detail, dialog, files, focus, images, logs, networks, palette,
+    show_screen, volumes,
 };
 
 /// The order in which `o` goes through the columns.
@@ -80,6 +80,18 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
             app.zoom = if app.zoom == Zoom::Detail { Zoom::Split } else { Zoom::List };
             focus(app, Focus::List);
         }
+        Action::TimeTravel
+        | Action::JumpToTime
+        | Action::CursorLeft
+        | Action::CursorRight
+        | Action::FarLeft
+        | Action::FarRight
+        | Action::Freeze
+        | Action::ZoomChart
+        | Action::NextChart
+        | Action::PreviousChart => return charts::act(app, action),
+        Action::TravelBack => return charts::act(app, Action::FarLeft),
+        Action::TravelOn => return charts::act(app, Action::FarRight),
         Action::LongerWindow => app.turn_window(1),
         Action::ShorterWindow => app.turn_window(-1),
         Action::NextTab => turn_tab(app, 1),
@@ -224,6 +236,9 @@ pub(super) fn step_list(app: &mut App, by: isize) {
 }
 
 fn back(app: &mut App) -> Vec<Effect> {
+    if charts::back(app) {
+        return Vec::new();
+    }
     if app.focus == Focus::Detail {
         let searching = match app.tab() {
             Tab::Logs => !app.logs.pattern.is_empty(),

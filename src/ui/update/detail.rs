@@ -10,7 +10,7 @@ use crate::layout::layout;
 use crate::message::{Effect, LogAsk, ScreenTag};
 
 use super::act::copied;
-use super::{files, images, networks, volumes};
+use super::{charts, files, images, networks, volumes};
 
 /// How many lines a freshly opened log shows.
 const FIRST_LINES: usize = 200;
@@ -23,6 +23,7 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
     let seen = layout(app).is_some_and(|l| l.detail.height > 0);
     let tab = app.tab();
     let mut effects = sync_log(app, seen && tab == Tab::Logs && app.screen == Screen::Containers);
+    effects.extend(charts::sync(app));
     effects.extend(networks::sync(app));
     effects.extend(volumes::sync(app, seen));
     effects.extend(images::sync(app, seen));

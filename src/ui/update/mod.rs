@@ -1,6 +1,7 @@
 //! The one way in: a message changes the [`App`] and asks for effects. Nothing here does I/O.
 
 mod act;
+mod charts;
 mod commands;
 mod detail;
 mod dialog;
@@ -69,7 +70,8 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         }
         Msg::Tick(now) => tick(app, now),
         Msg::Samples(batch) => {
-            app.metrics.take(batch);
+            let now = app.now;
+            app.metrics.take(batch, now);
             if app.containers.follows_samples() || app.screen == Screen::Networks {
                 arrange(app);
             }
@@ -105,6 +107,18 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         }
         Msg::Event(event) => heard(app, &event),
         Msg::Done { operation, result } => commands::done(app, operation, result),
+        Msg::Recorded { id, result } => {
+            charts::recorded(app, id, result);
+            Vec::new()
+        }
+        Msg::Then { at, result } => {
+            charts::arrived(app, at, result);
+            Vec::new()
+        }
+        Msg::Details { id, result } => {
+            charts::detailed(app, &id, result);
+            Vec::new()
+        }
         Msg::Document { tag, result } => {
             let result = result.map(|d| *d).map_err(|e| e.message);
             app.inspect.take(&tag, result);
@@ -186,6 +200,13 @@ fn tick(app: &mut App, now: chrono::DateTime<chrono::Utc>) -> Vec<Effect> {
     let second = now.timestamp() != app.now.timestamp();
     app.now = now;
     app.turn = app.turn.wrapping_add(1);
+    if second {
+        let selected = app.containers.selected.clone();
+        app.rested = app.at_tick == selected;
+        app.at_tick = selected;
+    } else if app.at_tick != app.containers.selected {
+        app.rested = false;
+    }
     if app.is_animated() {
         app.draw(Redraw::Lively);
     } else if second {
@@ -209,11 +230,18 @@ fn containers(
 ) -> Vec<Effect> {
     let again = app.listing.answered();
     match result {
-        Ok(list) => {
+        Ok(mut list) => {
             if app.link == Link::Connecting {
                 app.found();
             }
+            if charts::keep_present(app, &mut list) {
+                return if again { vec![Effect::FetchContainers] } else { Vec::new() };
+            }
+            let first = !app.containers.loaded;
             app.containers.replace(list, app.now);
+            if first {
+                charts::begin(app);
+            }
             let rows = &app.containers.rows;
             app.metrics.retain(|id| rows.iter().any(|r| r.summary.id == *id));
             arrange(app);

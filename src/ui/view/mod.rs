@@ -31,6 +31,7 @@ pub(crate) use images::step_at;
 pub(crate) use network_details::details_len;
 pub(crate) use networks::node_at;
 pub(crate) use overlay::{Hit, hit_overlay, overlay_scroll_limit};
+pub(crate) use stats::chart_columns;
 
 /// Draws the dashboard.
 pub fn view(app: &App, frame: &mut Frame<'_>) {
