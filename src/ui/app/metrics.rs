@@ -16,8 +16,8 @@ use wharf_stats::{Column, History, HostHistory, HostUsage, Metric, Series, Usage
 
 use crate::format::as_f64;
 
-/// Charts of seconds move in steps of so many: between steps a frame differs from the one before by
-/// its newest column only, which is what a slow terminal can take.
+/// Charts move in steps of so many seconds at least: between steps a frame differs from the one before
+/// by its newest column only, which is what a slow terminal can take.
 const STEP: u64 = 16;
 
 /// The lengths that charts can have, in seconds. A column has whole seconds, so that a chart may show a
@@ -318,11 +318,7 @@ impl Metrics {
         let seen = live.max(recorded).unwrap_or(self.at);
         let live = seen >= self.at;
         // What has ended doesn't move, and may as well end at the edge.
-        let step = match (live, pace) {
-            (false, _) => 1,
-            (true, 1) => STEP,
-            (true, _) => 2,
-        };
+        let step = if live { (STEP / pace).max(2) } else { 1 };
         let at = seen.as_secs() / pace;
         let lead = step - 1 - at % step;
         Window { end: Duration::from_secs((at + lead + 1) * pace - 1), pace, lead, live }

@@ -514,8 +514,9 @@ impl Unit {
 fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds}s"),
-        120..7200 => format!("{}m", seconds / 60),
-        _ => format!("{}h", seconds / 3600),
+        // Columns have whole seconds, so that a length is a little off what was asked for.
+        120..7200 => format!("{}m", (seconds + 29) / 60),
+        _ => format!("{}h", (seconds + 1799) / 3600),
     }
 }
 

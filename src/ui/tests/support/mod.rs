@@ -12,6 +12,7 @@ use wharf_backend::Backend;
 use wharf_backend::fake::{Fake, time};
 use wharf_logs::{Direction, LogView, Matcher, Sanitizer, Search, Step, StreamView};
 use wharf_model::{ContainerSummary, Filters, LogOptions};
+use wharf_ui::app::Past;
 use wharf_ui::app::files::FilesOf;
 use wharf_ui::keymap::Key;
 use wharf_ui::{App, Effect, LogAsk, LogReply, Msg, Options, Place, RawLine, ScreenTag};
@@ -136,6 +137,19 @@ impl Desk {
             Effect::FetchTop(id) => {
                 let result = now(fake.top(id.as_str(), &[]));
                 Msg::Top { id, result }
+            }
+            Effect::FetchRecording { id, host_memory } => {
+                let result = now(fake.recording(id.as_str()));
+                let result = result.map(|found| Box::new(Past::new(found, host_memory)));
+                Msg::Recorded { id, result }
+            }
+            Effect::FetchThen(at) => {
+                let result = now(fake.recordings_at(at));
+                Msg::Then { at, result }
+            }
+            Effect::FetchDetails(id) => {
+                let result = now(fake.details(id.as_str()));
+                Msg::Details { id, result }
             }
             Effect::FetchHistory(image) => {
                 let result = now(fake.history(image.as_str()));
