@@ -33,6 +33,10 @@ pub enum Context {
     Files,
     /// The drawing of the networks.
     Networks,
+    /// The events.
+    Events,
+    /// The engine.
+    System,
     /// A line being typed: a filter or a search.
     Line,
     /// A dialog that asks for a text.
@@ -66,6 +70,8 @@ impl Context {
             Self::Volumes => "Volumes",
             Self::Files => "Files",
             Self::Networks => "Networks",
+            Self::Events => "Events",
+            Self::System => "System",
             Self::Line | Self::Prompt => "While typing",
             Self::Form => "Form",
             Self::Transfer => "On its way",
@@ -94,10 +100,16 @@ pub enum Action {
     ScreenImages,
     ScreenVolumes,
     ScreenNetworks,
+    ScreenEvents,
+    ScreenSystem,
     NextScreen,
     PreviousScreen,
     ZoomIn,
     ZoomOut,
+    NextPane,
+    PreviousPane,
+    MorePanes,
+    FewerPanes,
     Down,
     Up,
     First,
@@ -131,9 +143,14 @@ pub enum Action {
     PreviousChart,
     TimeTravel,
     JumpToTime,
+    HoldEvents,
+    ShowPrograms,
+    GoToObject,
     TravelBack,
     TravelOn,
     ShowTop,
+    ShowHealth,
+    ShowEvents,
     ShowLayers,
     ShowUsers,
     ShowFiles,
@@ -236,6 +253,8 @@ impl Action {
                 | Self::ShowLogs
                 | Self::ShowInspect
                 | Self::ShowTop
+                | Self::ShowHealth
+                | Self::ShowEvents
                 | Self::ShowLayers
                 | Self::ShowUsers
                 | Self::ShowFiles
@@ -384,6 +403,9 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('i')] ShowInspect "inspect" "inspect it";
         [K::char('t')] ShowTop "top" "show its processes";
         [K::char('c')] ShowStats "" "show its charts";
+        [K::char('H')] ShowHealth "" "show what its probes say";
+        [K::char('f')] ShowFiles "" "look into its files";
+        [K::char('v')] ShowEvents "" "show what happened to it";
         [K::char('>')] LongerWindow "" "charts of a longer time";
         [K::char('<')] ShorterWindow "" "charts of a shorter time";
         [K::char('/')] Filter "filter" "filter the list";
@@ -463,6 +485,15 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('N')] PreviousChart "" "previous chart";
         [K::char('>')] LongerWindow "longer" "charts of a longer time";
         [K::char('<')] ShorterWindow "" "charts of a shorter time";
+    Events:
+        [K::code(Enter)] GoToObject "go to it" "go to what it happened to";
+        [K::char('/')] Filter "filter" "filter the events";
+        [K::char('p')] HoldEvents "hold" "hold what is shown, or let it go on";
+        [K::char('x')] ShowPrograms "programs" "show programs that run inside of containers, or not";
+        [K::char('y')] CopyName "" "copy the object's name";
+        [K::char('Y')] CopyId "" "copy the object's id";
+    System:
+        [K::char('i')] ShowErrors "errors" "show past errors in full";
     Logs:
         [K::char('/')] Search "search" "search with a regular expression";
         [K::char('n')] NextMatch "" "next match";
@@ -492,6 +523,7 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('i')] ShowInspect "" "inspect it";
         [K::char('t')] ShowTop "" "show its processes";
         [K::char('c')] ShowStats "" "show its charts";
+        [K::char('H')] ShowHealth "" "show what its probes say";
     Move:
         [K::char('j'), K::code(KeyCode::Down)] Down "" "down";
         [K::char('k'), K::code(KeyCode::Up)] Up "" "up";
@@ -510,6 +542,8 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('2')] ScreenImages "" "images";
         [K::char('3')] ScreenVolumes "" "volumes";
         [K::char('4')] ScreenNetworks "" "networks";
+        [K::char('5')] ScreenEvents "" "events";
+        [K::char('6')] ScreenSystem "" "system";
         [K::code(Tab)] NextScreen "" "next screen";
         [K::code(BackTab)] PreviousScreen "" "previous screen";
         [K::char(']')] NextTab "" "next tab";
@@ -518,6 +552,10 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('_'), K::char('-')] ZoomOut "" "more room for the list";
         [K::char('{')] TravelBack "" "while the past is shown: further back";
         [K::char('}')] TravelOn "" "while the past is shown: forward";
+        [K::ctrl('w')] NextPane "" "keys to the next pane";
+        [K::ctrl('p')] PreviousPane "" "keys to the previous pane";
+        [K::char('\\')] MorePanes "" "a further pane, where there is room";
+        [K::char('|')] FewerPanes "" "one pane fewer";
         [K::char('E')] ShowErrors "" "show past errors in full";
         [K::char('M')] ToggleMouse "" "leave the mouse to the terminal, or take it back";
         [K::ctrl('l')] Redraw "" "draw the screen anew";

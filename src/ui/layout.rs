@@ -4,13 +4,30 @@
 use ratatui::layout::Rect;
 
 use crate::app::topology::Scale;
-use crate::app::{App, Focus, Screen, Zoom};
+use crate::app::{App, Focus, Screen, Tab, Zoom};
 
 /// The least terminal that shows anything useful.
 pub(crate) const LEAST: (u16, u16) = (40, 8);
 
+/// The least room of a pane that stands beside or below others: columns, rows.
+const PANE: (u16, u16) = (56, 8);
+
+/// From this width on list and panes are side by side, and the panes one below the other.
+const WIDE: u16 = 180;
+
+/// One of the panes beside the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pane {
+    /// What it shows.
+    pub tab: Tab,
+    /// Its title; empty where it is the only one.
+    pub head: Rect,
+    /// What it shows, there.
+    pub body: Rect,
+}
+
 /// Where the parts of the screen are; an empty part isn't shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// The screens' names and counts.
     pub header: Rect,
@@ -22,10 +39,12 @@ pub(crate) struct Layout {
     pub list: Rect,
     /// The tabs' names.
     pub tabs: Rect,
-    /// The tab.
+    /// The tab that gets the keys when they aren't the list's.
     pub detail: Rect,
-    /// The rule between list and tab when they are side by side.
-    pub rule: Rect,
+    /// All tabs in sight, that one among them.
+    pub panes: Vec<Pane>,
+    /// The rules between what is side by side.
+    pub rules: Vec<Rect>,
     /// The hints, the message, or the line being typed.
     pub footer: Rect,
 }
@@ -46,18 +65,20 @@ pub(crate) fn layout(app: &App) -> Option<Layout> {
     let body = row(top, height - 1 - top);
     let small = body.height < 15;
     match app.zoom {
+        _ if app.screen.tabs().is_empty() => layout.put_list(body),
         Zoom::List => layout.put_list(body),
-        Zoom::Detail => layout.put_detail(body),
+        Zoom::Detail => layout.put_detail(app, body, 1, false),
         // No room for both: what has the focus is shown.
         Zoom::Split if small => match app.focus {
             Focus::List => layout.put_list(body),
-            Focus::Detail => layout.put_detail(body),
+            Focus::Detail => layout.put_detail(app, body, 1, false),
         },
-        Zoom::Split if width >= 180 => {
+        Zoom::Split if width >= WIDE => {
             let left = width / 2;
             layout.put_list(Rect { width: left, ..body });
-            layout.rule = Rect { x: left, width: 1, ..body };
-            layout.put_detail(Rect { x: left + 1, width: width - left - 1, ..body });
+            layout.rules.push(Rect { x: left, width: 1, ..body });
+            let right = Rect { x: left + 1, width: width - left - 1, ..body };
+            layout.put_detail(app, right, usize::from((body.height - 1) / PANE.1), true);
         }
         Zoom::Split => {
             let rows = match app.screen {
@@ -65,6 +86,7 @@ pub(crate) fn layout(app: &App) -> Option<Layout> {
                 Screen::Images => app.images.shown.len(),
                 Screen::Volumes => app.volumes.shown.len(),
                 Screen::Networks => app.networks.topology.parts(Scale::Boxes).len(),
+                Screen::Events | Screen::System => 0,
             };
             // The list takes what it needs, up to a bit less than half; a drawing up to two thirds.
             let most = match app.screen {
@@ -75,7 +97,8 @@ pub(crate) fn layout(app: &App) -> Option<Layout> {
             let list = wanted.clamp(6.min(most), most);
             layout.put_list(Rect { height: list, ..body });
             let rest = body.height - list;
-            layout.put_detail(Rect { y: body.y + list, height: rest, ..body });
+            let below = Rect { y: body.y + list, height: rest, ..body };
+            layout.put_detail(app, below, usize::from(width / PANE.0), false);
         }
     }
     Some(layout)
@@ -87,9 +110,45 @@ impl Layout {
         self.list = Rect { y: area.y + 1, height: area.height - 1, ..area };
     }
 
-    fn put_detail(&mut self, area: Rect) {
+    /// Gives the tabs their room: as many of the panes as fit, side by side or stacked.
+    fn put_detail(&mut self, app: &App, area: Rect, room: usize, stacked: bool) {
         self.tabs = Rect { height: 1, ..area };
-        self.detail = Rect { y: area.y + 1, height: area.height - 1, ..area };
+        let area = Rect { y: area.y + 1, height: area.height - 1, ..area };
+        let panes = app.panes();
+        let seen = panes.in_sight(room);
+        if seen.len() == 1 {
+            self.detail = area;
+            self.panes.push(Pane { tab: panes.tab(), head: Rect::default(), body: area });
+            return;
+        }
+        let count = u16::try_from(seen.len()).unwrap_or(1);
+        for (n, at) in (0..count).zip(seen) {
+            let Some(tab) = panes.tabs().get(at).copied() else { continue };
+            let part = |whole: u16| (whole * n / count, whole * (n + 1) / count);
+            let outer = if stacked {
+                let (from, to) = part(area.height);
+                Rect { y: area.y + from, height: to - from, ..area }
+            } else {
+                let (from, to) = part(area.width);
+                // A column between two panes is the rule's.
+                let gap = u16::from(n > 0);
+                if gap > 0 {
+                    self.rules.push(Rect { x: area.x + from, width: 1, ..area });
+                }
+                Rect { x: area.x + from + gap, width: to - from - gap, ..area }
+            };
+            let head = Rect { height: 1, ..outer };
+            let body = Rect { y: outer.y + 1, height: outer.height - 1, ..outer };
+            if at == panes.at() {
+                self.detail = body;
+            }
+            self.panes.push(Pane { tab, head, body });
+        }
+    }
+
+    /// Returns where a tab is, if it is in sight.
+    pub(crate) fn pane(&self, tab: Tab) -> Option<Rect> {
+        self.panes.iter().find(|pane| pane.tab == tab).map(|pane| pane.body)
     }
 
     /// Returns how many rows of the list are on screen; the least for a list that isn't shown.
@@ -100,30 +159,36 @@ impl Layout {
     /// Returns the room for lines in the log tab: columns and rows. The first row is the state
     /// of the view.
     pub(crate) fn log_room(&self) -> (usize, usize) {
-        (usize::from(self.detail.width), usize::from(self.detail.height.saturating_sub(1).max(1)))
+        let room = self.pane(Tab::Logs).unwrap_or(self.detail);
+        (usize::from(room.width), usize::from(room.height.saturating_sub(1).max(1)))
     }
 
-    /// Returns how many rows the tables and trees in a tab have; the first is a heading.
-    pub(crate) fn detail_rows(&self) -> usize {
-        usize::from(self.detail.height.saturating_sub(1).max(1))
+    /// Returns how many rows the table or tree of a tab has; the first is a heading.
+    pub(crate) fn rows_of(&self, tab: Tab) -> usize {
+        let room = self.pane(tab).unwrap_or(self.detail);
+        usize::from(room.height.saturating_sub(1).max(1))
     }
 }
 
-/// Returns a tab's place in the bar of tabs: its first column and its width.
+/// Returns a tab's place in the bar of tabs. A narrow bar begins with a later tab, so that the one
+/// that is shown is in sight; none for a tab that isn't.
 pub(crate) fn tab_at(app: &App, bar: Rect, number: usize) -> Option<Rect> {
-    let mut x = bar.x + 1;
-    for (n, tab) in app.screen.tabs().iter().enumerate() {
-        let width = u16::try_from(tab.title().len()).ok()? + 2;
-        if n == number {
-            return Some(Rect { x, y: bar.y, width, height: 1 });
-        }
-        x += width + 1;
+    let tabs = app.screen.tabs();
+    let wide = |tab: &Tab| u16::try_from(tab.title().len() + 2).unwrap_or(u16::MAX);
+    let shown = tabs.iter().position(|tab| *tab == app.tab()).unwrap_or(0);
+    let needed = |first: usize| tabs.get(first..=shown).unwrap_or_default().iter().map(wide).sum();
+    let mut first = 0;
+    while first < shown && 1u16.saturating_add(needed(first)) > bar.width {
+        first += 1;
     }
-    None
+    let before: u16 = tabs.get(first..number)?.iter().map(wide).sum();
+    let place = Rect { x: bar.x + 1 + before, y: bar.y, width: wide(tabs.get(number)?), height: 1 };
+    (place.right() <= bar.right()).then_some(place)
 }
 
 /// Below this width only the screen that is shown has its name in the header.
-const NAMES: u16 = 64;
+/// The counts are worth more.
+const NAMES: u16 = 100;
 
 /// Returns what the header calls a screen.
 pub(crate) fn screen_title(app: &App, number: usize) -> String {

@@ -17,6 +17,7 @@ use wharf_model::{
 
 use crate::app::Past;
 use crate::app::files::FilesOf;
+use crate::app::health::Report;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -66,6 +67,15 @@ pub enum Msg {
         /// What is recorded of each.
         result: Result<Vec<(ContainerId, Recording)>, Error>,
     },
+    /// What the health tab is about.
+    Health {
+        /// Whose.
+        id: ContainerId,
+        /// What the engine told.
+        result: Result<Box<Report>, Error>,
+    },
+    /// The events that the engine remembers.
+    EventHistory(Result<Vec<Event>, Error>),
     /// What is measured only of a container that is looked at closely.
     Details {
         /// Whose.
@@ -235,6 +245,15 @@ pub enum Effect {
     },
     /// Ask how the containers were at an instant.
     FetchThen(DateTime<Utc>),
+    /// Ask for what the health tab shows of a container.
+    FetchHealth {
+        /// Whose.
+        id: ContainerId,
+        /// Whether it has ended, and its last words are wanted.
+        ended: bool,
+    },
+    /// Ask for the events that the engine remembers.
+    FetchEvents,
     /// Ask for the details of a container.
     FetchDetails(ContainerId),
     /// Ask for a container's processes.

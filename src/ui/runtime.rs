@@ -3,6 +3,7 @@
 //! place of one, where a newer batch takes the place of one that nobody has fetched.
 
 mod budget;
+pub(crate) mod health;
 mod logs;
 mod run;
 mod save;
@@ -327,6 +328,13 @@ impl Runtime {
                 let result = backend.recordings_at(at).await;
                 Msg::Then { at, result }
             }),
+            Effect::FetchHealth { id, ended } => self.ask(async move {
+                let result = health::report(&*backend, &id, ended).await;
+                Msg::Health { id, result }
+            }),
+            Effect::FetchEvents => {
+                self.ask(async move { Msg::EventHistory(watch::remembered(&*backend).await) });
+            }
             Effect::FetchDetails(id) => self.ask(async move {
                 let result = backend.details(id.as_str()).await;
                 Msg::Details { id, result }

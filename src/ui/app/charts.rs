@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use wharf_model::ContainerId;
 
 use super::metrics::{LENGTHS, Window};
-use super::{App, Redraw, Screen, Tab};
+use super::{App, Redraw};
 use crate::view::chart_columns;
 
 /// The charts, in their order.
@@ -106,13 +106,6 @@ impl App {
     pub fn compared(&self) -> Option<&super::Row> {
         let selected = self.selected()?.summary.id.clone();
         self.containers.marked_rows().into_iter().find(|row| row.summary.id != selected)
-    }
-
-    /// Returns whether the charts are in sight.
-    pub fn sees_charts(&self) -> bool {
-        self.screen == Screen::Containers
-            && self.tab() == Tab::Stats
-            && crate::layout::layout(self).is_some_and(|layout| layout.detail.height > 0)
     }
 
     /// Moves the instant whose values are read by so many columns; the first move begins at the newest.

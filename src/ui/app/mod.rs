@@ -3,7 +3,9 @@
 pub mod charts;
 mod containers;
 mod dialog;
+mod events;
 pub mod files;
+pub mod health;
 mod images;
 mod input;
 mod inspect;
@@ -11,8 +13,11 @@ mod list;
 mod logs;
 mod metrics;
 mod networks;
+mod panes;
 pub mod run_form;
+mod screens;
 mod since;
+mod system;
 pub mod topology;
 pub mod transfers;
 pub mod travel;
@@ -32,6 +37,7 @@ use transfers::Transfer;
 pub use charts::{Chart, Charts};
 pub use containers::{Column, Containers, Row};
 pub use dialog::{Choice, Confirm, Consent, Item, Menu, Overlay, Page, Palette, Prompt, PromptFor};
+pub use events::{EventLog, EventRow};
 pub use images::{ImageColumn, ImageRow, Images, LayerRow};
 pub use input::Input;
 pub use inspect::TreePane;
@@ -40,96 +46,10 @@ pub(crate) use logs::BATCH;
 pub use logs::LogPane;
 pub use metrics::{Metrics, Past, Window};
 pub use networks::Networks;
+pub use panes::Panes;
+pub use screens::{Screen, Tab};
+pub use system::System;
 pub use volumes::{VolumeColumn, VolumeRow, Volumes};
-
-/// A screen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Screen {
-    /// The containers.
-    #[default]
-    Containers,
-    /// The images.
-    Images,
-    /// The volumes.
-    Volumes,
-    /// The networks.
-    Networks,
-}
-
-impl Screen {
-    /// All screens, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Containers, Self::Images, Self::Volumes, Self::Networks];
-
-    /// Returns its name.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Containers => "Containers",
-            Self::Images => "Images",
-            Self::Volumes => "Volumes",
-            Self::Networks => "Networks",
-        }
-    }
-
-    /// Returns the tabs beside its list.
-    pub fn tabs(self) -> &'static [Tab] {
-        match self {
-            Self::Containers => &[Tab::Stats, Tab::Logs, Tab::Inspect, Tab::Top],
-            Self::Images => &[Tab::Layers, Tab::Files, Tab::Users, Tab::Inspect],
-            Self::Volumes => &[Tab::Users, Tab::Files, Tab::Inspect],
-            Self::Networks => &[Tab::Details, Tab::Inspect],
-        }
-    }
-
-    /// Returns its place among the screens.
-    fn number(self) -> usize {
-        Self::ALL.iter().position(|screen| *screen == self).unwrap_or(0)
-    }
-
-    /// Returns the screen so many further on, the first after the last.
-    #[must_use]
-    pub fn after(self, by: isize) -> Self {
-        let count = Self::ALL.len();
-        let at = self.number().wrapping_add_signed(by).wrapping_add(count) % count;
-        Self::ALL.get(at).copied().unwrap_or(self)
-    }
-}
-
-/// What is shown of the selected object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tab {
-    /// Charts.
-    Stats,
-    /// The log.
-    Logs,
-    /// The document.
-    Inspect,
-    /// The processes.
-    Top,
-    /// The steps of an image.
-    Layers,
-    /// The containers that have a volume, or were made from an image.
-    Users,
-    /// The files of a volume, or of the layers of an image.
-    Files,
-    /// A network or a container on it, in words.
-    Details,
-}
-
-impl Tab {
-    /// Returns its name.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Stats => "Stats",
-            Self::Logs => "Logs",
-            Self::Inspect => "Inspect",
-            Self::Top => "Top",
-            Self::Layers => "Layers",
-            Self::Users => "Users",
-            Self::Files => "Files",
-            Self::Details => "Details",
-        }
-    }
-}
 
 /// Who gets the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -282,8 +202,8 @@ pub struct App {
     pub focus: Focus,
     /// How the room is shared.
     pub zoom: Zoom,
-    /// The tab of each screen, in the order of the screens.
-    pub tabs: [Tab; 4],
+    /// What is in sight beside the list of each screen, in the order of the screens.
+    pub panes: [Panes; 6],
     /// The connection.
     pub link: Link,
     /// Since when the engine that once answered doesn't: what is shown is as it was then.
@@ -298,10 +218,16 @@ pub struct App {
     pub volumes: Volumes,
     /// The network screen.
     pub networks: Networks,
+    /// The event screen.
+    pub events: EventLog,
+    /// The system screen.
+    pub system: System,
     /// The line of the network's details that is the first in sight.
     pub details_top: usize,
     /// Measured values.
     pub metrics: Metrics,
+    /// The health tab.
+    pub health: health::HealthPane,
     /// What of the charts is shown.
     pub charts: Charts,
     /// The look at the past, while there is one.
@@ -421,7 +347,7 @@ impl App {
             screen: options.screen,
             focus: Focus::List,
             zoom: Zoom::Split,
-            tabs: [Tab::Stats, Tab::Layers, Tab::Users, Tab::Details],
+            panes: Screen::ALL.map(|screen| Panes::new(screen.opening())),
             link: Link::Connecting,
             lost_since: None,
             info: None,
@@ -429,8 +355,11 @@ impl App {
             images: Images::default(),
             volumes: Volumes::default(),
             networks: Networks::default(),
+            events: EventLog::default(),
+            system: System::default(),
             details_top: 0,
             metrics: Metrics::new(),
+            health: health::HealthPane::default(),
             charts: Charts::default(),
             travel: None,
             rested: false,
@@ -477,16 +406,25 @@ impl App {
         past.or(self.lost_since).unwrap_or(self.now)
     }
 
-    /// Returns the tab that is shown on this screen.
+    /// Returns what is in sight beside the list of this screen.
+    pub fn panes(&self) -> &Panes {
+        &self.panes[self.screen.number()]
+    }
+
+    /// The same, to change it.
+    pub fn panes_mut(&mut self) -> &mut Panes {
+        &mut self.panes[self.screen.number()]
+    }
+
+    /// Returns the tab of this screen that gets the keys when they aren't the list's.
     pub fn tab(&self) -> Tab {
-        self.tabs[self.screen.number()]
+        self.panes().tab()
     }
 
     /// Sets the tab of this screen.
     pub fn set_tab(&mut self, tab: Tab) {
-        let at = self.screen.number();
         if self.screen.tabs().contains(&tab) {
-            self.tabs[at] = tab;
+            self.panes_mut().show(tab);
         }
     }
 
@@ -519,10 +457,12 @@ impl App {
             (Screen::Images, Focus::List, _) => &[C::Images, C::Move, C::Global, C::Always],
             (Screen::Volumes, Focus::List, _) => &[C::Volumes, C::Move, C::Global, C::Always],
             (Screen::Networks, Focus::List, _) => &[C::Networks, C::Move, C::Global, C::Always],
+            (Screen::Events, ..) => &[C::Events, C::Move, C::Global, C::Always],
+            (Screen::System, ..) => &[C::System, C::Global, C::Always],
             (Screen::Images, Focus::Detail, Tab::Files) => {
                 &[C::Files, C::Images, C::Move, C::Global, C::Always]
             }
-            (_, Focus::Detail, Tab::Files) => {
+            (Screen::Volumes, Focus::Detail, Tab::Files) => {
                 &[C::Files, C::Volumes, C::Move, C::Global, C::Always]
             }
             (_, Focus::Detail, Tab::Logs) => {
@@ -559,6 +499,8 @@ impl App {
             Screen::Images => &self.images.filter,
             Screen::Volumes => &self.volumes.filter,
             Screen::Networks => &self.networks.filter,
+            Screen::Events => &self.events.filter,
+            Screen::System => "",
         }
     }
 
@@ -569,6 +511,9 @@ impl App {
             Screen::Images => &mut self.images.filter,
             Screen::Volumes => &mut self.volumes.filter,
             Screen::Networks => &mut self.networks.filter,
+            Screen::Events => &mut self.events.filter,
+            // Nothing of it can be filtered.
+            Screen::System => return,
         };
         *place = filter;
     }
@@ -589,7 +534,7 @@ impl App {
         match self.screen {
             Screen::Containers => self.containers.marked.len(),
             Screen::Images => self.images.marked.len(),
-            Screen::Volumes | Screen::Networks => 0,
+            Screen::Volumes | Screen::Networks | Screen::Events | Screen::System => 0,
         }
     }
 
@@ -600,6 +545,8 @@ impl App {
             Screen::Containers => self.selected().map(|row| row.summary.name.clone()),
             Screen::Images => self.images.selected().map(ImageRow::label),
             Screen::Volumes => self.volumes.selected().map(|row| row.label.clone()),
+            Screen::Events => self.events.selected().map(|row| row.about()),
+            Screen::System => Some("the engine".to_owned()),
             Screen::Networks => match self.networks.selected.as_ref()? {
                 Node::Bus(key) => topology.bus(key).map(|(_, bus)| bus.name.clone()),
                 Node::Station(id) => topology.station(id).map(|(_, s)| s.name.clone()),
@@ -697,10 +644,28 @@ impl App {
                 Err("this is now: t in the charts goes back in time".to_owned())
             }
             Action::Bulk if self.marked() == 0 => Err("nothing is marked: Space marks".to_owned()),
-            Action::ShowLogs | Action::ShowStats | Action::ShowTop
+            Action::ShowLogs
+            | Action::ShowStats
+            | Action::ShowTop
+            | Action::ShowHealth
+            | Action::ShowEvents
                 if self.screen != Screen::Containers =>
             {
                 Err("only containers have it".to_owned())
+            }
+            Action::ZoomIn | Action::ZoomOut | Action::NextPane | Action::PreviousPane
+                if self.screen.tabs().is_empty() =>
+            {
+                Err("this screen has one pane".to_owned())
+            }
+            Action::NextTab | Action::PreviousTab if self.screen.tabs().is_empty() => {
+                Err("this screen has no tabs".to_owned())
+            }
+            Action::MorePanes | Action::FewerPanes if self.screen != Screen::Containers => {
+                Err("only containers have several panes".to_owned())
+            }
+            Action::FewerPanes if self.panes().tabs().len() < 2 => {
+                Err("this is the only pane".to_owned())
             }
             Action::CopyName | Action::CopyId | Action::ShowInspect => match self.screen {
                 Screen::Containers if self.selected().is_none() => {
@@ -713,8 +678,14 @@ impl App {
                     Err("no volume is selected".to_owned())
                 }
                 Screen::Networks => self.can_on_network(action),
+                Screen::Events if self.events.selected().is_none() => {
+                    Err("no event is selected".to_owned())
+                }
                 _ => Ok(()),
             },
+            Action::GoToObject if self.events.selected().is_none() => {
+                Err("no event is selected".to_owned())
+            }
             Action::ShowUsers | Action::ShowFiles | Action::ShowLayers
                 if self.screen == Screen::Images && self.images.selected().is_none() =>
             {

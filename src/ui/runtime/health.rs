@@ -17,7 +17,7 @@ const LONG: usize = 500;
 ///
 /// # Errors
 /// When the engine doesn't know the container. What else can't be had says why in its place.
-pub(super) async fn report(
+pub async fn report(
     backend: &dyn Backend,
     id: &ContainerId,
     ended: bool,

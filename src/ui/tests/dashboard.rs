@@ -116,12 +116,18 @@ fn what_is_drawn_first_needs_no_answer() {
 
 /// Keys that lead to every state of the dashboard in which some context is the first, from a list
 /// with a mark and the selection in its middle; in a small terminal where pages shall scroll.
-const SITUATIONS: [(&str, &str); 24] = [
+const SITUATIONS: [(&str, &str); 30] = [
     ("list", ""),
     ("stats", "l["),
     ("logs", "l/slow\n\x1b[C"),
     ("inspect", "ijjjjjj/path\njjj"),
     ("top", "tjj"),
+    ("health", "H"),
+    ("container files", "f"),
+    ("container events", "v"),
+    ("panes wide", "\\"),
+    ("events", "5k"),
+    ("system", "6"),
     ("images", "2j"),
     ("layers", "2ljj"),
     ("image inspect", "2ij/id\nk"),
@@ -143,10 +149,28 @@ const SITUATIONS: [(&str, &str); 24] = [
     ("help small", "?jj"),
 ];
 
+/// Returns an event of a container.
+fn event(action: &str) -> Msg {
+    Msg::Event(wharf_model::Event {
+        time: wharf_backend::fake::epoch(),
+        kind: wharf_model::EventKind::Container,
+        action: action.to_owned(),
+        id: "x".to_owned(),
+        attributes: std::collections::BTreeMap::new(),
+    })
+}
+
 fn situation(name: &str, keys: &str) -> Desk {
-    let size = if name.ends_with("small") { (40, 12) } else { (80, 24) };
+    let size = match name.rsplit(' ').next() {
+        Some("small") => (40, 12),
+        Some("wide") => (120, 40),
+        _ => (80, 24),
+    };
     let run = Some((|_| Ok(wharf_model::CreateOptions::default())) as wharf_ui::RunParser);
     let mut desk = Desk::new(Options { run, ..plain() }, size);
+    for action in ["create", "start", "die"] {
+        desk.raw(event(action));
+    }
     desk.keys(" jj");
     desk.keys(keys);
     if let Some(Overlay::Transfer { operation, .. }) = desk.app.overlays.last() {
@@ -172,6 +196,8 @@ fn no_key_is_dead() {
             Screen::Images => Action::ScreenImages,
             Screen::Volumes => Action::ScreenVolumes,
             Screen::Networks => Action::ScreenNetworks,
+            Screen::Events => Action::ScreenEvents,
+            Screen::System => Action::ScreenSystem,
         };
         for (binding, keys) in there.app.keymap.effective(there.app.contexts()) {
             seen.push((binding.context, binding.action));
@@ -389,15 +415,6 @@ fn a_lost_engine_is_told_and_the_list_stays() {
 #[test]
 fn events_ask_once_however_many_come() {
     let mut desk = Desk::new(plain(), (80, 24));
-    let event = |action: &str| {
-        Msg::Event(wharf_model::Event {
-            time: wharf_backend::fake::epoch(),
-            kind: wharf_model::EventKind::Container,
-            action: action.to_owned(),
-            id: "x".to_owned(),
-            attributes: std::collections::BTreeMap::new(),
-        })
-    };
     assert_eq!(desk.raw(event("start")), [Effect::FetchContainers]);
     assert!(desk.raw(event("die")).is_empty());
     assert!(desk.raw(event("exec_create: sh")).is_empty());
@@ -463,7 +480,7 @@ fn the_mouse_selects_switches_and_scrolls() {
     assert_eq!((desk.app.tab(), desk.app.focus), (Tab::Logs, Focus::Detail));
     click(&mut desk, MouseEventKind::ScrollUp, 12, u16::try_from(bar + 4).unwrap());
     assert!(!desk.app.logs.follow);
-    click(&mut desk, left, 18, 0);
+    click(&mut desk, left, 15, 0);
     assert_eq!(desk.app.screen, Screen::Images);
     click(&mut desk, left, 3, 0);
     click(&mut desk, MouseEventKind::Down(MouseButton::Right), 20, 4);

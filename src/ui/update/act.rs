@@ -10,8 +10,8 @@ use crate::layout::layout;
 use crate::message::Effect;
 
 use super::{
-    arrange, charts, commands, detail, dialog, files, focus, images, logs, networks, palette,
-    show_screen, volumes,
+    arrange, charts, commands, detail, dialog, events, files, focus, images, logs, networks,
+    palette, show_screen, volumes,
 };
 
 /// The order in which `o` goes through the columns.
@@ -69,6 +69,8 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         Action::ScreenImages => show_screen(app, Screen::Images),
         Action::ScreenVolumes => show_screen(app, Screen::Volumes),
         Action::ScreenNetworks => show_screen(app, Screen::Networks),
+        Action::ScreenEvents => show_screen(app, Screen::Events),
+        Action::ScreenSystem => show_screen(app, Screen::System),
         Action::NextScreen => show_screen(app, app.screen.after(1)),
         Action::PreviousScreen => show_screen(app, app.screen.after(-1)),
         Action::ZoomIn => {
@@ -90,16 +92,24 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         | Action::ZoomChart
         | Action::NextChart
         | Action::PreviousChart => return charts::act(app, action),
+        Action::HoldEvents | Action::ShowPrograms | Action::GoToObject => {
+            return events::act(app, action);
+        }
         Action::TravelBack => return charts::act(app, Action::FarLeft),
         Action::TravelOn => return charts::act(app, Action::FarRight),
         Action::LongerWindow => app.turn_window(1),
         Action::ShorterWindow => app.turn_window(-1),
+        Action::NextPane => step_pane(app, 1),
+        Action::PreviousPane => step_pane(app, -1),
+        Action::MorePanes | Action::FewerPanes => change_panes(app, action),
         Action::NextTab => turn_tab(app, 1),
         Action::PreviousTab => turn_tab(app, -1),
         Action::ShowStats => show_tab(app, Tab::Stats),
         Action::ShowLogs => show_tab(app, Tab::Logs),
         Action::ShowInspect => show_tab(app, Tab::Inspect),
         Action::ShowTop => show_tab(app, Tab::Top),
+        Action::ShowHealth => show_tab(app, Tab::Health),
+        Action::ShowEvents => show_tab(app, Tab::Events),
         Action::ShowLayers => show_tab(app, Tab::Layers),
         Action::ShowUsers => show_tab(app, Tab::Users),
         Action::ShowFiles => show_tab(app, Tab::Files),
@@ -187,11 +197,11 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
 /// Moves in whatever has the keys.
 pub(super) fn travel(app: &mut App, action: Action) -> Vec<Effect> {
     let Some(layout) = layout(app) else { return Vec::new() };
-    let on_list = app.focus == Focus::List || app.tab() == Tab::Stats;
+    let on_list = app.focus == Focus::List || !moves(app);
     let rows = match (on_list, app.tab()) {
         (true, _) => layout.list_rows(),
         (false, Tab::Logs) => layout.log_room().1,
-        _ => layout.detail_rows(),
+        (false, tab) => layout.rows_of(tab),
     };
     let by = match action {
         Action::Down => 1,
@@ -209,9 +219,18 @@ pub(super) fn travel(app: &mut App, action: Action) -> Vec<Effect> {
     }
     match app.tab() {
         Tab::Logs => return logs::travel(app, by),
-        _ => detail::step(app, by),
+        tab => detail::step(app, tab, by),
     }
     Vec::new()
+}
+
+/// Returns whether the tab with the keys has something to move in; else they move the list.
+fn moves(app: &App) -> bool {
+    match app.tab() {
+        Tab::Stats => false,
+        Tab::Files => app.screen != Screen::Containers,
+        _ => true,
+    }
 }
 
 /// Moves the selection of the list.
@@ -232,6 +251,8 @@ pub(super) fn step_list(app: &mut App, by: isize) {
             app.volumes.take_selection();
         }
         Screen::Networks => networks::step(app, by),
+        Screen::Events => events::step(app, by, rows),
+        Screen::System => {}
     }
 }
 
@@ -252,7 +273,8 @@ fn back(app: &mut App) -> Vec<Effect> {
             app.inspect.pattern.clear();
             return Vec::new();
         }
-        if app.tab() == Tab::Files && app.files_mut().open.take().is_some() {
+        let own = app.tab() == Tab::Files && app.screen != Screen::Containers;
+        if own && app.files_mut().open.take().is_some() {
             return Vec::new();
         }
         if app.tab() == Tab::Files && app.screen == Screen::Images && app.images.files.of.is_some()
@@ -284,15 +306,58 @@ fn back(app: &mut App) -> Vec<Effect> {
 
 fn turn_tab(app: &mut App, by: isize) {
     let tabs = app.screen.tabs();
-    let at = tabs.iter().position(|t| *t == app.tab()).unwrap_or(0);
-    let count = isize::try_from(tabs.len()).unwrap_or(1);
-    let next = (isize::try_from(at).unwrap_or(0) + by).rem_euclid(count);
-    let tab = usize::try_from(next).ok().and_then(|n| tabs.get(n)).copied();
-    app.set_tab(tab.unwrap_or(app.tab()));
+    if seen_panes(app) > 1 {
+        app.panes_mut().turn(tabs, by);
+    } else {
+        let at = tabs.iter().position(|t| *t == app.tab()).unwrap_or(0);
+        let next = at.wrapping_add_signed(by).wrapping_add(tabs.len()) % tabs.len();
+        app.set_tab(tabs.get(next).copied().unwrap_or(app.tab()));
+    }
     if app.zoom == Zoom::List {
         app.zoom = Zoom::Split;
     }
     arrange(app);
+}
+
+/// Returns how many panes are on the screen.
+fn seen_panes(app: &App) -> usize {
+    layout(app).map_or(0, |l| l.panes.len())
+}
+
+/// Gives the keys to the next of the list and the panes.
+fn step_pane(app: &mut App, by: isize) {
+    let to = match app.focus {
+        Focus::List => {
+            app.panes_mut().enter(by < 0);
+            Focus::Detail
+        }
+        Focus::Detail => match app.panes_mut().step(by) {
+            true => Focus::Detail,
+            false => Focus::List,
+        },
+    };
+    if app.zoom != Zoom::Split {
+        app.zoom = if to == Focus::List { Zoom::List } else { Zoom::Detail };
+    }
+    focus(app, to);
+}
+
+/// Adds a pane beside the one that has the keys, or takes that one away.
+fn change_panes(app: &mut App, action: Action) {
+    let tabs = app.screen.tabs();
+    if action == Action::FewerPanes {
+        app.panes_mut().close();
+    } else if !app.panes_mut().split(tabs) {
+        return app.tell("there are panes enough");
+    }
+    if app.zoom != Zoom::Split {
+        app.zoom = Zoom::Split;
+    }
+    let wanted = app.panes().tabs().len();
+    arrange(app);
+    if seen_panes(app) < wanted {
+        app.tell(format!("{wanted} panes; a larger terminal shows more of them at once"));
+    }
 }
 
 /// Shows a tab and gives it the keys; asked for again, it gives them back to the list.
@@ -358,7 +423,7 @@ fn sort(app: &mut App, action: Action) {
             app.tell(format!("sorted by {by}"));
         }
         (Screen::Volumes, _) => app.volumes.reversed = !app.volumes.reversed,
-        (Screen::Networks, _) => {}
+        (Screen::Networks | Screen::Events | Screen::System, _) => {}
     }
     arrange(app);
 }
@@ -372,6 +437,9 @@ fn copy(app: &mut App, action: Action) -> Vec<Effect> {
         (Screen::Volumes, Action::CopyName) => app.volumes.selected().map(|r| r.info.name.clone()),
         (Screen::Volumes, _) => app.volumes.selected().map(|r| r.info.mountpoint.clone()),
         (Screen::Networks, action) => network_text(app, action),
+        (Screen::Events, Action::CopyName) => app.events.selected().map(|e| e.name.clone()),
+        (Screen::Events, _) => app.events.selected().map(|e| e.id.clone()),
+        (Screen::System, _) => None,
     };
     match text {
         Some(text) => copied(app, text),
@@ -433,6 +501,8 @@ fn is_where_we_are(app: &App, action: Action) -> bool {
         Action::ShowLogs => Tab::Logs,
         Action::ShowInspect => Tab::Inspect,
         Action::ShowTop => Tab::Top,
+        Action::ShowHealth => Tab::Health,
+        Action::ShowEvents => Tab::Events,
         Action::ShowLayers => Tab::Layers,
         Action::ShowUsers => Tab::Users,
         Action::ShowFiles => Tab::Files,

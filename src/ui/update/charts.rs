@@ -152,10 +152,10 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
     if let Some(at) = app.travel.as_mut().and_then(|travel| travel.due()) {
         effects.push(Effect::FetchThen(at));
     }
-    let seen = app.screen == Screen::Containers
-        && app.tab() == Tab::Stats
-        && crate::layout::layout(app).is_some_and(|layout| layout.detail.height > 0);
-    if !seen {
+    let layout = crate::layout::layout(app);
+    let sees = |tab| layout.as_ref().is_some_and(|layout| layout.pane(tab).is_some());
+    let (charts, others) = (sees(Tab::Stats), sees(Tab::Health) || sees(Tab::Events));
+    if !(charts || others) || app.screen != Screen::Containers {
         return effects;
     }
     let selected = app.selected().map(|row| (row.summary.id.clone(), row.summary.started_at));
@@ -178,7 +178,7 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
         app.charts.asked.drain(..old);
         effects.push(Effect::FetchRecording { id, host_memory: app.metrics.host_memory() });
     }
-    if app.tab() == Tab::Stats {
+    if charts {
         effects.extend(sync_details(app, id));
     }
     effects

@@ -10,7 +10,7 @@ use crate::layout::layout;
 use crate::message::{Effect, LogAsk, ScreenTag};
 
 use super::act::copied;
-use super::{charts, files, images, networks, volumes};
+use super::{charts, events, files, health, images, networks, volumes};
 
 /// How many lines a freshly opened log shows.
 const FIRST_LINES: usize = 200;
@@ -20,20 +20,24 @@ const TOP_EVERY: i64 = 2;
 
 /// Returns what to ask for so that the tab in sight is about what is selected.
 pub(super) fn sync(app: &mut App) -> Vec<Effect> {
-    let seen = layout(app).is_some_and(|l| l.detail.height > 0);
-    let tab = app.tab();
-    let mut effects = sync_log(app, seen && tab == Tab::Logs && app.screen == Screen::Containers);
+    let layout = layout(app);
+    let seen = layout.as_ref().is_some_and(|l| l.detail.height > 0);
+    let tabs: Vec<Tab> = layout.iter().flat_map(|l| &l.panes).map(|pane| pane.tab).collect();
+    let mut effects = sync_log(app, tabs.contains(&Tab::Logs));
     effects.extend(charts::sync(app));
+    effects.extend(events::sync(app));
     effects.extend(networks::sync(app));
     effects.extend(volumes::sync(app, seen));
     effects.extend(images::sync(app, seen));
-    if !seen {
-        return effects;
-    }
-    match tab {
-        Tab::Inspect => effects.extend(sync_inspect(app)),
-        Tab::Top => effects.extend(sync_top(app)),
-        Tab::Stats | Tab::Logs | Tab::Layers | Tab::Users | Tab::Files | Tab::Details => {}
+    for tab in tabs {
+        match tab {
+            Tab::Inspect => effects.extend(sync_inspect(app)),
+            Tab::Top => effects.extend(sync_top(app)),
+            Tab::Health => effects.extend(health::sync(app)),
+            // These show what is known anyway, or were asked for above.
+            Tab::Stats | Tab::Logs | Tab::Events => {}
+            Tab::Layers | Tab::Users | Tab::Files | Tab::Details => {}
+        }
     }
     effects
 }
@@ -78,6 +82,7 @@ fn sync_inspect(app: &mut App) -> Option<Effect> {
             }
             _ => None,
         },
+        Screen::Events | Screen::System => None,
     };
     if app.inspect.tag == wanted {
         return None;
@@ -113,7 +118,7 @@ fn sync_top(app: &mut App) -> Option<Effect> {
 pub(super) fn changed(app: &mut App, id: &str) -> Option<Effect> {
     match &app.inspect.tag {
         Some(ScreenTag::Container(shown))
-            if shown.as_str() == id && app.tab() == Tab::Inspect && !app.inspect.waiting =>
+            if shown.as_str() == id && in_sight(app, Tab::Inspect) && !app.inspect.waiting =>
         {
             app.inspect.waiting = true;
             Some(Effect::FetchDocument(ScreenTag::Container(shown.clone())))
@@ -125,6 +130,11 @@ pub(super) fn changed(app: &mut App, id: &str) -> Option<Effect> {
         }
         _ => None,
     }
+}
+
+/// Returns whether a tab is on the screen.
+fn in_sight(app: &App, tab: Tab) -> bool {
+    layout(app).is_some_and(|l| l.pane(tab).is_some())
 }
 
 /// Takes the processes of a container, made safe.
@@ -145,7 +155,7 @@ pub(super) fn take_top(app: &mut App, id: &ContainerId, result: Result<TopTable,
             Err(e)
         }
     });
-    step(app, 0);
+    step(app, Tab::Top, 0);
     app.draw(Redraw::Soon);
 }
 
@@ -159,10 +169,10 @@ pub(super) fn steps(app: &App) -> usize {
     app.images.history.as_ref().and_then(|h| h.as_ref().ok()).map_or(0, Vec::len)
 }
 
-/// Moves the cursor of the tree or table in sight.
-pub(super) fn step(app: &mut App, by: isize) {
-    let Some(rows) = layout(app).map(|l| l.detail_rows()) else { return };
-    match app.tab() {
+/// Moves the cursor of a tab's tree or table.
+pub(super) fn step(app: &mut App, tab: Tab, by: isize) {
+    let Some(rows) = layout(app).map(|l| l.rows_of(tab)) else { return };
+    match tab {
         Tab::Inspect => {
             let count = app.inspect.len();
             app.inspect.cursor.step(by, count, rows);
@@ -183,15 +193,18 @@ pub(super) fn step(app: &mut App, by: isize) {
             let count = app.volumes.selected().map_or(0, |row| row.info.users.len());
             app.volumes.user.step(by, count, rows);
         }
+        Tab::Files if app.screen == Screen::Containers => {}
         Tab::Files => files::step(app, by, rows),
         Tab::Details => networks::scroll_details(app, by),
+        Tab::Health => health::scroll(app, by),
+        Tab::Events => events::scroll(app, by),
         Tab::Stats | Tab::Logs => {}
     }
 }
 
 /// Takes an action in the tree.
 pub(super) fn act_inspect(app: &mut App, action: Action) -> Vec<Effect> {
-    let Some(rows) = layout(app).map(|l| l.detail_rows()) else { return Vec::new() };
+    let Some(rows) = layout(app).map(|l| l.rows_of(Tab::Inspect)) else { return Vec::new() };
     let at = app.inspect.cursor.at;
     if action == Action::Secrets {
         app.inspect.toggle_secrets();
@@ -244,7 +257,7 @@ pub(super) fn search(app: &mut App, text: &str) {
 }
 
 fn find(app: &mut App, backward: bool) {
-    let Some(rows) = layout(app).map(|l| l.detail_rows()) else { return };
+    let Some(rows) = layout(app).map(|l| l.rows_of(Tab::Inspect)) else { return };
     let (at, pattern) = (app.inspect.cursor.at, app.inspect.pattern.clone());
     let found = app.inspect.tree_mut().and_then(|t| t.find(&pattern, at, backward));
     match found {

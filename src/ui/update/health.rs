@@ -4,7 +4,7 @@ use wharf_backend::Error;
 use wharf_model::{ContainerId, Status};
 
 use crate::app::health::{HealthPane, Report};
-use crate::app::{App, Redraw};
+use crate::app::{App, Redraw, Tab};
 use crate::layout::layout;
 use crate::message::Effect;
 use crate::view::health_len;
@@ -54,7 +54,7 @@ pub(super) fn changed(app: &mut App, id: &str) {
 
 /// Scrolls by so many lines.
 pub(super) fn scroll(app: &mut App, by: isize) {
-    let Some(area) = layout(app).map(|layout| layout.detail) else { return };
+    let Some(area) = layout(app).and_then(|layout| layout.pane(Tab::Health)) else { return };
     let most = health_len(app, area.width).saturating_sub(usize::from(area.height));
     app.health.top = app.health.top.saturating_add_signed(by).min(most);
 }

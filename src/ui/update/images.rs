@@ -60,7 +60,7 @@ fn sync_counts(app: &mut App) -> Option<Effect> {
     if app.images.counting.is_some() || app.images.files.of.is_some() {
         return None;
     }
-    let rows = layout(app)?.detail_rows();
+    let rows = layout(app)?.rows_of(Tab::Files);
     let id = app.images.files_of.clone()?;
     let top = app.images.layer_at.top;
     let layers = app.images.layers_of_selected();

@@ -5,7 +5,9 @@ mod charts;
 mod commands;
 mod detail;
 mod dialog;
+mod events;
 mod files;
+mod health;
 mod images;
 mod logs;
 mod mouse;
@@ -17,7 +19,7 @@ use chrono::TimeDelta;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use wharf_model::{ErrorKind, Event, EventKind};
 
-use crate::app::{App, Focus, Input, Link, Overlay, Redraw, Screen};
+use crate::app::{App, Focus, Input, Link, Overlay, Redraw, Screen, Tab};
 use crate::keymap::Key;
 use crate::layout::layout;
 use crate::message::{Effect, Msg};
@@ -113,6 +115,14 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         }
         Msg::Then { at, result } => {
             charts::arrived(app, at, result);
+            Vec::new()
+        }
+        Msg::Health { id, result } => {
+            health::take(app, &id, result);
+            Vec::new()
+        }
+        Msg::EventHistory(result) => {
+            events::remembered(app, result);
             Vec::new()
         }
         Msg::Details { id, result } => {
@@ -276,6 +286,8 @@ fn networks(app: &mut App, result: Result<Vec<wharf_model::NetworkInfo>, wharf_b
 /// Asks anew for what an event says has changed.
 fn heard(app: &mut App, event: &Event) -> Vec<Effect> {
     let mut effects = Vec::new();
+    events::heard(app, event);
+    health::changed(app, &event.id);
     match event.kind {
         EventKind::Container => {
             let action = event.action.as_str();
@@ -328,7 +340,8 @@ fn arrange(app: &mut App) {
             }
         }
         Screen::Volumes => app.volumes.arrange(rows),
-        Screen::Containers | Screen::Images => {}
+        Screen::Events => app.events.arrange(rows),
+        Screen::Containers | Screen::Images | Screen::System => {}
     }
     settle(app);
 }
@@ -341,10 +354,11 @@ fn settle(app: &mut App) {
     app.images.cursor.settle(app.images.shown.len(), rows);
     app.volumes.cursor.settle(app.volumes.shown.len(), rows);
     app.networks.settle(rows);
-    let rows = layout.detail_rows();
-    app.inspect.cursor.settle(app.inspect.len(), rows);
+    app.events.cursor.settle(app.events.shown.len(), rows);
+    app.inspect.cursor.settle(app.inspect.len(), layout.rows_of(Tab::Inspect));
     let processes = detail::processes(app);
-    app.top.cursor.settle(processes, rows);
+    app.top.cursor.settle(processes, layout.rows_of(Tab::Top));
+    let rows = layout.rows_of(app.tab());
     let steps = detail::steps(app);
     app.images.layer.settle(steps, rows);
     let users = app.volumes.selected().map_or(0, |row| row.info.users.len());
@@ -435,7 +449,7 @@ fn typed(app: &mut App) -> Vec<Effect> {
 
 /// Gives the keys to the list or to the tab.
 fn focus(app: &mut App, focus: Focus) {
-    app.focus = focus;
+    app.focus = if app.screen.tabs().is_empty() { Focus::List } else { focus };
     arrange(app);
 }
 

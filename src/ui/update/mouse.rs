@@ -42,11 +42,11 @@ fn wheel(app: &mut App, at: Position, by: isize) -> Vec<Effect> {
     let Some(layout) = layout(app) else { return Vec::new() };
     if layout.list.contains(at) || layout.head.contains(at) {
         act::step_list(app, by);
-    } else if layout.detail.contains(at) {
-        match app.tab() {
+    } else if let Some(pane) = layout.panes.iter().find(|pane| pane.body.contains(at)) {
+        match pane.tab {
             Tab::Logs => return logs::travel(app, by),
             Tab::Stats => act::step_list(app, by.signum()),
-            _ => detail::step(app, by),
+            tab => detail::step(app, tab, by),
         }
     }
     Vec::new()
@@ -74,11 +74,15 @@ fn click(app: &mut App, at: Position, menu: bool) -> Vec<Effect> {
         if menu {
             return act::main(app, Action::Menu);
         }
-    } else if layout.detail.contains(at) {
-        // As it was drawn, which the focus changes.
-        let step = crate::view::step_at(app, layout.detail, at.y);
+    } else if let Some(pane) = layout.panes.iter().find(|pane| pane.head.contains(at)) {
+        app.set_tab(pane.tab);
         focus(app, Focus::Detail);
-        return click_detail(app, layout.detail, at, step);
+    } else if let Some(pane) = layout.panes.iter().find(|pane| pane.body.contains(at)) {
+        // As it was drawn, which the focus changes.
+        let step = crate::view::step_at(app, pane.body, at.y);
+        app.set_tab(pane.tab);
+        focus(app, Focus::Detail);
+        return click_detail(app, pane.body, at, step);
     }
     Vec::new()
 }
@@ -112,6 +116,13 @@ fn click_list(app: &mut App, layout: &Layout, at: Position) {
                 networks::select(app, node);
             }
         }
+        Screen::Events => {
+            let wanted = app.events.cursor.top + row;
+            if wanted < app.events.shown.len() {
+                app.events.cursor.at = wanted;
+            }
+        }
+        Screen::System => {}
     }
     focus(app, Focus::List);
 }
@@ -163,6 +174,7 @@ fn click_detail(app: &mut App, area: Rect, at: Position, step: Option<usize>) ->
                 app.volumes.user.at = wanted;
             }
         }
+        Tab::Files if app.screen == Screen::Containers => {}
         Tab::Files => {
             let pane = app.files_mut();
             let wanted = pane.cursor.top + row;
@@ -174,7 +186,7 @@ fn click_detail(app: &mut App, area: Rect, at: Position, step: Option<usize>) ->
                 }
             }
         }
-        Tab::Stats | Tab::Logs | Tab::Details => {}
+        Tab::Stats | Tab::Logs | Tab::Health | Tab::Events | Tab::Details => {}
     }
     Vec::new()
 }

@@ -6,7 +6,7 @@ use ratatui::style::Modifier;
 use wharf_inspect::RowKind;
 
 use super::{Line, put, say};
-use crate::app::{App, Focus, Screen};
+use crate::app::{App, Focus, Screen, Tab};
 use crate::layout::tab_at;
 use crate::text::width;
 use crate::theme::Role;
@@ -23,14 +23,14 @@ pub(super) fn tabs(app: &App, buffer: &mut Buffer, area: Rect) {
             (true, Focus::List) => bar.patch(app.theme.style(Role::Key)),
             (false, _) => bar.remove_modifier(Modifier::BOLD),
         };
-        // The chosen one is told by its brackets where there are no colours.
+        // The chosen ones are told by their brackets where there are no colours.
         let text = if *tab == app.tab() {
             format!("[{}]", tab.title())
         } else {
             format!(" {} ", tab.title())
         };
         put(buffer, place, &text, style);
-        end = place.right();
+        end = end.max(place.right());
     }
     let about = match app.screen {
         Screen::Containers => {
@@ -44,6 +44,30 @@ pub(super) fn tabs(app: &App, buffer: &mut Buffer, area: Rect) {
         let style = bar.remove_modifier(Modifier::BOLD);
         Line::new(app, buffer, place).text(&about, style);
     }
+}
+
+/// Draws the title of one of several panes; the one that gets the keys stands out.
+pub(super) fn title(app: &App, buffer: &mut Buffer, area: Rect, tab: Tab) {
+    let dim = app.theme.style(Role::Dim);
+    let rule = app.theme.glyphs().rule;
+    buffer.set_string(area.x, area.y, rule.repeat(usize::from(area.width)), dim);
+    let active = tab == app.tab();
+    let (text, role) = match (active, app.focus) {
+        (true, Focus::Detail) => (format!("[{}]", tab.title()), Role::Chosen),
+        (true, Focus::List) => (format!("[{}]", tab.title()), Role::Key),
+        (false, _) => (format!(" {} ", tab.title()), Role::Title),
+    };
+    put(
+        buffer,
+        Rect { x: area.x + 1, width: area.width - 1, ..area },
+        &text,
+        app.theme.style(role),
+    );
+}
+
+/// Returns whether a tab has the keys.
+pub(super) fn has_keys(app: &App, tab: Tab) -> bool {
+    app.focus == Focus::Detail && app.tab() == tab
 }
 
 /// Draws the document as a tree.
@@ -99,7 +123,7 @@ pub(super) fn inspect(app: &App, buffer: &mut Buffer, area: Rect) {
             buffer.set_style(Rect { x: start, width: text, ..place }, style(Role::Match));
         }
         if at == pane.cursor.at {
-            let role = if app.focus == Focus::Detail { Role::Selected } else { Role::Resting };
+            let role = if has_keys(app, Tab::Inspect) { Role::Selected } else { Role::Resting };
             buffer.set_style(place, style(role));
         }
     }
@@ -157,7 +181,7 @@ pub(super) fn top(app: &App, buffer: &mut Buffer, area: Rect) {
             draw(y, process, Role::Text);
         }
     }
-    if app.focus == Focus::Detail
+    if has_keys(app, Tab::Top)
         && let Ok(row) = u16::try_from(app.top.cursor.at - app.top.cursor.top)
         && row < body.height
     {

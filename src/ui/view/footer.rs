@@ -60,6 +60,8 @@ fn filter_hint(screen: Screen) -> &'static str {
         Screen::Images => "words of name, id, digest, or unused, or dangling",
         Screen::Volumes => "words of name, driver, container, place, or unused",
         Screen::Networks => "words of network, container, address, state",
+        Screen::Events => "words of object, action, name",
+        Screen::System => "",
     }
 }
 

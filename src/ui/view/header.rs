@@ -119,6 +119,8 @@ fn right(app: &App) -> Vec<(String, Role)> {
         parts.push((format!("{count} {word}, {stations} {plural}"), Role::Text));
     }
     let (filter, shown, all) = match app.screen {
+        Screen::Events => (&app.events.filter, app.events.shown.len(), app.events.rows.len()),
+        Screen::System => (&String::new(), 0, 0),
         Screen::Containers => {
             (&app.containers.filter, app.containers.shown.len(), app.containers.rows.len())
         }

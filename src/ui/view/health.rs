@@ -272,9 +272,8 @@ fn probes(app: &App, row: &Row, report: Option<&Report>, width: u16) -> Vec<Span
         let words = check.test.iter().skip(1).map(|word| wharf_logs::sanitize_line(word));
         let words = words.collect::<Vec<_>>().join(" ");
         lines.push(labelled("probe", words, Role::Text));
-        let length = |time: std::time::Duration| {
-            span(TimeDelta::from_std(time).unwrap_or_default())
-        };
+        let length =
+            |time: std::time::Duration| span(TimeDelta::from_std(time).unwrap_or_default());
         let text = format!(
             "every {}, {} at most, {} failures in a row make it unhealthy",
             length(check.interval()),
@@ -382,38 +381,40 @@ fn timeline(
         }
     }
     let from = format!("-{}", span(TimeDelta::milliseconds(length)));
-    let to = if app.travel.is_some() { until.format("%H:%M:%S").to_string() } else { "now".to_owned() };
+    let to =
+        if app.travel.is_some() { until.format("%H:%M:%S").to_string() } else { "now".to_owned() };
     let gap = columns.saturating_sub(from.len() + to.len());
     let axis = format!("{from}{}{to}", " ".repeat(gap));
     vec![spans, plain(axis, Role::Dim)]
 }
 
 /// Lists the results, the newest first: each of the last ones, then what came before together.
-fn results(
-    runs: &[(DateTime<Utc>, &Probes)],
-    latest: &[&ProbeResult],
-) -> Vec<Spans> {
+fn results(runs: &[(DateTime<Utc>, &Probes)], latest: &[&ProbeResult]) -> Vec<Spans> {
     if runs.is_empty() && latest.is_empty() {
         return vec![plain("no probe has ended yet", Role::Dim)];
     }
     let mut lines = vec![plain(
-        format!("{:<9} {:<11} {:>6} {:>8} {:>8} OUTPUT", "TIME", "RESULT", "PROBES", "TOOK", "LONGEST"),
+        format!(
+            "{:<9} {:<11} {:>6} {:>8} {:>8} OUTPUT",
+            "TIME", "RESULT", "PROBES", "TOOK", "LONGEST"
+        ),
         Role::Dim,
     )];
     let millis = |time: std::time::Duration| match time.as_millis() {
         ms @ 0..10_000 => format!("{ms}ms"),
         ms => format!("{}s", ms / 1000),
     };
-    let line = |at: DateTime<Utc>, code: i32, count: u32, took: [std::time::Duration; 2], text: &str| {
-        let (word, role) = verdict(code);
-        let [took, longest] = took.map(millis);
-        vec![
-            (format!("{:<9} ", at.format("%H:%M:%S")), Role::Dim),
-            (format!("{word:<11} "), role),
-            (format!("{count:>6} {took:>8} {longest:>8} "), Role::Text),
-            (text.to_owned(), Role::Text),
-        ]
-    };
+    let line =
+        |at: DateTime<Utc>, code: i32, count: u32, took: [std::time::Duration; 2], text: &str| {
+            let (word, role) = verdict(code);
+            let [took, longest] = took.map(millis);
+            vec![
+                (format!("{:<9} ", at.format("%H:%M:%S")), Role::Dim),
+                (format!("{word:<11} "), role),
+                (format!("{count:>6} {took:>8} {longest:>8} "), Role::Text),
+                (text.to_owned(), Role::Text),
+            ]
+        };
     let mut oldest = None;
     for probe in latest.iter().rev() {
         let took = (probe.end - probe.start).to_std().unwrap_or_default();

@@ -1,11 +1,14 @@
 //! Drawing: a pure function of the [`App`]. One file a part of the screen.
 
 mod chart;
+mod container_files;
 mod containers;
 mod detail;
+mod events;
 mod files;
 mod footer;
 mod header;
+mod health;
 mod images;
 mod logs;
 mod network_details;
@@ -14,6 +17,7 @@ mod overlay;
 mod pages;
 mod run_form;
 mod stats;
+mod system;
 mod transfers;
 mod volumes;
 
@@ -27,6 +31,7 @@ use crate::layout::{LEAST, layout};
 use crate::text::{fit, width};
 use crate::theme::Role;
 
+pub(crate) use health::health_len;
 pub(crate) use images::step_at;
 pub(crate) use network_details::details_len;
 pub(crate) use networks::node_at;
@@ -58,33 +63,51 @@ fn draw(app: &App, buffer: &mut Buffer, area: Rect) -> Option<Position> {
             Screen::Images => images::list(app, buffer, layout.head, layout.list),
             Screen::Volumes => volumes::list(app, buffer, layout.head, layout.list),
             Screen::Networks => networks::drawing(app, buffer, layout.head, layout.list),
+            Screen::Events => events::list(app, buffer, layout.head, layout.list),
+            Screen::System => system::page(app, buffer, layout.head, layout.list),
         }
     }
-    for y in layout.rule.y..layout.rule.bottom() {
-        let style = app.theme.style(Role::Dim);
-        buffer.set_string(layout.rule.x, y, app.theme.glyphs().bar, style);
+    for rule in &layout.rules {
+        for y in rule.y..rule.bottom() {
+            let style = app.theme.style(Role::Dim);
+            buffer.set_string(rule.x, y, app.theme.glyphs().bar, style);
+        }
     }
     if layout.detail.height > 0 {
         detail::tabs(app, buffer, layout.tabs);
-        let area = layout.detail;
-        match app.tab() {
-            Tab::Stats => stats::stats(app, buffer, area),
-            Tab::Logs => logs::logs(app, buffer, area),
-            Tab::Inspect => detail::inspect(app, buffer, area),
-            Tab::Top => detail::top(app, buffer, area),
-            Tab::Layers => images::layers(app, buffer, area),
-            Tab::Users if app.screen == Screen::Images => images::users(app, buffer, area),
-            Tab::Users => volumes::users(app, buffer, area),
-            Tab::Files if app.screen == Screen::Images && app.images.files.of.is_none() => {
-                images::layer_list(app, buffer, area);
-            }
-            Tab::Files => files::files(app, buffer, area),
-            Tab::Details => network_details::details(app, buffer, area),
+    }
+    for part in &layout.panes {
+        if !part.head.is_empty() {
+            detail::title(app, buffer, part.head, part.tab);
         }
+        pane(app, buffer, part.body, part.tab);
     }
     let typing = footer::footer(app, buffer, layout.footer);
     let dialog = overlay::overlays(app, buffer);
     dialog.or(typing)
+}
+
+/// Draws a tab.
+fn pane(app: &App, buffer: &mut Buffer, area: Rect, tab: Tab) {
+    match tab {
+        Tab::Stats => stats::stats(app, buffer, area),
+        Tab::Logs => logs::logs(app, buffer, area),
+        Tab::Inspect => detail::inspect(app, buffer, area),
+        Tab::Health => health::health(app, buffer, area),
+        Tab::Top => detail::top(app, buffer, area),
+        Tab::Events => events::of_container(app, buffer, area),
+        Tab::Layers => images::layers(app, buffer, area),
+        Tab::Users if app.screen == Screen::Images => images::users(app, buffer, area),
+        Tab::Users => volumes::users(app, buffer, area),
+        Tab::Files if app.screen == Screen::Containers => {
+            container_files::files(app, buffer, area);
+        }
+        Tab::Files if app.screen == Screen::Images && app.images.files.of.is_none() => {
+            images::layer_list(app, buffer, area);
+        }
+        Tab::Files => files::files(app, buffer, area),
+        Tab::Details => network_details::details(app, buffer, area),
+    }
 }
 
 fn too_small(app: &App, buffer: &mut Buffer, area: Rect) {

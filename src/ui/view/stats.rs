@@ -8,7 +8,7 @@ use wharf_stats::{Cause, Column, Metric, Signs, causes};
 
 use super::chart::{Graph, Plot};
 use super::{Line, put, say};
-use crate::app::{App, Chart, Focus, Row, Window};
+use crate::app::{App, Chart, Focus, Row, Tab, Window};
 use crate::format::{age, as_f64, bytes, nice, nice_binary, percent, size};
 use crate::layout::layout;
 use crate::text::{width, wrap};
@@ -68,7 +68,8 @@ struct Panel {
 
 /// Returns how many columns the charts of this screen have: those of the narrowest.
 pub(crate) fn chart_columns(app: &App) -> usize {
-    let Some(area) = layout(app).map(|layout| layout.detail) else { return 1 };
+    let area = layout(app).map(|layout| layout.pane(Tab::Stats).unwrap_or(layout.detail));
+    let Some(area) = area else { return 1 };
     let width = match is_grid(app, area) {
         true => area.width / 3 - 1,
         false => area.width,
@@ -647,7 +648,8 @@ fn draw_panel(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, panel: &Pan
 
 /// Writes a chart's name, its values and what goes with them.
 fn title(app: &App, buffer: &mut Buffer, area: Rect, panel: &Panel, values: &[Option<f64>]) {
-    let chosen = app.focus == Focus::Detail && app.charts.chosen == panel.chart;
+    let focused = app.focus == Focus::Detail && app.tab() == Tab::Stats;
+    let chosen = focused && app.charts.chosen == panel.chart;
     let mut line = Line::new(app, buffer, area);
     let role = if chosen { Role::Chosen } else { Role::Title };
     line.skip(1).text(panel.chart.title(), app.theme.style(role));

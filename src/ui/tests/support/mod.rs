@@ -147,6 +147,20 @@ impl Desk {
                 let result = now(fake.recordings_at(at));
                 Msg::Then { at, result }
             }
+            Effect::FetchHealth { id, ended } => {
+                let result = now(wharf_ui::report(&fake, &id, ended));
+                Msg::Health { id, result }
+            }
+            Effect::FetchEvents => {
+                let options = wharf_model::EventOptions {
+                    since: Some(time(-86_400)),
+                    until: Some(time(86_400)),
+                    ..Default::default()
+                };
+                let stream = now(fake.list_events(options)).unwrap();
+                let events = now(stream.collect::<Vec<_>>()).into_iter().map(Result::unwrap);
+                Msg::EventHistory(Ok(events.collect()))
+            }
             Effect::FetchDetails(id) => {
                 let result = now(fake.details(id.as_str()));
                 Msg::Details { id, result }
