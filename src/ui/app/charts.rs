@@ -112,11 +112,16 @@ impl App {
     /// What leaves the charts on a side takes them along.
     pub fn move_instant(&mut self, by: i64) {
         let Some(pace) = i64::try_from(self.pace()).ok() else { return };
-        let newest = self.as_of();
-        let from = self.charts.instant.unwrap_or_else(|| self.charts.end.unwrap_or(newest));
+        let from = self.charts.instant.or(self.charts.end).unwrap_or_else(|| self.newest());
         let Some(step) = TimeDelta::try_seconds(pace.saturating_mul(by)) else { return };
         let to = from.checked_add_signed(step).unwrap_or(from).min(self.now);
         self.set_instant(to);
+    }
+
+    /// Returns when the newest sample was taken, or now before there is one.
+    fn newest(&self) -> DateTime<Utc> {
+        let at = i64::try_from(self.metrics.newest().as_millis()).ok().filter(|at| *at > 0);
+        at.and_then(DateTime::from_timestamp_millis).unwrap_or(self.now)
     }
 
     /// Reads the values of an instant.
@@ -125,7 +130,7 @@ impl App {
         let pace = i64::try_from(self.pace()).unwrap_or(1);
         let columns = i64::try_from(chart_columns(self)).unwrap_or(1).max(1);
         let length = TimeDelta::try_seconds(pace * columns).unwrap_or_default();
-        let end = self.charts.end.unwrap_or(self.now);
+        let end = self.charts.end.unwrap_or_else(|| self.newest());
         let end = if to > end {
             to
         } else if end - to >= length {
@@ -145,7 +150,7 @@ impl App {
             self.charts.instant = None;
             self.tell("charts go on");
         } else {
-            self.charts.end = Some(self.now);
+            self.charts.end = Some(self.newest());
             self.tell("charts are held: f lets them go on");
         }
     }

@@ -10,8 +10,8 @@ use crate::layout::layout;
 use crate::message::Effect;
 
 use super::{
-    arrange, charts, commands, detail, dialog, events, files, focus, images, logs, networks,
-    palette, show_screen, volumes,
+    arrange, charts, commands, detail, dialog, events, files, focus, health, images, logs,
+    networks, palette, show_screen, volumes,
 };
 
 /// The order in which `o` goes through the columns.
@@ -228,6 +228,9 @@ pub(super) fn travel(app: &mut App, action: Action) -> Vec<Effect> {
 fn moves(app: &App) -> bool {
     match app.tab() {
         Tab::Stats => false,
+        // What fits has nothing to move.
+        Tab::Health => health::scrolls(app),
+        Tab::Events => events::scrolls(app),
         Tab::Files => app.screen != Screen::Containers,
         _ => true,
     }

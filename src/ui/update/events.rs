@@ -60,16 +60,25 @@ pub(super) fn step(app: &mut App, by: isize, rows: usize) {
     app.events.cursor.step(by, count, rows);
 }
 
+/// Returns how many events of the selected container there are beyond what fits.
+fn beyond(app: &App) -> usize {
+    let Some(row) = app.selected() else { return 0 };
+    let Some(area) = layout(app).and_then(|layout| layout.pane(Tab::Events)) else { return 0 };
+    let id = &row.summary.id;
+    let past = app.metrics.past(id).map(|past| past.happenings.as_slice()).unwrap_or_default();
+    app.events.of(id, past, app.events.until).len().saturating_sub(usize::from(area.height))
+}
+
+/// Returns whether the tab of a container has more than fits.
+pub(super) fn scrolls(app: &App) -> bool {
+    beyond(app) > 0
+}
+
 /// Scrolls the tab of a container.
 pub(super) fn scroll(app: &mut App, by: isize) {
-    let Some(row) = app.selected() else { return };
-    let Some(rows) = layout(app).map(|layout| layout.rows_of(Tab::Events)) else { return };
-    let id = row.summary.id.clone();
-    let past = app.metrics.past(&id).map(|past| past.happenings.as_slice()).unwrap_or_default();
-    let count = app.events.of(&id, past, app.events.until).len();
     // Up is back in time.
     let back = app.events.back.saturating_add_signed(by.checked_neg().unwrap_or(isize::MAX));
-    app.events.back = back.min(count.saturating_sub(rows));
+    app.events.back = back.min(beyond(app));
 }
 
 /// Takes an action of the event screen.

@@ -52,6 +52,12 @@ pub(super) fn changed(app: &mut App, id: &str) {
     }
 }
 
+/// Returns whether there is more than fits.
+pub(super) fn scrolls(app: &App) -> bool {
+    let area = layout(app).and_then(|layout| layout.pane(Tab::Health));
+    area.is_some_and(|area| health_len(app, area.width) > usize::from(area.height))
+}
+
 /// Scrolls by so many lines.
 pub(super) fn scroll(app: &mut App, by: isize) {
     let Some(area) = layout(app).and_then(|layout| layout.pane(Tab::Health)) else { return };

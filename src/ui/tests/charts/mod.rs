@@ -8,9 +8,11 @@ use wharf_ui::{Colors, Effect, Msg};
 use crate::support::Desk;
 use crate::{options, plain};
 
-/// The dashboard with the charts in focus, a second after the selection came to rest.
+/// The dashboard with the charts alone in sight, a second after the selection came to rest.
 fn charts(size: (u16, u16)) -> Desk {
-    settled(Desk::new(plain(), size))
+    let mut desk = settled(Desk::new(plain(), size));
+    desk.keys("+");
+    desk
 }
 
 fn settled(mut desk: Desk) -> Desk {
@@ -23,17 +25,17 @@ fn settled(mut desk: Desk) -> Desk {
 #[test]
 fn charts_of_every_size() {
     for (columns, rows) in [(80, 24), (120, 40), (200, 60)] {
-        let mut desk = charts((columns, rows));
+        let mut desk = settled(Desk::new(plain(), (columns, rows)));
         insta::assert_snapshot!(format!("stats-{columns}x{rows}"), desk.screen());
         desk.keys(">>\x1b[D{z");
         insta::assert_snapshot!(format!("stats-alone-{columns}x{rows}"), desk.screen());
     }
     let mut desk = settled(Desk::new(options(Colors::None, false), (120, 40)));
-    desk.keys("\x1b[D");
+    desk.keys("+\x1b[D");
     insta::assert_snapshot!("stats-ascii", desk.screen());
     assert!(desk.screen().is_ascii(), "{}", desk.screen());
     let mut desk = settled(Desk::new(options(Colors::True, true), (120, 40)));
-    desk.keys("\x1b[Dz");
+    desk.keys("+\x1b[Dz");
     insta::assert_snapshot!("stats-colours", desk.styled());
 }
 
@@ -44,12 +46,12 @@ fn an_instant_can_be_read() {
     assert!(!before.contains('│'), "{before}");
     desk.keys("\x1b[D");
     let screen = desk.screen();
-    assert!(screen.contains("at ") && screen.contains("UTC, 1s ago"), "{screen}");
+    assert!(screen.contains("at ") && screen.contains("UTC, 4s ago"), "{screen}");
     assert!(screen.contains('│'), "{screen}");
     // Time goes on, the charts don't.
     desk.send(Msg::Samples(desk.fake.batch(43)));
     desk.send(Msg::Tick(time(43)));
-    assert!(desk.screen().contains("UTC, 2s ago"), "{}", desk.screen());
+    assert!(desk.screen().contains("UTC, 5s ago"), "{}", desk.screen());
     // Far back is before this dashboard was opened: what was recorded is there.
     desk.keys("{{{{");
     let screen = desk.screen();
