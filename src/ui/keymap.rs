@@ -196,6 +196,22 @@ pub enum Action {
     ScrollLeft,
     ScrollRight,
     SaveLog,
+    MergeLogs,
+    LogsAt,
+    LogsTail,
+    LogsHead,
+    Logs1m,
+    Logs5m,
+    Logs15m,
+    Logs30m,
+    Logs1h,
+    EarlierBar,
+    LaterBar,
+    OpenLine,
+    CopyLine,
+    CopyScreen,
+    MarkLine,
+    RawLines,
     Fold,
     FoldIn,
     FoldOut,
@@ -289,6 +305,11 @@ impl Action {
                 | Self::Wrap
                 | Self::Timestamps
                 | Self::SaveLog
+                | Self::MergeLogs
+                | Self::LogsAt
+                | Self::CopyLine
+                | Self::CopyScreen
+                | Self::RawLines
                 | Self::Fold
                 | Self::FoldAll
                 | Self::CopyValue
@@ -400,6 +421,7 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('K')] Kill "kill" "send a signal to the container";
         [K::char('d'), K::code(Delete)] Remove "remove" "remove the container";
         [K::char('l')] ShowLogs "logs" "show its log";
+        [K::char('m')] MergeLogs "" "the logs of the marked containers as one, by time";
         [K::char('i')] ShowInspect "inspect" "inspect it";
         [K::char('t')] ShowTop "top" "show its processes";
         [K::char('c')] ShowStats "" "show its charts";
@@ -505,6 +527,22 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::code(Right)] ScrollRight "" "scroll right";
         [K::code(Left)] ScrollLeft "" "scroll left";
         [K::char('s')] SaveLog "save" "save the log to a file";
+        [K::code(Enter)] OpenLine "" "all of the line, or the menu";
+        [K::char('z')] RawLines "" "JSON as it was written, or folded";
+        [K::char('y')] CopyLine "copy" "copy the record, or the selected lines";
+        [K::char('Y')] CopyScreen "" "copy the lines on the screen";
+        [K::char(' ')] MarkLine "" "select lines from here on";
+        [K::char('T')] LogsAt "at" "jump to a time";
+        [K::char('<')] EarlierBar "" "back by a bar of the histogram";
+        [K::char('>')] LaterBar "" "on by a bar of the histogram";
+        [K::char('m')] MergeLogs "" "one log again, or those of the marked by time";
+        [K::char('0')] LogsTail "" "all of it, from its end";
+        [K::char('1')] LogsHead "" "all of it, from its start";
+        [K::char('2')] Logs1m "" "the last minute";
+        [K::char('3')] Logs5m "" "the last 5 minutes";
+        [K::char('4')] Logs15m "" "the last 15 minutes";
+        [K::char('5')] Logs30m "" "the last 30 minutes";
+        [K::char('6')] Logs1h "" "the last hour";
     Inspect:
         [K::char('/')] Search "search" "search in names and values";
         [K::char('n')] NextMatch "" "next match";

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use crossterm::event::{KeyEvent, MouseEvent};
 use wharf_backend::{Error, SampleBatch};
-use wharf_logs::{Direction, Span};
+use wharf_logs::{Bars, Direction, Span};
 use wharf_model::{
     Command, ContainerId, ContainerSummary, DetailSample, Digest, EngineInfo, Event, FileEntry,
     FileHead, HistoryEntry, ImageDetail, ImageSummary, LayerChanges, LayerInfo, LogStream,
@@ -15,9 +15,9 @@ use wharf_model::{
     Recording, TopTable, TransferEvent, VolumeInfo,
 };
 
-use crate::app::Past;
 use crate::app::files::FilesOf;
 use crate::app::health::Report;
+use crate::app::{LogOrigin, Past};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -193,6 +193,8 @@ pub enum Msg {
         /// Bytes written, or why it failed; what was written is gone then.
         result: Result<u64, Error>,
     },
+    /// The logs are to show an instant: time travel has gone there.
+    LogsAt(DateTime<Utc>),
     /// About the open log.
     Log {
         /// The number given with [`Effect::OpenLog`]; others are out of date.
@@ -344,12 +346,12 @@ pub enum Effect {
         /// Which.
         command: Command,
     },
-    /// Open a container's log in place of the one that is open.
+    /// Open a container's log, or several as one, in place of what is open.
     OpenLog {
         /// Comes back with every reply.
         generation: u64,
         /// Whose.
-        id: ContainerId,
+        origins: Vec<LogOrigin>,
         /// How many of the last lines to send at once.
         rows: usize,
     },
@@ -393,6 +395,33 @@ pub enum LogAsk {
         /// How many on each side.
         rows: usize,
     },
+    /// Lines on both sides of an instant.
+    At {
+        /// When.
+        time: DateTime<Utc>,
+        /// How many on each side.
+        rows: usize,
+    },
+    /// Leave out what was written before an instant, or nothing.
+    Since(Option<DateTime<Utc>>),
+    /// The histogram, now and as it changes; 0 ends that.
+    Bars {
+        /// How many bars at most.
+        columns: usize,
+    },
+    /// All of a line.
+    Whole {
+        /// Where it is.
+        position: u64,
+        /// Where the next one is.
+        next: u64,
+        /// How wide its rows may be.
+        columns: usize,
+    },
+    /// Send JSON as it was written, or folded.
+    Raw(bool),
+    /// The text of lines: where each is, and where the next one is.
+    Copy(Vec<(u64, u64)>),
     /// Search for this pattern; empty ends the search.
     Search {
         /// A regular expression.
@@ -427,6 +456,12 @@ pub struct RawLine {
     pub time: Option<DateTime<Utc>>,
     /// Where it came from.
     pub stream: LogStream,
+    /// Which of the merged logs it is from.
+    pub source: usize,
+    /// Whether it belongs to the record of the line before it.
+    pub joined: bool,
+    /// Whether there is more of it than its text here.
+    pub folds: bool,
     /// Its text.
     pub spans: Vec<Span>,
 }
@@ -459,6 +494,29 @@ pub enum LogReply {
         at_start: bool,
         /// Whether there are none after these for now.
         at_end: bool,
+    },
+    /// The histogram; none if nothing has a time.
+    Bars(Option<Bars>),
+    /// All of a line.
+    Whole {
+        /// Which.
+        position: u64,
+        /// Its rows.
+        rows: Vec<Vec<Span>>,
+    },
+    /// The text of lines.
+    Copied {
+        /// What they say.
+        text: String,
+        /// How many.
+        lines: usize,
+    },
+    /// What isn't there of a log that comes as a stream.
+    Missing {
+        /// How many of the last records were asked for.
+        asked: u64,
+        /// How many of these were dropped since.
+        dropped: u64,
     },
     /// More lines came, which aren't sent since nobody follows.
     Grown,

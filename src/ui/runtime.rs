@@ -439,8 +439,8 @@ impl Runtime {
                 let result = backend.execute(command).await;
                 Msg::Done { operation, result }
             }),
-            Effect::OpenLog { generation, id, .. } => {
-                self.log = Some(LogJob::open(backend, id, generation, self.sender.clone()));
+            Effect::OpenLog { generation, origins, .. } => {
+                self.log = Some(LogJob::open(backend, origins, generation, self.sender.clone()));
             }
             Effect::CloseLog => self.log = None,
             Effect::Log(ask) => {

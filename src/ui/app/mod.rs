@@ -42,8 +42,8 @@ pub use images::{ImageColumn, ImageRow, Images, LayerRow};
 pub use input::Input;
 pub use inspect::TreePane;
 pub use list::Cursor;
-pub(crate) use logs::BATCH;
-pub use logs::LogPane;
+pub(crate) use logs::{BATCH, instant};
+pub use logs::{LogOrigin, LogPane, Period};
 pub use metrics::{Metrics, Past, Window};
 pub use networks::Networks;
 pub use panes::Panes;
@@ -735,7 +735,15 @@ impl App {
             Action::Secrets if !self.inspect.has_secrets() => {
                 Err("nothing in it looks like a secret".to_owned())
             }
-            Action::SaveLog if self.logs.id.is_none() => Err("no log is open".to_owned()),
+            Action::SaveLog | Action::LogsAt if !self.logs.is_open() => {
+                Err("no log is open".to_owned())
+            }
+            Action::MergeLogs if self.marked() < 2 && self.logs.merged.is_empty() => {
+                Err("two or more containers have to be marked: Space marks".to_owned())
+            }
+            Action::EarlierBar | Action::LaterBar if self.logs.bars.is_none() => {
+                Err("the log has no histogram: nothing in it has a time".to_owned())
+            }
             _ => Ok(()),
         }
     }

@@ -105,7 +105,11 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         Action::NextTab => turn_tab(app, 1),
         Action::PreviousTab => turn_tab(app, -1),
         Action::ShowStats => show_tab(app, Tab::Stats),
-        Action::ShowLogs => show_tab(app, Tab::Logs),
+        Action::ShowLogs => {
+            app.logs.merged.clear();
+            show_tab(app, Tab::Logs);
+        }
+        Action::MergeLogs => return logs::merge(app),
         Action::ShowInspect => show_tab(app, Tab::Inspect),
         Action::ShowTop => show_tab(app, Tab::Top),
         Action::ShowHealth => show_tab(app, Tab::Health),
@@ -188,6 +192,21 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         | Action::Timestamps
         | Action::ScrollLeft
         | Action::ScrollRight
+        | Action::LogsAt
+        | Action::LogsTail
+        | Action::LogsHead
+        | Action::Logs1m
+        | Action::Logs5m
+        | Action::Logs15m
+        | Action::Logs30m
+        | Action::Logs1h
+        | Action::EarlierBar
+        | Action::LaterBar
+        | Action::OpenLine
+        | Action::CopyLine
+        | Action::CopyScreen
+        | Action::MarkLine
+        | Action::RawLines
         | Action::SaveLog => return logs::act(app, action),
         _ => {}
     }
@@ -260,8 +279,8 @@ pub(super) fn step_list(app: &mut App, by: isize) {
 }
 
 fn back(app: &mut App) -> Vec<Effect> {
-    if charts::back(app) {
-        return Vec::new();
+    if let Some(effects) = charts::back(app) {
+        return effects;
     }
     if app.focus == Focus::Detail {
         let searching = match app.tab() {
@@ -271,6 +290,13 @@ fn back(app: &mut App) -> Vec<Effect> {
         };
         if searching && app.tab() == Tab::Logs {
             return logs::clear_search(app);
+        }
+        if app.tab() == Tab::Logs && app.logs.anchor.take().is_some() {
+            return Vec::new();
+        }
+        if app.tab() == Tab::Logs && !app.logs.merged.is_empty() {
+            app.logs.merged.clear();
+            return Vec::new();
         }
         if searching {
             app.inspect.pattern.clear();
@@ -475,7 +501,7 @@ pub(super) fn copied(app: &mut App, text: String) -> Vec<Effect> {
 }
 
 /// Opens the menu of all that can be done with what is selected.
-fn menu(app: &mut App) {
+pub(super) fn menu(app: &mut App) {
     let contexts = app.main_contexts();
     let near = &contexts[..contexts.len().min(2)];
     let items: Vec<Item> = app

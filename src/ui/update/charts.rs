@@ -9,11 +9,13 @@ use wharf_stats::Metric;
 
 use crate::app::Redraw;
 use crate::app::travel::{Travel, then};
-use crate::app::{App, Chart, Focus, Input, Overlay, Past, Prompt, PromptFor, Screen, Tab, Zoom};
+use crate::app::{
+    App, Chart, Focus, Input, Overlay, Past, Prompt, PromptFor, Screen, Tab, Zoom, instant,
+};
 use crate::keymap::Action;
 use crate::message::Effect;
 
-use super::{arrange, focus};
+use super::{arrange, focus, logs};
 
 /// How many columns a large step has.
 const LARGE: i64 = 20;
@@ -32,7 +34,7 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::ZoomChart => app.charts.alone = !app.charts.alone,
         Action::NextChart => app.charts.chosen = app.charts.chosen.after(1),
         Action::PreviousChart => app.charts.chosen = app.charts.chosen.after(-1),
-        Action::TimeTravel if app.travel.is_some() => leave(app),
+        Action::TimeTravel if app.travel.is_some() => return leave(app),
         Action::TimeTravel => {
             let at = app.charts.instant.unwrap_or(app.now - BACK);
             go(app, at);
@@ -71,32 +73,33 @@ pub(super) fn go(app: &mut App, at: DateTime<Utc>) {
     }
 }
 
-/// Comes back to now; the charts go on.
-pub(super) fn leave(app: &mut App) {
-    let Some(travel) = app.travel.take() else { return };
+/// Comes back to now; charts and log go on.
+fn leave(app: &mut App) -> Vec<Effect> {
+    let Some(travel) = app.travel.take() else { return Vec::new() };
     app.charts.end = None;
     app.charts.instant = None;
     app.metrics.show_then(None);
     app.containers.replace(travel.present, app.now);
     arrange(app);
     app.tell("this is now");
+    app.logs.goto = None;
+    if app.logs.is_open() { logs::travel(app, isize::MAX) } else { Vec::new() }
 }
 
-/// Goes a step back from what the charts show to now; returns whether there was one.
-pub(super) fn back(app: &mut App) -> bool {
+/// Goes a step back from what the charts show to now; none if there is no such step.
+pub(super) fn back(app: &mut App) -> Option<Vec<Effect>> {
     if app.travel.is_some() {
-        leave(app);
-        return true;
+        return Some(leave(app));
     }
     if app.focus != Focus::Detail || app.tab() != Tab::Stats || app.screen != Screen::Containers {
-        return false;
+        return None;
     }
     if app.charts.end.is_some() {
         app.charts.end = None;
         app.charts.instant = None;
-        return true;
+        return Some(Vec::new());
     }
-    std::mem::take(&mut app.charts.alone)
+    std::mem::take(&mut app.charts.alone).then(Vec::new)
 }
 
 /// Goes to a time that was typed.
@@ -110,19 +113,6 @@ pub(super) fn jump(app: &mut App, text: &str) -> Result<(), String> {
     }
     go(app, at);
     Ok(())
-}
-
-/// Returns the instant that a text means: a time of day is the last such one.
-fn instant(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
-    let text = text.trim();
-    let time = ["%H:%M:%S", "%H:%M"]
-        .iter()
-        .find_map(|format| chrono::NaiveTime::parse_from_str(text, format).ok());
-    if let Some(time) = time {
-        let today = now.date_naive().and_time(time).and_utc();
-        return Ok(if today > now { today - TimeDelta::days(1) } else { today });
-    }
-    wharf_inspect::instant(text.strip_prefix('-').unwrap_or(text), now)
 }
 
 /// Takes a fresh list while the past is shown: it is for the way back.
@@ -151,6 +141,13 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
     let mut effects = Vec::new();
     if let Some(at) = app.travel.as_mut().and_then(|travel| travel.due()) {
         effects.push(Effect::FetchThen(at));
+        if app.logs.is_open() {
+            effects.extend(logs::go_to(app, at));
+        }
+    }
+    // A log that is opened meanwhile begins there, too.
+    if let Some(travel) = &app.travel {
+        app.logs.goto = Some(travel.at);
     }
     let layout = crate::layout::layout(app);
     let sees = |tab| layout.as_ref().is_some_and(|layout| layout.pane(tab).is_some());
@@ -232,9 +229,9 @@ pub(super) fn arrived(
     app: &mut App,
     at: DateTime<Utc>,
     result: Result<Vec<(ContainerId, Recording)>, Error>,
-) {
+) -> Vec<Effect> {
     let host_memory = app.metrics.host_memory();
-    let Some(travel) = &mut app.travel else { return };
+    let Some(travel) = &mut app.travel else { return Vec::new() };
     travel.asked = None;
     travel.shown = Some(at);
     match result {
@@ -245,26 +242,11 @@ pub(super) fn arrived(
             arrange(app);
         }
         Err(error) => {
-            leave(app);
+            let effects = leave(app);
             app.fail("look at the past", error.message);
+            return effects;
         }
     }
     app.draw(Redraw::Now);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_understood_as_people_write_them() {
-        let now: DateTime<Utc> = "2026-01-31T12:00:00Z".parse().unwrap();
-        let at = |text: &str| instant(text, now).map(|at| at.to_rfc3339());
-        assert_eq!(at("11:59"), Ok("2026-01-31T11:59:00+00:00".to_owned()));
-        assert_eq!(at("12:00:01"), Ok("2026-01-30T12:00:01+00:00".to_owned()));
-        assert_eq!(at("15m"), Ok("2026-01-31T11:45:00+00:00".to_owned()));
-        assert_eq!(at("-1h30m"), Ok("2026-01-31T10:30:00+00:00".to_owned()));
-        assert_eq!(at(" 2026-01-30T01:02:03Z "), Ok("2026-01-30T01:02:03+00:00".to_owned()));
-        assert!(at("soon").is_err());
-    }
+    Vec::new()
 }

@@ -219,6 +219,16 @@ fn answer(app: &mut App) -> Vec<Effect> {
                 commands::give(app, vec![(pending, Command::Tag { image, name })])
             }
         },
+        PromptFor::LogsAt => match crate::app::instant(&text, app.now) {
+            Err(e) => {
+                prompt.error = Some(e);
+                Vec::new()
+            }
+            Ok(time) => {
+                app.overlays.pop();
+                logs::go_to(app, time)
+            }
+        },
         PromptFor::CreateNetwork => match networks::parse(&text) {
             Err(e) => {
                 prompt.error = Some(e);

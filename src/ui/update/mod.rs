@@ -113,10 +113,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             charts::recorded(app, id, result);
             Vec::new()
         }
-        Msg::Then { at, result } => {
-            charts::arrived(app, at, result);
-            Vec::new()
-        }
+        Msg::Then { at, result } => charts::arrived(app, at, result),
         Msg::Health { id, result } => {
             health::take(app, &id, result);
             Vec::new()
@@ -202,6 +199,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             volumes::saved(app, operation, result.clone());
             images::ended(app, operation, result.map(Some))
         }
+        Msg::LogsAt(time) => logs::go_to(app, time),
         Msg::Log { generation, reply } => logs::reply(app, generation, reply),
     }
 }

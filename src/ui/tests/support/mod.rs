@@ -10,7 +10,10 @@ use ratatui::backend::{CrosstermBackend, TestBackend};
 use ratatui::buffer::Buffer;
 use wharf_backend::Backend;
 use wharf_backend::fake::{Fake, time};
-use wharf_logs::{Direction, LogView, Matcher, Sanitizer, Search, Step, StreamView};
+use wharf_logs::{
+    Direction, Histogram, LogView, Looked, Matcher, Merged, Sanitizer, Search, Since, Step,
+    StreamView, continues, fold, plain_text, unfold,
+};
 use wharf_model::{ContainerSummary, Filters, LogOptions};
 use wharf_ui::app::Past;
 use wharf_ui::app::files::FilesOf;
@@ -24,9 +27,10 @@ pub(crate) struct Desk {
     pub(crate) app: App,
     /// The engine.
     pub(crate) fake: Fake,
-    log: Option<(u64, StreamView)>,
+    log: Option<(u64, Since)>,
     search: Option<Search>,
     only: bool,
+    raw: bool,
     /// How often the links' counters were read.
     reads: u64,
 }
@@ -55,7 +59,7 @@ impl Desk {
     /// Returns a dashboard that knows nothing.
     pub(crate) fn empty(options: Options, size: (u16, u16)) -> Self {
         let app = App::new(options, size, time(0));
-        Self { app, fake: Fake::demo(), log: None, search: None, only: false, reads: 0 }
+        Self { app, fake: Fake::demo(), log: None, search: None, only: false, raw: false, reads: 0 }
     }
 
     /// Returns the dashboard over an engine, forty seconds on.
@@ -204,13 +208,23 @@ impl Desk {
                 Msg::LayerChanges { image, layer, result }
             }
             Effect::FetchImage(image) => Msg::Image(now(fake.image(&image)).map(Box::new)),
-            Effect::OpenLog { generation, id, .. } => {
-                let mut log = StreamView::new(1 << 20);
-                if let Ok(stream) = now(fake.logs(id.as_str(), LogOptions::default())) {
-                    now(stream.collect::<Vec<_>>()).into_iter().for_each(|r| log.push(r.unwrap()));
+            Effect::OpenLog { generation, origins, .. } => {
+                let mut views: Vec<Box<dyn LogView>> = Vec::new();
+                for origin in &origins {
+                    let mut log = StreamView::new(1 << 20);
+                    let options = LogOptions::default();
+                    if let Ok(stream) = now(fake.logs(origin.id.as_str(), options)) {
+                        let records = now(stream.collect::<Vec<_>>());
+                        records.into_iter().for_each(|r| log.push(r.unwrap()));
+                    }
+                    views.push(Box::new(log));
                 }
+                let view = match views.len() {
+                    1 => views.remove(0),
+                    _ => Box::new(Merged::new(views)),
+                };
                 (self.search, self.only) = (None, false);
-                self.log = Some((generation, log));
+                self.log = Some((generation, Since::all(view)));
                 return;
             }
             Effect::CloseLog => {
@@ -231,7 +245,7 @@ impl Desk {
     fn log(&mut self, ask: LogAsk) -> Option<LogReply> {
         let (_, view) = self.log.as_mut()?;
         let (end, start) = (view.end(), view.start());
-        let only = self.only;
+        let (only, raw) = (self.only, self.raw);
         let search = &mut self.search;
         let mut read = |from: u64, rows: usize, direction: Direction| -> Vec<RawLine> {
             let lines = match (search.as_mut().filter(|_| only), direction) {
@@ -243,14 +257,27 @@ impl Desk {
                 (None, Direction::Forward) => view.forward(from, rows).unwrap(),
                 (None, Direction::Backward) => view.backward(from, rows).unwrap(),
             };
-            let safe = |line: wharf_logs::Line| RawLine {
-                position: line.position,
-                next: line.next,
-                time: line.time,
-                stream: line.stream,
-                spans: Sanitizer::new().line(&line.message),
+            let mut before: Option<wharf_logs::Line> = None;
+            let mut safe = |line: wharf_logs::Line| {
+                let folded = fold(&line.message);
+                let joined = before.as_ref().is_some_and(|before| continues(before, &line));
+                let shown = RawLine {
+                    position: line.position,
+                    next: line.next,
+                    time: line.time,
+                    stream: line.stream,
+                    source: line.source,
+                    joined,
+                    folds: folded.is_some(),
+                    spans: match folded.filter(|_| !raw) {
+                        Some(folded) => folded.line,
+                        None => Sanitizer::new().line(&line.message),
+                    },
+                };
+                before = Some(line);
+                shown
             };
-            lines.into_iter().map(safe).collect()
+            lines.into_iter().map(&mut safe).collect()
         };
         let (place, lines) = match ask {
             LogAsk::Tail { rows } => (Place::Tail, read(end, rows, Direction::Backward)),
@@ -282,6 +309,38 @@ impl Desk {
             LogAsk::Only(only) => {
                 self.only = only;
                 return None;
+            }
+            LogAsk::At { time, rows } => {
+                let position = view.at_time(time).unwrap();
+                return self.log(LogAsk::Around { position, rows });
+            }
+            LogAsk::Since(time) => {
+                view.begin(time).unwrap();
+                return None;
+            }
+            LogAsk::Bars { columns } => {
+                let looked = Histogram::new().bars(view, search.as_mut(), columns, u64::MAX);
+                let Looked::Done(bars) = looked.unwrap() else { unreachable!() };
+                return Some(LogReply::Bars(bars));
+            }
+            LogAsk::Whole { position, .. } => {
+                let line = view.forward(position, 1).unwrap().remove(0);
+                let rows = unfold(&line.message)
+                    .unwrap_or_else(|| vec![Sanitizer::new().line(&line.message)]);
+                return Some(LogReply::Whole { position, rows });
+            }
+            LogAsk::Raw(raw) => {
+                self.raw = raw;
+                return None;
+            }
+            LogAsk::Copy(lines) => {
+                let mut text = String::new();
+                for (position, _) in &lines {
+                    let line = view.forward(*position, 1).unwrap().remove(0);
+                    text.push_str(&String::from_utf8_lossy(&plain_text(&line.message)));
+                    text.push('\n');
+                }
+                return Some(LogReply::Copied { text, lines: lines.len() });
             }
             LogAsk::Follow(_) | LogAsk::Save { .. } => return None,
         };
