@@ -17,13 +17,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary, Digest,
-    DiskUsage, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
-    HistoryEntry, HostSample, ImageDetail, ImageListOptions, ImageSummary, LayerChanges, LayerInfo,
-    LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, PathStat, PullOptions, PushOptions,
-    ReachAnswer, ReachQuestion, Sample, TermSize, TopTable, TransferEvent, VersionInfo, VolumeInfo,
+    Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
+    DetailSample, Digest, DiskUsage, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec,
+    FileEntry, FileHead, Filters, HistoryEntry, HostSample, ImageDetail, ImageListOptions,
+    ImageSummary, LayerChanges, LayerInfo, LogOptions, LogRecord, NetCounters, NetworkInfo,
+    Outcome, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion, Recording, Sample,
+    TermSize, TopTable, TransferEvent, VersionInfo, VolumeInfo,
 };
 
 pub use bytes_stream::{ByteStream, BytesReader};
@@ -208,6 +210,23 @@ pub trait Backend: Send + Sync {
     /// reader gets the newest, never a queue. Dropping the stream ends the work.
     async fn samples(&self, interval: Duration) -> Result<BoxStream<'static, Result<SampleBatch>>>;
 
+    /// Returns all that is recorded of a container's past.
+    async fn recording(&self, _container: &str) -> Result<Recording> {
+        Err(no_recorder(self.name()))
+    }
+
+    /// Returns what is recorded of every container up to an instant, cut down to what tells how it
+    /// was then.
+    async fn recordings_at(&self, _at: DateTime<Utc>) -> Result<Vec<(ContainerId, Recording)>> {
+        Err(no_recorder(self.name()))
+    }
+
+    /// Returns what is measured of a container only while somebody looks at it closely.
+    async fn details(&self, _container: &str) -> Result<DetailSample> {
+        let text = format!("{}: this engine doesn't tell the use of each core", self.name());
+        Err(Error::new(ErrorKind::Unsupported, text))
+    }
+
     /// Returns what happens from now on. Dropping the stream ends the work.
     async fn events(&self) -> Result<BoxStream<'static, Result<Event>>> {
         self.list_events(EventOptions::default()).await
@@ -338,6 +357,12 @@ pub trait Backend: Send + Sync {
 /// The Engine API tells of layers only their sizes.
 fn no_layer_files(backend: &str) -> Error {
     let text = format!("{backend}: this engine doesn't tell what is in a layer; wharf's own does");
+    Error::new(ErrorKind::Unsupported, text)
+}
+
+/// The Engine API has no past but the events.
+fn no_recorder(backend: &str) -> Error {
+    let text = format!("{backend}: this engine doesn't record the past; wharf's own does");
     Error::new(ErrorKind::Unsupported, text)
 }
 

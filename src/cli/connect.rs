@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::bail;
+use chrono::{DateTime, Utc};
 
 use wharf_backend::Backend;
 use wharf_backend::docker::Docker;
@@ -278,11 +279,13 @@ pub(crate) async fn dashboard(
     target: &Target,
     backend: Arc<dyn Backend>,
     read_only: bool,
+    replay: Option<DateTime<Utc>>,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> anyhow::Result<Left> {
     let look = wharf_ui::Look::from_env(environment);
     let options = wharf_ui::Options {
         read_only,
+        replay,
         look,
         program: target.program(),
         run: Some(verbs::run::understand),

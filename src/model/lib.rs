@@ -15,6 +15,7 @@ mod id;
 mod image;
 mod log;
 mod network;
+mod recording;
 mod reference;
 mod stats;
 mod system;
@@ -49,10 +50,11 @@ pub use network::{
     AddressPool, EndpointDetail, EndpointOptions, NetworkCreateOptions, NetworkEndpoint,
     NetworkInfo, PublishedPort, ReachAnswer, ReachQuestion,
 };
+pub use recording::{Happening, Probes, Recording, What, since_epoch};
 pub use reference::{ImageName, ImageReference, Repository};
 pub use stats::{
-    BlockCounters, CpuCounters, HostSample, Limit, MemoryCounters, NetCounters, PidCounters,
-    Pressure, PressureLine, Sample,
+    BlockCounters, CpuCounters, DetailSample, HostSample, Limit, MemoryCounters, NetCounters,
+    PidCounters, Pressure, PressureLine, Sample,
 };
 pub use system::{EngineInfo, VersionInfo};
 pub use transfer::{LayerState, PullOptions, Pulled, PushOptions, Pushed, TransferEvent};

@@ -19,6 +19,8 @@ pub enum Context {
     Detail,
     /// The tabs of a container whose own keys leave room for the names of the others.
     Tabs,
+    /// The charts.
+    Charts,
     /// The log tab.
     Logs,
     /// An inspect tab.
@@ -61,6 +63,7 @@ impl Context {
             Self::Move => "Move",
             Self::Containers => "Containers",
             Self::Detail | Self::Tabs => "Tabs",
+            Self::Charts => "Charts",
             Self::Logs => "Logs",
             Self::Inspect => "Inspect",
             Self::Images => "Images",
@@ -130,6 +133,21 @@ pub enum Action {
     ShowInspect,
     LongerWindow,
     ShorterWindow,
+    Freeze,
+    CursorLeft,
+    CursorRight,
+    FarLeft,
+    FarRight,
+    ZoomChart,
+    NextChart,
+    PreviousChart,
+    TimeTravel,
+    JumpToTime,
+    HoldEvents,
+    ShowPrograms,
+    GoToObject,
+    TravelBack,
+    TravelOn,
     ShowTop,
     ShowHealth,
     ShowEvents,
@@ -476,8 +494,24 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('l'), K::code(Right)] GoRight "" "to the first connection, then to its container";
         [K::char('y')] CopyName "" "copy its name";
         [K::char('Y')] CopyId "" "copy its id";
+    Charts:
+        [K::char('t')] TimeTravel "past" "show everything as it was, or as it is again";
+        [K::char('T')] JumpToTime "" "go back to a time";
+        [K::code(Left)] CursorLeft "read" "read the values of an instant, and go back in time";
+        [K::code(Right)] CursorRight "" "forward in time";
+        [K::char('{')] FarLeft "" "far back in time";
+        [K::char('}')] FarRight "" "far forward in time";
+        [K::char('f')] Freeze "hold" "hold the charts, or let them go on";
+        [K::char('z')] ZoomChart "zoom" "one chart alone, or all";
+        [K::char('n')] NextChart "" "next chart";
+        [K::char('N')] PreviousChart "" "previous chart";
+        [K::char('>')] LongerWindow "longer" "charts of a longer time";
+        [K::char('<')] ShorterWindow "" "charts of a shorter time";
     Events:
+        [K::code(Enter)] GoToObject "go to it" "go to what it happened to";
         [K::char('/')] Filter "filter" "filter the events";
+        [K::char('p')] HoldEvents "hold" "hold what is shown, or let it go on";
+        [K::char('x')] ShowPrograms "programs" "show programs that run inside of containers, or not";
         [K::char('y')] CopyName "" "copy the object's name";
         [K::char('Y')] CopyId "" "copy the object's id";
     System:
@@ -554,6 +588,8 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('[')] PreviousTab "" "previous tab";
         [K::char('+')] ZoomIn "" "more room for the tab";
         [K::char('_'), K::char('-')] ZoomOut "" "more room for the list";
+        [K::char('{')] TravelBack "" "while the past is shown: further back";
+        [K::char('}')] TravelOn "" "while the past is shown: forward";
         [K::ctrl('w')] NextPane "" "keys to the next pane";
         [K::ctrl('p')] PreviousPane "" "keys to the previous pane";
         [K::char('\\')] MorePanes "" "a further pane, where there is room";

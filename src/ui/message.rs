@@ -9,14 +9,15 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use wharf_backend::{Error, SampleBatch};
 use wharf_logs::{Bars, Direction, Span};
 use wharf_model::{
-    Command, ContainerId, ContainerSummary, Digest, EngineInfo, Event, FileEntry, FileHead,
-    HistoryEntry, ImageDetail, ImageSummary, LayerChanges, LayerInfo, LogStream, NetCounters,
-    NetworkInfo, Outcome, PullOptions, PushOptions, ReachAnswer, ReachQuestion, TopTable,
-    TransferEvent, VolumeInfo,
+    Command, ContainerId, ContainerSummary, DetailSample, Digest, EngineInfo, Event, FileEntry,
+    FileHead, HistoryEntry, ImageDetail, ImageSummary, LayerChanges, LayerInfo, LogStream,
+    NetCounters, NetworkInfo, Outcome, PullOptions, PushOptions, ReachAnswer, ReachQuestion,
+    Recording, TopTable, TransferEvent, VolumeInfo,
 };
 
-use crate::app::LogOrigin;
 use crate::app::files::FilesOf;
+use crate::app::health::Report;
+use crate::app::{LogOrigin, Past};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -51,6 +52,36 @@ pub enum Msg {
         operation: u64,
         /// What came of it.
         result: Result<Outcome, Error>,
+    },
+    /// What is recorded of a container.
+    Recorded {
+        /// Whose.
+        id: ContainerId,
+        /// Its past, ready to be drawn.
+        result: Result<Box<Past>, Error>,
+    },
+    /// How the containers were.
+    Then {
+        /// When.
+        at: DateTime<Utc>,
+        /// What is recorded of each.
+        result: Result<Vec<(ContainerId, Recording)>, Error>,
+    },
+    /// What the health tab is about.
+    Health {
+        /// Whose.
+        id: ContainerId,
+        /// What the engine told.
+        result: Result<Box<Report>, Error>,
+    },
+    /// The events that the engine remembers.
+    EventHistory(Result<Vec<Event>, Error>),
+    /// What is measured only of a container that is looked at closely.
+    Details {
+        /// Whose.
+        id: ContainerId,
+        /// The details.
+        result: Result<DetailSample, Error>,
     },
     /// An inspect document.
     Document {
@@ -207,6 +238,26 @@ pub enum Effect {
     FetchInfo,
     /// Ask for a document.
     FetchDocument(ScreenTag),
+    /// Ask for what is recorded of a container.
+    FetchRecording {
+        /// Whose.
+        id: ContainerId,
+        /// Bytes of memory that the host has, against which its memory is measured.
+        host_memory: Option<u64>,
+    },
+    /// Ask how the containers were at an instant.
+    FetchThen(DateTime<Utc>),
+    /// Ask for what the health tab shows of a container.
+    FetchHealth {
+        /// Whose.
+        id: ContainerId,
+        /// Whether it has ended, and its last words are wanted.
+        ended: bool,
+    },
+    /// Ask for the events that the engine remembers.
+    FetchEvents,
+    /// Ask for the details of a container.
+    FetchDetails(ContainerId),
     /// Ask for a container's processes.
     FetchTop(ContainerId),
     /// Ask for an image's steps.

@@ -3,6 +3,7 @@
 //! place of one, where a newer batch takes the place of one that nobody has fetched.
 
 mod budget;
+pub(crate) mod health;
 mod logs;
 mod run;
 mod save;
@@ -26,7 +27,7 @@ use wharf_backend::Backend;
 use wharf_model::Filters;
 
 use crate::app::files::{FilesOf, HEAD};
-use crate::app::{App, Redraw};
+use crate::app::{App, Past, Redraw};
 use crate::message::{Effect, Msg, ScreenTag};
 use crate::options::Options;
 use crate::terminal::Screen;
@@ -313,6 +314,26 @@ impl Runtime {
                     ScreenTag::Volume(volume) => backend.inspect_volume(volume).await,
                 };
                 Msg::Document { tag, result: result.map(Box::new) }
+            }),
+            Effect::FetchRecording { id, host_memory } => self.ask(async move {
+                let result = backend.recording(id.as_str()).await;
+                let result = result.map(|found| Box::new(Past::new(found, host_memory)));
+                Msg::Recorded { id, result }
+            }),
+            Effect::FetchThen(at) => self.ask(async move {
+                let result = backend.recordings_at(at).await;
+                Msg::Then { at, result }
+            }),
+            Effect::FetchHealth { id, ended } => self.ask(async move {
+                let result = health::report(&*backend, &id, ended).await;
+                Msg::Health { id, result }
+            }),
+            Effect::FetchEvents => {
+                self.ask(async move { Msg::EventHistory(watch::remembered(&*backend).await) });
+            }
+            Effect::FetchDetails(id) => self.ask(async move {
+                let result = backend.details(id.as_str()).await;
+                Msg::Details { id, result }
             }),
             Effect::FetchTop(id) => self.ask(async move {
                 let result = backend.top(id.as_str(), &[]).await;

@@ -49,6 +49,7 @@ mod ports;
 mod probe;
 mod pty;
 mod reach;
+mod recorder;
 mod registry;
 mod remap;
 mod restart;
@@ -107,6 +108,7 @@ fn main() -> ExitCode {
         ("limits", limits::tests()),
         ("ports", ports::tests()),
         ("reach", reach::tests()),
+        ("recorder", recorder::tests()),
         ("registry", registry::tests()),
         ("remap", remap::tests()),
         ("rootless", rootless::tests()),

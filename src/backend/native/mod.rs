@@ -15,18 +15,19 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures_util::stream::{BoxStream, StreamExt};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use wharf_engine::image::Images;
 use wharf_engine::{Attach, Engine, EngineOptions, Paths, PutOptions};
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, DiskUsage,
-    EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
-    HistoryEntry, ImageDetail, ImageListOptions, ImageSummary, ImportOptions, LayerChanges,
-    LayerInfo, LogDriver, LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, PathStat,
-    PullOptions, PushOptions, ReachAnswer, ReachQuestion, TermSize, TopTable, VersionInfo,
-    VolumeInfo,
+    Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
+    DetailSample, Digest, DiskUsage, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec,
+    FileEntry, FileHead, Filters, HistoryEntry, ImageDetail, ImageListOptions, ImageSummary,
+    ImportOptions, LayerChanges, LayerInfo, LogDriver, LogOptions, LogRecord, NetCounters,
+    NetworkInfo, Outcome, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion,
+    Recording, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 use wharf_registry::{Folders, Registries, Resolve};
 
@@ -333,6 +334,20 @@ impl Backend for Native {
             LogDriver::None => LogSource::Stream,
             _ => LogSource::Files(detail.log_path.into()),
         })
+    }
+
+    async fn recording(&self, container: &str) -> Result<Recording> {
+        let container = container.to_owned();
+        self.blocking(move |engine| engine.recording(&container)).await
+    }
+
+    async fn recordings_at(&self, at: DateTime<Utc>) -> Result<Vec<(ContainerId, Recording)>> {
+        self.blocking(move |engine| engine.recordings_at(at)).await
+    }
+
+    async fn details(&self, container: &str) -> Result<DetailSample> {
+        let container = container.to_owned();
+        self.blocking(move |engine| engine.details(&container)).await
     }
 
     async fn samples(&self, interval: Duration) -> Result<BoxStream<'static, Result<SampleBatch>>> {

@@ -31,7 +31,9 @@ mod prune;
 mod ps;
 mod pull;
 mod push;
+mod recorder;
 mod rename;
+mod replay;
 mod reset;
 mod rm;
 mod rmi;
@@ -56,6 +58,7 @@ use crate::args::Verb;
 /// All verbs, in the order the help lists them.
 static VERBS: &[&Verb] = &[
     &ui::VERB,
+    &replay::VERB,
     &demo::VERB,
     &run::VERB,
     &create::VERB,
@@ -113,6 +116,7 @@ static GROUPED: &[&Verb] = &[
     &reset::VERB,
     &service::VERB,
     &userns_remap::VERB,
+    &recorder::VERB,
     &volume::CREATE,
     &volume::LS,
     &inspect::VOLUME,

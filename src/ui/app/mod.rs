@@ -1,9 +1,11 @@
 //! All that the dashboard knows. [`update()`](crate::update()) is the only one that changes it.
 
+pub mod charts;
 mod containers;
 mod dialog;
 mod events;
 pub mod files;
+pub mod health;
 mod images;
 mod input;
 mod inspect;
@@ -18,6 +20,7 @@ mod since;
 mod system;
 pub mod topology;
 pub mod transfers;
+pub mod travel;
 pub mod volumes;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -31,6 +34,7 @@ use crate::theme::Theme;
 use topology::Node;
 use transfers::Transfer;
 
+pub use charts::{Chart, Charts};
 pub use containers::{Column, Containers, Row};
 pub use dialog::{Choice, Confirm, Consent, Item, Menu, Overlay, Page, Palette, Prompt, PromptFor};
 pub use events::{EventLog, EventRow};
@@ -40,8 +44,7 @@ pub use inspect::TreePane;
 pub use list::Cursor;
 pub(crate) use logs::{BATCH, instant};
 pub use logs::{LogOrigin, LogPane, Period};
-pub(crate) use metrics::PACES;
-pub use metrics::{Metrics, Window};
+pub use metrics::{Metrics, Past, Window};
 pub use networks::Networks;
 pub use panes::Panes;
 pub use screens::{Screen, Tab};
@@ -223,8 +226,16 @@ pub struct App {
     pub details_top: usize,
     /// Measured values.
     pub metrics: Metrics,
-    /// Which of the charts' windows is shown, the shortest first.
-    pub window: usize,
+    /// The health tab.
+    pub health: health::HealthPane,
+    /// What of the charts is shown.
+    pub charts: Charts,
+    /// The look at the past, while there is one.
+    pub travel: Option<Box<travel::Travel>>,
+    /// Whether the selection has stood still since the last tick.
+    pub rested: bool,
+    /// What was selected at the last tick.
+    pub at_tick: Option<ContainerId>,
     /// The log tab.
     pub logs: LogPane,
     /// The inspect tab of both screens.
@@ -348,7 +359,11 @@ impl App {
             system: System::default(),
             details_top: 0,
             metrics: Metrics::new(),
-            window: 0,
+            health: health::HealthPane::default(),
+            charts: Charts::default(),
+            travel: None,
+            rested: false,
+            at_tick: None,
             logs: LogPane::default(),
             inspect: TreePane::default(),
             top: TopPane::default(),
@@ -387,27 +402,8 @@ impl App {
 
     /// Returns the time that what is shown is true of.
     pub fn as_of(&self) -> DateTime<Utc> {
-        self.lost_since.unwrap_or(self.now)
-    }
-
-    /// Returns how many seconds a column of a chart has.
-    pub fn pace(&self) -> u64 {
-        PACES[self.window.min(PACES.len() - 1)]
-    }
-
-    /// Shows a longer or shorter time in the charts, as far as there is one.
-    pub fn turn_window(&mut self, by: isize) {
-        let to = self.window.saturating_add_signed(by).min(PACES.len() - 1);
-        let same = to == self.window;
-        self.window = to;
-        self.draw(Redraw::Now);
-        self.tell(match (self.pace(), same, by > 0) {
-            (_, true, true) => "this is the longest time the charts can show".to_owned(),
-            (_, true, false) => "this is the shortest time the charts can show".to_owned(),
-            (1, ..) => "charts: one dot is a second".to_owned(),
-            (pace @ 2..60, ..) => format!("charts: one dot is {pace} seconds"),
-            (pace, ..) => format!("charts: one dot is {} minutes", pace / 60),
-        });
+        let past = self.travel.as_ref().map(|travel| travel.shown.unwrap_or(travel.at));
+        past.or(self.lost_since).unwrap_or(self.now)
     }
 
     /// Returns what is in sight beside the list of this screen.
@@ -477,6 +473,9 @@ impl App {
             }
             (_, Focus::Detail, Tab::Inspect) => {
                 &[C::Inspect, C::Detail, C::Move, C::Global, C::Always]
+            }
+            (Screen::Containers, Focus::Detail, Tab::Stats) => {
+                &[C::Charts, C::Detail, C::Containers, C::Move, C::Global, C::Always]
             }
             (Screen::Containers, Focus::Detail, _) => {
                 &[C::Detail, C::Containers, C::Move, C::Global, C::Always]
@@ -625,6 +624,9 @@ impl App {
         if self.options.read_only && action.changes() {
             return Err("this dashboard is read-only".to_owned());
         }
+        if self.travel.is_some() && action.changes() {
+            return Err("this is the past, which nothing changes: Esc comes back".to_owned());
+        }
         match action {
             Action::Start
             | Action::Stop
@@ -635,6 +637,12 @@ impl App {
                 None => Err("no container is selected".to_owned()),
                 Some(row) => self.can_on(row, action),
             },
+            Action::TimeTravel | Action::JumpToTime if self.travel.is_none() => {
+                self.charts.no_past.clone().map_or(Ok(()), Err)
+            }
+            Action::TravelBack | Action::TravelOn if self.travel.is_none() => {
+                Err("this is now: t in the charts goes back in time".to_owned())
+            }
             Action::Bulk if self.marked() == 0 => Err("nothing is marked: Space marks".to_owned()),
             Action::ShowLogs
             | Action::ShowStats
@@ -675,6 +683,9 @@ impl App {
                 }
                 _ => Ok(()),
             },
+            Action::GoToObject if self.events.selected().is_none() => {
+                Err("no event is selected".to_owned())
+            }
             Action::ShowUsers | Action::ShowFiles | Action::ShowLayers
                 if self.screen == Screen::Images && self.images.selected().is_none() =>
             {

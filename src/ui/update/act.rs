@@ -10,8 +10,8 @@ use crate::layout::layout;
 use crate::message::Effect;
 
 use super::{
-    arrange, commands, detail, dialog, events, files, focus, images, logs, networks, palette,
-    show_screen, volumes,
+    arrange, charts, commands, detail, dialog, events, files, focus, health, images, logs,
+    networks, palette, show_screen, volumes,
 };
 
 /// The order in which `o` goes through the columns.
@@ -82,6 +82,21 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
             app.zoom = if app.zoom == Zoom::Detail { Zoom::Split } else { Zoom::List };
             focus(app, Focus::List);
         }
+        Action::TimeTravel
+        | Action::JumpToTime
+        | Action::CursorLeft
+        | Action::CursorRight
+        | Action::FarLeft
+        | Action::FarRight
+        | Action::Freeze
+        | Action::ZoomChart
+        | Action::NextChart
+        | Action::PreviousChart => return charts::act(app, action),
+        Action::HoldEvents | Action::ShowPrograms | Action::GoToObject => {
+            return events::act(app, action);
+        }
+        Action::TravelBack => return charts::act(app, Action::FarLeft),
+        Action::TravelOn => return charts::act(app, Action::FarRight),
         Action::LongerWindow => app.turn_window(1),
         Action::ShorterWindow => app.turn_window(-1),
         Action::NextPane => step_pane(app, 1),
@@ -231,7 +246,10 @@ pub(super) fn travel(app: &mut App, action: Action) -> Vec<Effect> {
 /// Returns whether the tab with the keys has something to move in; else they move the list.
 fn moves(app: &App) -> bool {
     match app.tab() {
-        Tab::Stats | Tab::Health | Tab::Events => false,
+        Tab::Stats => false,
+        // What fits has nothing to move.
+        Tab::Health => health::scrolls(app),
+        Tab::Events => events::scrolls(app),
         Tab::Files => app.screen != Screen::Containers,
         _ => true,
     }
@@ -261,6 +279,9 @@ pub(super) fn step_list(app: &mut App, by: isize) {
 }
 
 fn back(app: &mut App) -> Vec<Effect> {
+    if let Some(effects) = charts::back(app) {
+        return effects;
+    }
     if app.focus == Focus::Detail {
         let searching = match app.tab() {
             Tab::Logs => !app.logs.pattern.is_empty(),

@@ -10,7 +10,7 @@ use crate::layout::layout;
 use crate::message::{Effect, LogAsk, ScreenTag};
 
 use super::act::copied;
-use super::{files, images, logs, networks, volumes};
+use super::{charts, events, files, health, images, logs, networks, volumes};
 
 /// How many lines a freshly opened log shows.
 const FIRST_LINES: usize = 200;
@@ -24,6 +24,8 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
     let seen = layout.as_ref().is_some_and(|l| l.detail.height > 0);
     let tabs: Vec<Tab> = layout.iter().flat_map(|l| &l.panes).map(|pane| pane.tab).collect();
     let mut effects = sync_log(app, tabs.contains(&Tab::Logs));
+    effects.extend(charts::sync(app));
+    effects.extend(events::sync(app));
     effects.extend(networks::sync(app));
     effects.extend(volumes::sync(app, seen));
     effects.extend(images::sync(app, seen));
@@ -31,8 +33,9 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
         match tab {
             Tab::Inspect => effects.extend(sync_inspect(app)),
             Tab::Top => effects.extend(sync_top(app)),
+            Tab::Health => effects.extend(health::sync(app)),
             // These show what is known anyway, or were asked for above.
-            Tab::Stats | Tab::Logs | Tab::Health | Tab::Events => {}
+            Tab::Stats | Tab::Logs | Tab::Events => {}
             Tab::Layers | Tab::Users | Tab::Files | Tab::Details => {}
         }
     }
@@ -209,7 +212,9 @@ pub(super) fn step(app: &mut App, tab: Tab, by: isize) {
         Tab::Files if app.screen == Screen::Containers => {}
         Tab::Files => files::step(app, by, rows),
         Tab::Details => networks::scroll_details(app, by),
-        Tab::Stats | Tab::Logs | Tab::Health | Tab::Events => {}
+        Tab::Health => health::scroll(app, by),
+        Tab::Events => events::scroll(app, by),
+        Tab::Stats | Tab::Logs => {}
     }
 }
 

@@ -8,7 +8,9 @@ use crate::app::{App, Choice, Consent, LineFor, Overlay, Page, Pending, PromptFo
 use crate::keymap::Action;
 use crate::message::{Effect, LogAsk};
 
-use super::{act, arrange, commands, detail, images, input, logs, networks, palette, volumes};
+use super::{
+    act, arrange, charts, commands, detail, images, input, logs, networks, palette, volumes,
+};
 
 /// Takes an action while a line is typed in the footer.
 pub(super) fn act_line(app: &mut App, action: Action) -> Vec<Effect> {
@@ -235,6 +237,18 @@ fn answer(app: &mut App) -> Vec<Effect> {
             Ok(options) => {
                 app.overlays.pop();
                 networks::create(app, options)
+            }
+        },
+        PromptFor::Instant => match charts::jump(app, &text) {
+            Ok(()) => {
+                app.overlays.pop();
+                Vec::new()
+            }
+            Err(reason) => {
+                if let Some(Overlay::Prompt(prompt)) = app.overlays.last_mut() {
+                    prompt.error = Some(reason);
+                }
+                Vec::new()
             }
         },
         PromptFor::CreateVolume => {

@@ -1,11 +1,13 @@
 //! The one way in: a message changes the [`App`] and asks for effects. Nothing here does I/O.
 
 mod act;
+mod charts;
 mod commands;
 mod detail;
 mod dialog;
 mod events;
 mod files;
+mod health;
 mod images;
 mod logs;
 mod mouse;
@@ -70,7 +72,8 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         }
         Msg::Tick(now) => tick(app, now),
         Msg::Samples(batch) => {
-            app.metrics.take(batch);
+            let now = app.now;
+            app.metrics.take(batch, now);
             if app.containers.follows_samples() || app.screen == Screen::Networks {
                 arrange(app);
             }
@@ -106,6 +109,23 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         }
         Msg::Event(event) => heard(app, &event),
         Msg::Done { operation, result } => commands::done(app, operation, result),
+        Msg::Recorded { id, result } => {
+            charts::recorded(app, id, result);
+            Vec::new()
+        }
+        Msg::Then { at, result } => charts::arrived(app, at, result),
+        Msg::Health { id, result } => {
+            health::take(app, &id, result);
+            Vec::new()
+        }
+        Msg::EventHistory(result) => {
+            events::remembered(app, result);
+            Vec::new()
+        }
+        Msg::Details { id, result } => {
+            charts::detailed(app, &id, result);
+            Vec::new()
+        }
         Msg::Document { tag, result } => {
             let result = result.map(|d| *d).map_err(|e| e.message);
             app.inspect.take(&tag, result);
@@ -188,6 +208,13 @@ fn tick(app: &mut App, now: chrono::DateTime<chrono::Utc>) -> Vec<Effect> {
     let second = now.timestamp() != app.now.timestamp();
     app.now = now;
     app.turn = app.turn.wrapping_add(1);
+    if second {
+        let selected = app.containers.selected.clone();
+        app.rested = app.at_tick == selected;
+        app.at_tick = selected;
+    } else if app.at_tick != app.containers.selected {
+        app.rested = false;
+    }
     if app.is_animated() {
         app.draw(Redraw::Lively);
     } else if second {
@@ -211,11 +238,18 @@ fn containers(
 ) -> Vec<Effect> {
     let again = app.listing.answered();
     match result {
-        Ok(list) => {
+        Ok(mut list) => {
             if app.link == Link::Connecting {
                 app.found();
             }
+            if charts::keep_present(app, &mut list) {
+                return if again { vec![Effect::FetchContainers] } else { Vec::new() };
+            }
+            let first = !app.containers.loaded;
             app.containers.replace(list, app.now);
+            if first {
+                charts::begin(app);
+            }
             let rows = &app.containers.rows;
             app.metrics.retain(|id| rows.iter().any(|r| r.summary.id == *id));
             arrange(app);
@@ -251,6 +285,7 @@ fn networks(app: &mut App, result: Result<Vec<wharf_model::NetworkInfo>, wharf_b
 fn heard(app: &mut App, event: &Event) -> Vec<Effect> {
     let mut effects = Vec::new();
     events::heard(app, event);
+    health::changed(app, &event.id);
     match event.kind {
         EventKind::Container => {
             let action = event.action.as_str();

@@ -15,6 +15,7 @@ use wharf_logs::{
     StreamView, continues, fold, plain_text, unfold,
 };
 use wharf_model::{ContainerSummary, Filters, LogOptions};
+use wharf_ui::app::Past;
 use wharf_ui::app::files::FilesOf;
 use wharf_ui::keymap::Key;
 use wharf_ui::{App, Effect, LogAsk, LogReply, Msg, Options, Place, RawLine, ScreenTag};
@@ -136,6 +137,33 @@ impl Desk {
             Effect::FetchTop(id) => {
                 let result = now(fake.top(id.as_str(), &[]));
                 Msg::Top { id, result }
+            }
+            Effect::FetchRecording { id, host_memory } => {
+                let result = now(fake.recording(id.as_str()));
+                let result = result.map(|found| Box::new(Past::new(found, host_memory)));
+                Msg::Recorded { id, result }
+            }
+            Effect::FetchThen(at) => {
+                let result = now(fake.recordings_at(at));
+                Msg::Then { at, result }
+            }
+            Effect::FetchHealth { id, ended } => {
+                let result = now(wharf_ui::report(&fake, &id, ended));
+                Msg::Health { id, result }
+            }
+            Effect::FetchEvents => {
+                let options = wharf_model::EventOptions {
+                    since: Some(time(-86_400)),
+                    until: Some(time(86_400)),
+                    ..Default::default()
+                };
+                let stream = now(fake.list_events(options)).unwrap();
+                let events = now(stream.collect::<Vec<_>>()).into_iter().map(Result::unwrap);
+                Msg::EventHistory(Ok(events.collect()))
+            }
+            Effect::FetchDetails(id) => {
+                let result = now(fake.details(id.as_str()));
+                Msg::Details { id, result }
             }
             Effect::FetchHistory(image) => {
                 let result = now(fake.history(image.as_str()));
