@@ -394,11 +394,11 @@ fn a_wrong_digest_is_named_and_leaves_nothing() {
             engine.assert_tidy();
         }
     }
-    let archive = oci_archive(|members| {
+    let other = oci_archive(|members| {
         let found = members.iter_mut().find(|(path, _)| *path == config_blob).unwrap();
         found.1 = b"other".to_vec();
     });
-    let error = engine.images().load(Cursor::new(archive)).unwrap_err().to_string();
+    let error = engine.images().load(Cursor::new(other)).unwrap_err().to_string();
     let wanted = format!("configuration sha256:{}: size mismatch", &config_blob[13..]);
     assert!(error.starts_with(&wanted), "{error}");
     // The blob is what the manifest says, but not the layer that the configuration says.
