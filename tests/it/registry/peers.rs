@@ -102,10 +102,10 @@ fn podman() {
 /// package manager knows; some 100 MB, as far as there is so much.
 fn debian(folder: &Path) -> Vec<Vec<u8>> {
     let parts = [
-        ("usr/bin", 32 << 20),
-        ("usr/lib/x86_64-linux-gnu", 40 << 20),
-        ("usr/share/doc", 16 << 20),
-        ("var/lib/dpkg/info", 12 << 20),
+        ("usr/bin", 40 << 20),
+        ("usr/lib/x86_64-linux-gnu", 50 << 20),
+        ("usr/share/doc", 4 << 20),
+        ("var/lib/dpkg/info", 3 << 20),
     ];
     let layer = |(part, most): (&str, u64)| {
         let mut names = Vec::new();
