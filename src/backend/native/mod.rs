@@ -10,6 +10,7 @@ mod session;
 mod transfer;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use wharf_engine::image::Images;
 use wharf_engine::{Attach, Engine, Paths, PutOptions};
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, DiskUsage,
-    EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
+    EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters, FolderList,
     HistoryEntry, ImageDetail, ImageListOptions, ImageSummary, ImportOptions, LayerChanges,
     LayerInfo, LogDriver, LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, PathStat,
     PullOptions, PushOptions, ReachAnswer, ReachQuestion, TermSize, TopTable, VersionInfo,
@@ -415,6 +416,32 @@ impl Backend for Native {
     async fn network(&self, network: &str) -> Result<NetworkInfo> {
         let network = network.to_owned();
         self.blocking(move |engine| engine.network(&network)).await
+    }
+
+    async fn container_files(&self, container: &str, path: &Path) -> Result<FolderList> {
+        let (container, path) = (container.to_owned(), path.to_owned());
+        self.blocking(move |engine| engine.container_files(&container, &path)).await
+    }
+
+    async fn container_file(&self, container: &str, path: &Path, most: usize) -> Result<FileHead> {
+        let (container, path) = (container.to_owned(), path.to_owned());
+        self.blocking(move |engine| engine.container_file(&container, &path, most)).await
+    }
+
+    async fn container_folder_size(&self, container: &str, path: &Path) -> Result<u64> {
+        /// Ends the walk when nobody waits for it any more.
+        struct Stop(Arc<AtomicBool>);
+        impl Drop for Stop {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let (container, path) = (container.to_owned(), path.to_owned());
+        let stop = Stop(Arc::default());
+        let flag = Arc::clone(&stop.0);
+        let work = move |engine: &Engine| engine.container_folder_size(&container, &path, &flag);
+        let size = self.blocking(work).await?;
+        size.ok_or_else(|| Error::new(ErrorKind::Conflict, "it was given up"))
     }
 
     async fn export(&self, container: &str) -> Result<ByteStream> {

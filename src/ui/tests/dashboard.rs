@@ -7,8 +7,10 @@
 )]
 mod support;
 
+mod hostile;
 mod images;
 mod objects;
+mod viewer;
 
 use std::time::Duration;
 
@@ -122,7 +124,7 @@ const SITUATIONS: [(&str, &str); 30] = [
     ("inspect", "ijjjjjj/path\njjj"),
     ("top", "tjj"),
     ("health", "H"),
-    ("container files", "f"),
+    ("container files", "fj"),
     ("container events", "v"),
     ("panes wide", "\\"),
     ("events", "5k"),

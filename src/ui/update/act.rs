@@ -10,8 +10,8 @@ use crate::layout::layout;
 use crate::message::Effect;
 
 use super::{
-    arrange, commands, detail, dialog, events, files, focus, images, logs, networks, palette,
-    show_screen, volumes,
+    arrange, commands, compare, detail, dialog, events, files, focus, images, logs, networks,
+    palette, show_screen, volumes,
 };
 
 /// The order in which `o` goes through the columns.
@@ -145,7 +145,13 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         | Action::RemoveVolume
         | Action::PruneVolumes
         | Action::ExportVolume => volumes::act(app, action),
-        Action::OpenEntry | Action::LeaveFolder => return files::act(app, action),
+        Action::OpenEntry
+        | Action::LeaveFolder
+        | Action::CopyOut
+        | Action::CopyIn
+        | Action::Measure
+        | Action::Reread => return files::act(app, action),
+        Action::DiffTree => return compare::toggle(app),
         Action::CopyPath if app.tab() == Tab::Files => return files::act(app, action),
         Action::GoLeft
         | Action::GoRight
@@ -232,7 +238,6 @@ pub(super) fn travel(app: &mut App, action: Action) -> Vec<Effect> {
 fn moves(app: &App) -> bool {
     match app.tab() {
         Tab::Stats | Tab::Health | Tab::Events => false,
-        Tab::Files => app.screen != Screen::Containers,
         _ => true,
     }
 }
@@ -281,8 +286,10 @@ fn back(app: &mut App) -> Vec<Effect> {
             app.inspect.pattern.clear();
             return Vec::new();
         }
-        let own = app.tab() == Tab::Files && app.screen != Screen::Containers;
-        if own && app.files_mut().open.take().is_some() {
+        if app.tab() == Tab::Inspect && app.inspect.diff.take().is_some() {
+            return Vec::new();
+        }
+        if app.tab() == Tab::Files && app.files_mut().open.take().is_some() {
             return Vec::new();
         }
         if app.tab() == Tab::Files && app.screen == Screen::Images && app.images.files.of.is_some()

@@ -8,7 +8,9 @@ use crate::app::{App, Choice, Consent, LineFor, Overlay, Page, Pending, PromptFo
 use crate::keymap::Action;
 use crate::message::{Effect, LogAsk};
 
-use super::{act, arrange, commands, detail, images, input, logs, networks, palette, volumes};
+use super::{
+    act, arrange, commands, detail, files, images, input, logs, networks, palette, volumes,
+};
 
 /// Takes an action while a line is typed in the footer.
 pub(super) fn act_line(app: &mut App, action: Action) -> Vec<Effect> {
@@ -266,6 +268,14 @@ fn answer(app: &mut App) -> Vec<Effect> {
         PromptFor::SaveImages { images, what, bytes } if !text.is_empty() => {
             app.overlays.pop();
             images::save(app, images, what, bytes, &text)
+        }
+        PromptFor::CopyFiles { container, name, inside, out } if !text.is_empty() => {
+            app.overlays.pop();
+            files::copy(app, &container, &name, (inside, out), &text)
+        }
+        PromptFor::CopyFiles { .. } => {
+            prompt.error = Some("a path is needed".to_owned());
+            Vec::new()
         }
         PromptFor::SaveVolume { volume } if !text.is_empty() => {
             app.overlays.pop();

@@ -2,6 +2,7 @@
 
 mod act;
 mod commands;
+mod compare;
 mod detail;
 mod dialog;
 mod events;
@@ -167,6 +168,19 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         }
         Msg::File { of, path, result } => {
             files::take_file(app, &of, path, result);
+            Vec::new()
+        }
+        Msg::Folder { of, path, result } => {
+            files::take_list(app, &of, &path, result);
+            Vec::new()
+        }
+        Msg::FolderSize { operation, name, result } => {
+            files::measured(app, operation, name, result);
+            Vec::new()
+        }
+        Msg::FilesCopied { operation, result } => files::copied(app, operation, result),
+        Msg::Compared { pair, result } => {
+            compare::take(app, &pair, result);
             Vec::new()
         }
         // A number is either a volume's or an image's.
