@@ -26,9 +26,9 @@ use wharf_inspect::filter::{ContainerFilter, EventFilter, ImageFilter, PruneFilt
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSize,
     ContainerSummary, DetailSample, Digest, EngineInfo, ErrorKind, Event, EventKind, EventOptions,
-    ExecSpec, FileEntry, FileHead, Filters, HistoryEntry, ImageDetail, ImageListOptions,
-    ImageSummary, ImportOptions, LayerChanges, LayerInfo, LogOptions, LogRecord, NetCounters,
-    NetworkInfo, Outcome, ParseError, PathStat, PullOptions, PushOptions, ReachAnswer,
+    ExecSpec, FileEntry, FileHead, Filters, FolderList, HistoryEntry, ImageDetail,
+    ImageListOptions, ImageSummary, ImportOptions, LayerChanges, LayerInfo, LogOptions, LogRecord,
+    NetCounters, NetworkInfo, Outcome, ParseError, PathStat, PullOptions, PushOptions, ReachAnswer,
     ReachQuestion, Recording, Status, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 
@@ -441,6 +441,18 @@ impl Backend for Fake {
 
     async fn image_layers(&self) -> Result<Vec<(Digest, Vec<LayerInfo>)>> {
         self.all_layers()
+    }
+
+    async fn container_files(&self, container: &str, path: &Path) -> Result<FolderList> {
+        self.files_of_container(container, path)
+    }
+
+    async fn container_file(&self, container: &str, path: &Path, most: usize) -> Result<FileHead> {
+        self.head_of_container(container, path, most)
+    }
+
+    async fn container_folder_size(&self, container: &str, _path: &Path) -> Result<u64> {
+        self.find(container).map(|_| 3 << 20)
     }
 
     async fn layer_files(&self, image: &str, layer: usize, path: &Path) -> Result<Vec<FileEntry>> {

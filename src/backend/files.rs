@@ -119,6 +119,7 @@ fn entries(root: &Path, path: &Path) -> io::Result<Vec<FileEntry>> {
             modified: DateTime::from_timestamp(found.st_mtime, 0),
             target: target.map(|target| std::ffi::OsString::from_vec(target.into_bytes())),
             change: None,
+            layer: None,
         });
         if list.len() == MOST {
             break;

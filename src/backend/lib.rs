@@ -4,6 +4,7 @@
 //! `native` (the embedded engine), `docker` (any Docker Engine API socket) and `fake` (for screens
 //! in tests). Questions are methods; every change is a [`Command`] given to [`Backend::execute`].
 
+mod archived;
 mod bytes_stream;
 pub mod docker;
 mod error;
@@ -22,10 +23,10 @@ use futures_util::stream::BoxStream;
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
     DetailSample, Digest, DiskUsage, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec,
-    FileEntry, FileHead, Filters, HistoryEntry, HostSample, ImageDetail, ImageListOptions,
-    ImageSummary, LayerChanges, LayerInfo, LogOptions, LogRecord, NetCounters, NetworkInfo,
-    Outcome, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion, Recording, Sample,
-    TermSize, TopTable, TransferEvent, VersionInfo, VolumeInfo,
+    FileEntry, FileHead, Filters, FolderList, HistoryEntry, HostSample, ImageDetail,
+    ImageListOptions, ImageSummary, LayerChanges, LayerInfo, LogOptions, LogRecord, NetCounters,
+    NetworkInfo, Outcome, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion,
+    Recording, Sample, TermSize, TopTable, TransferEvent, VersionInfo, VolumeInfo,
 };
 
 pub use bytes_stream::{ByteStream, BytesReader};
@@ -280,6 +281,24 @@ pub trait Backend: Send + Sync {
 
     /// Returns what a container changed of its image's files.
     async fn changes(&self, container: &str) -> Result<Vec<Change>>;
+
+    /// Returns what is in a folder of a container, running or not, with what it changed; `path` is
+    /// below the root, and empty for that. Nothing runs in the container for it.
+    async fn container_files(&self, container: &str, path: &Path) -> Result<FolderList> {
+        archived::list(self, container, path).await
+    }
+
+    /// Returns the beginning of a file of a container, at most so many bytes.
+    async fn container_file(&self, container: &str, path: &Path, most: usize) -> Result<FileHead> {
+        archived::head(self, container, path, most).await
+    }
+
+    /// Returns how much disk a folder of a container takes with all in it, in bytes. Dropping the
+    /// answer ends the work.
+    async fn container_folder_size(&self, _container: &str, _path: &Path) -> Result<u64> {
+        let text = format!("{}: this engine doesn't tell how large a folder is", self.name());
+        Err(Error::new(ErrorKind::Unsupported, text))
+    }
 
     /// Returns a container's root filesystem, without what is mounted in it, as a tar.
     async fn export(&self, container: &str) -> Result<ByteStream>;

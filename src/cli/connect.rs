@@ -289,6 +289,7 @@ pub(crate) async fn dashboard(
         look,
         program: target.program(),
         run: Some(verbs::run::understand),
+        copy: Some(verbs::cp::for_dashboard),
         ..wharf_ui::Options::default()
     };
     Ok(match wharf_ui::run(backend, options).await? {

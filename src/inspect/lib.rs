@@ -8,6 +8,7 @@
 
 #![recursion_limit = "256"]
 
+pub mod difference;
 mod document;
 pub mod filter;
 pub mod human;

@@ -351,7 +351,7 @@ fn preview(value: &Value) -> String {
 
 /// JSON's own writer escapes control characters below U+0020 in values; names, the other control
 /// characters, and those that reorder or hide text are escaped here.
-fn safe(text: &str) -> String {
+pub(crate) fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         let hidden = matches!(

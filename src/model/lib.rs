@@ -61,5 +61,6 @@ pub use transfer::{LayerState, PullOptions, Pulled, PushOptions, Pushed, Transfe
 pub use usage::{DiskUsage, ImageUsage, Space};
 pub use userns::UsernsMode;
 pub use volume::{
-    FileChange, FileEntry, FileHead, FileKind, VolumeCreateOptions, VolumeInfo, VolumeUser,
+    FileChange, FileEntry, FileHead, FileKind, FolderList, VolumeCreateOptions, VolumeInfo,
+    VolumeUser,
 };

@@ -100,6 +100,23 @@ pub struct FileEntry {
     /// In a layer: what it does to what is below. None in a volume, and for a folder that is as it
     /// was.
     pub change: Option<FileChange>,
+    /// In a container: the layer of its image that it is from, the lowest being 0; none for what is
+    /// the container's own, and where that isn't known.
+    pub layer: Option<usize>,
+}
+
+/// What is in a folder of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FolderList {
+    /// The folder below the root, once all links are followed.
+    pub path: std::path::PathBuf,
+    /// What is in it, folders first, by name; what the container removed is there too.
+    pub entries: Vec<FileEntry>,
+    /// Why some of it isn't told, if so.
+    pub unknown: Option<String>,
+    /// How many layers the image has, where it is known which one a file is from.
+    pub layers: Option<usize>,
 }
 
 /// What a layer does to a file of the layers below it.

@@ -31,6 +31,8 @@ pub enum Context {
     Volumes,
     /// The files of a volume, or of the layers of an image.
     Files,
+    /// The files of a container.
+    ContainerFiles,
     /// The drawing of the networks.
     Networks,
     /// The events.
@@ -68,7 +70,7 @@ impl Context {
             Self::Inspect => "Inspect",
             Self::Images => "Images",
             Self::Volumes => "Volumes",
-            Self::Files => "Files",
+            Self::Files | Self::ContainerFiles => "Files",
             Self::Networks => "Networks",
             Self::Events => "Events",
             Self::System => "System",
@@ -197,6 +199,11 @@ pub enum Action {
     ScrollRight,
     SaveLog,
     MergeLogs,
+    CopyOut,
+    CopyIn,
+    Measure,
+    Reread,
+    DiffTree,
     LogsAt,
     LogsTail,
     LogsHead,
@@ -248,6 +255,7 @@ impl Action {
                 | Self::TagImage
                 | Self::RemoveImage
                 | Self::Bulk
+                | Self::CopyIn
                 | Self::CreateVolume
                 | Self::RemoveVolume
                 | Self::PruneVolumes
@@ -306,6 +314,10 @@ impl Action {
                 | Self::Timestamps
                 | Self::SaveLog
                 | Self::MergeLogs
+                | Self::CopyOut
+                | Self::CopyIn
+                | Self::Measure
+                | Self::DiffTree
                 | Self::LogsAt
                 | Self::CopyLine
                 | Self::CopyScreen
@@ -479,6 +491,11 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::code(Enter), K::code(Right), K::char('l')] OpenEntry "open" "open the folder or file";
         [K::code(Left), K::code(Backspace), K::char('h')] LeaveFolder "up" "the folder above";
         [K::char('Y')] CopyPath "path" "copy its path on the host, or in the image";
+    ContainerFiles:
+        [K::char('c')] CopyOut "copy out" "copy it to this host";
+        [K::char('p')] CopyIn "copy in" "copy something of this host's into this folder";
+        [K::char('z')] Measure "sizes" "measure the folders, or give that up";
+        [K::char('r')] Reread "" "look again";
     Networks:
         [K::char('r')] TryReach "reach" "try whether the container reaches another";
         [K::char('c')] Connect "connect" "connect a container to a network";
@@ -554,6 +571,7 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('y')] CopyValue "copy" "copy the value";
         [K::char('Y')] CopyPath "path" "copy the path";
         [K::char('v')] Secrets "" "show or hide secret values";
+        [K::char('D')] DiffTree "diff" "compare with a marked container, or with the image";
     Detail:
         [K::char('l')] NextTab "" "next tab";
         [K::char('h')] PreviousTab "" "previous tab";

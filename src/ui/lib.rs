@@ -30,7 +30,7 @@ mod view;
 
 pub use app::App;
 pub use message::{Effect, LogAsk, LogReply, Msg, Place, RawLine, ScreenTag};
-pub use options::{Colors, Look, Options, RunParser};
+pub use options::{Colors, Copier, CopyRequest, Look, Options, RunParser};
 pub use runtime::health::report;
 pub use runtime::{Error, Exit, run};
 pub use theme::{Role, Theme};

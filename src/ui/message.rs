@@ -10,14 +10,15 @@ use wharf_backend::{Error, SampleBatch};
 use wharf_logs::{Bars, Direction, Span};
 use wharf_model::{
     Command, ContainerId, ContainerSummary, DetailSample, Digest, EngineInfo, Event, FileEntry,
-    FileHead, HistoryEntry, ImageDetail, ImageSummary, LayerChanges, LayerInfo, LogStream,
-    NetCounters, NetworkInfo, Outcome, PullOptions, PushOptions, ReachAnswer, ReachQuestion,
-    Recording, TopTable, TransferEvent, VolumeInfo,
+    FileHead, FolderList, HistoryEntry, ImageDetail, ImageSummary, LayerChanges, LayerInfo,
+    LogStream, NetCounters, NetworkInfo, Outcome, PullOptions, PushOptions, ReachAnswer,
+    ReachQuestion, Recording, TopTable, TransferEvent, VolumeInfo,
 };
 
 use crate::app::files::FilesOf;
 use crate::app::health::Report;
 use crate::app::{LogOrigin, Past};
+use crate::options::CopyRequest;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -169,6 +170,38 @@ pub enum Msg {
         path: PathBuf,
         /// Its entries.
         result: Result<Vec<FileEntry>, Error>,
+    },
+    /// What is in a folder of a container.
+    Folder {
+        /// Whose.
+        of: FilesOf,
+        /// The folder, or a link to it.
+        path: PathBuf,
+        /// What is in it.
+        result: Result<FolderList, Error>,
+    },
+    /// How much a folder takes, or all that were to be measured, without a name.
+    FolderSize {
+        /// The number given with [`Effect::MeasureFolders`].
+        operation: u64,
+        /// The folder.
+        name: Option<std::ffi::OsString>,
+        /// Bytes.
+        result: Result<u64, Error>,
+    },
+    /// Files were copied, or not.
+    FilesCopied {
+        /// The number given with [`Effect::CopyFiles`].
+        operation: u64,
+        /// What came of it.
+        result: Result<(), String>,
+    },
+    /// Two documents that are to be compared.
+    Compared {
+        /// What they are of.
+        pair: (ScreenTag, ScreenTag),
+        /// The documents.
+        result: Result<Box<(serde_json::Value, serde_json::Value)>, Error>,
     },
     /// The beginning of a file.
     File {
@@ -323,6 +356,26 @@ pub enum Effect {
         /// The folder.
         path: PathBuf,
     },
+    /// Measure folders of a container, one after the other.
+    MeasureFolders {
+        /// Comes back with every message about it.
+        operation: u64,
+        /// The container.
+        container: ContainerId,
+        /// The folder that they are in.
+        path: PathBuf,
+        /// Their names.
+        names: Vec<std::ffi::OsString>,
+    },
+    /// Copy files between a container and this host.
+    CopyFiles {
+        /// Comes back with the result.
+        operation: u64,
+        /// Which.
+        request: CopyRequest,
+    },
+    /// Ask for two documents.
+    Compare(ScreenTag, ScreenTag),
     /// Ask for the beginning of a file.
     FetchFile {
         /// Whose.

@@ -1,8 +1,11 @@
 //! What a caller chooses, and what the terminal can show.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use wharf_backend::Backend;
 use wharf_model::CreateOptions;
 
 use crate::app::Screen;
@@ -86,10 +89,28 @@ pub struct Options {
     pub program: Vec<String>,
     /// What understands the words after `run`; without one no containers can be made here.
     pub run: Option<RunParser>,
+    /// What copies files by the rules of `cp`; without it none are copied.
+    pub copy: Option<Copier>,
 }
 
 /// Understands the words that follow `run`, or says what is wrong with them.
 pub type RunParser = fn(&[String]) -> Result<CreateOptions, String>;
+
+/// Files to copy between a container and this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyRequest {
+    /// The container's id.
+    pub container: String,
+    /// The path in the container.
+    pub inside: String,
+    /// The path on this host.
+    pub outside: String,
+    /// Whether they go out of the container.
+    pub out: bool,
+}
+
+/// Copies files, or says why it can't.
+pub type Copier = fn(Arc<dyn Backend>, CopyRequest) -> BoxFuture<'static, Result<(), String>>;
 
 impl Default for Options {
     fn default() -> Self {
@@ -103,6 +124,7 @@ impl Default for Options {
             byte_budget: 2000,
             program: vec!["wharf".to_owned()],
             run: None,
+            copy: None,
         }
     }
 }

@@ -307,13 +307,8 @@ impl Runtime {
                 self.ask(async move { Msg::Info(backend.info().await.map(Box::new)) });
             }
             Effect::FetchDocument(tag) => self.ask(async move {
-                let result = match &tag {
-                    ScreenTag::Container(id) => backend.inspect_container(id.as_str()).await,
-                    ScreenTag::Image(image) => backend.inspect_image(image).await,
-                    ScreenTag::Network(network) => backend.inspect_network(network).await,
-                    ScreenTag::Volume(volume) => backend.inspect_volume(volume).await,
-                };
-                Msg::Document { tag, result: result.map(Box::new) }
+                let result = fetch(&*backend, &tag).await.map(Box::new);
+                Msg::Document { tag, result }
             }),
             Effect::FetchRecording { id, host_memory } => self.ask(async move {
                 let result = backend.recording(id.as_str()).await;
@@ -363,6 +358,10 @@ impl Runtime {
             }),
             Effect::FetchFiles { of, path } => self.ask(async move {
                 let result = match &of {
+                    FilesOf::Container(id) => {
+                        let result = backend.container_files(id.as_str(), &path).await;
+                        return Msg::Folder { of, path, result };
+                    }
                     FilesOf::Volume(volume) => backend.volume_files(volume, &path).await,
                     FilesOf::Layer { image, layer } => {
                         backend.layer_files(image, *layer, &path).await
@@ -372,12 +371,49 @@ impl Runtime {
             }),
             Effect::FetchFile { of, path } => self.ask(async move {
                 let result = match &of {
+                    FilesOf::Container(id) => {
+                        let file = backend.container_file(id.as_str(), &path, HEAD).await;
+                        // A link may lead to a folder.
+                        if file.is_err()
+                            && let Ok(list) = backend.container_files(id.as_str(), &path).await
+                        {
+                            return Msg::Folder { of, path, result: Ok(list) };
+                        }
+                        file
+                    }
                     FilesOf::Volume(volume) => backend.volume_file(volume, &path, HEAD).await,
                     FilesOf::Layer { image, layer } => {
                         backend.layer_file(image, *layer, &path, HEAD).await
                     }
                 };
                 Msg::File { of, path, result }
+            }),
+            Effect::MeasureFolders { operation, container, path, names } => {
+                let sender = self.sender.clone();
+                self.begin(operation, async move {
+                    for name in names {
+                        let folder = path.join(&name);
+                        let size = backend.container_folder_size(container.as_str(), &folder);
+                        let (name, result) = (Some(name), size.await);
+                        let _ = sender.send(Msg::FolderSize { operation, name, result }).await;
+                    }
+                    Msg::FolderSize { operation, name: None, result: Ok(0) }
+                });
+            }
+            Effect::CopyFiles { operation, request } => {
+                if let Some(copy) = app.options.copy {
+                    self.ask(async move {
+                        let result = copy(backend, request).await;
+                        Msg::FilesCopied { operation, result }
+                    });
+                }
+            }
+            Effect::Compare(first, second) => self.ask(async move {
+                let result = match fetch(&*backend, &first).await {
+                    Ok(a) => fetch(&*backend, &second).await.map(|b| Box::new((a, b))),
+                    Err(error) => Err(error),
+                };
+                Msg::Compared { pair: (first, second), result }
             }),
             Effect::SaveVolume { operation, volume, path } => {
                 let sender = self.sender.clone();
@@ -465,6 +501,15 @@ impl Runtime {
             // Nobody listens any more when the dashboard has ended.
             let _ = sender.send(question.await).await;
         });
+    }
+}
+
+async fn fetch(backend: &dyn Backend, tag: &ScreenTag) -> wharf_backend::Result<serde_json::Value> {
+    match tag {
+        ScreenTag::Container(id) => backend.inspect_container(id.as_str()).await,
+        ScreenTag::Image(image) => backend.inspect_image(image).await,
+        ScreenTag::Network(network) => backend.inspect_network(network).await,
+        ScreenTag::Volume(volume) => backend.inspect_volume(volume).await,
     }
 }
 

@@ -27,6 +27,7 @@ mod crowd;
 mod dashboard;
 mod dashboard_images;
 mod dashboard_objects;
+mod dashboard_viewer;
 mod dockerd;
 mod faults;
 mod faults_disk;
@@ -98,6 +99,7 @@ fn main() -> ExitCode {
         ("dashboard", dashboard::tests()),
         ("dashboard_images", dashboard_images::tests()),
         ("dashboard_objects", dashboard_objects::tests()),
+        ("dashboard_viewer", dashboard_viewer::tests()),
         ("faults", faults::tests()),
         ("faults_disk", faults_disk::tests()),
         ("faults_host", faults_host::tests()),

@@ -217,9 +217,15 @@ impl Backend for Docker {
     }
 
     async fn log_source(&self, container: &str) -> Result<LogSource> {
-        // The engine's files belong to the engine: they may be on another host, or compressed.
-        self.inspect(container).await?;
-        Ok(LogSource::Stream)
+        // On this host, and readable for this user, its files are the log at any size. On another host
+        // there is no file of this name, which has the container's id in it.
+        let found = self.inspect(container).await?;
+        let driver = found.host_config.and_then(|host| host.log_config).and_then(|log| log.typ);
+        let path = found.log_path.filter(|_| driver.as_deref() == Some("json-file"));
+        match path.map(std::path::PathBuf::from) {
+            Some(path) if std::fs::File::open(&path).is_ok() => Ok(LogSource::Files(path)),
+            _ => Ok(LogSource::Stream),
+        }
     }
 
     async fn samples(&self, interval: Duration) -> Result<BoxStream<'static, Result<SampleBatch>>> {

@@ -44,6 +44,7 @@ fn entry(name: &str, kind: FileKind, size: u64, change: Option<FileChange>) -> F
         modified: Some(epoch() - TimeDelta::minutes(7)),
         target: (kind == FileKind::Link).then(|| "os-release".into()),
         change,
+        layer: None,
     }
 }
 

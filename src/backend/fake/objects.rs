@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use chrono::TimeDelta;
 use ipnet::IpNet;
 use wharf_model::{
-    AddressPool, ContainerSummary, EndpointInfo, ErrorKind, EventKind, FileEntry, FileHead,
-    FileKind, MountKind, NetCounters, NetworkCreateOptions, NetworkEndpoint, NetworkInfo, Outcome,
-    ReachAnswer, ReachQuestion, VolumeCreateOptions, VolumeInfo, VolumeUser,
+    AddressPool, ChangeKind, ContainerSummary, EndpointInfo, ErrorKind, EventKind, FileChange,
+    FileEntry, FileHead, FileKind, FolderList, MountKind, NetCounters, NetworkCreateOptions,
+    NetworkEndpoint, NetworkInfo, Outcome, ReachAnswer, ReachQuestion, VolumeCreateOptions,
+    VolumeInfo, VolumeUser,
 };
 
 use super::data::{epoch, time};
@@ -108,6 +109,7 @@ fn entry(name: &str, kind: FileKind, size: u64, mode: u32) -> FileEntry {
         modified: Some(epoch() - TimeDelta::minutes(7)),
         target: (kind == FileKind::Link).then(|| "base/1".into()),
         change: None,
+        layer: None,
     }
 }
 
@@ -127,6 +129,59 @@ impl Fake {
         let mut state = self.lock();
         state.volumes.retain(|v| v.name != volume.name);
         state.volumes.push(volume);
+    }
+
+    pub(super) fn files_of_container(&self, container: &str, path: &Path) -> Result<FolderList> {
+        self.find(container)?;
+        let change = |kind| Some(FileChange { kind, before: Some(812) });
+        let from = |mut entry: FileEntry, layer| {
+            entry.layer = layer;
+            entry
+        };
+        let changed = |mut entry: FileEntry, kind| {
+            entry.change = change(kind);
+            entry
+        };
+        let folder = |name| entry(name, FileKind::Folder, 4096, 0o755);
+        let file = |name, size| entry(name, FileKind::File, size, 0o644);
+        let entries = match path.to_str() {
+            Some("") => vec![
+                from(folder("bin"), Some(0)),
+                changed(from(folder("etc"), None), ChangeKind::Modified),
+                changed(from(folder("srv"), None), ChangeKind::Added),
+                from(entry("sh", FileKind::Link, 7, 0o777), Some(1)),
+            ],
+            Some("etc") => vec![
+                from(folder("nginx"), Some(1)),
+                changed(from(file("hosts", 1304), None), ChangeKind::Modified),
+                changed(file("motd", 0), ChangeKind::Deleted),
+                from(file("passwd", 1204), Some(0)),
+                from(file("\u{1b}[2Jcleared\u{202e}", 5), Some(0)),
+            ],
+            Some("bin") => vec![from(file("true", 26_936), Some(0))],
+            Some("srv") => Vec::new(),
+            _ => {
+                let text = format!("container {container}: open /{}: not found", path.display());
+                return Err(Error::new(ErrorKind::NotFound, text));
+            }
+        };
+        Ok(FolderList { path: path.to_owned(), entries, unknown: None, layers: Some(3) })
+    }
+
+    pub(super) fn head_of_container(
+        &self,
+        container: &str,
+        path: &Path,
+        most: usize,
+    ) -> Result<FileHead> {
+        self.find(container)?;
+        let mut bytes = match path.to_str() {
+            Some("bin/true") => b"\x7fELF\x02\x01\x01\0\0\0\0\x1b[31mnot red".to_vec(),
+            _ => CONFIG.as_bytes().to_vec(),
+        };
+        let size = bytes.len() as u64;
+        bytes.truncate(most);
+        Ok(FileHead { bytes, size })
     }
 
     pub(super) fn list_networks(&self) -> Result<Vec<NetworkInfo>> {

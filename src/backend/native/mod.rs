@@ -11,6 +11,7 @@ mod transfer;
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -24,10 +25,10 @@ use wharf_engine::{Attach, Engine, EngineOptions, Paths, PutOptions};
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
     DetailSample, Digest, DiskUsage, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec,
-    FileEntry, FileHead, Filters, HistoryEntry, ImageDetail, ImageListOptions, ImageSummary,
-    ImportOptions, LayerChanges, LayerInfo, LogDriver, LogOptions, LogRecord, NetCounters,
-    NetworkInfo, Outcome, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion,
-    Recording, TermSize, TopTable, VersionInfo, VolumeInfo,
+    FileEntry, FileHead, Filters, FolderList, HistoryEntry, ImageDetail, ImageListOptions,
+    ImageSummary, ImportOptions, LayerChanges, LayerInfo, LogDriver, LogOptions, LogRecord,
+    NetCounters, NetworkInfo, Outcome, PathStat, PullOptions, PushOptions, ReachAnswer,
+    ReachQuestion, Recording, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 use wharf_registry::{Folders, Registries, Resolve};
 
@@ -451,6 +452,32 @@ impl Backend for Native {
     async fn network(&self, network: &str) -> Result<NetworkInfo> {
         let network = network.to_owned();
         self.blocking(move |engine| engine.network(&network)).await
+    }
+
+    async fn container_files(&self, container: &str, path: &Path) -> Result<FolderList> {
+        let (container, path) = (container.to_owned(), path.to_owned());
+        self.blocking(move |engine| engine.container_files(&container, &path)).await
+    }
+
+    async fn container_file(&self, container: &str, path: &Path, most: usize) -> Result<FileHead> {
+        let (container, path) = (container.to_owned(), path.to_owned());
+        self.blocking(move |engine| engine.container_file(&container, &path, most)).await
+    }
+
+    async fn container_folder_size(&self, container: &str, path: &Path) -> Result<u64> {
+        /// Ends the walk when nobody waits for it any more.
+        struct Stop(Arc<AtomicBool>);
+        impl Drop for Stop {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let (container, path) = (container.to_owned(), path.to_owned());
+        let stop = Stop(Arc::default());
+        let flag = Arc::clone(&stop.0);
+        let work = move |engine: &Engine| engine.container_folder_size(&container, &path, &flag);
+        let size = self.blocking(work).await?;
+        size.ok_or_else(|| Error::new(ErrorKind::Conflict, "it was given up"))
     }
 
     async fn export(&self, container: &str) -> Result<ByteStream> {

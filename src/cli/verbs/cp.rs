@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::anyhow;
+use futures_util::future::BoxFuture;
 use wharf_backend::{ArchivePut, Backend, BytesReader, Reader};
 use wharf_engine::copy::{self, Rename};
 use wharf_inspect::human::size_with_precision;
 use wharf_model::PathStat;
+use wharf_ui::CopyRequest;
 
 use super::export::to_stdout;
 use crate::args::{Arity, Flag, Group, Verb};
@@ -73,6 +75,22 @@ fn run(call: &Call) -> anyhow::Result<i32> {
             call.over_engine(async |backend| copy(container).put_in(backend, source, target).await)
         }
     }
+}
+
+/// Copies files for the dashboard, by the same rules.
+pub(crate) fn for_dashboard(
+    backend: Arc<dyn Backend>,
+    request: CopyRequest,
+) -> BoxFuture<'static, Result<(), String>> {
+    Box::pin(async move {
+        let CopyRequest { container, inside, outside, out } = request;
+        let copy = Copy { container: &container, archive: false, follow: false, quiet: true };
+        let copied = match out {
+            true => copy.take_out(&backend, &inside, &outside).await,
+            false => copy.put_in(&backend, &outside, &inside).await,
+        };
+        copied.map(|_| ()).map_err(|error| error.to_string())
+    })
 }
 
 /// Splits `CONTAINER:PATH`; a path of this host is one that begins like one, or has no colon.

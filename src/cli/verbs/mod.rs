@@ -5,7 +5,7 @@ mod boot;
 mod check;
 mod commit;
 mod completion;
-mod cp;
+pub(crate) mod cp;
 pub(crate) mod create;
 mod demo;
 mod df;

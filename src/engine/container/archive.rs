@@ -257,9 +257,14 @@ fn describe(root: &Root, wanted: &Wanted, node: &Node) -> PathStat {
     }
 }
 
+/// Returns the names of a path, cleaned by its text alone.
+pub(super) fn clean_names(path: &str) -> Components {
+    Wanted::new(path).names
+}
+
 /// Returns where a path leads once all links in it are followed, whether or not that is there. Only
 /// told to the caller, who comes back with it as with any other path.
-fn evaluate(root: &Root, names: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn evaluate(root: &Root, names: &[Vec<u8>]) -> Vec<u8> {
     /// As many as the kernel follows.
     const MOST_LINKS: usize = 40;
     let mut left: Vec<Vec<u8>> = names.iter().rev().cloned().collect();

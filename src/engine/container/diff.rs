@@ -174,7 +174,7 @@ impl Level {
 }
 
 /// Returns whether something was made by the engine only to mount on it.
-fn is_placeholder(path: &[u8], node: &Node) -> io::Result<bool> {
+pub(super) fn is_placeholder(path: &[u8], node: &Node) -> io::Result<bool> {
     if FOLDERS.contains(&path) {
         return Ok(node.is_folder() && node.names()?.is_empty());
     }
@@ -185,7 +185,7 @@ fn is_placeholder(path: &[u8], node: &Node) -> io::Result<bool> {
 
 /// Compares as docker does: of folders neither size nor time, of files no content, since a change of
 /// that changes the time.
-fn differs(before: &Node, now: &Node, depth: Depth) -> io::Result<bool> {
+pub(super) fn differs(before: &Node, now: &Node, depth: Depth) -> io::Result<bool> {
     let (a, b) = (before.stat(), now.stat());
     if (a.st_mode, a.st_uid, a.st_gid, a.st_rdev) != (b.st_mode, b.st_uid, b.st_gid, b.st_rdev) {
         return Ok(true);

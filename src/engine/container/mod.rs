@@ -5,6 +5,7 @@ pub(crate) mod commit;
 pub(crate) mod create;
 pub(crate) mod diff;
 pub(crate) mod exec;
+mod files;
 pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod mounts;

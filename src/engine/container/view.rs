@@ -282,7 +282,7 @@ impl View {
 }
 
 /// Returns the number of the mount that something lies on.
-fn mount_of(fd: impl AsFd) -> Result<u64> {
+pub(super) fn mount_of(fd: impl AsFd) -> Result<u64> {
     use rustix::fs::{AtFlags, StatxFlags, statx};
     match statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID) {
         Ok(found) => Ok(found.stx_mnt_id),

@@ -153,13 +153,13 @@ impl Engine {
 }
 
 /// A layer's folder and those of the layers below it, downwards.
-struct Stack {
+pub(crate) struct Stack {
     folders: Vec<PathBuf>,
     what: String,
 }
 
 /// A folder of a layer, and what the layers below have in its place.
-struct Place {
+pub(crate) struct Place {
     top: Node,
     /// Downwards, as far as they show through.
     below: Vec<Node>,
@@ -217,7 +217,45 @@ fn merged(folders: &[Node], name: &[u8]) -> io::Result<Vec<Node>> {
     Ok(list)
 }
 
+/// A folder of one of the layers.
+pub(crate) struct Owned {
+    /// The layer's place in the stack; the topmost is 0.
+    pub(crate) place: usize,
+    /// The folder.
+    pub(crate) node: Node,
+}
+
+/// Opens a folder in each layer of a stack that has it and isn't hidden there, downwards.
+pub(crate) fn open_owned(stack: &Stack, path: &Path) -> io::Result<Vec<Owned>> {
+    let roots = stack.roots()?.into_iter().enumerate();
+    let mut list: Vec<Owned> = roots.map(|(place, node)| Owned { place, node }).collect();
+    for name in names(path)? {
+        let mut next = Vec::new();
+        for owned in list {
+            match Node::open(owned.node.fd(), name) {
+                Ok(node) if node.is_folder() => {
+                    let last = is_opaque(&node);
+                    next.push(Owned { place: owned.place, node });
+                    if last {
+                        break;
+                    }
+                }
+                Ok(_) => break,
+                Err(Errno::NOENT) => {}
+                Err(cause) => return Err(cause.into()),
+            }
+        }
+        list = next;
+    }
+    Ok(list)
+}
+
 impl Stack {
+    /// Returns the stack of these folders, the topmost first.
+    pub(crate) fn new(folders: Vec<PathBuf>) -> Self {
+        Self { folders, what: String::new() }
+    }
+
     fn failed(&self, path: &Path, cause: &io::Error) -> Error {
         let kind = match cause.kind() {
             io::ErrorKind::NotFound => ErrorKind::NotFound,
@@ -235,7 +273,7 @@ impl Stack {
     }
 
     /// Opens a folder of the layer.
-    fn place(&self, path: &Path) -> io::Result<Place> {
+    pub(crate) fn place(&self, path: &Path) -> io::Result<Place> {
         let mut below = self.roots()?;
         let top = below.remove(0);
         let mut place = Place { is_opaque: is_opaque(&top), top, below };
@@ -250,7 +288,7 @@ impl Stack {
         Ok(place)
     }
 
-    fn head(&self, path: &Path, most: usize) -> io::Result<FileHead> {
+    pub(crate) fn head(&self, path: &Path, most: usize) -> io::Result<FileHead> {
         let names = names(path)?;
         let Some(name) = names.last() else { return Err(io::Error::other("it is a folder")) };
         let place = self.place(path.parent().unwrap_or(Path::new("")))?;
@@ -340,11 +378,11 @@ fn all_names(folders: &[Node]) -> io::Result<BTreeSet<Vec<u8>>> {
 }
 
 /// A name with what is there now and what was there before.
-type Difference = (Vec<u8>, Option<Node>, Option<Node>);
+pub(crate) type Difference = (Vec<u8>, Option<Node>, Option<Node>);
 
 impl Place {
     /// Returns what the layer has in the folder and what it removes there, by name.
-    fn differences(&self) -> io::Result<impl Iterator<Item = io::Result<Difference>>> {
+    pub(crate) fn differences(&self) -> io::Result<impl Iterator<Item = io::Result<Difference>>> {
         let mut names: BTreeSet<Vec<u8>> = self.top.names()?.into_iter().collect();
         if self.is_opaque {
             names.extend(all_names(&self.below)?);
@@ -394,7 +432,7 @@ impl Place {
     }
 }
 
-fn entry(name: &[u8], node: &Node, change: Option<FileChange>) -> io::Result<FileEntry> {
+pub(crate) fn entry(name: &[u8], node: &Node, change: Option<FileChange>) -> io::Result<FileEntry> {
     let stat = node.stat();
     let kind = match node.file_type() {
         FileType::Directory => FileKind::Folder,
@@ -416,6 +454,7 @@ fn entry(name: &[u8], node: &Node, change: Option<FileChange>) -> io::Result<Fil
         modified: DateTime::from_timestamp(stat.st_mtime, 0),
         target,
         change,
+        layer: None,
     })
 }
 

@@ -19,7 +19,7 @@ mod hash;
 mod import;
 mod instructions;
 mod intake;
-mod layers;
+pub(crate) mod layers;
 mod list;
 mod load;
 mod oci;

@@ -33,10 +33,10 @@ pub(crate) struct Node {
 }
 
 /// The bytes of a file, and where they belong.
-pub(super) struct Content {
-    pub(super) size: u64,
-    pub(super) sparse: Option<Vec<Segment>>,
-    pub(super) data: Box<dyn Read>,
+pub(crate) struct Content {
+    pub(crate) size: u64,
+    pub(in crate::image) sparse: Option<Vec<Segment>>,
+    pub(crate) data: Box<dyn Read>,
 }
 
 impl Node {
@@ -171,7 +171,7 @@ impl Node {
     }
 
     /// Opens a regular file; `holes` tells whether its holes are looked for.
-    pub(super) fn content(&self, holes: bool) -> io::Result<Content> {
+    pub(crate) fn content(&self, holes: bool) -> io::Result<Content> {
         let size = u64::try_from(self.stat.st_size).unwrap_or(0);
         let file = File::from(self.reopen(OFlags::empty())?);
         if matches!(size, 0 | 4096) && is_virtual(&file)? {

@@ -191,6 +191,17 @@ pub enum PromptFor {
     Instant,
     /// The instant that the log is to show.
     LogsAt,
+    /// Where to copy files from a container, or what to copy into it.
+    CopyFiles {
+        /// The container, and how it is called.
+        container: ContainerId,
+        /// Its name.
+        name: String,
+        /// The path in the container.
+        inside: String,
+        /// Whether they go out.
+        out: bool,
+    },
     /// The name of a new network, and what else is asked of it.
     CreateNetwork,
     /// The name of a new volume.

@@ -1,10 +1,12 @@
-//! Files to look through: those of a volume, or what a layer of an image does to those below it.
+//! Files to look through: those of a container or a volume, or what a layer of an image does to those
+//! below it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use wharf_logs::sanitize_line;
-use wharf_model::{FileEntry, FileHead, FileKind};
+use wharf_model::{ContainerId, FileEntry, FileHead, FileKind, FolderList};
 
 use super::list::Cursor;
 use super::{App, Screen};
@@ -15,6 +17,8 @@ pub(crate) const HEAD: usize = 256 * 1024;
 /// Whose files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FilesOf {
+    /// A container's.
+    Container(ContainerId),
     /// A volume's, by its name.
     Volume(String),
     /// A layer's.
@@ -54,6 +58,14 @@ pub struct FilePane {
     came_from: Option<OsString>,
     /// The file that is shown instead.
     pub open: Option<OpenFile>,
+    /// Why some of it isn't told.
+    pub unknown: Option<String>,
+    /// How many layers the container's image has, if it is known which one a file is from.
+    pub layers: Option<usize>,
+    /// How much the folders take that were measured, or why that isn't known.
+    pub sizes: BTreeMap<OsString, Result<u64, String>>,
+    /// The number of the measuring that goes on.
+    pub measuring: Option<u64>,
 }
 
 impl FilePane {
@@ -104,6 +116,30 @@ impl FilePane {
         self.entries = Some(result.map_err(|e| sanitize_line(&e).into_owned()));
     }
 
+    /// Takes what is in a folder of a container, or in the one that a link leads to.
+    pub fn take_list(&mut self, of: &FilesOf, path: &Path, result: Result<FolderList, String>) {
+        if self.of.as_ref() != Some(of) {
+            return;
+        }
+        match result {
+            Ok(list) => {
+                let followed = path != self.path && path.parent() == Some(&self.path);
+                if followed {
+                    self.enter(list.path.clone());
+                } else if path != self.path {
+                    return;
+                }
+                self.path = list.path;
+                let path = self.path.clone();
+                self.unknown = list.unknown.map(|why| sanitize_line(&why).into_owned());
+                self.layers = list.layers;
+                self.sizes.clear();
+                self.take(of, &path, Ok(list.entries));
+            }
+            Err(why) => self.take(of, path, Err(why)),
+        }
+    }
+
     /// Takes the beginning of a file.
     pub fn take_file(&mut self, of: &FilesOf, path: PathBuf, result: Result<FileHead, String>) {
         if self.of.as_ref() != Some(of) || path.parent() != Some(&self.path) {
@@ -125,7 +161,11 @@ impl OpenFile {
                 } else {
                     size
                 };
-                (lines(&head), about)
+                let about = match head.bytes.contains(&0) {
+                    true => format!("{about}, binary"),
+                    false => about,
+                };
+                (Ok(lines(&head)), about)
             }
         };
         Self { path, lines, about, top: 0 }
@@ -153,6 +193,7 @@ impl App {
     pub fn files(&self) -> &FilePane {
         match self.screen {
             Screen::Images => &self.images.files,
+            Screen::Containers => &self.container_files,
             _ => &self.volumes.files,
         }
     }
@@ -161,19 +202,38 @@ impl App {
     pub fn files_mut(&mut self) -> &mut FilePane {
         match self.screen {
             Screen::Images => &mut self.images.files,
+            Screen::Containers => &mut self.container_files,
             _ => &mut self.volumes.files,
         }
     }
 }
 
-/// Returns a text's lines, made safe; what holds a zero byte is no text.
-fn lines(head: &FileHead) -> Result<Vec<String>, String> {
+/// Returns a text's lines, made safe; what holds a zero byte is no text, and shown byte by byte.
+fn lines(head: &FileHead) -> Vec<String> {
     if head.bytes.contains(&0) {
-        return Err("it is no text".to_owned());
+        return head.bytes.chunks(16).enumerate().map(hex).collect();
     }
     let text = String::from_utf8_lossy(&head.bytes);
     let line = |line: &str| sanitize_line(&line.replace('\t', "    ")).into_owned();
-    Ok(text.lines().map(line).collect())
+    text.lines().map(line).collect()
+}
+
+/// Returns sixteen bytes as `hexdump -C` shows them.
+fn hex((row, bytes): (usize, &[u8])) -> String {
+    let mut text = format!("{:08x} ", row * 16);
+    for at in 0..16 {
+        if at == 8 {
+            text.push(' ');
+        }
+        match bytes.get(at) {
+            Some(byte) => text.push_str(&format!(" {byte:02x}")),
+            None => text.push_str("   "),
+        }
+    }
+    text.push_str("  ");
+    let letter = |byte: &u8| if (b' '..=b'~').contains(byte) { char::from(*byte) } else { '.' };
+    text.extend(bytes.iter().map(letter));
+    text
 }
 
 /// Returns a name or a path as it is shown.
@@ -219,6 +279,7 @@ mod tests {
             modified: None,
             target: None,
             change: None,
+            layer: None,
         }
     }
 
@@ -247,10 +308,12 @@ mod tests {
     #[test]
     fn what_a_file_holds_is_made_safe() {
         let head = |bytes: &[u8]| FileHead { bytes: bytes.to_vec(), size: bytes.len() as u64 };
-        let text = lines(&head(b"one\n\x1b[2Jtwo\xff\r\nthree")).unwrap();
+        let text = lines(&head(b"one\n\x1b[2Jtwo\xff\r\nthree"));
         assert_eq!(text.len(), 3);
         assert!(!text.concat().contains(char::is_control), "{text:?}");
-        assert!(lines(&head(b"\x7fELF\0")).is_err());
+        let binary = lines(&head(b"\x7fELF\0\x1b[2J and some more"));
+        let first = "00000000  7f 45 4c 46 00 1b 5b 32  4a 20 61 6e 64 20 73 6f  .ELF..[2J and so";
+        assert_eq!((binary.len(), binary[0].as_str()), (2, first));
         assert_eq!(mode(&entry("x", FileKind::Folder, 0o1777)), "drwxrwxrwt");
         assert_eq!(mode(&entry("x", FileKind::File, 0o4644)), "-rwSr--r--");
     }

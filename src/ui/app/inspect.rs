@@ -1,10 +1,57 @@
 //! The inspect tab: a document as a tree.
 
 use wharf_inspect::Tree;
+use wharf_inspect::difference::{self, Difference};
 use wharf_inspect::secret::redact_document;
 
 use super::list::Cursor;
 use crate::message::ScreenTag;
+
+/// Two documents compared.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// What they are of.
+    pub pair: (ScreenTag, ScreenTag),
+    /// What they are called.
+    pub names: (String, String),
+    /// How they differ, or why that isn't known; none while they are asked for.
+    pub rows: Option<Result<Vec<Difference>, String>>,
+    /// How many differences there are that every container has of its own.
+    pub own: usize,
+    /// Whether these are shown too.
+    pub all: bool,
+    /// The selected row.
+    pub cursor: Cursor,
+    /// The documents as they came.
+    pub documents: Option<Box<(serde_json::Value, serde_json::Value)>>,
+}
+
+impl Compared {
+    /// Returns the differences that are shown.
+    pub fn list(&self) -> &[Difference] {
+        self.rows.as_ref().and_then(|rows| rows.as_ref().ok()).map_or(&[], Vec::as_slice)
+    }
+
+    /// Compares the documents anew; `secrets` tells whether values that look like secrets are shown.
+    pub fn compare(&mut self, secrets: bool) {
+        let Some(documents) = &self.documents else { return };
+        let (mut a, mut b) = (documents.0.clone(), documents.1.clone());
+        let with_image = matches!(self.pair.1, ScreenTag::Image(_));
+        if !secrets {
+            (a, b) = (redact_document(a), redact_document(b));
+        }
+        let mut rows = match with_image {
+            true => difference::with_image(&a, &b),
+            false => difference::between(&a, &b),
+        };
+        let own = |row: &Difference| !with_image && difference::is_own(&row.path);
+        self.own = rows.iter().filter(|row| own(row)).count();
+        if !self.all {
+            rows.retain(|row| !own(row));
+        }
+        self.rows = Some(Ok(rows));
+    }
+}
 
 /// The inspect tab of both screens.
 #[derive(Debug, Default)]
@@ -23,6 +70,8 @@ pub struct TreePane {
     pub waiting: bool,
     /// Whether values that look like secrets are shown.
     pub secrets: bool,
+    /// What is shown instead: how it differs from another document.
+    pub diff: Option<Compared>,
     /// The document as it came.
     raw: Option<serde_json::Value>,
     /// Whether it holds anything that looks like a secret.
@@ -79,6 +128,10 @@ impl TreePane {
     /// Shows or hides what looks like a secret.
     pub fn toggle_secrets(&mut self) {
         self.secrets = !self.secrets;
+        let secrets = self.secrets;
+        if let Some(diff) = &mut self.diff {
+            diff.compare(secrets);
+        }
         self.show();
     }
 

@@ -40,7 +40,7 @@ pub use dialog::{Choice, Confirm, Consent, Item, Menu, Overlay, Page, Palette, P
 pub use events::{EventLog, EventRow};
 pub use images::{ImageColumn, ImageRow, Images, LayerRow};
 pub use input::Input;
-pub use inspect::TreePane;
+pub use inspect::{Compared, TreePane};
 pub use list::Cursor;
 pub(crate) use logs::{BATCH, instant};
 pub use logs::{LogOrigin, LogPane, Period};
@@ -216,6 +216,8 @@ pub struct App {
     pub images: Images,
     /// The volume screen.
     pub volumes: Volumes,
+    /// The files of the selected container.
+    pub container_files: files::FilePane,
     /// The network screen.
     pub networks: Networks,
     /// The event screen.
@@ -354,6 +356,7 @@ impl App {
             containers: Containers::default(),
             images: Images::default(),
             volumes: Volumes::default(),
+            container_files: files::FilePane::default(),
             networks: Networks::default(),
             events: EventLog::default(),
             system: System::default(),
@@ -464,6 +467,9 @@ impl App {
             }
             (Screen::Volumes, Focus::Detail, Tab::Files) => {
                 &[C::Files, C::Volumes, C::Move, C::Global, C::Always]
+            }
+            (Screen::Containers, Focus::Detail, Tab::Files) => {
+                &[C::Files, C::ContainerFiles, C::Tabs, C::Move, C::Global, C::Always]
             }
             (_, Focus::Detail, Tab::Logs) => {
                 &[C::Logs, C::Detail, C::Tabs, C::Move, C::Global, C::Always]
@@ -706,6 +712,23 @@ impl App {
                     && self.volumes.files.list().is_empty() =>
             {
                 Err("there is nothing in it".to_owned())
+            }
+            Action::CopyOut | Action::CopyIn if self.options.copy.is_none() => {
+                Err("nothing can be copied here".to_owned())
+            }
+            Action::CopyOut if self.container_files.selected().is_none() => {
+                Err("there is nothing in it".to_owned())
+            }
+            Action::Measure if self.container_files.measuring.is_none() => {
+                let folder =
+                    |entry: &wharf_model::FileEntry| entry.kind == wharf_model::FileKind::Folder;
+                match self.container_files.list().iter().any(folder) {
+                    true => Ok(()),
+                    false => Err("there is no folder in it".to_owned()),
+                }
+            }
+            Action::DiffTree if self.inspect.diff.is_none() && self.selected().is_none() => {
+                Err("no container is selected".to_owned())
             }
             Action::RemoveNetwork
             | Action::Connect

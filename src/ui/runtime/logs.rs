@@ -109,8 +109,8 @@ struct Job {
     columns: usize,
     /// When to look at them.
     bars_at: Option<Instant>,
-    /// Records of streams that were dropped to bound the memory, as was told.
-    dropped: u64,
+    /// How many records of streams were dropped to bound the memory, if that was told.
+    dropped: Option<u64>,
 }
 
 type Done<T> = Result<T, wharf_logs::Error>;
@@ -145,7 +145,7 @@ impl Job {
             histogram: Histogram::new(),
             columns: 0,
             bars_at: None,
-            dropped: 0,
+            dropped: None,
         }
     }
 
@@ -220,10 +220,10 @@ impl Job {
     /// Tells how much of a log that comes as a stream isn't there.
     async fn tell_what_is_missing(&mut self) {
         let progress = self.source.view.progress();
-        let asked = self.source.limited && progress.lines + progress.dropped >= ASKED;
-        if self.source.limited && (progress.dropped != self.dropped || asked && self.dropped == 0) {
-            self.dropped = progress.dropped;
-            let dropped = progress.dropped;
+        let dropped = progress.dropped;
+        let whole = !self.source.limited || progress.lines + dropped < ASKED;
+        if !whole && self.dropped != Some(dropped) {
+            self.dropped = Some(dropped);
             self.replies.send(LogReply::Missing { asked: ASKED, dropped }).await;
         }
     }

@@ -8,8 +8,10 @@
 mod support;
 
 mod charts;
+mod hostile;
 mod images;
 mod objects;
+mod viewer;
 
 use std::time::Duration;
 
@@ -123,7 +125,7 @@ const SITUATIONS: [(&str, &str); 30] = [
     ("inspect", "ijjjjjj/path\njjj"),
     ("top", "tjj"),
     ("health", "H"),
-    ("container files", "f"),
+    ("container files", "fj"),
     ("container events", "v"),
     ("panes wide", "\\"),
     ("events", "5k"),

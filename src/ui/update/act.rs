@@ -10,7 +10,7 @@ use crate::layout::layout;
 use crate::message::Effect;
 
 use super::{
-    arrange, charts, commands, detail, dialog, events, files, focus, health, images, logs,
+    arrange, charts, commands, compare, detail, dialog, events, files, focus, health, images, logs,
     networks, palette, show_screen, volumes,
 };
 
@@ -160,7 +160,13 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         | Action::RemoveVolume
         | Action::PruneVolumes
         | Action::ExportVolume => volumes::act(app, action),
-        Action::OpenEntry | Action::LeaveFolder => return files::act(app, action),
+        Action::OpenEntry
+        | Action::LeaveFolder
+        | Action::CopyOut
+        | Action::CopyIn
+        | Action::Measure
+        | Action::Reread => return files::act(app, action),
+        Action::DiffTree => return compare::toggle(app),
         Action::CopyPath if app.tab() == Tab::Files => return files::act(app, action),
         Action::GoLeft
         | Action::GoRight
@@ -250,7 +256,6 @@ fn moves(app: &App) -> bool {
         // What fits has nothing to move.
         Tab::Health => health::scrolls(app),
         Tab::Events => events::scrolls(app),
-        Tab::Files => app.screen != Screen::Containers,
         _ => true,
     }
 }
@@ -302,8 +307,10 @@ fn back(app: &mut App) -> Vec<Effect> {
             app.inspect.pattern.clear();
             return Vec::new();
         }
-        let own = app.tab() == Tab::Files && app.screen != Screen::Containers;
-        if own && app.files_mut().open.take().is_some() {
+        if app.tab() == Tab::Inspect && app.inspect.diff.take().is_some() {
+            return Vec::new();
+        }
+        if app.tab() == Tab::Files && app.files_mut().open.take().is_some() {
             return Vec::new();
         }
         if app.tab() == Tab::Files && app.screen == Screen::Images && app.images.files.of.is_some()

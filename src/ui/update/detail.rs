@@ -32,6 +32,9 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
     for tab in tabs {
         match tab {
             Tab::Inspect => effects.extend(sync_inspect(app)),
+            Tab::Files if app.screen == Screen::Containers => {
+                effects.extend(files::sync_container(app));
+            }
             Tab::Top => effects.extend(sync_top(app)),
             Tab::Health => effects.extend(health::sync(app)),
             // These show what is known anyway, or were asked for above.
@@ -104,6 +107,7 @@ fn sync_inspect(app: &mut App) -> Option<Effect> {
         return None;
     }
     app.inspect.tree = None;
+    app.inspect.diff = None;
     app.inspect.cursor = Cursor::default();
     app.inspect.hits = 0;
     app.inspect.tag.clone_from(&wanted);
@@ -189,6 +193,7 @@ pub(super) fn steps(app: &App) -> usize {
 pub(super) fn step(app: &mut App, tab: Tab, by: isize) {
     let Some(rows) = layout(app).map(|l| l.rows_of(tab)) else { return };
     match tab {
+        Tab::Inspect if app.inspect.diff.is_some() => super::compare::step(app, by),
         Tab::Inspect => {
             let count = app.inspect.len();
             app.inspect.cursor.step(by, count, rows);
@@ -209,7 +214,6 @@ pub(super) fn step(app: &mut App, tab: Tab, by: isize) {
             let count = app.volumes.selected().map_or(0, |row| row.info.users.len());
             app.volumes.user.step(by, count, rows);
         }
-        Tab::Files if app.screen == Screen::Containers => {}
         Tab::Files => files::step(app, by, rows),
         Tab::Details => networks::scroll_details(app, by),
         Tab::Health => health::scroll(app, by),
@@ -225,6 +229,9 @@ pub(super) fn act_inspect(app: &mut App, action: Action) -> Vec<Effect> {
     if action == Action::Secrets {
         app.inspect.toggle_secrets();
         return Vec::new();
+    }
+    if app.inspect.diff.is_some() {
+        return super::compare::act(app, action);
     }
     let Some(tree) = app.inspect.tree_mut() else {
         app.tell("there is no document");
@@ -267,6 +274,10 @@ pub(super) fn act_inspect(app: &mut App, action: Action) -> Vec<Effect> {
 pub(super) fn search(app: &mut App, text: &str) {
     text.clone_into(&mut app.inspect.pattern);
     app.inspect.hits = app.inspect.tree().map_or(0, |t| t.count(text));
+    if app.inspect.diff.is_some() {
+        super::compare::act(app, Action::NextMatch);
+        return;
+    }
     if !text.is_empty() {
         find(app, false);
     }

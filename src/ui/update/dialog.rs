@@ -9,7 +9,7 @@ use crate::keymap::Action;
 use crate::message::{Effect, LogAsk};
 
 use super::{
-    act, arrange, charts, commands, detail, images, input, logs, networks, palette, volumes,
+    act, arrange, charts, commands, detail, files, images, input, logs, networks, palette, volumes,
 };
 
 /// Takes an action while a line is typed in the footer.
@@ -280,6 +280,14 @@ fn answer(app: &mut App) -> Vec<Effect> {
         PromptFor::SaveImages { images, what, bytes } if !text.is_empty() => {
             app.overlays.pop();
             images::save(app, images, what, bytes, &text)
+        }
+        PromptFor::CopyFiles { container, name, inside, out } if !text.is_empty() => {
+            app.overlays.pop();
+            files::copy(app, &container, &name, (inside, out), &text)
+        }
+        PromptFor::CopyFiles { .. } => {
+            prompt.error = Some("a path is needed".to_owned());
+            Vec::new()
         }
         PromptFor::SaveVolume { volume } if !text.is_empty() => {
             app.overlays.pop();

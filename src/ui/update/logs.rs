@@ -260,7 +260,9 @@ fn period(app: &mut App, minutes: Option<i64>) -> Vec<Effect> {
 
 /// Shows the logs of these containers by time, or again that of the selected one.
 pub(super) fn merge(app: &mut App) -> Vec<Effect> {
-    let marked: Vec<ContainerId> = app.containers.marked.iter().cloned().collect();
+    let list = &app.containers;
+    let ids = list.rows.iter().map(|row| &row.summary.id);
+    let marked: Vec<ContainerId> = ids.filter(|id| list.marked.contains(id)).cloned().collect();
     if app.focus == Focus::Detail && app.tab() == Tab::Logs && !app.logs.merged.is_empty() {
         app.logs.merged.clear();
         return Vec::new();

@@ -3,6 +3,7 @@
 mod act;
 mod charts;
 mod commands;
+mod compare;
 mod detail;
 mod dialog;
 mod events;
@@ -187,6 +188,19 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         }
         Msg::File { of, path, result } => {
             files::take_file(app, &of, path, result);
+            Vec::new()
+        }
+        Msg::Folder { of, path, result } => {
+            files::take_list(app, &of, &path, result);
+            Vec::new()
+        }
+        Msg::FolderSize { operation, name, result } => {
+            files::measured(app, operation, name, result);
+            Vec::new()
+        }
+        Msg::FilesCopied { operation, result } => files::copied(app, operation, result),
+        Msg::Compared { pair, result } => {
+            compare::take(app, &pair, result);
             Vec::new()
         }
         // A number is either a volume's or an image's.

@@ -193,7 +193,6 @@ fn click_detail(app: &mut App, area: Rect, at: Position, step: Option<usize>) ->
                 app.volumes.user.at = wanted;
             }
         }
-        Tab::Files if app.screen == Screen::Containers => {}
         Tab::Files => {
             let pane = app.files_mut();
             let wanted = pane.cursor.top + row;

@@ -1,8 +1,9 @@
-//! Files: those of a volume, or of a layer with what it does to those below.
+//! Files: those of a container with what it changed, of a volume, or of a layer with what it does to
+//! those below.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use wharf_model::{ChangeKind, FileEntry, FileKind};
+use wharf_model::{ChangeKind, FileEntry, FileKind, MountKind};
 
 use super::{Line, say};
 use crate::app::files::{FilesOf, OpenFile, mode, shown};
@@ -15,7 +16,7 @@ pub(super) fn files(app: &App, buffer: &mut Buffer, area: Rect) {
     let pane = app.files();
     let root = match &pane.of {
         None => return,
-        Some(FilesOf::Volume(_)) => String::new(),
+        Some(FilesOf::Volume(_) | FilesOf::Container(_)) => String::new(),
         Some(FilesOf::Layer { layer, .. }) => format!("layer {}  ", layer + 1),
     };
     let dim = app.theme.style(Role::Dim);
@@ -38,11 +39,24 @@ pub(super) fn files(app: &App, buffer: &mut Buffer, area: Rect) {
         }
         Some(Ok(list)) => list,
     };
-    let in_layer = matches!(pane.of, Some(FilesOf::Layer { .. }));
+    let in_layer = !matches!(pane.of, Some(FilesOf::Volume(_)));
     let count = list.len();
     line.skip(2).whole(&format!("{count} {}", if count == 1 { "entry" } else { "entries" }), dim);
     if in_layer {
         line.skip(2).whole("A added  C changed  D removed", dim);
+    }
+    if let (Some(layers), Some((entry, _))) = (pane.layers, pane.selected()) {
+        let text = match entry.layer {
+            Some(layer) => format!("from layer {} of {layers}", layer + 1),
+            None => "the container's own".to_owned(),
+        };
+        line.skip(2).whole(&text, app.theme.style(Role::Info));
+    }
+    if let Some(why) = &pane.unknown {
+        line.skip(2).text(why, app.theme.style(Role::Warn));
+    }
+    if pane.measuring.is_some() {
+        line.skip(2).whole("measuring: z gives it up", app.theme.style(Role::Info));
     }
     for (y, at) in (body.y..body.bottom()).zip(pane.cursor.top..list.len()) {
         let Some(found) = list.get(at) else { continue };
@@ -76,7 +90,13 @@ fn entry(app: &App, buffer: &mut Buffer, place: Rect, entry: &FileEntry, in_laye
         line.cell(&mode(entry), 10, false, dim);
         line.cell(&format!("{}:{}", entry.uid, entry.gid), 11, true, dim);
     }
-    let bytes = if entry.kind == FileKind::File { size(entry.size) } else { String::new() };
+    let measured = app.files().sizes.get(&entry.name);
+    let bytes = match (entry.kind, measured) {
+        (FileKind::File, _) => size(entry.size),
+        (FileKind::Folder, Some(Ok(bytes))) => size(*bytes),
+        (FileKind::Folder, Some(Err(_))) => "?".to_owned(),
+        _ => String::new(),
+    };
     line.cell(&bytes, 6, true, app.theme.style(Role::Text));
     if place.width >= 50 {
         let changed = entry.modified.map(|then| age(then, app.now)).unwrap_or_default();
@@ -99,9 +119,28 @@ fn entry(app: &App, buffer: &mut Buffer, place: Rect, entry: &FileEntry, in_laye
         };
         line.text(&note, dim);
     }
+    if app.screen == crate::app::Screen::Containers
+        && let Some(mount) = mounted(app, entry)
+    {
+        line.text(&format!("  {mount}"), app.theme.style(Role::Info));
+    }
     if let Some(target) = &entry.target {
         line.text(&format!(" -> {}", shown(target)), dim);
     }
+}
+
+/// Returns what is mounted on an entry of the folder that is shown.
+fn mounted(app: &App, entry: &FileEntry) -> Option<String> {
+    let here = std::path::Path::new("/").join(&app.container_files.path).join(&entry.name);
+    let mounts = &app.selected()?.summary.mounts;
+    let mount = mounts.iter().find(|mount| std::path::Path::new(&mount.destination) == here)?;
+    let kind = match mount.kind {
+        MountKind::Volume => "volume",
+        MountKind::Bind => "bind",
+        MountKind::Tmpfs => "tmpfs",
+    };
+    let from = mount.name.as_deref().unwrap_or(&mount.source);
+    Some(format!("{kind} {}", shown(from)))
 }
 
 fn text(app: &App, buffer: &mut Buffer, head: Rect, body: Rect, file: &OpenFile) {

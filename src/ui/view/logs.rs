@@ -160,7 +160,7 @@ fn state(app: &App, buffer: &mut Buffer, area: Rect) {
     if let Some((asked, dropped)) = log.missing {
         let text = match dropped {
             0 => format!("the last {asked} lines of the engine's"),
-            n => format!("{n} of the engine's last {asked} lines dropped"),
+            n => format!("{n} older lines dropped to bound the memory"),
         };
         line.skip(2).text(&text, style(Role::Warn));
     }

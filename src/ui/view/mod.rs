@@ -1,7 +1,7 @@
 //! Drawing: a pure function of the [`App`]. One file a part of the screen.
 
 mod chart;
-mod container_files;
+mod compare;
 mod containers;
 mod detail;
 mod events;
@@ -92,6 +92,7 @@ fn pane(app: &App, buffer: &mut Buffer, area: Rect, tab: Tab) {
     match tab {
         Tab::Stats => stats::stats(app, buffer, area),
         Tab::Logs => logs::logs(app, buffer, area),
+        Tab::Inspect if app.inspect.diff.is_some() => compare::compare(app, buffer, area),
         Tab::Inspect => detail::inspect(app, buffer, area),
         Tab::Health => health::health(app, buffer, area),
         Tab::Top => detail::top(app, buffer, area),
@@ -99,9 +100,6 @@ fn pane(app: &App, buffer: &mut Buffer, area: Rect, tab: Tab) {
         Tab::Layers => images::layers(app, buffer, area),
         Tab::Users if app.screen == Screen::Images => images::users(app, buffer, area),
         Tab::Users => volumes::users(app, buffer, area),
-        Tab::Files if app.screen == Screen::Containers => {
-            container_files::files(app, buffer, area);
-        }
         Tab::Files if app.screen == Screen::Images && app.images.files.of.is_none() => {
             images::layer_list(app, buffer, area);
         }

@@ -178,3 +178,67 @@ async fn a_log_that_is_a_stream_is_kept_and_followed() {
     let reply = open.next().await;
     assert!(texts(&reply)[0].starts_with("talker"), "{reply:?}");
 }
+
+fn append(path: &Path, at: i64, text: &[u8]) {
+    let mut out = Vec::new();
+    wharf_logs::codec::encode(&mut out, LogStream::Stdout, time(at), text);
+    let mut file = std::fs::File::options().append(true).create(true).open(path).unwrap();
+    file.write_all(&out).unwrap();
+}
+
+#[tokio::test]
+async fn a_long_line_is_one_and_is_shown_whole_when_asked() {
+    let folder = Folder::new("long");
+    let path = folder.0.join("c-json.log");
+    append(&path, 1, b"before\n");
+    for _ in 0..5 {
+        append(&path, 2, &[b'x'; 16 * 1024]);
+    }
+    append(&path, 2, b"the end\n");
+    append(&path, 3, b"{\"level\":\"info\",\"msg\":\"up\",\"n\":1}\n");
+    let mut open = Open::new(LogSource::Files(path));
+    // Even a page that would begin in the middle of it.
+    let tail = open.ask(LogAsk::Tail { rows: 3 }).await;
+    let LogReply::Lines { lines, .. } = &tail else { panic!("{tail:?}") };
+    assert_eq!(lines.len(), 2, "{tail:?}");
+    assert!(lines[0].folds && texts(&tail)[0].contains("[81927 bytes in all"), "{tail:?}");
+    assert_eq!(texts(&tail)[1], "INFO  up n=1");
+    let (position, next) = (lines[0].position, lines[0].next);
+    let whole = open.ask(LogAsk::Whole { position, next, columns: 100 }).await;
+    let LogReply::Whole { rows, .. } = whole else { panic!("{whole:?}") };
+    assert_eq!(rows.len(), 820);
+    assert!(rows[819][0].text.ends_with("the end"));
+    let copied = open.ask(LogAsk::Copy(vec![(position, next)])).await;
+    let LogReply::Copied { text, lines: 1 } = copied else { panic!("{copied:?}") };
+    assert_eq!(text.len(), 5 * 16 * 1024 + 8);
+}
+
+#[tokio::test]
+async fn a_trace_is_found_as_a_whole_and_times_are_jumped_to() {
+    let folder = Folder::new("trace");
+    let path = folder.0.join("c-json.log");
+    write(&path, 0..50);
+    for text in ["boom\n", "java.lang.Error: x\n", "\tat Shop.store(Shop.java:7)\n"] {
+        append(&path, 50, text.as_bytes());
+    }
+    write(&path, 51..100);
+    let mut open = Open::new(LogSource::Files(path));
+    open.ask(LogAsk::Tail { rows: 1 }).await;
+    open.job.ask(LogAsk::Follow(false));
+    open.ask(LogAsk::Search { pattern: "Shop.store".to_owned() }).await;
+    open.job.ask(LogAsk::Only(true));
+    let head = open.ask(LogAsk::Head { rows: 10 }).await;
+    assert_eq!(texts(&head), ["boom", "java.lang.Error: x", "        at Shop.store(Shop.java:7)"]);
+    open.job.ask(LogAsk::Only(false));
+    let at = open.ask(LogAsk::At { time: time(70), rows: 1 }).await;
+    assert_eq!(texts(&at), ["line 69 red", "line 70 red"]);
+    let bars = open.ask(LogAsk::Bars { columns: 10 }).await;
+    let LogReply::Bars(Some(bars)) = bars else { panic!("{bars:?}") };
+    assert_eq!(bars.counts.iter().sum::<u64>(), 102);
+    assert_eq!(bars.matches.iter().sum::<u64>(), 1);
+    let since = open.ask(LogAsk::Since(Some(time(90)))).await;
+    let LogReply::Bars(Some(bars)) = since else { panic!("{since:?}") };
+    assert_eq!(bars.counts.iter().sum::<u64>(), 10);
+    let head = open.ask(LogAsk::Head { rows: 1 }).await;
+    assert_eq!(texts(&head), ["line 90 red"]);
+}

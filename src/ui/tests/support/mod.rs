@@ -184,6 +184,11 @@ impl Desk {
             }
             Effect::FetchFiles { of, path } => {
                 let result = match &of {
+                    FilesOf::Container(id) => {
+                        let result = now(fake.container_files(id.as_str(), &path));
+                        self.send(Msg::Folder { of, path, result });
+                        return;
+                    }
                     FilesOf::Volume(volume) => now(fake.volume_files(volume, &path)),
                     FilesOf::Layer { image, layer } => now(fake.layer_files(image, *layer, &path)),
                 };
@@ -191,12 +196,31 @@ impl Desk {
             }
             Effect::FetchFile { of, path } => {
                 let result = match &of {
+                    FilesOf::Container(id) => now(fake.container_file(id.as_str(), &path, 1 << 16)),
                     FilesOf::Volume(volume) => now(fake.volume_file(volume, &path, 1 << 16)),
                     FilesOf::Layer { image, layer } => {
                         now(fake.layer_file(image, *layer, &path, 1 << 16))
                     }
                 };
                 Msg::File { of, path, result }
+            }
+            Effect::MeasureFolders { operation, container, path, names } => {
+                for name in names {
+                    let folder = path.join(&name);
+                    let size = now(fake.container_folder_size(container.as_str(), &folder));
+                    self.send(Msg::FolderSize { operation, name: Some(name), result: size });
+                }
+                Msg::FolderSize { operation, name: None, result: Ok(0) }
+            }
+            Effect::Compare(a, b) => {
+                let document = |tag: &ScreenTag| match tag {
+                    ScreenTag::Container(id) => now(fake.inspect_container(id.as_str())),
+                    ScreenTag::Image(image) => now(fake.inspect_image(image)),
+                    other => unreachable!("{other:?} isn't compared"),
+                };
+                let result = document(&a)
+                    .and_then(|first| document(&b).map(|second| Box::new((first, second))));
+                Msg::Compared { pair: (a, b), result }
             }
             Effect::FetchImageLayers => Msg::ImageLayers(now(fake.image_layers())),
             Effect::FetchLayerChanges { image, layer } => {
