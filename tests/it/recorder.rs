@@ -211,7 +211,7 @@ fn the_past_is_looked_at() {
     let at = recording(&lab, &busy).samples[1].at;
     let at = chrono::DateTime::<Utc>::from_timestamp_millis(at.as_millis().try_into().unwrap());
     let at = at.unwrap().format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
-    lab.fails(125, "invalid time", &["replay", "--at", "soon"]);
+    lab.fails(125, "a time is 14:05", &["replay", "--at", "soon"]);
     lab.fails(125, "hasn't come", &["replay", "--at", "2222-01-01T00:00:00Z"]);
     lab.fails(1, "needs a terminal", &["replay"]);
     // It runs then, and has ended now.

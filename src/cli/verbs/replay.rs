@@ -23,7 +23,7 @@ pub(crate) static VERB: Verb = Verb {
     flags: &[&[Flag::value(
         "at",
         "string",
-        "Begin at this time, or so long ago: 2026-01-31T12:31:05Z, 15m (default 5m)",
+        "Begin at this time (12:31, 2026-01-31T12:31:05Z), or so long ago (15m; default 5m)",
     )]],
     missing: &[],
     run,
@@ -32,7 +32,7 @@ pub(crate) static VERB: Verb = Verb {
 fn run(call: &Call) -> anyhow::Result<i32> {
     let now = Utc::now();
     let at = match call.parsed.last("at") {
-        Some(text) => wharf_inspect::instant(text, now)
+        Some(text) => wharf_ui::app::instant(text, now)
             .map_err(|reason| Failure::usage(format!("replay --at: {reason}")))?,
         None => now - BACK,
     };

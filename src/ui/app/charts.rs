@@ -52,6 +52,17 @@ impl Chart {
     }
 }
 
+/// A question for the past of a container.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Whose.
+    pub id: ContainerId,
+    /// The start of its run.
+    pub run: Option<DateTime<Utc>>,
+    /// When it was asked.
+    pub at: DateTime<Utc>,
+}
+
 /// What of the charts is shown.
 #[derive(Clone, Debug, Default)]
 pub struct Charts {
@@ -65,8 +76,8 @@ pub struct Charts {
     pub chosen: Chart,
     /// Whether that one has all the room.
     pub alone: bool,
-    /// Of which containers the past was asked for, and of which run of them.
-    pub asked: Vec<(ContainerId, Option<DateTime<Utc>>)>,
+    /// Of which containers the past was asked for.
+    pub asked: Vec<Asked>,
     /// Why the past can't be had.
     pub no_past: Option<String>,
     /// When details were asked for last.

@@ -160,7 +160,7 @@ impl Default for LogPane {
 ///
 /// # Errors
 /// When it is none.
-pub(crate) fn instant(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
+pub fn instant(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
     let text = text.trim();
     let formats = ["%H:%M:%S%.f", "%H:%M"];
     let clock = formats.iter().find_map(|f| chrono::NaiveTime::parse_from_str(text, f).ok());

@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt;
 use wharf_backend::{Backend, Error};
-use wharf_logs::sanitize_line;
+use wharf_logs::{Sanitizer, sanitize_line};
 use wharf_model::{ContainerId, LogOptions};
 
 use crate::app::health::Report;
@@ -53,9 +53,11 @@ async fn last_lines(
     let Ok(mut records) = backend.logs(id.as_str(), options).await else { return Vec::new() };
     let mut lines = Vec::new();
     while let Some(Ok(record)) = records.next().await {
-        let text = String::from_utf8_lossy(&record.message);
-        let text: String = text.chars().take(LONG).collect();
-        lines.push((Some(record.time), sanitize_line(text.trim_end()).into_owned()));
+        // Without the newline, and without its colours.
+        let message = record.message.trim_ascii_end();
+        let spans = Sanitizer::new().line(&message[..message.len().min(LONG)]);
+        let text = spans.into_iter().map(|span| span.text).collect();
+        lines.push((Some(record.time), text));
     }
     let old = lines.len().saturating_sub(LINES);
     lines.drain(..old);

@@ -10,7 +10,7 @@ use wharf_stats::Metric;
 use crate::app::Redraw;
 use crate::app::travel::{Travel, then};
 use crate::app::{
-    App, Chart, Focus, Input, Overlay, Past, Prompt, PromptFor, Screen, Tab, Zoom, instant,
+    App, Asked, Chart, Focus, Input, Overlay, Past, Prompt, PromptFor, Screen, Tab, Zoom, instant,
 };
 use crate::keymap::Action;
 use crate::message::Effect;
@@ -19,6 +19,9 @@ use super::{arrange, focus, logs};
 
 /// How many columns a large step has.
 const LARGE: i64 = 20;
+
+/// After how many seconds what happened lately is asked for anew while it is in sight.
+const ANEW: i64 = 15;
 
 /// How far back a first step in time goes.
 const BACK: TimeDelta = TimeDelta::minutes(1);
@@ -161,16 +164,15 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
     let wanted = [Some((id.clone(), started)), compared];
     for (id, started) in wanted.into_iter().flatten() {
         // Only of one that stays selected: whoever walks through the list asks for nothing.
-        let known = app
-            .charts
-            .asked
-            .iter()
-            .any(|(known, run)| *known == id && (app.travel.is_some() || *run == started));
+        let known = app.charts.asked.iter().any(|asked| {
+            let fresh = !others || (app.now - asked.at).num_seconds() < ANEW;
+            asked.id == id && (app.travel.is_some() || asked.run == started && fresh)
+        });
         if known || !app.rested || app.charts.no_past.is_some() {
             continue;
         }
-        app.charts.asked.retain(|(known, _)| *known != id);
-        app.charts.asked.push((id.clone(), started));
+        app.charts.asked.retain(|asked| asked.id != id);
+        app.charts.asked.push(Asked { id: id.clone(), run: started, at: app.now });
         let old = app.charts.asked.len().saturating_sub(4);
         app.charts.asked.drain(..old);
         effects.push(Effect::FetchRecording { id, host_memory: app.metrics.host_memory() });
@@ -208,7 +210,7 @@ pub(super) fn recorded(app: &mut App, id: ContainerId, result: Result<Box<Past>,
             app.charts.no_past = Some(wharf_logs::sanitize_line(&error.message).into_owned());
         }
         // It was removed meanwhile, or the engine can't be reached: asked again when it is selected.
-        Err(_) => app.charts.asked.retain(|(known, _)| *known != id),
+        Err(_) => app.charts.asked.retain(|asked| asked.id != id),
     }
     app.draw(Redraw::Soon);
 }

@@ -12,7 +12,9 @@ pub(super) fn list(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
     buffer.set_style(head, app.theme.style(Role::Bar));
     let mut line = Line::new(app, buffer, head);
     line.skip(1);
-    for (title, cells) in [("TIME", 11), ("OBJECT", 9), ("ACTION", 14), ("NAME", 24), ("MORE", 40)]
+    let wide = action_cells(area.width);
+    for (title, cells) in
+        [("TIME", 11), ("OBJECT", 9), ("ACTION", wide), ("NAME", 24), ("MORE", 40)]
     {
         line.cell(title, cells, false, app.theme.style(Role::Bar));
     }
@@ -62,6 +64,11 @@ pub(super) fn of_container(app: &App, buffer: &mut Buffer, area: Rect) {
     }
 }
 
+/// Returns the room for an action: `health_status: unhealthy` where there is enough.
+fn action_cells(width: u16) -> u16 {
+    if width >= 100 { 24 } else { 14 }
+}
+
 fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: &EventRow, named: bool) {
     let style = |role| app.theme.style(role);
     let action = match row.action.as_str() {
@@ -79,7 +86,8 @@ fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: &EventRow, named: bool)
         line.cell(row.kind.as_str(), 9, false, style(Role::Dim));
     }
     let cells = u16::try_from(crate::text::width(&row.action)).unwrap_or(14).clamp(14, 40);
-    line.cell(&row.action, if named { 14 } else { cells }, false, style(action));
+    let cells = if named { action_cells(area.width) } else { cells };
+    line.cell(&row.action, cells, false, style(action));
     if named {
         line.cell(&row.name, 24, false, style(Role::Text));
     }

@@ -158,7 +158,8 @@ fn used_before(app: &App, row: &Row, end: DateTime<Utc>) -> String {
         parts.push(format!("memory up to {}{}", bytes(most), limit.unwrap_or_default()));
     }
     if let Some(pids) = app.metrics.peak(id, Metric::Pids, BEFORE, end) {
-        parts.push(format!("{pids:.0} tasks at most"));
+        let tasks = if pids < 1.5 { "task" } else { "tasks" };
+        parts.push(format!("{pids:.0} {tasks} at most"));
     }
     if parts.is_empty() {
         let told = app.charts.no_past.clone();
@@ -282,7 +283,7 @@ fn probes(app: &App, row: &Row, report: Option<&Report>, width: u16) -> Vec<Span
         );
         lines.push(labelled("", text, Role::Dim));
     }
-    lines.extend(timeline(app, &runs, &latest, until, width));
+    lines.extend(timeline(app, row, &runs, &latest, until, width));
     lines.extend(results(&runs, &latest));
     lines
 }
@@ -335,6 +336,7 @@ impl Mark {
 /// Draws the results over time, up to a day.
 fn timeline(
     app: &App,
+    row: &Row,
     runs: &[(DateTime<Utc>, &Probes)],
     latest: &[&ProbeResult],
     until: DateTime<Utc>,
@@ -367,8 +369,8 @@ fn timeline(
         mark(*begun, probes.until.min(until), Mark::of(probes.exit_code, probes.status));
     }
     for probe in latest {
-        // Of a single one the verdict isn't known.
-        let status = HealthStatus::Healthy;
+        // Of these the verdict is that of now.
+        let status = row.summary.health.unwrap_or(HealthStatus::Healthy);
         mark(probe.start, probe.end, Mark::of(probe.exit_code, status));
     }
     let unicode = app.theme.look().unicode;

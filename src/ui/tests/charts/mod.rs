@@ -46,12 +46,12 @@ fn an_instant_can_be_read() {
     assert!(!before.contains('│'), "{before}");
     desk.keys("\x1b[D");
     let screen = desk.screen();
-    assert!(screen.contains("at ") && screen.contains("UTC, 4s ago"), "{screen}");
+    assert!(screen.contains("at ") && screen.contains("UTC, 5s ago"), "{screen}");
     assert!(screen.contains('│'), "{screen}");
     // Time goes on, the charts don't.
     desk.send(Msg::Samples(desk.fake.batch(43)));
     desk.send(Msg::Tick(time(43)));
-    assert!(desk.screen().contains("UTC, 5s ago"), "{}", desk.screen());
+    assert!(desk.screen().contains("UTC, 6s ago"), "{}", desk.screen());
     // Far back is before this dashboard was opened: what was recorded is there.
     desk.keys("{{{{");
     let screen = desk.screen();
@@ -211,4 +211,97 @@ fn what_is_slow_is_told_in_a_line() {
         desk.keys("\x1bj");
     }
     assert!(told.contains("throttled"), "{told:?}\n{}", desk.screen());
+}
+
+/// Selects a container by name and opens a tab of it alone.
+fn at(mut desk: Desk, name: &str, tab: &str) -> Desk {
+    desk.keys(&format!("/{name}\n"));
+    desk.send(Msg::Tick(time(41)));
+    desk.send(Msg::Tick(time(42)));
+    desk.keys(tab);
+    desk.keys("+");
+    desk.send(Msg::Tick(time(43)));
+    desk
+}
+
+#[test]
+fn health_is_a_timeline() {
+    for (size, unicode) in [((80, 24), true), ((120, 40), true), ((120, 40), false)] {
+        let desk = at(Desk::new(options(Colors::None, unicode), size), "api-1", "H");
+        let screen = desk.screen();
+        assert!(screen.contains("unhealthy"), "{screen}");
+        assert!(screen.contains("connection refused: 127.0.0.1:80"), "{screen}");
+        assert!(screen.contains("PROBES") && screen.contains("-1h"), "{screen}");
+        let (well, ill) = if unicode { ('▂', '█') } else { ('.', 'X') };
+        let line = screen.lines().find(|line| line.matches(ill).count() > 5).unwrap();
+        assert!(line.trim().starts_with(well) && line.trim().ends_with(ill), "{screen}");
+        insta::assert_snapshot!(format!("health-{}-{unicode}", size.0), screen);
+    }
+    let desk = at(Desk::new(plain(), (80, 24)), "cache", "H");
+    assert!(desk.screen().contains("has no health check"), "{}", desk.screen());
+}
+
+#[test]
+fn what_has_ended_is_told_on_one_screen() {
+    let fake = Fake::demo();
+    let change = |path: &str, kind| wharf_model::Change { path: path.to_owned(), kind };
+    fake.set_changes(vec![
+        change("/tmp", wharf_model::ChangeKind::Modified),
+        change("/tmp/core", wharf_model::ChangeKind::Added),
+        change("/etc/motd", wharf_model::ChangeKind::Deleted),
+    ]);
+    let desk = at(Desk::with(fake, plain(), (120, 40)), "migrate", "H");
+    let screen = desk.screen();
+    for wanted in
+        ["137", "last lines of the log", "A /tmp/core", "D /etc/motd", "1 added, 1 changed"]
+    {
+        assert!(screen.contains(wanted), "{wanted}\n{screen}");
+    }
+    assert!(!screen.contains("C /tmp"), "a folder that says no more than its file\n{screen}");
+    assert!(!screen.contains('\u{1b}') && !screen.contains("[31m"), "{screen}");
+    insta::assert_snapshot!("post-mortem-120x40", screen);
+}
+
+#[test]
+fn events_are_heard_held_filtered_and_lead_to_their_objects() {
+    let mut desk = Desk::new(plain(), (120, 40));
+    let web = desk.list().into_iter().find(|c| c.name == "web-1").unwrap();
+    let event = |seconds, kind, action: &str, id: &str, name: &str| wharf_model::Event {
+        time: time(seconds),
+        kind,
+        action: action.to_owned(),
+        id: id.to_owned(),
+        attributes: [("name".to_owned(), name.to_owned())].into(),
+    };
+    let container = wharf_model::EventKind::Container;
+    desk.send(Msg::Event(event(41, container, "start", web.id.as_str(), "web-1")));
+    desk.send(Msg::Event(event(42, container, "exec_start: true", web.id.as_str(), "web-1")));
+    desk.keys("5");
+    let screen = desk.screen();
+    assert!(screen.contains("start") && screen.contains("1 programs left out"), "{screen}");
+    desk.keys("x");
+    assert!(desk.screen().contains("exec_start"), "{}", desk.screen());
+    desk.keys("xp");
+    desk.send(Msg::Tick(time(44)));
+    desk.send(Msg::Event(event(45, container, "die", web.id.as_str(), "web-1")));
+    assert!(desk.screen().contains("held, 1 more"), "{}", desk.screen());
+    desk.keys("p");
+    assert!(desk.screen().contains("die"), "{}", desk.screen());
+    insta::assert_snapshot!("events-120x40", desk.screen());
+    desk.keys("/start\n");
+    assert!(!desk.screen().contains("die"), "{}", desk.screen());
+    desk.keys("\n");
+    assert_eq!(desk.app.screen, wharf_ui::app::Screen::Containers);
+    assert_eq!(desk.app.selected().unwrap().summary.name, "web-1");
+    // Its own, and what was recorded of it before.
+    desk.send(Msg::Tick(time(46)));
+    desk.send(Msg::Tick(time(47)));
+    desk.keys("v+");
+    let screen = desk.screen();
+    assert!(screen.contains("health_status: healthy") && screen.contains("die"), "{screen}");
+    // What isn't there any more can't be gone to.
+    let gone = "f".repeat(64);
+    desk.send(Msg::Event(event(50, container, "destroy", &gone, "gone")));
+    desk.keys("5\u{1b}G\n");
+    assert!(desk.screen().contains("isn't there any more"), "{}", desk.screen());
 }
