@@ -147,6 +147,10 @@ impl Engine {
     pub(crate) fn true_records(&self, store: &mut Store) -> Result<Vec<Record>> {
         let mut records = Vec::new();
         for record in store.containers()? {
+            // One that can't be removed now is still there, and the next list tries again.
+            if self.finish_discarded(store, &record).unwrap_or(false) {
+                continue;
+            }
             let id = record.id.clone();
             match self.refreshed(store, record) {
                 Ok(record) => records.push(record),

@@ -7,6 +7,7 @@
 )]
 mod support;
 
+mod frame;
 mod images;
 mod objects;
 
@@ -115,7 +116,7 @@ fn what_is_drawn_first_needs_no_answer() {
 
 /// Keys that lead to every state of the dashboard in which some context is the first, from a list
 /// with a mark and the selection in its middle; in a small terminal where pages shall scroll.
-const SITUATIONS: [(&str, &str); 30] = [
+const SITUATIONS: [(&str, &str); 32] = [
     ("list", ""),
     ("stats", "l["),
     ("logs", "l/slow\n\x1b[C"),
@@ -126,6 +127,8 @@ const SITUATIONS: [(&str, &str); 30] = [
     ("container events", "v"),
     ("panes wide", "\\"),
     ("events", "5k"),
+    ("columns", "Cjj"),
+    ("group", "gz"),
     ("system", "6"),
     ("images", "2j"),
     ("layers", "2ljj"),
@@ -225,14 +228,15 @@ fn the_help_lists_every_key_that_is_in_force_and_no_other() {
             continue;
         }
         desk.send(Msg::Resize(100, 100));
-        let bindings = desk.app.keymap.effective(desk.app.main_contexts());
+        let keymap = desk.app.keymap.clone();
+        let bindings = keymap.effective(desk.app.main_contexts());
         desk.keys("?");
         let screen = desk.screen();
         let entries: Vec<&str> = screen.lines().filter(|l| l.contains('│')).collect();
         for (binding, keys) in &bindings {
             let names: Vec<String> = keys.iter().map(|k| k.name()).collect();
             let names = format!(" {} ", names.join(" "));
-            let listed = entries.iter().any(|l| l.contains(&names) && l.contains(binding.text));
+            let listed = entries.iter().any(|l| l.contains(&names) && l.contains(&binding.text));
             assert!(listed, "{name}: {names} {}\n{screen}", binding.text);
         }
         let headings = entries.iter().filter(|l| {

@@ -25,6 +25,7 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
     let tabs: Vec<Tab> = layout.iter().flat_map(|l| &l.panes).map(|pane| pane.tab).collect();
     let mut effects = sync_log(app, tabs.contains(&Tab::Logs));
     effects.extend(networks::sync(app));
+    effects.extend(super::system::sync(app));
     effects.extend(volumes::sync(app, seen));
     effects.extend(images::sync(app, seen));
     for tab in tabs {

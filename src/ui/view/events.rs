@@ -48,7 +48,7 @@ pub(super) fn of_container(app: &App, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: &EventRow, named: bool) {
+pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: &EventRow, named: bool) {
     let style = |role| app.theme.style(role);
     let action = match row.action.as_str() {
         "die" | "oom" | "kill" | "destroy" => Role::Warn,
