@@ -9,6 +9,7 @@
 mod data;
 mod images;
 mod objects;
+mod past;
 mod transfer;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -17,17 +18,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use tokio::sync::broadcast;
 use wharf_inspect::filter::{ContainerFilter, EventFilter, ImageFilter, PruneFilter};
 use wharf_model::{
     Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSize,
-    ContainerSummary, Digest, EngineInfo, ErrorKind, Event, EventKind, EventOptions, ExecSpec,
-    FileEntry, FileHead, Filters, HistoryEntry, ImageDetail, ImageListOptions, ImageSummary,
-    ImportOptions, LayerChanges, LayerInfo, LogOptions, LogRecord, NetCounters, NetworkInfo,
-    Outcome, ParseError, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion, Status,
-    TermSize, TopTable, VersionInfo, VolumeInfo,
+    ContainerSummary, DetailSample, Digest, EngineInfo, ErrorKind, Event, EventKind, EventOptions,
+    ExecSpec, FileEntry, FileHead, Filters, HistoryEntry, ImageDetail, ImageListOptions,
+    ImageSummary, ImportOptions, LayerChanges, LayerInfo, LogOptions, LogRecord, NetCounters,
+    NetworkInfo, Outcome, ParseError, PathStat, PullOptions, PushOptions, ReachAnswer,
+    ReachQuestion, Recording, Status, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 
 use crate::{
@@ -58,6 +60,8 @@ struct State {
     failures: VecDeque<Error>,
     delay: Option<Duration>,
     unreachable: Option<Error>,
+    /// Why nothing is recorded.
+    no_past: Option<Error>,
     logs: Vec<(ContainerId, Vec<LogRecord>)>,
     source: Option<LogSource>,
     /// Archives by container and folder, as they were put.
@@ -131,6 +135,15 @@ impl Fake {
     /// Makes the next command fail with this error; several are used in order.
     pub fn fail_next(&self, error: Error) {
         self.lock().failures.push_back(error);
+    }
+
+    /// Makes the engine one that records nothing, for this reason.
+    pub fn forget_past(&self, why: Error) {
+        self.lock().no_past = Some(why);
+    }
+
+    fn number(&self, container: &ContainerSummary) -> usize {
+        self.lock().containers.iter().position(|one| one.id == container.id).unwrap_or(0)
     }
 
     /// Makes every command take this long.
@@ -536,6 +549,31 @@ impl Backend for Fake {
         Ok(self.answering()?.source.clone().unwrap_or(LogSource::Stream))
     }
 
+    async fn recording(&self, container: &str) -> Result<Recording> {
+        let state = self.answering()?;
+        if let Some(why) = &state.no_past {
+            return Err(why.clone());
+        }
+        drop(state);
+        let found = self.find(container)?;
+        Ok(past::recording(self.number(&found), &found))
+    }
+
+    async fn recordings_at(&self, at: DateTime<Utc>) -> Result<Vec<(ContainerId, Recording)>> {
+        let containers = self.answering()?.containers.clone();
+        let cut = |(n, container): (usize, &ContainerSummary)| {
+            let mut recording = past::recording(n, container);
+            recording.cut(at);
+            (container.id.clone(), recording)
+        };
+        Ok(containers.iter().enumerate().map(cut).collect())
+    }
+
+    async fn details(&self, container: &str) -> Result<DetailSample> {
+        let found = self.find(container)?;
+        Ok(past::details(self.number(&found), self.lock().tick))
+    }
+
     async fn samples(&self, interval: Duration) -> Result<BoxStream<'static, Result<SampleBatch>>> {
         drop(self.answering()?);
         let timer = tokio::time::interval(interval);
@@ -580,7 +618,7 @@ impl Backend for Fake {
         Ok(events.filter(wanted).boxed())
     }
 
-    async fn load(&self, _archive: Reader, _platform: Option<&str>) -> Result<Vec<String>> {
+    async fn load(&self, _archive: std::fs::File, _platform: Option<&str>) -> Result<Vec<String>> {
         Err(unsupported("load"))
     }
 

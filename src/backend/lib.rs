@@ -12,17 +12,20 @@ mod files;
 pub mod native;
 mod session;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary, Digest,
-    DiskUsage, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
-    HistoryEntry, HostSample, ImageDetail, ImageListOptions, ImageSummary, LayerChanges, LayerInfo,
-    LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, PathStat, PullOptions, PushOptions,
-    ReachAnswer, ReachQuestion, Sample, TermSize, TopTable, TransferEvent, VersionInfo, VolumeInfo,
+    Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
+    DetailSample, Digest, DiskUsage, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec,
+    FileEntry, FileHead, Filters, HistoryEntry, HostSample, ImageDetail, ImageListOptions,
+    ImageSummary, LayerChanges, LayerInfo, LogOptions, LogRecord, NetCounters, NetworkInfo,
+    Outcome, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion, Recording, Sample,
+    TermSize, TopTable, TransferEvent, VersionInfo, VolumeInfo,
 };
 
 pub use bytes_stream::{ByteStream, BytesReader};
@@ -52,7 +55,7 @@ pub enum LogSource {
 /// stream cancels the work: no half image is left, and what was verified needn't be fetched again.
 pub type TransferStream = BoxStream<'static, Result<TransferEvent>>;
 
-/// A tar stream to be read from, for `load` and `import`.
+/// A tar stream to be read from, for `import` and the like.
 pub type Reader = Box<dyn std::io::Read + Send>;
 
 /// How an engine takes in an archive for a container.
@@ -207,6 +210,23 @@ pub trait Backend: Send + Sync {
     /// reader gets the newest, never a queue. Dropping the stream ends the work.
     async fn samples(&self, interval: Duration) -> Result<BoxStream<'static, Result<SampleBatch>>>;
 
+    /// Returns all that is recorded of a container's past.
+    async fn recording(&self, _container: &str) -> Result<Recording> {
+        Err(no_recorder(self.name()))
+    }
+
+    /// Returns what is recorded of every container up to an instant, cut down to what tells how it
+    /// was then.
+    async fn recordings_at(&self, _at: DateTime<Utc>) -> Result<Vec<(ContainerId, Recording)>> {
+        Err(no_recorder(self.name()))
+    }
+
+    /// Returns what is measured of a container only while somebody looks at it closely.
+    async fn details(&self, _container: &str) -> Result<DetailSample> {
+        let text = format!("{}: this engine doesn't tell the use of each core", self.name());
+        Err(Error::new(ErrorKind::Unsupported, text))
+    }
+
     /// Returns what happens from now on. Dropping the stream ends the work.
     async fn events(&self) -> Result<BoxStream<'static, Result<Event>>> {
         self.list_events(EventOptions::default()).await
@@ -220,8 +240,9 @@ pub trait Backend: Send + Sync {
 
     /// Takes in the images of a docker-archive or OCI archive, compressed or not; returns what
     /// docker prints for each (`Loaded image: NAME` or `Loaded image ID: sha256:…`). `platform` is
-    /// wanted of images for several, `os/arch`; none means this machine's.
-    async fn load(&self, archive: Reader, platform: Option<&str>) -> Result<Vec<String>>;
+    /// wanted of images for several, `os/arch`; none means this machine's. A file that can be sought in
+    /// is read in place, from where it stands.
+    async fn load(&self, archive: File, platform: Option<&str>) -> Result<Vec<String>>;
 
     /// Returns images as one archive, which is an OCI layout and a docker-archive. They must be for
     /// `platform` where that is given.
@@ -272,6 +293,11 @@ pub trait Backend: Send + Sync {
     /// Returns one network, by name, id or the beginning of an id.
     async fn network(&self, _network: &str) -> Result<NetworkInfo> {
         Err(missing(self.name(), "networks"))
+    }
+
+    /// Returns docker's inspect document of a network.
+    async fn inspect_network(&self, network: &str) -> Result<serde_json::Value> {
+        Ok(wharf_inspect::network_document(&self.network(network).await?))
     }
 
     /// Tries whether one container reaches another, or an address.
@@ -331,6 +357,12 @@ pub trait Backend: Send + Sync {
 /// The Engine API tells of layers only their sizes.
 fn no_layer_files(backend: &str) -> Error {
     let text = format!("{backend}: this engine doesn't tell what is in a layer; wharf's own does");
+    Error::new(ErrorKind::Unsupported, text)
+}
+
+/// The Engine API has no past but the events.
+fn no_recorder(backend: &str) -> Error {
+    let text = format!("{backend}: this engine doesn't record the past; wharf's own does");
     Error::new(ErrorKind::Unsupported, text)
 }
 

@@ -87,7 +87,11 @@ impl Counters {
     /// # Errors
     /// [`Error::NotFound`] when no hierarchy has the group.
     pub fn open(layout: &Layout, name: &str) -> Result<Self> {
-        let group = Group::open(layout, name)?;
+        Ok(Self::of(&Group::open(layout, name)?))
+    }
+
+    /// Opens the counters of a group; those of one that is gone fail when they are read.
+    pub fn of(group: &Group) -> Self {
         let unified = group.unified();
         let open =
             |member: Option<&Member>, file: &str| io::open_read(&member?.path.join(file)).ok();
@@ -97,7 +101,7 @@ impl Counters {
         let block = group.member(Controller::Io);
         let pids = group.member(Controller::Pids);
         let v2_memory = is_unified(memory);
-        Ok(Self {
+        Self {
             cpu: open(unified, "cpu.stat").map(CpuFiles::Unified).or_else(|| {
                 let member = group.member(Controller::Cpuacct);
                 let usage = open(member, "cpuacct.usage")?;
@@ -131,8 +135,8 @@ impl Counters {
             pids: open(pids, "pids.current").map(|current| (current, open(pids, "pids.max"))),
             pressure: ["cpu.pressure", "memory.pressure", "io.pressure"]
                 .map(|file| open(unified, file)),
-            name: name.to_owned(),
-        })
+            name: group.name().to_owned(),
+        }
     }
 
     /// Returns the counters as they are now.

@@ -2,14 +2,15 @@
 //! adapters and the dashboard by name.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::bail;
+use chrono::{DateTime, Utc};
 
 use wharf_backend::Backend;
 use wharf_backend::docker::Docker;
 use wharf_backend::native::Native;
-use wharf_engine::{Paths, rootless};
+use wharf_engine::{EngineOptions, Paths, network, rootless};
 use wharf_registry::{CredentialStore, Folders, Registries, Resolve, Settings};
 
 use crate::call::{ENGINE_FAILED, Failure};
@@ -19,8 +20,10 @@ use crate::verbs;
 const DEFAULT_ROOT: &str = "/var/lib/wharf";
 /// Where it keeps what doesn't outlive a reboot.
 const DEFAULT_RUN: &str = "/run/wharf";
-/// Where root says what is so for registries.
+/// Where root says what is so for registries and networks.
 const DEFAULT_CONFIG: &str = "/etc/wharf";
+/// The name of the settings of networks in it.
+const NETWORKS: &str = "networks.json";
 
 /// An engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,7 +157,8 @@ pub(crate) async fn backend(target: &Target) -> anyhow::Result<Arc<dyn Backend>>
     }
     match target {
         Target::Native(paths) => {
-            Ok(Arc::new(Native::open(paths.clone())?.with_registries(folders())))
+            let native = Native::open_with(paths.clone(), engine_options()?)?;
+            Ok(Arc::new(native.with_registries(folders())))
         }
         Target::Docker(host) => {
             let store = CredentialStore::new(folders().docker);
@@ -178,6 +182,29 @@ pub(crate) fn registries(insecure: Option<&str>) -> anyhow::Result<Registries> {
     Ok(Registries::new(settings, CredentialStore::new(folders.docker), resolve))
 }
 
+/// Returns what the host's administrator, or this user, says of the engine.
+pub(crate) fn engine_options() -> anyhow::Result<EngineOptions> {
+    let network = match folders().config {
+        Some(folder) => network::Settings::read(&folder.join(NETWORKS))?,
+        None => network::Settings::default(),
+    };
+    Ok(EngineOptions { network })
+}
+
+/// Docker's folder, where the command line names it.
+static DOCKER_FOLDER: OnceLock<PathBuf> = OnceLock::new();
+
+/// Takes docker's settings from this folder, whatever the environment says.
+pub(crate) fn use_docker_folder(folder: &str) {
+    // The command line is read once.
+    let _ = DOCKER_FOLDER.set(PathBuf::from(folder));
+}
+
+/// Returns docker's folder: what `--config` and `DOCKER_CONFIG` say, or the usual place.
+pub(crate) fn docker_folder() -> Option<PathBuf> {
+    folders().docker
+}
+
 /// Returns where this user's settings are: `WHARF_CONFIG`, or the usual places; and docker's.
 fn folders() -> Folders {
     let variable =
@@ -192,7 +219,11 @@ fn folders() -> Folders {
         let config = config.or_else(|| home.as_ref().map(|home| home.join(".config")));
         config.map(|config| config.join("wharf"))
     });
-    let docker = variable("DOCKER_CONFIG").or_else(|| home.map(|home| home.join(".docker")));
+    let docker = DOCKER_FOLDER
+        .get()
+        .cloned()
+        .or_else(|| variable("DOCKER_CONFIG"))
+        .or_else(|| home.map(|home| home.join(".docker")));
     Folders { config, docker }
 }
 
@@ -211,7 +242,9 @@ pub(crate) fn exists(target: &Target) -> bool {
 pub(crate) fn engine(target: &Target) -> anyhow::Result<wharf_engine::Engine> {
     enter(target)?;
     match target {
-        Target::Native(paths) => Ok(wharf_engine::Engine::open(paths.clone())?),
+        Target::Native(paths) => {
+            Ok(wharf_engine::Engine::open_with(paths.clone(), engine_options()?)?)
+        }
         Target::Docker(host) => {
             bail!("this is for wharf's own engine, and can't be done at {host}")
         }
@@ -291,12 +324,14 @@ pub(crate) async fn dashboard(
     target: &Target,
     backend: Arc<dyn Backend>,
     read_only: bool,
+    replay: Option<DateTime<Utc>>,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> anyhow::Result<Left> {
     let look = wharf_ui::Look::from_env(environment);
     let (config, complaint) = settings(environment);
     let options = wharf_ui::Options {
         read_only,
+        replay,
         look,
         complaint,
         state: state_folder(environment),

@@ -33,6 +33,7 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Flags before the verb.
 pub(crate) const GLOBAL: &[&[Flag]] = &[&[
+    Flag::value("config", "string", "Docker's folder of credentials (or DOCKER_CONFIG)"),
     Flag::value("host", "string", "Docker Engine API socket to talk to instead: unix:///path")
         .short('H'),
     Flag::value("root", "path", "Where wharf keeps its data (or WHARF_ROOT)"),
@@ -41,7 +42,6 @@ pub(crate) const GLOBAL: &[&[Flag]] = &[&[
 
 /// Docker's flags before the verb that don't work yet.
 const GLOBAL_MISSING: &[Missing] = &[
-    ("config", None),
     ("context", Some('c')),
     ("debug", Some('D')),
     ("log-level", Some('l')),
@@ -128,6 +128,9 @@ fn dispatch(
     if globals.help {
         return printed(&help::overview(GLOBAL));
     }
+    if let Some(folder) = globals.last("config") {
+        connect::use_docker_folder(folder);
+    }
     let target = || Target::choose(globals.last("host"), globals.last("root"), environment);
     if rest.is_empty() {
         let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
@@ -157,7 +160,11 @@ fn dispatch(
 }
 
 fn missing(path: &str) -> Failure {
-    Failure::new(1, format!("'wharf {path}' is not supported yet by this version of wharf"))
+    let way = match verbs::way_out(path) {
+        "" => String::new(),
+        way => format!(": {way}"),
+    };
+    Failure::new(1, format!("'wharf {path}' is not supported yet by this version of wharf{way}"))
 }
 
 fn invoke(

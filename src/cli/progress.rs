@@ -124,7 +124,25 @@ impl Lines {
         self.write(&format!("{}\n", safe(&text)))
     }
 
+    /// Looks whether the terminal has another size now: lines that were too long for it have been wrapped
+    /// then, so that nobody knows where they are.
+    fn measure(&mut self) {
+        let now = match (self.size, self.to) {
+            (None, _) | (_, To::Nobody) => None,
+            (_, To::Stdout) => terminal::size(io::stdout().as_fd()),
+            (_, To::Stderr) => terminal::size(io::stderr().as_fd()),
+        };
+        if let Some(now) = now {
+            if self.size.is_some_and(|size| size.columns > now.columns) {
+                self.places.clear();
+                self.count = 0;
+            }
+            self.size = Some(now);
+        }
+    }
+
     fn layer(&mut self, layer: &str, state: &LayerState) -> io::Result<()> {
+        self.measure();
         let Some(size) = self.size else {
             // Counts are for eyes only.
             let counts = matches!(

@@ -31,9 +31,7 @@ impl Engine {
     /// # Errors
     /// When the database refuses; a container that doesn't start is told in the answer.
     pub fn boot(&self) -> Result<Booted> {
-        // Corrects what the rows say of containers that no longer run.
-        self.running()?;
-        let records = self.with_store(|store| store.containers())?;
+        let records = self.with_store(|store| self.true_records(store, |record| record))?;
         let boot = boot_id();
         let wanted: Vec<&Record> = records.iter().filter(|r| is_wanted(r, &boot)).collect();
         let booted = Mutex::new(Booted::default());

@@ -85,9 +85,9 @@ pub(crate) struct StartRequest {
     /// Whether it is the restart policy that starts it.
     #[serde(default)]
     pub(crate) resumes: bool,
-    /// The blocks that subnets are cut from; none are docker's.
+    /// What is so for networks that the engine makes by itself.
     #[serde(default)]
-    pub(crate) supplies: Vec<crate::network::Supply>,
+    pub(crate) network: crate::network::Settings,
 }
 
 /// What to pass on.

@@ -1,23 +1,23 @@
 //! The engine as its callers hold it.
 
+use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use wharf_model::{ContainerListOptions, DiskUsage, ErrorKind, Filters};
+use wharf_model::{ContainerListOptions, Digest, DiskUsage, ErrorKind, Filters};
 
 use crate::image::{Images, PrunedImages, Removed};
 use crate::lock::{self, Lock};
-use crate::network::Supply;
+use crate::network;
 use crate::state::{Record, Store};
 use crate::{Error, Paths, Result};
 
 /// Settings of an engine, which its callers hand in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineOptions {
-    /// The blocks that the subnets of networks are cut from (docker's default address pools); none
-    /// are docker's.
-    pub address_pools: Vec<Supply>,
+    /// What is so for networks that the engine makes by itself.
+    pub network: network::Settings,
 }
 
 /// An engine on this host. Shared between threads; each call is complete in itself.
@@ -26,6 +26,8 @@ pub struct Engine {
     options: EngineOptions,
     /// Open databases that nobody uses now.
     idle: Mutex<Vec<Store>>,
+    /// What the layers' folders take of the disk, by chain ID, as far as somebody has asked.
+    pub(crate) layer_sizes: Mutex<HashMap<Digest, u64>>,
 }
 
 impl Engine {
@@ -44,7 +46,7 @@ impl Engine {
     /// As [`Engine::open`].
     pub fn open_with(paths: Paths, options: EngineOptions) -> Result<Self> {
         Self::need_root()?;
-        let engine = Self { paths, options, idle: Mutex::new(Vec::new()) };
+        let engine = Self { paths, options, idle: Mutex::default(), layer_sizes: Mutex::default() };
         if !engine.paths.database().exists() || !engine.paths.volumes().exists() {
             engine.make_folders()?;
         }
@@ -79,9 +81,9 @@ impl Engine {
         make(self.paths.run(), 0o700)
     }
 
-    /// Returns the blocks that the subnets of networks are cut from.
-    pub(crate) fn supplies(&self) -> &[Supply] {
-        &self.options.address_pools
+    /// Returns what is so for networks that the engine makes by itself.
+    pub(crate) fn network_settings(&self) -> &network::Settings {
+        &self.options.network
     }
 
     /// Returns where the engine keeps what it has.

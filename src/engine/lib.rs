@@ -22,6 +22,7 @@ pub mod network;
 mod paths;
 mod quota;
 mod reconcile;
+mod recorder;
 mod reset;
 pub mod rootless;
 mod security;

@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 
 /// A held lock; dropping it, or the end of the process, releases it. A descriptor of it that was sent
 /// to another process keeps it held there too, since the lock belongs to what both refer to.
@@ -78,7 +79,7 @@ impl Lock {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) if is_current(&file, folder, name)? => return Ok(Some(Self { file })),
                 Ok(()) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                Err(Errno::WOULDBLOCK) => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -130,14 +131,20 @@ pub(crate) fn forget(folder: &Path, name: &str) {
 /// Returns whether somebody holds the lock. Takes it shared for an instant, so that two askers
 /// don't see each other.
 pub(crate) fn is_held(folder: &Path, name: &str) -> io::Result<bool> {
-    let file = match File::open(folder.join(name)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
+    is_held_below(CWD, &folder.join(name))
+}
+
+/// As [`is_held`], of a lock whose file has this path below an open folder.
+pub(crate) fn is_held_below(above: BorrowedFd<'_>, path: &Path) -> io::Result<bool> {
+    let file =
+        match rustix::fs::openat(above, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(false),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(true),
         Err(error) => Err(error.into()),
     }
 }

@@ -83,14 +83,29 @@ impl Paths {
         self.root.join("tmp")
     }
 
+    /// Returns the folder of all containers' folders.
+    pub fn containers(&self) -> PathBuf {
+        self.root.join("containers")
+    }
+
     /// Returns the folder of one container.
     pub fn container(&self, id: &ContainerId) -> PathBuf {
-        self.root.join("containers").join(id.as_str())
+        self.containers().join(id.as_str())
     }
 
     /// Returns the log of one container.
     pub fn log(&self, id: &ContainerId) -> PathBuf {
         self.container(id).join(format!("{id}-json.log"))
+    }
+
+    /// Returns what is recorded of one container's past.
+    pub fn record(&self, id: &ContainerId) -> PathBuf {
+        self.container(id).join("record")
+    }
+
+    /// Returns the file whose existence says that nothing is to be recorded.
+    pub fn recorder(&self) -> PathBuf {
+        self.root.join("recorder-off")
     }
 
     /// Returns the folder of one container's sockets, gone after a reboot.

@@ -169,7 +169,7 @@ impl Engine {
 
     /// Gives back what containers that no longer run, or no longer exist, still have: the traces of
     /// supervisors that were killed while they cleaned up. `alive` are those that run.
-    pub(crate) fn sweep(&self, store: &mut Store, alive: &BTreeSet<&ContainerId>) -> Result<()> {
+    pub(crate) fn sweep(&self, store: &mut Store, alive: &BTreeSet<ContainerId>) -> Result<()> {
         volume::sweep(self.paths(), store)?;
         let owners: BTreeSet<String> =
             store.journalled()?.into_iter().map(|(_, _, owner)| owner).collect();
@@ -200,7 +200,7 @@ impl Engine {
 
     /// Removes the lock folders of containers that aren't there: what is left when somebody is killed
     /// between a look-up and the lock, or between the lock and a new row. `known` are those with rows.
-    pub(crate) fn sweep_locks(&self, store: &Store, known: &BTreeSet<&ContainerId>) -> Result<()> {
+    pub(crate) fn sweep_locks(&self, store: &Store, known: &BTreeSet<ContainerId>) -> Result<()> {
         let parent = self.paths().run().join("containers");
         let Ok(entries) = std::fs::read_dir(&parent) else { return Ok(()) };
         for entry in entries.flatten() {

@@ -46,6 +46,7 @@ impl Engine {
             "tmp",
             "volumes",
             "userns-remap",
+            "recorder-off",
             "state.db",
             "state.db-wal",
             "state.db-shm",

@@ -99,6 +99,7 @@ mod tests {
             chain_id: Digest::from_bytes(&[n + 100; 32]),
             size: 1,
             path: Some(format!("/layers/{n}")),
+            space: None,
         };
         let detail = ImageDetail {
             summary: ImageSummary {

@@ -197,6 +197,40 @@ impl Search {
         Ok(page)
     }
 
+    /// Returns how many of the matches that are known lie between each two of these positions, which
+    /// are in order. Only blocks that lie across one of them are read again.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub fn spread(&mut self, view: &mut dyn LogView, bounds: &[u64]) -> Result<Vec<u64>> {
+        let mut counts = vec![0; bounds.len().saturating_sub(1)];
+        let size = view.block_size();
+        let place = |at: u64| bounds.partition_point(|b| *b <= at).checked_sub(1);
+        let add = |counts: &mut Vec<u64>, at: u64, matches: u64| {
+            if let Some(count) = place(at).and_then(|n| counts.get_mut(n)) {
+                *count += matches;
+            }
+        };
+        let known: Vec<(u64, u64, u64)> = self
+            .blocks
+            .iter()
+            .filter(|(_, block)| block.matches > 0)
+            .map(|(number, block)| (*number, block.to, block.matches))
+            .collect();
+        for (number, to, matches) in known {
+            let begin = number * size;
+            if place(begin).is_some() && place(begin) == place(to.max(begin + 1) - 1) {
+                add(&mut counts, begin, matches);
+                continue;
+            }
+            self.scan_whole(view, number)?;
+            for hit in &self.hits {
+                add(&mut counts, *hit, 1);
+            }
+        }
+        Ok(counts)
+    }
+
     fn forget_before(&mut self, first: u64) {
         while let Some(entry) = self.blocks.first_entry()
             && *entry.key() < first

@@ -140,6 +140,19 @@ pub struct LayerInfo {
     pub size: u64,
     /// The host's folder it is unpacked in, for the embedded engine.
     pub path: Option<String>,
+    /// What it takes of the disk, where the engine tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<LayerSpace>,
+}
+
+/// What a layer takes of the disk, in bytes as the filesystem counts them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LayerSpace {
+    /// Its files and folders, and what is kept to put its archive together again.
+    pub unpacked: u64,
+    /// The blob that it came as, if that is kept, and what that takes.
+    pub blob: Option<(Digest, u64)>,
 }
 
 /// Files of one kind, and their bytes.

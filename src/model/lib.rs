@@ -15,6 +15,7 @@ mod id;
 mod image;
 mod log;
 mod network;
+mod recording;
 mod reference;
 mod stats;
 mod system;
@@ -42,17 +43,18 @@ pub use host::{
 pub use id::{ContainerId, Digest};
 pub use image::{
     FileCount, HistoryEntry, ImageConfig, ImageDetail, ImageSummary, ImportOptions, LayerChanges,
-    LayerInfo, ManifestDescriptor,
+    LayerInfo, LayerSpace, ManifestDescriptor,
 };
 pub use log::{LogOptions, LogRecord, LogStream};
 pub use network::{
     AddressPool, EndpointDetail, EndpointOptions, NetworkCreateOptions, NetworkEndpoint,
     NetworkInfo, PublishedPort, ReachAnswer, ReachQuestion,
 };
+pub use recording::{Happening, Probes, Recording, What, since_epoch};
 pub use reference::{ImageName, ImageReference, Repository};
 pub use stats::{
-    BlockCounters, CpuCounters, HostSample, Limit, MemoryCounters, NetCounters, PidCounters,
-    Pressure, PressureLine, Sample,
+    BlockCounters, CpuCounters, DetailSample, HostSample, Limit, MemoryCounters, NetCounters,
+    PidCounters, Pressure, PressureLine, Sample,
 };
 pub use system::{EngineInfo, VersionInfo};
 pub use transfer::{LayerState, PullOptions, Pulled, PushOptions, Pushed, TransferEvent};

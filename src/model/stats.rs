@@ -153,3 +153,19 @@ pub struct HostSample {
     /// Bytes of it that are free.
     pub disk_free: Option<u64>,
 }
+
+/// What is measured of a container only while somebody looks at it closely. What a kernel doesn't
+/// count is none, and there is a word for why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DetailSample {
+    /// When it was read, on a clock that never goes back.
+    pub at: Duration,
+    /// Nanoseconds used of each CPU of the host, since the start.
+    pub cores: Option<Vec<u64>>,
+    /// Bytes of kernel memory, where the usual counters don't have it.
+    pub kernel: Option<u64>,
+    /// Why there is no [`DetailSample::cores`].
+    pub no_cores: Option<String>,
+    /// Why there is no pressure.
+    pub no_pressure: Option<String>,
+}

@@ -29,6 +29,8 @@ pub struct PushOptions {
     pub repository: Repository,
     /// Its tag; none for all that are here.
     pub tag: Option<String>,
+    /// What machine they must be for, `os/arch[/variant]`; none when that is no matter.
+    pub platform: Option<String>,
 }
 
 /// What a layer is doing. A layer goes through some of these, each once but for those that count

@@ -2,6 +2,7 @@
 //! size that the manifest names is taken.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_RANGE, HeaderMap};
@@ -11,6 +12,7 @@ use wharf_model::{Digest, ErrorKind};
 use crate::endpoint::{Ask, Endpoint, refusal};
 use crate::error::innermost;
 use crate::http::{Backoff, STALL};
+use crate::remote::Warn;
 use crate::{Error, Result};
 
 /// How much has to come between two failures for the second to count as the first of its own.
@@ -19,11 +21,23 @@ const PROGRESS: u64 = 64 << 10;
 /// Is told before each pause how many seconds it lasts.
 pub type OnRetry = Box<dyn Fn(u64) + Send + Sync>;
 
+/// Tells where the bytes of a blob came from.
+#[derive(Clone, Debug)]
+pub struct Origin(Arc<AtomicUsize>);
+
+impl Origin {
+    /// Returns the number of the first source that sent any: if the blob is wrong, it may be to blame.
+    pub fn first(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// The bytes of a blob. They are not verified here: who reads them knows the digest.
 pub struct BlobStream {
     endpoints: Vec<Arc<Endpoint>>,
     /// Which of them is asked.
     at: usize,
+    origin: Origin,
     path: String,
     scope: String,
     digest: Digest,
@@ -36,19 +50,21 @@ pub struct BlobStream {
     /// Where the last failure was.
     broken_at: u64,
     on_retry: OnRetry,
+    warn: Warn,
 }
 
 impl BlobStream {
     pub(crate) fn new(
-        endpoints: Vec<Arc<Endpoint>>,
+        (endpoints, at): (Vec<Arc<Endpoint>>, usize),
         repository: &str,
         scope: String,
         (digest, size): (&Digest, u64),
-        on_retry: OnRetry,
+        (on_retry, warn): (OnRetry, Warn),
     ) -> Self {
         Self {
             endpoints,
-            at: 0,
+            at,
+            origin: Origin(Arc::new(AtomicUsize::new(at))),
             path: format!("{repository}/blobs/{digest}"),
             scope,
             digest: digest.clone(),
@@ -59,7 +75,13 @@ impl BlobStream {
             backoff: Backoff::default(),
             broken_at: 0,
             on_retry,
+            warn,
         }
+    }
+
+    /// Returns what tells where the bytes came from.
+    pub fn origin(&self) -> Origin {
+        self.origin.clone()
     }
 
     /// Returns the next bytes, none at the end.
@@ -77,9 +99,13 @@ impl BlobStream {
                 continue;
             };
             let why = match tokio::time::timeout(STALL, response.chunk()).await {
-                Ok(Ok(Some(bytes))) => match self.take(bytes)? {
-                    Some(bytes) => return Ok(Some(bytes)),
-                    None => continue,
+                Ok(Ok(Some(bytes))) => match self.take(bytes) {
+                    Ok(Some(bytes)) => return Ok(Some(bytes)),
+                    Ok(None) => continue,
+                    Err(error) => {
+                        self.turn_away(&error).ok_or(error)?;
+                        continue;
+                    }
                 },
                 Ok(Ok(None)) => "it ends too early".to_owned(),
                 Ok(Err(cause)) => innermost(cause),
@@ -98,6 +124,9 @@ impl BlobStream {
         if length > self.size - self.offset {
             return Err(self.failed(ErrorKind::Invalid, "it is longer than its manifest says"));
         }
+        if self.offset == 0 {
+            self.origin.0.store(self.at, Ordering::Relaxed);
+        }
         self.offset += length;
         Ok(Some(bytes).filter(|bytes| !bytes.is_empty()))
     }
@@ -107,14 +136,35 @@ impl BlobStream {
         if self.offset - self.broken_at >= PROGRESS {
             self.backoff.reset();
         }
+        // A mirror that breaks off twice at the same place has had its chance.
+        let again = self.broken_at == self.offset && self.offset > 0;
         self.broken_at = self.offset;
-        let Some(wait) = self.backoff.next(None) else {
+        let wait = self.backoff.next(None);
+        if again || wait.is_none() {
             let text = format!("{why} ({} of {} bytes came)", self.offset, self.size);
-            return Err(self.failed(ErrorKind::Unavailable, &text));
-        };
+            let error = self.failed(ErrorKind::Unavailable, &text);
+            if self.turn_away(&error).is_some() {
+                return Ok(());
+            }
+            if wait.is_none() {
+                return Err(error);
+            }
+        }
+        let wait = wait.unwrap_or_default();
         (self.on_retry)(wait.as_secs().max(1));
         tokio::time::sleep(wait).await;
         Ok(())
+    }
+
+    /// Goes on with the next address, if there is one.
+    fn turn_away(&mut self, error: &Error) -> Option<()> {
+        let (name, next) = (self.endpoints.get(self.at)?.name(), self.endpoints.get(self.at + 1)?);
+        let text = format!("Warning: mirror {name}: {}: asking {}", error.message, next.name());
+        (self.warn)(text);
+        self.at += 1;
+        self.response = None;
+        self.backoff.reset();
+        Some(())
     }
 
     fn failed(&self, kind: ErrorKind, why: &str) -> Error {
@@ -133,7 +183,10 @@ impl BlobStream {
                     return Ok(());
                 }
                 Err(error) if self.at + 1 >= self.endpoints.len() => return Err(error),
-                // The next one may have it.
+                // A lie about the length is said; one that hasn't got it is no matter.
+                Err(error) if error.kind == ErrorKind::Invalid => {
+                    self.turn_away(&error);
+                }
                 Err(_) => self.at += 1,
             }
         }

@@ -148,6 +148,11 @@ impl Endpoint {
         }
     }
 
+    /// Returns its name for people: `host[:port][/path]`.
+    pub(crate) fn name(&self) -> String {
+        format!("{}{}", self.authority, self.prefix)
+    }
+
     /// Returns the HTTP it is reached with.
     pub(crate) fn http(&self) -> &Http {
         &self.http

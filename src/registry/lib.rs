@@ -26,11 +26,11 @@ mod settings;
 mod tls;
 mod upload;
 
-pub use blob::{BlobStream, OnRetry};
+pub use blob::{BlobStream, OnRetry, Origin};
 pub use credentials::{Credential, CredentialStore, Kept, key};
 pub use error::{Error, Result};
 pub use http::Resolve;
 pub use platform::Platform;
-pub use remote::{Registries, Remote, Resolved};
+pub use remote::{Registries, Remote, Resolved, Warn};
 pub use settings::{Folders, Settings};
 pub use upload::{Upload, Uploaded};

@@ -22,6 +22,9 @@ use crate::{Credential, CredentialStore, Error, Result, cosign};
 /// How often an index may lead to another.
 const NESTED: usize = 3;
 
+/// Is told in a sentence what a mirror is not believed, and who is asked instead.
+pub type Warn = Arc<dyn Fn(String) + Send + Sync>;
+
 /// How often a document that breaks off is asked for again.
 const BREAKS: u32 = 2;
 
@@ -73,6 +76,7 @@ impl Registries {
             sources,
             own,
             settings: Arc::clone(&self.settings),
+            warn: Arc::new(|_| ()),
         }
     }
 
@@ -133,6 +137,7 @@ pub struct Remote {
     sources: Vec<Arc<Endpoint>>,
     own: Arc<Endpoint>,
     settings: Arc<Settings>,
+    warn: Warn,
 }
 
 /// What a reference turned out to be.
@@ -153,6 +158,22 @@ struct Tags {
 }
 
 impl Remote {
+    /// Returns the same repository, which tells this of mirrors that aren't believed.
+    #[must_use]
+    pub fn warning(self, warn: Warn) -> Self {
+        Self { warn, ..self }
+    }
+
+    /// Returns which source is asked after one whose blob was wrong, and says so; none after the
+    /// registry itself, which has the last word.
+    pub fn source_after(&self, source: usize, why: &str) -> Option<usize> {
+        let next = source + 1;
+        let (false_one, other) = (self.sources.get(source)?, self.sources.get(next)?);
+        let (name, other) = (false_one.name(), other.name());
+        (self.warn)(format!("Warning: mirror {name} is not believed: {why}: asking {other}"));
+        Some(next)
+    }
+
     fn pull_scope(&self) -> String {
         format!("repository:{}:pull", self.repository.path())
     }
@@ -170,9 +191,19 @@ impl Remote {
     /// # Errors
     /// When there is no such tag, or the registry can't be asked.
     pub async fn head(&self, selector: &str) -> Result<Option<Digest>> {
-        let response = self.first(Method::HEAD, selector).await?;
-        let header = response.headers().get("docker-content-digest");
-        Ok(header.and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok()))
+        let mut last = None;
+        for source in &self.sources {
+            // What a mirror says against it doesn't count: the registry has the last word.
+            match self.ask(source, Method::HEAD, selector).await {
+                Ok(response) => {
+                    let header = response.headers().get("docker-content-digest");
+                    let text = header.and_then(|value| value.to_str().ok());
+                    return Ok(text.and_then(|text| text.parse().ok()));
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(nobody))
     }
 
     /// Returns the manifest under a tag or digest, verified as far as the digest is known.
@@ -180,9 +211,29 @@ impl Remote {
     /// # Errors
     /// When there is none, it can't be read, or it is another than the digest says.
     pub async fn manifest(&self, selector: &str, expected: Option<&Digest>) -> Result<Manifest> {
+        let mut last = None;
+        for (index, source) in self.sources.iter().enumerate() {
+            let error = match self.manifest_of(source, selector, expected).await {
+                Ok(manifest) => return Ok(manifest),
+                Err(error) => error,
+            };
+            if error.kind == ErrorKind::Invalid {
+                self.source_after(index, &error.message);
+            }
+            last = Some(error);
+        }
+        Err(last.unwrap_or_else(nobody))
+    }
+
+    async fn manifest_of(
+        &self,
+        source: &Endpoint,
+        selector: &str,
+        expected: Option<&Digest>,
+    ) -> Result<Manifest> {
         let mut broken = 0;
         let (content_type, stated, bytes) = loop {
-            let response = self.first(Method::GET, selector).await?;
+            let response = self.ask(source, Method::GET, selector).await?;
             let header = |name: &str| {
                 let value = response.headers().get(name).and_then(|value| value.to_str().ok());
                 value.unwrap_or_default().to_owned()
@@ -207,23 +258,18 @@ impl Remote {
         Manifest::new(bytes, &content_type, &self.shown(selector))
     }
 
-    /// Asks for a manifest, one source after the other.
-    async fn first(&self, method: Method, selector: &str) -> Result<Response> {
+    /// Asks a source for a manifest.
+    async fn ask(&self, source: &Endpoint, method: Method, selector: &str) -> Result<Response> {
         let scope = self.pull_scope();
-        let mut last = None;
-        for source in &self.sources {
-            let mut ask = Ask::new(method.clone(), self.manifest_path(selector), &scope);
-            for kind in ACCEPTED {
-                ask = ask.header("accept", kind);
-            }
-            // What a mirror says against it doesn't count: the registry has the last word.
-            last = Some(match source.send(&ask).await {
-                Ok(response) if response.status().is_success() => return Ok(response),
-                Ok(response) => self.missing(response, selector).await,
-                Err(failed) => failed.error,
-            });
+        let mut ask = Ask::new(method, self.manifest_path(selector), &scope);
+        for kind in ACCEPTED {
+            ask = ask.header("accept", kind);
         }
-        Err(last.unwrap_or_else(|| Error::unavailable("there is no registry to ask")))
+        match source.send(&ask).await {
+            Ok(response) if response.status().is_success() => Ok(response),
+            Ok(response) => Err(self.missing(response, selector).await),
+            Err(failed) => Err(failed.error),
+        }
     }
 
     async fn missing(&self, response: Response, selector: &str) -> Error {
@@ -317,29 +363,35 @@ impl Remote {
             let text = format!("blob {}: its {} bytes are too many", blob.digest, blob.size);
             return Err(Error::invalid(text));
         }
-        let mut stream = self.blob(blob, Box::new(|_| ()));
-        let mut bytes = Vec::new();
-        while let Some(chunk) = stream.next().await? {
-            bytes.extend_from_slice(&chunk);
+        let mut source = 0;
+        loop {
+            let mut stream = self.blob(blob, source, Box::new(|_| ()));
+            let origin = stream.origin();
+            let mut bytes = Vec::new();
+            while let Some(chunk) = stream.next().await? {
+                bytes.extend_from_slice(&chunk);
+            }
+            let found = digest(&bytes);
+            if found == blob.digest {
+                return Ok(bytes.into());
+            }
+            let why =
+                format!("blob {}: digest mismatch: what the registry sent is {found}", blob.digest);
+            match self.source_after(origin.first(), &why) {
+                Some(next) => source = next,
+                None => return Err(Error::invalid(why)),
+            }
         }
-        let found = digest(&bytes);
-        if found != blob.digest {
-            return Err(Error::invalid(format!(
-                "blob {}: digest mismatch: what the registry sent is {found}",
-                blob.digest
-            )));
-        }
-        Ok(bytes.into())
     }
 
-    /// Returns a blob as a stream.
-    pub fn blob(&self, blob: &Descriptor, on_retry: OnRetry) -> BlobStream {
+    /// Returns a blob as a stream, from a source of this number (the first is 0) or one after it.
+    pub fn blob(&self, blob: &Descriptor, source: usize, on_retry: OnRetry) -> BlobStream {
         BlobStream::new(
-            self.sources.clone(),
+            (self.sources.clone(), source),
             self.repository.path(),
             self.pull_scope(),
             (&blob.digest, blob.size),
-            on_retry,
+            (on_retry, Arc::clone(&self.warn)),
         )
     }
 
@@ -415,6 +467,10 @@ impl Remote {
             _ => error,
         }
     }
+}
+
+fn nobody() -> Error {
+    Error::unavailable("there is no registry to ask")
 }
 
 /// Returns where a long list goes on (RFC 8288: `<address>; rel="next"`).

@@ -22,13 +22,10 @@ pub(crate) fn config(
     certificates: &Certificates,
     insecure: bool,
 ) -> Result<ClientConfig> {
-    let failed = |what: &str, cause: &dyn std::fmt::Display| {
-        Error::invalid(format!("certificates of {authority}: {what}: {cause}"))
-    };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|cause| failed("TLS", &cause))?;
+        .map_err(unreadable(authority, "TLS"))?;
     let builder = if insecure {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
     } else {
@@ -38,8 +35,8 @@ pub(crate) fn config(
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         for pem in &certificates.authorities {
             for certificate in CertificateDer::pem_slice_iter(pem) {
-                let certificate = certificate.map_err(|cause| failed("authority", &cause))?;
-                roots.add(certificate).map_err(|cause| failed("authority", &cause))?;
+                let certificate = certificate.map_err(unreadable(authority, "authority"))?;
+                roots.add(certificate).map_err(unreadable(authority, "authority"))?;
             }
         }
         if roots.is_empty() {
@@ -50,7 +47,7 @@ pub(crate) fn config(
         }
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
-            .map_err(|cause| failed("authority", &cause))?;
+            .map_err(unreadable(authority, "authority"))?;
         builder.with_webpki_verifier(verifier)
     };
     let mut config = match &certificates.client {
@@ -58,16 +55,21 @@ pub(crate) fn config(
         Some((pem, key)) => {
             let chain: std::result::Result<Vec<_>, _> =
                 CertificateDer::pem_slice_iter(pem).collect();
-            let chain = chain.map_err(|cause| failed("client certificate", &cause))?;
+            let chain = chain.map_err(unreadable(authority, "client certificate"))?;
             let key =
-                PrivateKeyDer::from_pem_slice(key).map_err(|cause| failed("client key", &cause))?;
+                PrivateKeyDer::from_pem_slice(key).map_err(unreadable(authority, "client key"))?;
             builder
                 .with_client_auth_cert(chain, key)
-                .map_err(|cause| failed("client certificate", &cause))?
+                .map_err(unreadable(authority, "client certificate"))?
         }
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// Returns what turns a cause into the error that says which of a host's files it is about.
+fn unreadable<E: std::fmt::Display>(authority: &str, what: &str) -> impl Fn(E) -> Error {
+    move |cause| Error::invalid(format!("certificates of {authority}: {what}: {cause}"))
 }
 
 /// Believes everybody: for hosts that the user named as insecure.

@@ -31,11 +31,17 @@ pub enum Metric {
     MemoryPressure,
     /// Per cent of the time some task waited for block devices.
     IoPressure,
+    /// Bytes of anonymous memory.
+    Anon,
+    /// Bytes of page cache.
+    File,
+    /// Bytes of kernel memory.
+    Kernel,
 }
 
 impl Metric {
     /// All of them, in the order of the variants.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Cpu,
         Self::Memory,
         Self::NetRx,
@@ -47,9 +53,18 @@ impl Metric {
         Self::CpuPressure,
         Self::MemoryPressure,
         Self::IoPressure,
+        Self::Anon,
+        Self::File,
+        Self::Kernel,
     ];
 
-    fn of(self, usage: &Usage) -> Option<f64> {
+    /// Returns whether it is kept only of containers that somebody looks at closely.
+    pub fn is_detail(self) -> bool {
+        matches!(self, Self::Anon | Self::File | Self::Kernel)
+    }
+
+    /// Returns its value.
+    pub fn of(self, usage: &Usage) -> Option<f64> {
         match self {
             Self::Cpu => usage.cpu_percent,
             Self::Memory => usage.memory.map(|n| n as f64),
@@ -62,9 +77,15 @@ impl Metric {
             Self::CpuPressure => usage.cpu_pressure,
             Self::MemoryPressure => usage.memory_pressure,
             Self::IoPressure => usage.io_pressure,
+            Self::Anon => usage.anon.map(|n| n as f64),
+            Self::File => usage.file.map(|n| n as f64),
+            Self::Kernel => usage.kernel.map(|n| n as f64),
         }
     }
 }
+
+/// From this time between two samples on, what lies between them isn't drawn.
+const GAP: Duration = Duration::from_secs(400);
 
 /// A container's samples made into usage, and its history. A series takes memory only once it has
 /// a value that isn't zero: most containers are never throttled.
@@ -75,6 +96,8 @@ pub struct History {
     series: [Option<Box<Series>>; Metric::ALL.len()],
     /// When each series that has known zeros only began to: enough to draw them.
     zeros: [Zeros; Metric::ALL.len()],
+    /// Whether the details are kept, too.
+    close: bool,
 }
 
 /// The known zeros before a series' first other value; gaps among them aren't kept.
@@ -93,10 +116,11 @@ impl History {
     /// Takes in a sample. `host_memory` is what the host has, in bytes.
     pub fn push(&mut self, sample: Sample, host_memory: Option<u64>) {
         let same_run = self.before.as_ref().filter(|b| b.started_ms == sample.started_ms);
-        let since = same_run.map(|b| b.at);
+        // Over a long gap the rate is known, but not how it came about.
+        let since = same_run.map(|b| b.at).filter(|since| sample.at.saturating_sub(*since) < GAP);
         self.usage = Usage::between(self.before.as_ref(), &sample, host_memory);
         let at = sample.at;
-        for metric in Metric::ALL {
+        for metric in Metric::ALL.into_iter().filter(|metric| self.close || !metric.is_detail()) {
             let value = metric.of(&self.usage).map(|v| v as f32);
             let slot = metric as usize;
             match &mut self.series[slot] {
@@ -111,6 +135,17 @@ impl History {
             }
         }
         self.before = Some(sample);
+    }
+
+    /// Keeps the details from now on, or forgets them.
+    pub fn look_closely(&mut self, close: bool) {
+        if self.close && !close {
+            for metric in Metric::ALL.into_iter().filter(|metric| metric.is_detail()) {
+                self.series[metric as usize] = None;
+                self.zeros[metric as usize] = Zeros::default();
+            }
+        }
+        self.close = close;
     }
 
     /// Returns the newest usage.

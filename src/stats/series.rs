@@ -82,11 +82,15 @@ impl Series {
         level.column((last + 1).saturating_sub(slots), slots).max
     }
 
-    /// Returns the finest ring that reaches back that far, how many slots of it the window has, and
+    /// Returns the finest ring that still reaches back that far, how many slots of it the window has, and
     /// the number of the last.
     fn pick(&self, window: Duration, now: Duration) -> (&Level, u64, u64) {
         let seconds = window.as_secs().max(1);
-        let fits = |(step, capacity): &(u64, usize)| step * *capacity as u64 >= seconds;
+        // What lies between the window's end and the newest slot has to be reached over.
+        let newest = self.levels[0].open.as_ref().map_or(0, |open| open.number * LEVELS[0].0);
+        let reach = seconds + newest.saturating_sub(now.as_secs());
+        // A hundredth that is missing at the beginning is better than a coarser view.
+        let fits = |(step, capacity): &(u64, usize)| step * *capacity as u64 * 101 / 100 >= reach;
         let index = LEVELS.iter().position(fits).unwrap_or(LEVELS.len() - 1);
         let step = LEVELS[index].0;
         (&self.levels[index], seconds.div_ceil(step), now.as_secs() / step)

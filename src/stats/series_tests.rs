@@ -128,3 +128,18 @@ proptest! {
         prop_assert!(series.heap_bytes() <= 7200);
     }
 }
+
+#[test]
+fn the_past_is_seen_through_the_ring_that_still_has_it() {
+    let mut series = Series::new();
+    for second in 1..=4000 {
+        series.push(Some(seconds(second - 1)), seconds(second), Some(second as f32));
+    }
+    // Of the last minute every second is known, of one an hour ago every ten.
+    let minute = Duration::from_secs(60);
+    let columns = series.columns(60, minute, seconds(4000));
+    assert!(columns.iter().all(|c| c.avg.is_some()));
+    let columns = series.columns(60, minute, seconds(400));
+    assert!(columns.iter().all(|c| c.avg.is_some()), "{columns:?}");
+    assert!((columns[59].avg.unwrap() - 400.0).abs() < 10.0, "{:?}", columns[59]);
+}

@@ -40,6 +40,12 @@ pub struct Usage {
     pub io_pressure: Option<f64>,
     /// Processes killed for want of memory since the sample before.
     pub oom_kills: Option<u64>,
+    /// Bytes of anonymous memory.
+    pub anon: Option<u64>,
+    /// Bytes of page cache.
+    pub file: Option<u64>,
+    /// Bytes of kernel memory.
+    pub kernel: Option<u64>,
 }
 
 impl Usage {
@@ -53,6 +59,9 @@ impl Usage {
             memory_limit,
             memory_percent: memory.zip(memory_limit).and_then(|(used, limit)| share(used, limit)),
             pids: now.pids.map(|p| p.current),
+            anon: now.memory.and_then(|m| m.anon),
+            file: now.memory.and_then(|m| m.file),
+            kernel: now.memory.and_then(|m| m.kernel),
             ..Self::default()
         };
         // A restart begins the counters anew.

@@ -23,6 +23,8 @@ pub enum Context {
     Detail,
     /// The tabs of a container whose own keys leave room for the names of the others.
     Tabs,
+    /// The charts.
+    Charts,
     /// The log tab.
     Logs,
     /// An inspect tab.
@@ -67,6 +69,7 @@ impl Context {
             Self::Move => "Move",
             Self::Containers => "Containers",
             Self::Detail | Self::Tabs => "Tabs",
+            Self::Charts => "Charts",
             Self::Logs => "Logs",
             Self::Inspect => "Inspect",
             Self::Images => "Images",
@@ -168,6 +171,21 @@ pub enum Action {
     ShowInspect,
     LongerWindow,
     ShorterWindow,
+    Freeze,
+    CursorLeft,
+    CursorRight,
+    FarLeft,
+    FarRight,
+    ZoomChart,
+    NextChart,
+    PreviousChart,
+    TimeTravel,
+    JumpToTime,
+    HoldEvents,
+    ShowPrograms,
+    GoToObject,
+    TravelBack,
+    TravelOn,
     ShowTop,
     ShowHealth,
     ShowEvents,
@@ -216,6 +234,22 @@ pub enum Action {
     ScrollLeft,
     ScrollRight,
     SaveLog,
+    MergeLogs,
+    LogsAt,
+    LogsTail,
+    LogsHead,
+    Logs1m,
+    Logs5m,
+    Logs15m,
+    Logs30m,
+    Logs1h,
+    EarlierBar,
+    LaterBar,
+    OpenLine,
+    CopyLine,
+    CopyScreen,
+    MarkLine,
+    RawLines,
     Fold,
     FoldIn,
     FoldOut,
@@ -345,6 +379,11 @@ impl Action {
                 | Self::Wrap
                 | Self::Timestamps
                 | Self::SaveLog
+                | Self::MergeLogs
+                | Self::LogsAt
+                | Self::CopyLine
+                | Self::CopyScreen
+                | Self::RawLines
                 | Self::Fold
                 | Self::FoldAll
                 | Self::CopyValue
@@ -467,6 +506,7 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('K')] Kill "kill" "send a signal to the container";
         [K::char('d'), K::code(Delete)] Remove "remove" "remove the container";
         [K::char('l')] ShowLogs "logs" "show its log";
+        [K::char('m')] MergeLogs "" "the logs of the marked containers as one, by time";
         [K::char('i')] ShowInspect "inspect" "inspect it";
         [K::char('t')] ShowTop "top" "show its processes";
         [K::char('c')] ShowStats "" "show its charts";
@@ -548,8 +588,24 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('l'), K::code(Right)] GoRight "" "to the first connection, then to its container";
         [K::char('y')] CopyName "" "copy its name";
         [K::char('Y')] CopyId "" "copy its id";
+    Charts:
+        [K::char('t')] TimeTravel "past" "show everything as it was, or as it is again";
+        [K::char('T')] JumpToTime "" "go back to a time";
+        [K::code(Left)] CursorLeft "read" "read the values of an instant, and go back in time";
+        [K::code(Right)] CursorRight "" "forward in time";
+        [K::char('{')] FarLeft "" "far back in time";
+        [K::char('}')] FarRight "" "far forward in time";
+        [K::char('f')] Freeze "hold" "hold the charts, or let them go on";
+        [K::char('z')] ZoomChart "zoom" "one chart alone, or all";
+        [K::char('n')] NextChart "" "next chart";
+        [K::char('N')] PreviousChart "" "previous chart";
+        [K::char('>')] LongerWindow "longer" "charts of a longer time";
+        [K::char('<')] ShorterWindow "" "charts of a shorter time";
     Events:
+        [K::code(Enter)] GoToObject "go to it" "go to what it happened to";
         [K::char('/')] Filter "filter" "filter the events";
+        [K::char('p')] HoldEvents "hold" "hold what is shown, or let it go on";
+        [K::char('x')] ShowPrograms "programs" "show programs that run inside of containers, or not";
         [K::char('y')] CopyName "" "copy the object's name";
         [K::char('Y')] CopyId "" "copy the object's id";
     System:
@@ -566,6 +622,22 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::code(Right)] ScrollRight "" "scroll right";
         [K::code(Left)] ScrollLeft "" "scroll left";
         [K::char('s')] SaveLog "save" "save the log to a file";
+        [K::code(Enter)] OpenLine "" "all of the line, or the menu";
+        [K::char('z')] RawLines "" "JSON as it was written, or folded";
+        [K::char('y')] CopyLine "copy" "copy the record, or the selected lines";
+        [K::char('Y')] CopyScreen "" "copy the lines on the screen";
+        [K::char(' ')] MarkLine "" "select lines from here on";
+        [K::char('T')] LogsAt "at" "jump to a time";
+        [K::char('<')] EarlierBar "" "back by a bar of the histogram";
+        [K::char('>')] LaterBar "" "on by a bar of the histogram";
+        [K::char('m')] MergeLogs "" "one log again, or those of the marked by time";
+        [K::char('0')] LogsTail "" "all of it, from its end";
+        [K::char('1')] LogsHead "" "all of it, from its start";
+        [K::char('2')] Logs1m "" "the last minute";
+        [K::char('3')] Logs5m "" "the last 5 minutes";
+        [K::char('4')] Logs15m "" "the last 15 minutes";
+        [K::char('5')] Logs30m "" "the last 30 minutes";
+        [K::char('6')] Logs1h "" "the last hour";
     Inspect:
         [K::char('/')] Search "search" "search in names and values";
         [K::char('n')] NextMatch "" "next match";
@@ -611,6 +683,8 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('[')] PreviousTab "" "previous tab";
         [K::char('+')] ZoomIn "" "more room for the tab";
         [K::char('_'), K::char('-')] ZoomOut "" "more room for the list";
+        [K::char('{')] TravelBack "" "while the past is shown: further back";
+        [K::char('}')] TravelOn "" "while the past is shown: forward";
         [K::ctrl('w')] NextPane "" "keys to the next pane";
         [K::ctrl('p')] PreviousPane "" "keys to the previous pane";
         [K::char('\\')] MorePanes "" "a further pane, where there is room";

@@ -160,7 +160,18 @@ impl Layout {
     /// of the view.
     pub(crate) fn log_room(&self) -> (usize, usize) {
         let room = self.pane(Tab::Logs).unwrap_or(self.detail);
-        (usize::from(room.width), usize::from(room.height.saturating_sub(1).max(1)))
+        let rows = room.height.saturating_sub(1 + self.log_bars().height).max(1);
+        (usize::from(room.width), usize::from(rows))
+    }
+
+    /// Returns where the log's histogram is: bars, and a row with marks and times. Empty where the
+    /// lines need the room.
+    pub(crate) fn log_bars(&self) -> Rect {
+        let area = self.pane(Tab::Logs).unwrap_or(self.detail);
+        if area.height < 9 || area.width < 20 {
+            return Rect { height: 0, ..area };
+        }
+        Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: 2 }
     }
 
     /// Returns how many rows the table or tree of a tab has; the first is a heading.

@@ -32,6 +32,7 @@ mod view;
 pub use app::App;
 pub use message::{Effect, LogAsk, LogReply, Msg, Place, RawLine, ScreenTag, ShellOutput};
 pub use options::{Colors, Look, Options, RunParser, UpdateParser};
+pub use runtime::health::report;
 pub use runtime::{Error, Exit, run};
 pub use theme::{Role, Theme};
 pub use update::update;

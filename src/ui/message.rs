@@ -7,15 +7,17 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use crossterm::event::{KeyEvent, MouseEvent};
 use wharf_backend::{Error, SampleBatch};
-use wharf_logs::{Direction, Span};
+use wharf_logs::{Bars, Direction, Span};
 use wharf_model::{
-    Command, ContainerDetail, ContainerId, ContainerSummary, Digest, DiskUsage, EngineInfo, Event,
-    FileEntry, FileHead, HistoryEntry, ImageDetail, ImageSummary, LayerChanges, LayerInfo,
-    LogStream, NetCounters, NetworkInfo, Outcome, PullOptions, PushOptions, ReachAnswer,
-    ReachQuestion, TopTable, TransferEvent, VolumeInfo,
+    Command, ContainerDetail, ContainerId, ContainerSummary, DetailSample, Digest, DiskUsage,
+    EngineInfo, Event, FileEntry, FileHead, HistoryEntry, ImageDetail, ImageSummary, LayerChanges,
+    LayerInfo, LogStream, NetCounters, NetworkInfo, Outcome, PullOptions, PushOptions, ReachAnswer,
+    ReachQuestion, Recording, TopTable, TransferEvent, VolumeInfo,
 };
 
 use crate::app::files::FilesOf;
+use crate::app::health::Report;
+use crate::app::{LogOrigin, Past};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -50,6 +52,36 @@ pub enum Msg {
         operation: u64,
         /// What came of it.
         result: Result<Outcome, Error>,
+    },
+    /// What is recorded of a container.
+    Recorded {
+        /// Whose.
+        id: ContainerId,
+        /// Its past, ready to be drawn.
+        result: Result<Box<Past>, Error>,
+    },
+    /// How the containers were.
+    Then {
+        /// When.
+        at: DateTime<Utc>,
+        /// What is recorded of each.
+        result: Result<Vec<(ContainerId, Recording)>, Error>,
+    },
+    /// What the health tab is about.
+    Health {
+        /// Whose.
+        id: ContainerId,
+        /// What the engine told.
+        result: Result<Box<Report>, Error>,
+    },
+    /// The events that the engine remembers.
+    EventHistory(Result<Vec<Event>, Error>),
+    /// What is measured only of a container that is looked at closely.
+    Details {
+        /// Whose.
+        id: ContainerId,
+        /// The details.
+        result: Result<DetailSample, Error>,
     },
     /// An inspect document.
     Document {
@@ -174,6 +206,8 @@ pub enum Msg {
     },
     /// A change couldn't be written to the audit file.
     Unaudited(String),
+    /// The logs are to show an instant: time travel has gone there.
+    LogsAt(DateTime<Utc>),
     /// About the open log.
     Log {
         /// The number given with [`Effect::OpenLog`]; others are out of date.
@@ -238,6 +272,26 @@ pub enum Effect {
     FetchInfo,
     /// Ask for a document.
     FetchDocument(ScreenTag),
+    /// Ask for what is recorded of a container.
+    FetchRecording {
+        /// Whose.
+        id: ContainerId,
+        /// Bytes of memory that the host has, against which its memory is measured.
+        host_memory: Option<u64>,
+    },
+    /// Ask how the containers were at an instant.
+    FetchThen(DateTime<Utc>),
+    /// Ask for what the health tab shows of a container.
+    FetchHealth {
+        /// Whose.
+        id: ContainerId,
+        /// Whether it has ended, and its last words are wanted.
+        ended: bool,
+    },
+    /// Ask for the events that the engine remembers.
+    FetchEvents,
+    /// Ask for the details of a container.
+    FetchDetails(ContainerId),
     /// Ask for a container's processes.
     FetchTop(ContainerId),
     /// Ask for an image's steps.
@@ -339,12 +393,12 @@ pub enum Effect {
         /// A line for the shell.
         line: String,
     },
-    /// Open a container's log in place of the one that is open.
+    /// Open a container's log, or several as one, in place of what is open.
     OpenLog {
         /// Comes back with every reply.
         generation: u64,
         /// Whose.
-        id: ContainerId,
+        origins: Vec<LogOrigin>,
         /// How many of the last lines to send at once.
         rows: usize,
     },
@@ -388,6 +442,33 @@ pub enum LogAsk {
         /// How many on each side.
         rows: usize,
     },
+    /// Lines on both sides of an instant.
+    At {
+        /// When.
+        time: DateTime<Utc>,
+        /// How many on each side.
+        rows: usize,
+    },
+    /// Leave out what was written before an instant, or nothing.
+    Since(Option<DateTime<Utc>>),
+    /// The histogram, now and as it changes; 0 ends that.
+    Bars {
+        /// How many bars at most.
+        columns: usize,
+    },
+    /// All of a line.
+    Whole {
+        /// Where it is.
+        position: u64,
+        /// Where the next one is.
+        next: u64,
+        /// How wide its rows may be.
+        columns: usize,
+    },
+    /// Send JSON as it was written, or folded.
+    Raw(bool),
+    /// The text of lines: where each is, and where the next one is.
+    Copy(Vec<(u64, u64)>),
     /// Search for this pattern; empty ends the search.
     Search {
         /// A regular expression.
@@ -422,6 +503,12 @@ pub struct RawLine {
     pub time: Option<DateTime<Utc>>,
     /// Where it came from.
     pub stream: LogStream,
+    /// Which of the merged logs it is from.
+    pub source: usize,
+    /// Whether it belongs to the record of the line before it.
+    pub joined: bool,
+    /// Whether there is more of it than its text here.
+    pub folds: bool,
     /// Its text.
     pub spans: Vec<Span>,
 }
@@ -454,6 +541,29 @@ pub enum LogReply {
         at_start: bool,
         /// Whether there are none after these for now.
         at_end: bool,
+    },
+    /// The histogram; none if nothing has a time.
+    Bars(Option<Bars>),
+    /// All of a line.
+    Whole {
+        /// Which.
+        position: u64,
+        /// Its rows.
+        rows: Vec<Vec<Span>>,
+    },
+    /// The text of lines.
+    Copied {
+        /// What they say.
+        text: String,
+        /// How many.
+        lines: usize,
+    },
+    /// What isn't there of a log that comes as a stream.
+    Missing {
+        /// How many of the last records were asked for.
+        asked: u64,
+        /// How many of these were dropped since.
+        dropped: u64,
     },
     /// More lines came, which aren't sent since nobody follows.
     Grown,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use wharf_model::{CreateOptions, UpdateOptions};
 
 use crate::app::Screen;
@@ -73,6 +74,8 @@ pub struct Options {
     pub read_only: bool,
     /// The time between samples.
     pub interval: Duration,
+    /// The instant to show at first, in place of now.
+    pub replay: Option<DateTime<Utc>>,
     /// The screen to begin with.
     pub screen: Screen,
     /// Whether the mouse is taken from the terminal.
@@ -121,6 +124,7 @@ impl Default for Options {
         Self {
             read_only: false,
             interval: Duration::from_secs(1),
+            replay: None,
             screen: Screen::Containers,
             mouse: true,
             look: Look::default(),

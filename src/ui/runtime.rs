@@ -4,6 +4,7 @@
 
 mod audit;
 mod budget;
+pub(crate) mod health;
 mod logs;
 mod run;
 mod save;
@@ -26,10 +27,10 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use wharf_backend::Backend;
-use wharf_model::{ErrorKind, Filters};
+use wharf_model::Filters;
 
 use crate::app::files::{FilesOf, HEAD};
-use crate::app::{self, App, Redraw};
+use crate::app::{self, App, Past, Redraw};
 use crate::message::{Effect, Msg, ScreenTag};
 use crate::options::Options;
 use crate::terminal::Screen;
@@ -335,14 +336,30 @@ impl Runtime {
                 let result = match &tag {
                     ScreenTag::Container(id) => backend.inspect_container(id.as_str()).await,
                     ScreenTag::Image(image) => backend.inspect_image(image).await,
-                    ScreenTag::Network(network) => {
-                        backend.network(network).await.and_then(|found| document(&found))
-                    }
-                    ScreenTag::Volume(volume) => {
-                        backend.volume(volume).await.and_then(|found| document(&found))
-                    }
+                    ScreenTag::Network(network) => backend.inspect_network(network).await,
+                    ScreenTag::Volume(volume) => backend.inspect_volume(volume).await,
                 };
                 Msg::Document { tag, result: result.map(Box::new) }
+            }),
+            Effect::FetchRecording { id, host_memory } => self.ask(async move {
+                let result = backend.recording(id.as_str()).await;
+                let result = result.map(|found| Box::new(Past::new(found, host_memory)));
+                Msg::Recorded { id, result }
+            }),
+            Effect::FetchThen(at) => self.ask(async move {
+                let result = backend.recordings_at(at).await;
+                Msg::Then { at, result }
+            }),
+            Effect::FetchHealth { id, ended } => self.ask(async move {
+                let result = health::report(&*backend, &id, ended).await;
+                Msg::Health { id, result }
+            }),
+            Effect::FetchEvents => {
+                self.ask(async move { Msg::EventHistory(watch::remembered(&*backend).await) });
+            }
+            Effect::FetchDetails(id) => self.ask(async move {
+                let result = backend.details(id.as_str()).await;
+                Msg::Details { id, result }
             }),
             Effect::FetchTop(id) => self.ask(async move {
                 let result = backend.top(id.as_str(), &[]).await;
@@ -457,8 +474,8 @@ impl Runtime {
             }
             Effect::Shell { operation, line, .. } => self
                 .ask(async move { Msg::ShellEnded { operation, result: shell::run(&line).await } }),
-            Effect::OpenLog { generation, id, .. } => {
-                self.log = Some(LogJob::open(backend, id, generation, self.sender.clone()));
+            Effect::OpenLog { generation, origins, .. } => {
+                self.log = Some(LogJob::open(backend, origins, generation, self.sender.clone()));
             }
             Effect::CloseLog => self.log = None,
             Effect::Log(ask) => {
@@ -497,12 +514,6 @@ fn unaudited(app: &mut App, written: std::io::Result<()>) -> Vec<Effect> {
         Ok(()) => Vec::new(),
         Err(cause) => update(app, Msg::Unaudited(cause.to_string())),
     }
-}
-
-/// Returns an object as a document to look through.
-fn document(object: &impl serde::Serialize) -> wharf_backend::Result<serde_json::Value> {
-    serde_json::to_value(object)
-        .map_err(|cause| wharf_backend::Error::new(ErrorKind::Internal, cause.to_string()))
 }
 
 async fn sleep(until: Option<Instant>) {

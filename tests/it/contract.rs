@@ -4,6 +4,7 @@
 //! after a failed check and tells all that failed.
 
 mod archive;
+mod data;
 mod images;
 mod lifecycle;
 mod objects;
@@ -95,6 +96,7 @@ fn suite(backend: &Arc<dyn Backend>) {
         observe::CHECKS,
         archive::CHECKS,
         objects::CHECKS,
+        data::CHECKS,
     ]
     .concat()
     {

@@ -21,7 +21,7 @@ pub(crate) fn tests() -> Vec<Test> {
 }
 
 /// Kind, mode, owner, content or target of each path.
-type Tree = BTreeMap<String, String>;
+pub(crate) type Tree = BTreeMap<String, String>;
 
 pub(crate) fn tree_of_tar(bytes: &[u8], times: bool) -> Tree {
     let mut tree = Tree::new();
@@ -495,7 +495,7 @@ fn layers() {
 
 /// Everything that the filesystem says of what is in a folder, but the time of folders that the
 /// archive leaves out, which is that of their making.
-fn on_disk(folder: &Path) -> Tree {
+pub(crate) fn on_disk(folder: &Path) -> Tree {
     fn add(root: &Path, at: &Path, tree: &mut Tree) {
         for entry in std::fs::read_dir(at).unwrap() {
             let path = entry.unwrap().path();

@@ -1,10 +1,10 @@
 //! The dashboard's images on a terminal, over the embedded engine and over a dockerd.
 
 use std::path::Path;
-use std::process::Command;
 
 use crate::dockerd::{self, Dockerd};
-use crate::harness::{IMAGE, Lab, Test, binary, eventually, folder, rootfs_tar, run};
+use crate::harness::{IMAGE, Lab, Test, entry, eventually, folder, rootfs_tar, whole_tar};
+use crate::images_kept::{on_disk, packed_archive};
 use crate::pty::Terminal;
 use crate::tests;
 
@@ -70,20 +70,27 @@ fn looks_into_layers() {
 
 /// Returns whether a file is a tar that can be read to its end and names this image.
 fn is_saved(path: &Path, name: &str) -> bool {
-    let Ok(file) = std::fs::File::open(path) else { return false };
-    let mut archive = tar::Archive::new(file);
-    let Ok(entries) = archive.entries() else { return false };
-    let mut manifest = String::new();
-    for entry in entries {
-        let Ok(mut entry) = entry else { return false };
-        if entry.path().is_ok_and(|path| path == Path::new("manifest.json")) {
-            use std::io::Read;
-            if entry.read_to_string(&mut manifest).is_err() {
-                return false;
-            }
-        }
-    }
-    manifest.contains(name)
+    whole_tar(path)
+        .and_then(|mut files| files.remove("manifest.json"))
+        .is_some_and(|manifest| String::from_utf8_lossy(&manifest).contains(name))
+}
+
+/// Returns the bytes that a screen tells after these words: `1.2M`.
+fn size_after(screen: &str, words: &str) -> u64 {
+    let line = screen.lines().find(|line| line.contains(words)).expect(words);
+    let text: String = line
+        .split(words)
+        .nth(1)
+        .unwrap()
+        .trim_start()
+        .chars()
+        .take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '.')
+        .collect();
+    let unit = text.chars().last().filter(char::is_ascii_alphabetic);
+    let number: f64 = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).parse().unwrap();
+    let power = unit.map_or(0, |unit| "BKMG".find(unit).unwrap());
+    // Never negative, and far from 2^53.
+    (number * 1024_f64.powi(i32::try_from(power).unwrap())) as u64
 }
 
 fn tags_saves_and_removes() {
@@ -97,6 +104,7 @@ fn tags_saves_and_removes() {
     terminal.send("/second\rt");
     terminal.wait_for("One more name for second:1");
     terminal.send("\u{15}second:2\r");
+    terminal.wait_until_gone("One more name");
     terminal.wait_for("second:2");
     assert!(names().contains("second:2"));
     let file = lab.root().join("second.tar");
@@ -119,14 +127,33 @@ fn tags_saves_and_removes() {
     terminal.send("\r");
     terminal.wait_until_gone("Remove image");
     assert!(names().contains("second:2"), "the default is to cancel");
-    terminal.send("P");
-    terminal.wait_for("all that no container uses: 2, frees ");
+    // What is freed is what the filesystem says: blobs that are kept count as well.
+    let packed = lab.root().join("packed.tar");
+    std::fs::write(&packed, packed_archive("packed:1").0).unwrap();
+    lab.ok(&["load", "-i", &packed.display().to_string()]);
+    let before = on_disk(&lab);
+    // The menu says what is known when it is opened.
+    while !terminal.text().contains("all that no container uses: 3, frees ") {
+        terminal.send("P");
+        terminal.wait_for("all that no container uses: ");
+        if !terminal.text().contains("uses: 3, frees ") {
+            terminal.send("\u{1b}");
+            terminal.wait_until_gone("all that no container uses");
+        }
+    }
+    let frees = size_after(&terminal.text(), "all that no container uses: 3, frees ");
     terminal.send("\r");
-    terminal.wait_for("Remove 2 images?");
+    terminal.wait_for("Remove 3 images?");
     terminal.wait_for("second:2, ");
     terminal.send("y");
     terminal.wait_for("are free again");
+    let told = size_after(&terminal.text(), "prune images: ");
     eventually("all images are gone", || names().is_empty());
+    let freed = before - on_disk(&lab);
+    for said in [frees, told] {
+        // Two digits are shown; folders themselves grow and don't shrink.
+        assert!(said.abs_diff(freed) <= freed / 16 + 8192, "{said} is said, {freed} are freed");
+    }
     terminal.wait_for("no image matches second");
     terminal.send("q");
     assert_eq!(terminal.wait(), 0);
@@ -169,23 +196,17 @@ fn runs_a_container_by_a_form() {
 
 fn docker() {
     let dockerd = Dockerd::start();
-    let docker = |arguments: &[&str], input: &[u8]| {
-        let mut command = Command::new("docker");
-        command.args(["--host", &dockerd.host()]).args(arguments);
-        let out = run(command, input);
-        assert_eq!(out.code, 0, "{out:?}");
-        out.stdout
-    };
+    let docker = |arguments: &[&str], input: &[u8]| dockerd.docker(arguments, input);
     docker(&["import", "-", IMAGE], &rootfs_tar());
-    let mut command = Command::new(binary());
-    command.args(["--host", &dockerd.host()]);
-    let mut terminal = Terminal::start(&command, 110, 40);
+    let mut terminal = dockerd.dashboard(110, 40);
     terminal.wait_for("Containers");
     terminal.send("2");
     terminal.wait_for("box:latest");
     terminal.send("t");
     terminal.wait_for("One more name for box:latest");
     terminal.send("\u{15}whale:2\r");
+    // The list has it, not only the question.
+    terminal.wait_until_gone("One more name");
     terminal.wait_for("whale:2");
     assert!(docker(&["images"], b"").contains("whale"));
     terminal.send("f");
@@ -203,6 +224,27 @@ fn docker() {
     terminal.wait_for("The image stays as box:latest.");
     terminal.send("y");
     eventually("it is removed", || !docker(&["images"], b"").contains("whale"));
+    // What nobody uses goes by a prune: an image with a name, and one without.
+    docker(&["create", "--name", "user", IMAGE, "true"], b"");
+    let other = |text: &str| {
+        let mut tar = tar::Builder::new(Vec::new());
+        entry(&mut tar, "file", 0o644, tar::EntryType::Regular, text.repeat(100_000).as_bytes());
+        tar.into_inner().unwrap()
+    };
+    docker(&["import", "-", "spare:1"], &other("spare"));
+    docker(&["import", "-"], &other("nameless"));
+    terminal.wait_for("spare:1");
+    terminal.wait_for("<none>");
+    terminal.send("P");
+    terminal.wait_for("those without a name: 1, frees ");
+    terminal.wait_for("all that no container uses: 2, frees ");
+    terminal.send("j\r");
+    terminal.wait_for("Remove 2 images?");
+    terminal.send("y");
+    terminal.wait_for("are free again");
+    let names = || docker(&["images", "--format", "{{.Repository}}"], b"");
+    eventually("the rest is gone", || names().trim() == IMAGE.split(':').next().unwrap());
+    terminal.until("the list says so", |screen| !screen.contents().contains("spare:1"));
     terminal.send("q");
     assert_eq!(terminal.wait(), 0);
     std::fs::remove_dir_all(folder).unwrap();

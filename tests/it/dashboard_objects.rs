@@ -1,9 +1,7 @@
 //! The dashboard's networks and volumes on a terminal, over the embedded engine and over a dockerd.
 
-use std::process::Command;
-
 use crate::dockerd::{self, Dockerd};
-use crate::harness::{IMAGE, Lab, Test, binary, eventually, rootfs_tar, run};
+use crate::harness::{IMAGE, Lab, Test, eventually, rootfs_tar, whole_tar};
 use crate::pty::Terminal;
 use crate::tests;
 
@@ -114,14 +112,7 @@ fn lists_volumes_and_their_files() {
     terminal.wait_for("Save store to which file?");
     terminal.send(&format!("\u{15}{}\r", file.display()));
     eventually("it is saved", || {
-        let Ok(file) = std::fs::File::open(&file) else { return false };
-        // Until all of it is there, it has no end that can be read.
-        let mut archive = tar::Archive::new(file);
-        let Ok(entries) = archive.entries() else { return false };
-        let entries: Result<Vec<_>, _> = entries.collect();
-        entries.is_ok_and(|entries| {
-            entries.iter().any(|entry| entry.path().is_ok_and(|path| path.ends_with("notes")))
-        })
+        whole_tar(&file).is_some_and(|files| files.keys().any(|path| path.ends_with("notes")))
     });
     terminal.send("q");
     assert_eq!(terminal.wait(), 0);
@@ -129,21 +120,13 @@ fn lists_volumes_and_their_files() {
 
 fn docker() {
     let dockerd = Dockerd::start();
-    let docker = |arguments: &[&str], input: &[u8]| {
-        let mut command = Command::new("docker");
-        command.args(["--host", &dockerd.host()]).args(arguments);
-        let out = run(command, input);
-        assert_eq!(out.code, 0, "{out:?}");
-        out.stdout
-    };
+    let docker = |arguments: &[&str], input: &[u8]| dockerd.docker(arguments, input);
     docker(&["import", "-", IMAGE], &rootfs_tar());
     docker(&["network", "create", "--internal", "--subnet", "10.219.9.0/24", "pond"], b"");
     let line = "echo words > /data/notes; sleep 1000";
     let flags = ["run", "-d", "--name", "whale", "--network", "pond", "-v", "krill:/data"];
     docker(&[&flags[..], &[IMAGE, "sh", "-c", line]].concat(), b"");
-    let mut command = Command::new(binary());
-    command.args(["--host", &dockerd.host()]);
-    let mut terminal = Terminal::start(&command, 100, 40);
+    let mut terminal = dockerd.dashboard(100, 40);
     terminal.wait_for("whale");
     terminal.send("4");
     terminal.wait_for("10.219.9.0/24");

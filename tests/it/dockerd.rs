@@ -13,8 +13,9 @@ use wharf_backend::Backend;
 use wharf_backend::docker::Docker;
 use wharf_model::RemoveOptions;
 
-use crate::harness::{PATIENCE, folder, lacks_programs, wait_for};
+use crate::harness::{PATIENCE, binary, folder, lacks_programs, run, wait_for};
 use crate::hosts::Host;
+use crate::pty::Terminal;
 
 /// A running dockerd; dropping it ends it and cleans up after it.
 pub(crate) struct Dockerd {
@@ -113,6 +114,23 @@ impl Dockerd {
     /// Returns its address.
     pub(crate) fn host(&self) -> String {
         format!("unix://{}/docker.sock", self.folder.display())
+    }
+
+    /// Runs docker's own program against it, which has to succeed; returns what it prints.
+    #[track_caller]
+    pub(crate) fn docker(&self, arguments: &[&str], input: &[u8]) -> String {
+        let mut command = Command::new("docker");
+        command.args(["--host", &self.host()]).args(arguments);
+        let out = run(command, input);
+        assert_eq!(out.code, 0, "docker {arguments:?}: {out:?}");
+        out.stdout
+    }
+
+    /// Starts the dashboard over it.
+    pub(crate) fn dashboard(&self, columns: u16, rows: u16) -> Terminal {
+        let mut command = Command::new(binary());
+        command.args(["--host", &self.host()]);
+        Terminal::start(&command, columns, rows)
     }
 
     /// Removes every container and network: shims and bridges outlive both daemons.

@@ -1,6 +1,7 @@
 //! A private engine root per test, with an image of busybox in it, and the binary to drive it.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
@@ -254,6 +255,19 @@ impl Lab {
         &self.root
     }
 
+    /// Returns the folder of what is said of this engine, which needn't be there.
+    fn config(&self) -> PathBuf {
+        let mut name = self.root.as_os_str().to_owned();
+        name.push("-config");
+        name.into()
+    }
+
+    /// Writes a file of settings for all further commands of this engine.
+    pub(crate) fn configure(&self, file: &str, settings: &serde_json::Value) {
+        std::fs::create_dir_all(self.config()).unwrap();
+        std::fs::write(self.config().join(file), settings.to_string()).unwrap();
+    }
+
     /// Returns a command of this engine's, not yet started.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = match &self.network {
@@ -264,6 +278,10 @@ impl Lab {
                 command
             }
         };
+        let config = self.config();
+        if config.exists() {
+            command.env("WHARF_CONFIG", config);
+        }
         command
             .args(arguments)
             .env("WHARF_ROOT", &self.root)
@@ -431,6 +449,7 @@ impl Drop for Lab {
             // A reset takes the folder along.
             let _ = std::fs::remove_dir_all(&self.root);
         }
+        let _ = std::fs::remove_dir_all(self.config());
     }
 }
 
@@ -524,6 +543,20 @@ pub(crate) fn entry(
 /// Adds a symbolic link.
 pub(crate) fn link(tar: &mut tar::Builder<Vec<u8>>, path: &str, target: &str) {
     tar.append_link(&mut header(0o777, tar::EntryType::Symlink, 0), path, target).unwrap();
+}
+
+/// Returns the files of a tar with what they hold; none until it can be read to its end.
+pub(crate) fn whole_tar(path: &Path) -> Option<BTreeMap<String, Vec<u8>>> {
+    let mut archive = tar::Archive::new(std::fs::File::open(path).ok()?);
+    let mut files = BTreeMap::new();
+    for entry in archive.entries().ok()? {
+        let mut entry = entry.ok()?;
+        let name = entry.path().ok()?.display().to_string();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).ok()?;
+        files.insert(name, content);
+    }
+    Some(files)
 }
 
 /// Returns why these programs can't be used, if one of them is missing.

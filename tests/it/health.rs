@@ -380,6 +380,9 @@ fn the_supervisor_stays_small() {
         last = result(&lab, &id);
     }
     eventually("it is small", || rollup() < 1024);
+    // The recorder's stay open from its first sample on.
+    let record = lab.root().join("containers").join(&id).join("record");
+    eventually("it is recorded", || record.exists());
     // A probe that is under way has some of its own.
     let descriptors = || std::fs::read_dir(format!("/proc/{supervisor}/fd")).unwrap().count();
     let before = (0..100).map(|_| descriptors()).min().unwrap();

@@ -130,6 +130,8 @@ fn bad_saves_and_loads_leave_nothing() {
     other.fails(1, "does not match the specified platform", &platform);
     other.fails(1, "No such file", &["load", "-i", "/nowhere"]);
     let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    other.fails(1, "cut off", &["load", "-i", path]);
     let cut = other.run_with(&["load"], &whole[..whole.len() / 2]);
     assert!(cut.code == 1 && cut.stderr.contains("cut off"), "{cut:?}");
     assert_eq!(other.ok(&["images", "-aq"]), "");
@@ -137,7 +139,7 @@ fn bad_saves_and_loads_leave_nothing() {
 }
 
 /// Returns the bytes of the disk that the engine's images take, everything looked at.
-fn on_disk(lab: &Lab) -> u64 {
+pub(crate) fn on_disk(lab: &Lab) -> u64 {
     fn blocks(path: &Path, known: &mut BTreeSet<u64>) -> u64 {
         let Ok(found) = path.symlink_metadata() else { return 0 };
         if !known.insert(found.ino()) {

@@ -1,7 +1,9 @@
 //! Who must not reach whom: networks apart, internal ones, containers that don't talk.
 
+use std::net::TcpListener;
+
 use crate::harness::{IMAGE, Lab, PATIENCE, Test, eventually, lacks_programs};
-use crate::hosts::{Host, SHORT, Server, ask, network_of};
+use crate::hosts::{Host, SHORT, Server, ask, ask_udp, network_of, within};
 use crate::tests;
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -12,6 +14,7 @@ pub(crate) fn tests() -> Vec<Test> {
         without_masquerading,
         ipv6_is_no_way_round,
         ports_follow_the_networks,
+        ports_come_and_go_with_the_way_in,
     ];
     all.into_iter().map(|test| test.needing(lacks_programs(&["nsenter"]))).collect()
 }
@@ -190,5 +193,54 @@ fn ports_follow_the_networks() {
     lab.ok(&["network", "disconnect", "b", "web"]);
     assert_eq!(outside.ask("192.0.2.1:8080").unwrap(), "web 192.0.2.2");
     assert!(host.ask("127.0.0.1:8080").unwrap().starts_with("web "));
+    lab.ok(&["system", "check"]);
+}
+
+fn ports_come_and_go_with_the_way_in() {
+    let (host, outside) = two_hosts();
+    let lab = host.lab();
+    lab.ok(&["network", "create", "--internal", "deep"]);
+    for name in ["open", "other"] {
+        lab.ok(&["network", "create", name]);
+    }
+    let web = on(&lab, "deep", "web", &["-p", "8080:80", "-p", "5353:53/udp"]);
+    let _servers = [Server::new(&web, 80, "web"), Server::new(&web, 53, "names")];
+    let free = |port: u16| within(&host.file(), || TcpListener::bind(("0.0.0.0", port)).is_ok());
+    let has_none = || {
+        assert!(outside.ask("192.0.2.1:8080").is_err() && host.ask("127.0.0.1:8080").is_err());
+        assert_eq!(lab.ok(&["port", "web"]), "");
+        assert!(free(8080));
+        lab.ok(&["system", "check"]);
+    };
+    has_none();
+    // Somebody else has the port: the container stays where it was.
+    let taken = within(&host.file(), || TcpListener::bind("0.0.0.0:8080").unwrap());
+    let connect = ["network", "connect", "open", "web"];
+    lab.fails(1, "Bind for 0.0.0.0:8080 failed: port is already allocated", &connect);
+    drop(taken);
+    assert_eq!(lab.ok(&["exec", "web", "ls", "/sys/class/net"]), "eth0\nlo");
+    assert_eq!(lab.ok(&["ps", "--format", "{{.Networks}}"]), "deep");
+    has_none();
+    for _ in 0..2 {
+        lab.ok(&connect);
+        assert_eq!(outside.ask("192.0.2.1:8080").unwrap(), "web 192.0.2.2");
+        assert!(host.ask("127.0.0.1:8080").unwrap().starts_with("web "));
+        assert_eq!(ask_udp(&outside.file(), "192.0.2.1:5353").unwrap(), "names 192.0.2.2");
+        assert_eq!(lab.ok(&["port", "web", "80"]), "0.0.0.0:8080\n[::]:8080");
+        lab.ok(&["system", "check"]);
+        // From one way in to the other, and then none.
+        lab.ok(&["network", "connect", "other", "web"]);
+        lab.ok(&["network", "disconnect", "open", "web"]);
+        assert_eq!(outside.ask("192.0.2.1:8080").unwrap(), "web 192.0.2.2");
+        lab.ok(&["network", "disconnect", "other", "web"]);
+        has_none();
+    }
+    // Off all networks and back on one.
+    lab.ok(&["network", "disconnect", "deep", "web"]);
+    has_none();
+    lab.ok(&connect);
+    assert_eq!(outside.ask("192.0.2.1:8080").unwrap(), "web 192.0.2.2");
+    lab.ok(&["rm", "-f", "web"]);
+    assert!(free(8080));
     lab.ok(&["system", "check"]);
 }

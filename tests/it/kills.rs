@@ -10,8 +10,11 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::{Row, Seen, agrees, is_clean, kill_supervisor, rows};
-use crate::harness::{IMAGE, Lab, PATIENCE, Test, entry, folder, rootfs_archive, run, wait_for};
+use crate::harness::{
+    IMAGE, Lab, PATIENCE, Test, entry, folder, lacks_programs, rootfs_archive, run, wait_for,
+};
 use crate::images_kept::packed_archive;
+use crate::registry::server::Registry;
 use crate::tests;
 use crate::verbs_image::image_archive;
 
@@ -31,8 +34,9 @@ enum Before {
 use Before::{Absent, Created, Exited, Paused, Running};
 
 /// One verb: its words (`T` the target, `N` a name that is free, `A` an archive of a root filesystem,
-/// `L` an image archive, `O` one of OCI form whose layer is compressed, `I` an image that nothing else uses, `F` a file, `V` a volume with files, `E` an
-/// empty one, `M` one in memory), what the target is before
+/// `L` an image archive, `O` one of OCI form whose layer is compressed, `I` an image that nothing else uses, `R` one of a registry that isn't here,
+/// `P` the name of one that goes there, `F` a file, `V` a volume with files, `E` an empty one, `M` one in
+/// memory), what the target is before
 /// it, and what else it may be after it.
 type Line = (&'static str, Before, &'static [&'static str]);
 
@@ -90,6 +94,8 @@ const VERBS: &[Line] = &[
     ("load -i L", Absent, &[]),
     ("load -i O", Absent, &[]),
     ("save -o F box", Absent, &[]),
+    ("pull R", Absent, &[]),
+    ("push P", Absent, &[]),
     ("image prune -af", Absent, &[]),
     ("system df -v", Running, &[]),
     ("images", Absent, &[]),
@@ -156,6 +162,8 @@ struct Stage {
     archive: String,
     /// An image archive and a file, in a folder beside the root.
     folder: PathBuf,
+    /// Where images are pulled from, if the program for it is installed.
+    registry: Option<Registry>,
     round: u32,
 }
 
@@ -211,7 +219,14 @@ impl Stage {
         std::fs::write(folder.join("image.tar"), image_archive("loaded", &layers)).unwrap();
         std::fs::write(folder.join("packed.tar"), packed_archive("packed:1").0).unwrap();
         std::fs::write(folder.join("file"), "copied").unwrap();
-        Self { lab, seen: Seen::default(), archive, folder, round: 0 }
+        let registry = lacks_programs(&["docker-registry"]).is_none().then(Registry::plain);
+        if let Some(registry) = &registry {
+            // Layers that don't compress, so that each has its time.
+            let layers = ["a", "bc", "def"].map(|name| crate::registry::layer(name, 600_000));
+            registry.put_image("pulled:1", "amd64", &layers);
+            lab.ok(&["tag", IMAGE, &format!("{}/pushed:1", registry.address)]);
+        }
+        Self { lab, seen: Seen::default(), archive, folder, registry, round: 0 }
     }
 
     /// Starts the containers that no round may touch.
@@ -277,9 +292,18 @@ impl Stage {
         if words("V") {
             self.lab.ok(&["volume", "import", "full", &self.archive]);
         }
+        if words("R") {
+            // All of it has to come again, but for blobs that a killed pull has left.
+            self.lab.run(&["rmi", "-f", &self.place("pulled:1")]);
+        }
         if line.0.split(' ').any(|word| word == "I") {
             self.lab.ok(&["import", &self.archive, "victim"]);
         }
+    }
+
+    /// Returns the name of an image of the registry.
+    fn place(&self, rest: &str) -> String {
+        self.registry.as_ref().map_or(String::new(), |at| format!("{}/{rest}", at.address))
     }
 
     fn words(&self, line: &Line) -> Vec<String> {
@@ -293,6 +317,8 @@ impl Stage {
                     "L" => self.folder.join("image.tar").display().to_string(),
                     "O" => self.folder.join("packed.tar").display().to_string(),
                     "I" => "victim".to_owned(),
+                    "R" => self.place("pulled:1"),
+                    "P" => self.place("pushed:1"),
                     "F" => self.folder.join("file").display().to_string(),
                     "T" => target.clone(),
                     "V" => "full".to_owned(),
@@ -319,6 +345,10 @@ impl Stage {
 
     /// Returns how long a verb takes; none when this binary hasn't got it.
     fn measure(&mut self, line: &Line) -> Option<Duration> {
+        if self.registry.is_none() && ["pull R", "push P"].contains(&line.0) {
+            eprintln!("kills: no registry for {:?}", line.0);
+            return None;
+        }
         let words = self.words(line);
         let help: Vec<&str> = match line.0.split(' ').next()? {
             "container" | "image" | "system" | "volume" => {
@@ -381,6 +411,7 @@ impl Stage {
         // A container's end may be that of its image, too.
         let verbs = [
             "import", "load", "save", "rm", "commit", "run", "image", "system", "volume", "create",
+            "pull", "push",
         ];
         if verbs.iter().any(|verb| line.0.starts_with(verb)) {
             // What a killed change of images leaves, the next change of images removes.

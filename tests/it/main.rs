@@ -43,12 +43,14 @@ mod limits;
 mod logging;
 mod missing_calls;
 mod names;
+mod network_settings;
 mod networks;
 mod networks_docker;
 mod ports;
 mod probe;
 mod pty;
 mod reach;
+mod recorder;
 mod registry;
 mod remap;
 mod restart;
@@ -108,12 +110,14 @@ fn main() -> ExitCode {
         ("limits", limits::tests()),
         ("ports", ports::tests()),
         ("reach", reach::tests()),
+        ("recorder", recorder::tests()),
         ("registry", registry::tests()),
         ("remap", remap::tests()),
         ("rootless", rootless::tests()),
         ("verbs_format", verbs_format::tests()),
         ("logging", logging::tests()),
         ("names", names::tests()),
+        ("network_settings", network_settings::tests()),
         ("networks", networks::tests()),
         ("networks_docker", networks_docker::tests()),
         ("missing_calls", missing_calls::tests()),

@@ -126,6 +126,11 @@ impl Terminal {
     }
 
     /// Returns what the screen shows.
+    pub(crate) fn screen(&self) -> &vt100::Screen {
+        self.parser.screen()
+    }
+
+    /// Returns what is on the screen as text.
     pub(crate) fn text(&self) -> String {
         self.parser.screen().contents()
     }

@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::harness::{IMAGE, Lab, Out, Test, run};
+use crate::harness::{IMAGE, Lab, Out, Test, eventually, run};
 use crate::tests;
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -13,6 +13,7 @@ pub(crate) fn tests() -> Vec<Test> {
         no_numbers_no_container,
         remapped_root_is_nobody_outside,
         remapped_owners_stay_on_the_disk,
+        remapped_files_are_copied_as_the_container_sees_them,
         remapped_binds_are_not_root_s,
         remapped_exec_and_terminal,
         remapped_network,
@@ -191,6 +192,62 @@ fn remapped_owners_stay_on_the_disk() {
     assert_eq!(engine.ok(&["start", "-a", "one"]), wanted);
     assert_eq!(engine.shell(&["-u", "app"], "touch /home/app/x 2>/dev/null; id -u"), "1000");
     engine.ok(&["rm", "one"]);
+}
+
+fn remapped_files_are_copied_as_the_container_sees_them() {
+    let engine = Remap::usual();
+    let file = engine.lab.root().join("file");
+    let path = file.display().to_string();
+    std::fs::write(&file, "hi").unwrap();
+    let given = |uid, gid| std::os::unix::fs::chown(&file, Some(uid), Some(gid)).unwrap();
+    engine.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "one",
+        "--userns",
+        "remap:ann",
+        "--network",
+        "none",
+        "--tmpfs",
+        "/mem",
+        IMAGE,
+        "sh",
+        "-c",
+        "echo x > /mine; chown 5:6 /mine; touch /ready; exec sleep 1000",
+    ]);
+    eventually("it has made its file", || engine.run(&["cp", "one:/ready", "-"]).code == 0);
+    // Owner and group of the first entry of an archive (POSIX ustar: octal, at 108 and 116).
+    let owner = |archive: &str| {
+        let octal = |at: usize| u32::from_str_radix(&archive[at..at + 7], 8).unwrap();
+        (octal(108), octal(116))
+    };
+    for state in ["running", "stopped"] {
+        given(7, 8);
+        engine.ok(&["cp", &path, &format!("one:/srv/{state}")]);
+        engine.ok(&["cp", "-a", &path, &format!("one:/srv/{state}-a")]);
+        if state == "running" {
+            engine.ok(&["cp", &path, "one:/mem/x"]);
+            given(70_000, 0);
+            let says = "owner 70000:0 is not mapped in the container's user namespace";
+            engine.fails(1, says, &["cp", &path, "one:/srv/nobody"]);
+        }
+        assert_eq!(owner(&engine.ok(&["cp", "one:/mine", "-"])), (5, 6), "{state}");
+        assert_eq!(owner(&engine.ok(&["cp", &format!("one:/srv/{state}"), "-"])), (7, 8));
+        let exported = engine.ok(&["export", "one"]);
+        let mine = exported.find("\nmine\0").or_else(|| exported.find("\0mine\0")).unwrap() + 1;
+        assert_eq!(owner(&exported[mine..]), (5, 6), "{state}");
+        if state == "running" {
+            let line = "stat -c %u:%g /srv/running /srv/running-a /mem/x; ls /srv";
+            let seen = engine.ok(&["exec", "one", "sh", "-c", line]);
+            assert!(seen.starts_with("7:8\n7:8\n7:8\n"), "{seen}");
+            assert!(!seen.contains("nobody"), "{seen}");
+            engine.ok(&["stop", "-t", "0", "one"]);
+        }
+    }
+    engine.ok(&["start", "one"]);
+    let line = "stat -c %u:%g /srv/running /srv/stopped /srv/stopped-a";
+    assert_eq!(engine.ok(&["exec", "one", "sh", "-c", line]), "7:8\n7:8\n7:8");
 }
 
 fn remapped_binds_are_not_root_s() {

@@ -445,6 +445,14 @@ fn offers(lab: &Lab, complete: impl Fn(&str) -> Vec<String>) {
     assert_eq!(complete("wharf inspect web-"), ["web-new", "web-up"]);
     assert_eq!(complete("wharf run --rm b"), ["box:latest"]);
     assert_eq!(complete("wharf run --network h"), ["host"]);
+    lab.ok(&["network", "create", "net-back"]);
+    lab.ok(&["volume", "create", "data"]);
+    assert_eq!(complete("wharf network rm n"), ["net-back"]);
+    assert_eq!(complete("wharf network inspect n"), ["net-back", "none"]);
+    assert_eq!(complete("wharf run --network n"), ["net-back", "none"]);
+    assert_eq!(complete("wharf network connect net-back web-u"), ["web-up"]);
+    assert_eq!(complete("wharf volume rm d"), ["data"]);
+    assert_eq!(complete("wharf volume export d"), ["data"]);
     assert_eq!(complete("wharf ps --no-tr"), ["--no-trunc"]);
     assert_eq!(complete("wharf ps -a --filter status=exi"), ["status=exited"]);
     assert_eq!(complete("wharf --root /nonexistent stop w"), Vec::<String>::new());

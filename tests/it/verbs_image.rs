@@ -119,6 +119,21 @@ fn the_built_in_image() {
         lab.ends(0, &["run", "-d", "--network", "none", "--name", "talker", "wharf/demo", "talk"]);
     assert_eq!(out.stdout.trim_end().len(), 64);
     assert!(lab.ok(&["images"]).contains("wharf/demo"));
+    // Whoever names it has it, whether or not a container was made of it before.
+    let lab = Lab::empty();
+    let file = lab.root().join("demo.tar");
+    lab.fails(1, "No such image: wharf/demo:latest", &["rmi", "wharf/demo"]);
+    for words in [
+        &["tag", "wharf/demo", "mine:1"][..],
+        &["history", "-q", "wharf/demo:latest"],
+        &["inspect", "-f", "{{.Id}}", "wharf/demo"],
+        &["save", "-o", file.to_str().unwrap(), "wharf/demo"],
+    ] {
+        lab.ok(words);
+        assert!(lab.ok(&["images"]).contains("wharf/demo"), "{words:?}");
+        lab.ok(&["rmi", "wharf/demo"]);
+    }
+    assert_eq!(lab.ok(&["images", "--format", "{{.Repository}}:{{.Tag}}"]), "mine:1");
 }
 
 fn skopeo() {
@@ -179,9 +194,7 @@ fn oci_layout(folder: &std::path::Path) -> String {
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    let mut command = Command::new(crate::harness::busybox());
-    command.arg("sha256sum");
-    run(command, bytes).stdout.split(' ').next().unwrap().to_owned()
+    wharf_registry::manifest::digest(bytes).hex().to_owned()
 }
 
 /// Returns an image archive, as `docker save` writes it, of these layers, lowest first.

@@ -106,6 +106,7 @@ impl Docker {
             Command::PruneNetworks { filters } => self.prune_networks(&filters).await,
             Command::CreateVolume(options) => self.create_volume(*options).await,
             Command::RemoveVolume { volume, force } => self.remove_volume(&volume, force).await,
+            Command::CloneVolume { from, to } => self.clone_volume(&from, &to).await,
             Command::PruneVolumes { all, filters } => self.prune_volumes(all, &filters).await,
             _ => Err(Error::new(
                 ErrorKind::Unsupported,
@@ -175,7 +176,7 @@ impl Docker {
         Ok(Outcome::ImagesPruned { untagged, deleted, reclaimed, failed: Vec::new() })
     }
 
-    async fn remove_image(&self, image: &str, force: bool) -> Result<Outcome> {
+    pub(super) async fn remove_image(&self, image: &str, force: bool) -> Result<Outcome> {
         let options = RemoveImageOptionsBuilder::default().force(force).build();
         let items = self.client.remove_image(&image_segment(image)?, Some(options), None).await?;
         let (mut untagged, mut deleted): (Vec<String>, Vec<Digest>) = (Vec::new(), Vec::new());

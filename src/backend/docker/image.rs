@@ -266,7 +266,7 @@ fn summary(row: models::ImageSummary, containers: usize) -> Result<ImageSummary>
 }
 
 /// Returns a platform as the API wants it: a document of the OCI image specification.
-fn platform_document(platform: &str) -> String {
+pub(super) fn platform_document(platform: &str) -> String {
     let mut parts = platform.split('/');
     let mut next = || parts.next().unwrap_or_default();
     let (os, architecture, variant) = (next(), next(), next());
@@ -305,7 +305,7 @@ fn layers(diff_ids: &[String], history: &[HistoryEntry]) -> Result<Vec<LayerInfo
             text.parse().map_err(|cause| error::malformed("image document", cause))?;
         let chain_id = chain_id(parent.as_ref(), &diff_id);
         parent = Some(chain_id.clone());
-        layers.push(LayerInfo { diff_id, chain_id, size, path: None });
+        layers.push(LayerInfo { diff_id, chain_id, size, path: None, space: None });
     }
     Ok(layers)
 }

@@ -16,6 +16,7 @@ mod list;
 mod logs;
 mod networks;
 mod ports;
+mod reach;
 mod resources;
 mod samples;
 mod session;
@@ -24,8 +25,10 @@ mod stats;
 mod system;
 mod transfer;
 mod transport;
+mod volume_data;
 mod volumes;
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,7 +39,8 @@ use wharf_model::{
     Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, DiskUsage,
     EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, ImageDetail,
     ImageListOptions, ImageSummary, ImportOptions, LayerInfo, LogOptions, LogRecord, NetworkInfo,
-    Outcome, PathStat, PullOptions, PushOptions, TermSize, TopTable, VersionInfo, VolumeInfo,
+    Outcome, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion, TermSize, TopTable,
+    VersionInfo, VolumeInfo,
 };
 use wharf_registry::CredentialStore;
 
@@ -229,8 +233,8 @@ impl Backend for Docker {
         self.event_stream(&options).await
     }
 
-    async fn load(&self, archive: Reader, platform: Option<&str>) -> Result<Vec<String>> {
-        self.load_archive(archive, platform).await
+    async fn load(&self, archive: File, platform: Option<&str>) -> Result<Vec<String>> {
+        self.load_archive(Box::new(archive), platform).await
     }
 
     async fn save(&self, images: &[String], platform: Option<&str>) -> Result<ByteStream> {
@@ -287,6 +291,10 @@ impl Backend for Docker {
         self.one_network(network).await
     }
 
+    async fn inspect_network(&self, network: &str) -> Result<serde_json::Value> {
+        self.network_document(network).await
+    }
+
     async fn volumes(&self, filters: &Filters, sizes: bool) -> Result<Vec<VolumeInfo>> {
         self.volume_list(filters, sizes).await
     }
@@ -295,11 +303,24 @@ impl Backend for Docker {
         self.one_volume(volume).await
     }
 
+    async fn inspect_volume(&self, volume: &str) -> Result<serde_json::Value> {
+        self.volume_document(volume).await
+    }
+
     async fn volume_export(&self, volume: &str, pause: bool) -> Result<ByteStream> {
         if pause {
-            let text = "a Docker engine can't pause a volume's containers for its export";
+            let text = "a Docker engine's containers would stay paused if this program were ended \
+                        half way: pause them by hand ('wharf pause') and export without --pause";
             return Err(Error::new(ErrorKind::Unsupported, text));
         }
         self.export_volume(volume).await
+    }
+
+    async fn volume_import(&self, volume: &str, archive: Reader, replace: bool) -> Result<()> {
+        self.import_volume(volume, archive, replace).await
+    }
+
+    async fn reach(&self, question: &ReachQuestion) -> Result<ReachAnswer> {
+        self.try_reach(question).await
     }
 }

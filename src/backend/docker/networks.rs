@@ -33,6 +33,12 @@ impl Docker {
         Ok(network(self.transport.get(&path, &[]).await?.json().await?))
     }
 
+    /// Returns a network's document as the engine has it.
+    pub(super) async fn network_document(&self, name: &str) -> Result<serde_json::Value> {
+        let path = format!("/networks/{}", network_segment(name)?);
+        self.transport.get(&path, &[]).await?.json().await
+    }
+
     pub(super) async fn create_network(&self, options: NetworkCreateOptions) -> Result<Outcome> {
         let failed = |cause| error::malformed("network create", cause);
         let mut body = serde_json::to_value(request(options)).map_err(failed)?;

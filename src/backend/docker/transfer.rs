@@ -7,6 +7,7 @@ use wharf_model::{
     TransferEvent,
 };
 
+use super::image::platform_document;
 use super::{Docker, error, image_segment};
 use crate::{Error, Result, TransferStream};
 
@@ -61,7 +62,10 @@ impl Docker {
     /// Lets the engine push; its stream ends when it is dropped.
     pub(super) async fn push_image(&self, options: PushOptions) -> Result<TransferStream> {
         let path = format!("/images/{}/push", image_segment(&options.repository.to_string())?);
-        let query: Vec<_> = options.tag.iter().map(|tag| ("tag", tag.as_str())).collect();
+        let platform = options.platform.as_deref().map(platform_document);
+        let tag = options.tag.iter().map(|tag| ("tag", tag.as_str()));
+        let query: Vec<_> =
+            tag.chain(platform.iter().map(|text| ("platform", text.as_str()))).collect();
         let who = self.authorization(&options.repository).await?;
         let reply = self.transport.post_for_registry(&path, &query, &who).await?;
         let lines = reply.into_lines::<Line>("push");

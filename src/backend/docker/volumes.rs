@@ -11,11 +11,11 @@ use wharf_model::{
 };
 
 use super::transport::segment;
-use super::{Docker, container_segment, list};
-use crate::{ByteStream, Error, Result};
+use super::{Docker, list};
+use crate::{Error, Result};
 
 /// What engines from 23 on write on a volume that was made without a name.
-const ANONYMOUS: &str = "com.docker.volume.anonymous";
+pub(super) const ANONYMOUS: &str = "com.docker.volume.anonymous";
 
 /// The first version of the API (Docker 23) whose prune leaves volumes with names alone.
 const SPARING: (u32, u32) = (1, 42);
@@ -70,6 +70,12 @@ impl Docker {
         let path = format!("/volumes/{}", volume_segment(name)?);
         let document: models::Volume = self.transport.get(&path, &[]).await?.json().await?;
         Ok(volume(document, &self.with_mounts().await?))
+    }
+
+    /// Returns a volume's document as the engine has it.
+    pub(super) async fn volume_document(&self, name: &str) -> Result<serde_json::Value> {
+        let path = format!("/volumes/{}", volume_segment(name)?);
+        self.transport.get(&path, &[]).await?.json().await
     }
 
     async fn with_mounts(&self) -> Result<Vec<ContainerSummary>> {
@@ -160,24 +166,6 @@ impl Docker {
             }
         }
         Ok(Outcome::VolumesPruned { deleted, reclaimed, failed })
-    }
-
-    /// Returns a volume's content as a tar. The API reads files only through containers, so it
-    /// needs one that has the volume, running or not.
-    pub(super) async fn export_volume(&self, name: &str) -> Result<ByteStream> {
-        let volume = self.one_volume(name).await?;
-        let Some(user) = volume.users.first() else {
-            let text = format!(
-                "volume {name}: a Docker engine reads a volume only through a container that has \
-                 it: create one with -v {name}:/volume"
-            );
-            return Err(Error::new(ErrorKind::Unsupported, text));
-        };
-        let path = format!("/containers/{}/archive", container_segment(user.container.as_str())?);
-        // The folder's content, not the folder.
-        let inside = format!("{}/.", user.destination.trim_end_matches('/'));
-        let reply = self.transport.get(&path, &[("path", &inside)]).await?;
-        Ok(reply.into_bytes("volume export"))
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) fn layers(image: &ImageSummary) -> Vec<LayerInfo> {
         chain_id: Digest::from_bytes(&[n; 32]),
         size,
         path: None,
+        space: None,
     };
     let base = if image.tags.is_empty() { layer(99, BASE) } else { layer(100, BASE) };
     let program = image.size / 20;

@@ -39,7 +39,18 @@ pub(super) async fn stream(
         loop {
             // Looked at before the events are taken, so that none of before the end is left out.
             let over = options.until.is_some_and(|until| until <= Utc::now());
-            match watch.take() {
+            // It waits for whoever is writing, and whoever asked for events may be drawing a screen.
+            let taken = tokio::task::spawn_blocking(move || {
+                let events = watch.take();
+                (watch, events)
+            });
+            let events;
+            (watch, events) = match taken.await {
+                Ok(taken) => taken,
+                // The program ends.
+                Err(_) => return,
+            };
+            match events {
                 Ok(events) => {
                     for event in events {
                         let within = options.since.is_none_or(|since| event.time >= since)

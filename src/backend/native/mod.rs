@@ -9,23 +9,25 @@ mod samples;
 mod session;
 mod transfer;
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures_util::stream::{BoxStream, StreamExt};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use wharf_engine::image::Images;
-use wharf_engine::{Attach, Engine, Paths, PutOptions};
+use wharf_engine::{Attach, Engine, EngineOptions, Paths, PutOptions};
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, DiskUsage,
-    EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
-    HistoryEntry, ImageDetail, ImageListOptions, ImageSummary, ImportOptions, LayerChanges,
-    LayerInfo, LogDriver, LogOptions, LogRecord, NetCounters, NetworkInfo, Outcome, PathStat,
-    PullOptions, PushOptions, ReachAnswer, ReachQuestion, TermSize, TopTable, VersionInfo,
-    VolumeInfo,
+    Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
+    DetailSample, Digest, DiskUsage, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec,
+    FileEntry, FileHead, Filters, HistoryEntry, ImageDetail, ImageListOptions, ImageSummary,
+    ImportOptions, LayerChanges, LayerInfo, LogDriver, LogOptions, LogRecord, NetCounters,
+    NetworkInfo, Outcome, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion,
+    Recording, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 use wharf_registry::{Folders, Registries, Resolve};
 
@@ -63,7 +65,15 @@ impl Native {
     /// # Errors
     /// When the caller isn't root, or the folders can't be used.
     pub fn open(paths: Paths) -> Result<Self> {
-        let engine = Arc::new(Engine::open(paths)?);
+        Self::open_with(paths, EngineOptions::default())
+    }
+
+    /// Opens the engine below these folders, with these settings.
+    ///
+    /// # Errors
+    /// As [`Native::open`].
+    pub fn open_with(paths: Paths, options: EngineOptions) -> Result<Self> {
+        let engine = Arc::new(Engine::open_with(paths, options)?);
         Ok(Self { engine, folders: Folders::default(), registries: Arc::default() })
     }
 
@@ -138,7 +148,11 @@ fn execute(engine: &Engine, command: Command) -> wharf_engine::Result<Outcome> {
             failed: pruned.failed,
         }),
         Command::Tag { image, name } => {
-            engine.with_images(|images| images.tag(&image, &name)).map(done)
+            let tag = |images: &mut Images<'_>| {
+                images.ensure_named(&image)?;
+                images.tag(&image, &name)
+            };
+            engine.with_images(tag).map(done)
         }
         Command::RemoveImage { image, force } => {
             engine.remove_image(&image, force).map(|removed| Outcome::ImageRemoved {
@@ -227,7 +241,11 @@ impl Backend for Native {
 
     async fn image(&self, image: &str) -> Result<ImageDetail> {
         let image = image.to_owned();
-        self.with_images(move |images| images.detail(&image)).await
+        self.with_images(move |images| {
+            images.ensure_named(&image)?;
+            images.detail(&image)
+        })
+        .await
     }
 
     async fn inspect_image(&self, image: &str) -> Result<serde_json::Value> {
@@ -236,11 +254,15 @@ impl Backend for Native {
 
     async fn history(&self, image: &str) -> Result<Vec<HistoryEntry>> {
         let image = image.to_owned();
-        self.with_images(move |images| images.history(&image)).await
+        self.with_images(move |images| {
+            images.ensure_named(&image)?;
+            images.history(&image)
+        })
+        .await
     }
 
     async fn image_layers(&self) -> Result<Vec<(Digest, Vec<LayerInfo>)>> {
-        self.with_images(|images| images.all_layers()).await
+        self.blocking(Engine::image_layers).await
     }
 
     async fn layer_files(&self, image: &str, layer: usize, path: &Path) -> Result<Vec<FileEntry>> {
@@ -316,6 +338,20 @@ impl Backend for Native {
         })
     }
 
+    async fn recording(&self, container: &str) -> Result<Recording> {
+        let container = container.to_owned();
+        self.blocking(move |engine| engine.recording(&container)).await
+    }
+
+    async fn recordings_at(&self, at: DateTime<Utc>) -> Result<Vec<(ContainerId, Recording)>> {
+        self.blocking(move |engine| engine.recordings_at(at)).await
+    }
+
+    async fn details(&self, container: &str) -> Result<DetailSample> {
+        let container = container.to_owned();
+        self.blocking(move |engine| engine.details(&container)).await
+    }
+
     async fn samples(&self, interval: Duration) -> Result<BoxStream<'static, Result<SampleBatch>>> {
         samples::stream(Arc::clone(&self.engine), interval)
     }
@@ -327,10 +363,10 @@ impl Backend for Native {
         events::stream(self, options).await
     }
 
-    async fn load(&self, archive: Reader, platform: Option<&str>) -> Result<Vec<String>> {
+    async fn load(&self, archive: File, platform: Option<&str>) -> Result<Vec<String>> {
         let platform = platform.map(str::to_owned);
         self.with_images(move |images| {
-            let loaded = images.load_for(archive, platform.as_deref())?;
+            let loaded = images.load_file(archive, platform.as_deref())?;
             Ok(loaded.iter().flat_map(wharf_engine::image::Loaded::lines).collect())
         })
         .await

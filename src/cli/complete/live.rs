@@ -1,4 +1,4 @@
-//! Names of containers and images, asked of the engine while somebody waits for them.
+//! Names of containers and other objects, asked of the engine while somebody waits for them.
 
 use std::time::Duration;
 
@@ -33,13 +33,8 @@ pub(crate) fn names(wanted: Names, target: &Target) -> Vec<Candidate> {
 
 async fn ask(backend: &dyn Backend, wanted: Names) -> Result<Vec<Candidate>, Error> {
     let mut names = Vec::new();
-    if wanted == Names::Volumes {
-        for volume in backend.volumes(&Filters::default(), false).await? {
-            names.push((volume.name, volume.driver));
-        }
-        return Ok(names);
-    }
-    if wanted != Names::Images {
+    let wants = |kinds: &[Names]| wanted == Names::All || kinds.contains(&wanted);
+    if wants(&[Names::Containers, Names::Running, Names::Stopped, Names::Paused]) {
         for container in backend.containers(wanted != Names::Running).await? {
             let fits = match wanted {
                 Names::Stopped => !container.status.is_alive(),
@@ -52,10 +47,23 @@ async fn ask(backend: &dyn Backend, wanted: Names) -> Result<Vec<Candidate>, Err
             }
         }
     }
-    if matches!(wanted, Names::Images | Names::Both) {
+    if wants(&[Names::Images]) {
         for image in backend.images().await? {
             let size = wharf_inspect::human::image_size(image.size);
             names.extend(image.tags.iter().map(|name| (name.to_string(), size.clone())));
+        }
+    }
+    if wants(&[Names::Networks, Names::OwnNetworks]) {
+        for network in backend.networks(&Filters::default()).await? {
+            let predefined = matches!(network.name.as_str(), "bridge" | "host" | "none");
+            if wanted != Names::OwnNetworks || !predefined {
+                names.push((network.name, network.driver));
+            }
+        }
+    }
+    if wants(&[Names::Volumes]) {
+        for volume in backend.volumes(&Filters::default(), false).await? {
+            names.push((volume.name, volume.driver));
         }
     }
     Ok(names)

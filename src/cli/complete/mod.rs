@@ -49,8 +49,12 @@ pub(crate) enum Names {
     Images,
     /// Volumes.
     Volumes,
-    /// Both.
-    Both,
+    /// Networks.
+    Networks,
+    /// Networks that somebody made.
+    OwnNetworks,
+    /// Whatever can be inspected.
+    All,
 }
 
 /// Engine flags before the verb, as far as they were given: `host` and `root`.
@@ -215,6 +219,16 @@ fn of(
         Value::Files => Answer { more: More::Files, ..Answer::default() },
         Value::Folders => Answer { more: More::Folders, ..Answer::default() },
         Value::Names(wanted) => fitting(names(wanted), current),
+        Value::Within(prefix, wanted) => {
+            let named = names(wanted).into_iter();
+            fitting(named.map(|(name, about)| (format!("{prefix}{name}"), about)), current)
+        }
+        Value::NamesAnd(wanted, words) => {
+            let mut all = names(wanted);
+            let more = words.iter().filter(|word| all.iter().all(|(name, _)| name != *word));
+            all.extend(more.map(|word| candidate(word, "")).collect::<Vec<_>>());
+            fitting(all, current)
+        }
     };
     for (value, _) in &mut answer.candidates {
         value.insert_str(0, prefix);
@@ -333,9 +347,11 @@ mod tests {
             Names::Stopped => &["done"],
             Names::Paused => &[],
             Names::Containers => &["web", "done"],
-            Names::Volumes => &[],
+            Names::Volumes => &["data"],
+            Names::Networks => &["bridge", "host", "none", "net"],
+            Names::OwnNetworks => &["net"],
             Names::Images => &["box:latest", "wharf/demo:latest"],
-            Names::Both => &["web", "done", "box:latest"],
+            Names::All => &["web", "done", "box:latest", "bridge", "net", "data"],
         };
         let root = engine.1.clone().unwrap_or_default();
         all.iter().map(|name| candidate(name, &root)).collect()
@@ -376,7 +392,7 @@ mod tests {
         assert_eq!(values("wharf --ro"), ["--root"]);
         assert_eq!(values("wharf run --network h"), ["host"]);
         assert_eq!(values("wharf run --network=h"), ["--network=host"]);
-        assert_eq!(values("wharf run --net n"), ["none"]);
+        assert_eq!(values("wharf run --net c"), ["container:"]);
         assert_eq!(values("wharf kill -s SIGK"), ["SIGKILL"]);
         assert_eq!(values("wharf kill -s KI"), ["KILL"]);
         assert_eq!(values("wharf ps --filter stat"), ["status="]);
@@ -398,7 +414,23 @@ mod tests {
         assert_eq!(values("wharf container inspect d"), ["done"]);
         assert_eq!(values("wharf run -d --name x b"), ["box:latest"]);
         assert_eq!(values("wharf run --rm -m 64m wharf"), ["wharf/demo:latest"]);
-        assert_eq!(values("wharf inspect b"), ["box:latest"]);
+        assert_eq!(values("wharf inspect b"), ["box:latest", "bridge"]);
+        assert_eq!(values("wharf inspect d"), ["done", "data"]);
+        assert_eq!(values("wharf network rm "), ["net"]);
+        assert_eq!(values("wharf network inspect n"), ["none", "net"]);
+        assert_eq!(values("wharf network connect n"), ["none", "net"]);
+        assert_eq!(values("wharf network connect net "), ["web", "done"]);
+        assert!(values("wharf network disconnect net web ").is_empty());
+        assert_eq!(values("wharf network reach "), ["web"]);
+        assert_eq!(values("wharf network reach web d"), ["done"]);
+        assert_eq!(values("wharf run --network n"), ["none", "net"]);
+        assert_eq!(values("wharf run --net=ne"), ["--net=net"]);
+        assert_eq!(values("wharf run --network container:w"), ["container:web"]);
+        assert_eq!(values("wharf run --link w"), ["web"]);
+        assert_eq!(values("wharf ps --filter network=n"), ["network=none", "network=net"]);
+        assert_eq!(values("wharf volume rm d"), ["data"]);
+        assert_eq!(values("wharf volume clone d"), ["data"]);
+        assert_eq!(values("wharf ps --filter volume="), ["volume=data"]);
         assert_eq!(values("wharf rename w"), ["web"]);
         assert!(values("wharf rename web ").is_empty());
         assert_eq!(values("wharf exec -it "), ["web"]);

@@ -16,7 +16,14 @@ pub(super) enum Value {
     Folders,
     /// A name that the engine knows.
     Names(Names),
+    /// Such a name behind a word.
+    Within(&'static str, Names),
+    /// Such a name, or one of these words, which needn't be known to an engine.
+    NamesAnd(Names, &'static [&'static str]),
 }
+
+/// What stands before the container whose network another one joins.
+const JOINED: &str = "container:";
 
 fn words(words: &[&str]) -> Value {
     Value::Words(words.iter().map(|word| (*word).to_owned()).collect())
@@ -34,7 +41,13 @@ pub(super) fn argument(verb: &str, index: usize) -> Value {
         "logs" | "port" | "rename" | "diff" | "export" | "commit" => first(Names::Containers),
         "run" | "create" | "tag" | "history" | "images" => first(Names::Images),
         "pull" | "push" | "rmi" | "save" | "image inspect" => Value::Names(Names::Images),
-        "inspect" => Value::Names(Names::Both),
+        "inspect" => Value::Names(Names::All),
+        "network rm" => Value::Names(Names::OwnNetworks),
+        "network inspect" => Value::Names(Names::Networks),
+        "network connect" | "network disconnect" if index == 0 => Value::Names(Names::Networks),
+        "network connect" | "network disconnect" if index == 1 => Value::Names(Names::Containers),
+        "network reach" if index == 0 => Value::Names(Names::Running),
+        "network reach" if index == 1 => Value::Names(Names::Containers),
         "volume inspect" | "volume rm" | "volume size" => Value::Names(Names::Volumes),
         "volume export" | "volume clone" => first(Names::Volumes),
         "volume import" if index == 0 => Value::Names(Names::Volumes),
@@ -58,7 +71,7 @@ pub(super) fn value(verb: &str, flag: &str, current: &str) -> Value {
         "filter" => filter(verb, current),
         "format" => words(match verb {
             "ps" | "images" => &["table", "json", "raw"],
-            "volume ls" | "volume size" => &["table", "json"],
+            "volume ls" | "volume size" | "network ls" => &["table", "json"],
             "stats" | "history" => &["table", "json"],
             _ => &["json"],
         }),
@@ -66,7 +79,11 @@ pub(super) fn value(verb: &str, flag: &str, current: &str) -> Value {
         "host" => words(&["unix:///var/run/docker.sock"]),
         "ipc" => words(&["container:", "host", "none", "private", "shareable"]),
         "log-driver" => words(&["json-file", "local", "none"]),
-        "network" => words(&["bridge", "host", "none"]),
+        "network" => match current.starts_with(JOINED) {
+            true => Value::Within(JOINED, Names::Containers),
+            false => Value::NamesAnd(Names::Networks, &["bridge", "host", "none", JOINED]),
+        },
+        "link" => Value::Names(Names::Containers),
         "pid" => words(&["container:", "host"]),
         "platform" => words(&["linux/amd64"]),
         "pull" => words(&["always", "missing", "never"]),
@@ -85,9 +102,10 @@ pub(super) fn value(verb: &str, flag: &str, current: &str) -> Value {
             Value::Words(SIGNALS.iter().map(|(name, _)| format!("{with}{name}")).collect())
         }
         "tail" => words(&["all"]),
-        "type" => words(&["container", "image", "volume"]),
+        "type" => words(&["container", "image", "network", "volume"]),
         "userns" | "uts" => words(&["host"]),
-        "driver" | "volume-driver" if verb != "network create" => words(&["local"]),
+        "driver" if verb == "network create" => words(&["bridge", "ipvlan", "macvlan"]),
+        "driver" | "volume-driver" => words(&["local"]),
         "volume" | "mount" | "device" => Value::Files,
         "volumes-from" => Value::Names(Names::Containers),
         _ => Value::Nothing,
@@ -105,18 +123,22 @@ fn filter(verb: &str, current: &str) -> Value {
             &["created", "dead", "exited", "paused", "removing", "restarting", "running"],
         ),
         ("ps", Some("health")) => all("health", &["healthy", "none", "starting", "unhealthy"]),
-        ("ps", Some("network")) => all("network", &["bridge", "host", "none"]),
+        (_, Some("network")) => Value::Within("network=", Names::Networks),
+        (_, Some("volume")) => Value::Within("volume=", Names::Volumes),
+        (_, Some("container")) => Value::Within("container=", Names::Containers),
         ("images", Some("dangling")) => all("dangling", &["false", "true"]),
-        ("events", Some("type")) => all("type", &["container", "image", "volume"]),
+        ("events", Some("type")) => all("type", &["container", "image", "network", "volume"]),
         ("events", Some("event")) => all(
             "event",
             &[
                 "attach",
+                "connect",
                 "create",
                 "delete",
                 "destroy",
                 "detach",
                 "die",
+                "disconnect",
                 "exec_create",
                 "exec_die",
                 "exec_start",
@@ -138,7 +160,12 @@ fn filter(verb: &str, current: &str) -> Value {
                 "update",
             ],
         ),
-        ("volume ls", Some("dangling")) => all("dangling", &["false", "true"]),
+        ("volume ls" | "network ls", Some("dangling")) => all("dangling", &["false", "true"]),
+        ("network ls", Some("driver")) => {
+            all("driver", &["bridge", "host", "ipvlan", "macvlan", "null"])
+        }
+        ("network ls", Some("scope")) => all("scope", &["local"]),
+        ("network ls", Some("type")) => all("type", &["builtin", "custom"]),
         (_, Some(_)) => Value::Nothing,
         ("ps", None) => words(&[
             "ancestor=",
@@ -169,6 +196,10 @@ fn filter(verb: &str, current: &str) -> Value {
             "type=",
             "volume=",
         ]),
+        ("network ls", None) => {
+            words(&["dangling=", "driver=", "id=", "label=", "name=", "scope=", "type="])
+        }
+        ("network prune", None) => words(&["label!=", "label=", "until="]),
         ("volume ls", None) => words(&["dangling=", "driver=", "label=", "name="]),
         ("volume prune", None) => words(&["all=", "label!=", "label="]),
         ("container prune", None) => words(&["label!=", "label=", "until="]),

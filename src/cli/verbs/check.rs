@@ -5,7 +5,7 @@ use wharf_engine::check::{Finding, check};
 
 use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, Failure, print_line};
-use crate::connect::Target;
+use crate::connect::{Target, engine_options};
 
 pub(crate) static VERB: Verb = Verb {
     name: "check",
@@ -35,7 +35,7 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         bail!("this is for wharf's own engine, and can't be done elsewhere");
     };
     let repair = call.parsed.on("repair");
-    let findings = check(paths, repair)?;
+    let findings = check(paths, engine_options()?, repair)?;
     for finding in &findings {
         print_line(&if json { serde_json::to_string(finding)? } else { line(finding) })?;
     }

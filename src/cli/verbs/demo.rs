@@ -44,7 +44,7 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         set.start(&**backend).await?;
         let shown = {
             let environment = |name: &str| std::env::var(name).ok();
-            connect::dashboard(&call.target, Arc::clone(backend), false, &environment).await
+            connect::dashboard(&call.target, Arc::clone(backend), false, None, &environment).await
         };
         // Where nobody can be asked, nothing is taken away.
         let can_ask = !matches!(shown, Ok(Left::Terminated));

@@ -46,7 +46,8 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         .map(str::parse::<ImageName>)
         .transpose()
         .map_err(|error| Failure::new(1, error.to_string()))?;
-    let archive: Reader = if source == "-" { Box::new(io::stdin()) } else { open(source)? };
+    let archive: Reader =
+        if source == "-" { Box::new(io::stdin()) } else { Box::new(open(source)?) };
     let options = ImportOptions {
         name,
         changes: call.parsed.all("change").map(str::to_owned).collect(),
@@ -63,9 +64,11 @@ fn run(call: &Call) -> anyhow::Result<i32> {
 }
 
 /// Opens an archive.
-pub(super) fn open(path: &str) -> Result<Reader, Failure> {
-    match File::open(path) {
-        Ok(file) => Ok(Box::new(file)),
-        Err(error) => Err(Failure::new(1, format!("open {path}: {error}"))),
-    }
+pub(super) fn open(path: &str) -> Result<File, Failure> {
+    File::open(path).map_err(|error| {
+        // Without the number that Rust puts behind it.
+        let text = error.to_string();
+        let why = text.split(" (os error").next().unwrap_or_default();
+        Failure::new(1, format!("open {path}: {why}"))
+    })
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 use wharf_backend::{Backend, Error};
-use wharf_inspect::{network_document, typed};
+use wharf_inspect::typed;
 use wharf_model::{ContainerListOptions, ErrorKind, Filters};
 
 use crate::args::{Arity, Flag, Group, Missing, Verb};
@@ -184,11 +184,10 @@ async fn document(
     {
         return Ok(document);
     }
-    if wanted(Kind::Network) {
-        let network = backend.network(name).await;
-        if let Some(document) = found(network.map(|network| network_document(&network)))? {
-            return Ok(document);
-        }
+    if wanted(Kind::Network)
+        && let Some(document) = found(backend.inspect_network(name).await)?
+    {
+        return Ok(document);
     }
     if wanted(Kind::Volume)
         && let Some(document) = found(backend.inspect_volume(name).await)?

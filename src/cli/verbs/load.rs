@@ -1,8 +1,8 @@
 //! `load`: images from an archive.
 
+use std::fs::File;
 use std::io::{self, IsTerminal};
-
-use wharf_backend::Reader;
+use std::os::fd::AsFd;
 
 use super::import::open;
 use crate::args::{Arity, Flag, Group, Verb};
@@ -27,12 +27,13 @@ pub(crate) static VERB: Verb = Verb {
 };
 
 fn run(call: &Call) -> anyhow::Result<i32> {
-    let archive: Reader = match call.parsed.last("input") {
+    let archive = match call.parsed.last("input") {
         Some(path) if !path.is_empty() => open(path)?,
         _ if io::stdin().is_terminal() => {
             return Err(Failure::new(1, "requested load from stdin, but stdin is empty").into());
         }
-        _ => Box::new(io::stdin()),
+        // Not through the standard library's buffer: it may be a file that can be sought in.
+        _ => File::from(io::stdin().as_fd().try_clone_to_owned()?),
     };
     connect::enter(&call.target)?;
     connect::tell_of_namespace();

@@ -78,7 +78,8 @@ fn log_in(call: &Call) -> anyhow::Result<i32> {
         let mut text = String::new();
         io::stdin().lock().take(LONGEST).read_to_string(&mut text)?;
         text.truncate(text.trim_end_matches(['\n', '\r']).len());
-        password = Some(text);
+        // An empty one is none, as with docker.
+        password = Some(text).filter(|text| !text.is_empty());
     }
     over_registries(async |registries| {
         let stored = match (&username, &password) {

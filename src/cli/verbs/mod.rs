@@ -32,7 +32,9 @@ mod prune;
 mod ps;
 mod pull;
 mod push;
+mod recorder;
 mod rename;
+mod replay;
 mod reset;
 mod rm;
 mod rmi;
@@ -57,6 +59,7 @@ use crate::args::Verb;
 /// All verbs, in the order the help lists them.
 static VERBS: &[&Verb] = &[
     &ui::VERB,
+    &replay::VERB,
     &demo::VERB,
     &run::VERB,
     &create::VERB,
@@ -116,6 +119,7 @@ static GROUPED: &[&Verb] = &[
     &reset::VERB,
     &service::VERB,
     &userns_remap::VERB,
+    &recorder::VERB,
     &volume::CREATE,
     &volume::LS,
     &inspect::VOLUME,
@@ -173,6 +177,25 @@ const MISSING: &[&str] = &[
     "swarm",
     "trust",
 ];
+
+/// What to do instead of some of them.
+const WAYS_OUT: &[(&str, &str)] = &[
+    ("image build", "build the image elsewhere, and pull, load or import it"),
+    ("build", "build the image elsewhere, and pull, load or import it"),
+    (
+        "manifest annotate",
+        "docker or podman make lists of manifests; 'manifest inspect' reads them",
+    ),
+    ("manifest create", "docker or podman make lists of manifests; 'manifest inspect' reads them"),
+    ("manifest push", "docker or podman make lists of manifests; 'manifest inspect' reads them"),
+    ("manifest rm", "docker or podman make lists of manifests; 'manifest inspect' reads them"),
+    ("search", "look for images at hub.docker.com, and pull them by name"),
+];
+
+/// Returns what to do instead of a command that doesn't work yet, or nothing.
+pub(crate) fn way_out(path: &str) -> &'static str {
+    WAYS_OUT.iter().find(|(missing, _)| *missing == path).map_or("", |(_, way)| way)
+}
 
 /// What words mean.
 pub(crate) enum Found<'a> {

@@ -26,29 +26,62 @@ pub(crate) static VERB: Verb = Verb {
 };
 
 fn run(call: &Call) -> anyhow::Result<i32> {
-    let text = call.parsed.argument(0).unwrap_or_default();
-    let reference: ImageReference =
-        text.parse().map_err(|error| Failure::new(1, format!("{error}")))?;
-    let (all_tags, quiet) = (call.parsed.on("all-tags"), call.parsed.on("quiet"));
-    if all_tags && !reference.is_name_only() {
-        return Err(Failure::new(1, "tag can't be used with --all-tags/-a").into());
-    }
-    if reference.is_name_only() && !all_tags && !quiet {
-        print_line("Using default tag: latest")?;
-    }
-    let canonical = match all_tags {
-        true => reference.repository().to_string(),
-        false => reference.canonical(),
+    let named = Named::of(call)?;
+    named.tell_default()?;
+    let options = PullOptions {
+        reference: named.reference.clone(),
+        all_tags: named.all_tags,
+        platform: platform(call),
     };
-    let options = PullOptions { reference, all_tags, platform: platform(call) };
     connect::enter(&call.target)?;
     connect::tell_of_namespace();
     call.over_engine(async |backend| {
-        let to = if quiet { To::Nobody } else { To::Stdout };
-        follow(backend.pull(options).await?, Way::Pull, to).await?;
-        print_line(&canonical)?;
+        follow(backend.pull(options).await?, Way::Pull, named.told()).await?;
+        print_line(&named.canonical())?;
         Ok(0)
     })
+}
+
+/// What a pull or a push is asked for.
+pub(super) struct Named {
+    pub(super) reference: ImageReference,
+    pub(super) all_tags: bool,
+    pub(super) quiet: bool,
+}
+
+impl Named {
+    /// Reads the argument and the flags that both have.
+    pub(super) fn of(call: &Call) -> Result<Self, Failure> {
+        let text = call.parsed.argument(0).unwrap_or_default();
+        let reference: ImageReference =
+            text.parse().map_err(|error| Failure::new(1, format!("{error}")))?;
+        let (all_tags, quiet) = (call.parsed.on("all-tags"), call.parsed.on("quiet"));
+        match all_tags && !reference.is_name_only() {
+            true => Err(Failure::new(1, "tag can't be used with --all-tags/-a")),
+            false => Ok(Self { reference, all_tags, quiet }),
+        }
+    }
+
+    /// Says what tag is meant where none is named.
+    pub(super) fn tell_default(&self) -> std::io::Result<()> {
+        match self.reference.is_name_only() && !self.all_tags && !self.quiet {
+            true => print_line("Using default tag: latest"),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns where the steps are told.
+    pub(super) fn told(&self) -> To {
+        if self.quiet { To::Nobody } else { To::Stdout }
+    }
+
+    /// Returns the whole name.
+    pub(super) fn canonical(&self) -> String {
+        match self.all_tags {
+            true => self.reference.repository().to_string(),
+            false => self.reference.canonical(),
+        }
+    }
 }
 
 /// Returns the machine that the user named, on the command line or as docker's default.

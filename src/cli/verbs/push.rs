@@ -1,10 +1,12 @@
 //! `push`: an image to its registry.
 
-use wharf_model::{ImageReference, PushOptions};
+use wharf_model::PushOptions;
+
+use super::pull::Named;
 
 use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, Failure, print_line};
-use crate::progress::{To, Way, follow};
+use crate::progress::{Way, follow};
 
 pub(crate) static VERB: Verb = Verb {
     name: "push",
@@ -16,37 +18,30 @@ pub(crate) static VERB: Verb = Verb {
     interspersed: true,
     flags: &[&[
         Flag::switch("all-tags", "Push all tags of the image that are here").short('a'),
+        Flag::value("platform", "string", "The machine it must be for: os/arch[/variant]"),
         Flag::switch("quiet", "Print the image's name alone").short('q'),
     ]],
-    missing: &[("disable-content-trust", None), ("platform", None)],
+    missing: &[("disable-content-trust", None)],
     run,
 };
 
 fn run(call: &Call) -> anyhow::Result<i32> {
-    let text = call.parsed.argument(0).unwrap_or_default();
-    let reference: ImageReference =
-        text.parse().map_err(|error| Failure::new(1, format!("{error}")))?;
-    let (all_tags, quiet) = (call.parsed.on("all-tags"), call.parsed.on("quiet"));
-    if all_tags && !reference.is_name_only() {
-        return Err(Failure::new(1, "tag can't be used with --all-tags/-a").into());
-    }
-    if reference.digest().is_some() {
+    let named = Named::of(call)?;
+    if named.reference.digest().is_some() {
         return Err(Failure::new(1, "cannot push a digest reference").into());
     }
-    if reference.is_name_only() && !all_tags && !quiet {
-        print_line("Using default tag: latest")?;
-    }
-    let canonical = match all_tags {
-        true => reference.repository().to_string(),
-        false => reference.canonical(),
+    named.tell_default()?;
+    let reference = &named.reference;
+    let tag = reference.name().map(|name| name.tag().to_owned()).filter(|_| !named.all_tags);
+    let options = PushOptions {
+        repository: reference.repository().clone(),
+        tag,
+        platform: call.parsed.last("platform").filter(|text| !text.is_empty()).map(str::to_owned),
     };
-    let tag = reference.name().map(|name| name.tag().to_owned()).filter(|_| !all_tags);
-    let options = PushOptions { repository: reference.repository().clone(), tag };
     call.over_engine(async |backend| {
-        let to = if quiet { To::Nobody } else { To::Stdout };
-        follow(backend.push(options).await?, Way::Push, to).await?;
-        if quiet {
-            print_line(&canonical)?;
+        follow(backend.push(options).await?, Way::Push, named.told()).await?;
+        if named.quiet {
+            print_line(&named.canonical())?;
         }
         Ok(0)
     })

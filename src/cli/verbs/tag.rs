@@ -22,7 +22,8 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     let image = call.parsed.argument(0).unwrap_or_default().to_owned();
     let target = call.parsed.argument(1).unwrap_or_default();
     let name: ImageName = target.parse().map_err(|error| {
-        Failure::new(1, format!("\"{target}\" is not a valid repository/tag: {error}"))
+        let text = "is not a valid repository/tag";
+        Failure::new(1, format!("Error parsing reference: \"{target}\" {text}: {error}"))
     })?;
     call.over_engine(async |backend| {
         backend.execute(Command::Tag { image, name }).await?;

@@ -27,7 +27,8 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     let read_only = call.parsed.on("read-only");
     call.over_engine(async |backend| {
         let environment = |name: &str| std::env::var(name).ok();
-        connect::dashboard(&call.target, Arc::clone(backend), read_only, &environment).await?;
+        connect::dashboard(&call.target, Arc::clone(backend), read_only, None, &environment)
+            .await?;
         Ok(0)
     })
 }

@@ -111,7 +111,7 @@ fn import(call: &Call) -> anyhow::Result<i32> {
             return Err(Failure::new(1, text).into());
         }
         "-" => Box::new(io::stdin()),
-        path => super::import::open(path)?,
+        path => Box::new(super::import::open(path)?),
     };
     call.over_engine(async |backend| {
         backend.volume_import(name, archive, call.parsed.on("replace")).await?;

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use wharf_model::{ContainerId, ErrorKind};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineOptions};
 use crate::lock::{self, Idle};
 use crate::state::{Record, Store};
 use crate::{Error, Paths, Result};
@@ -68,7 +68,7 @@ pub struct Finding {
 /// # Errors
 /// When it isn't root who asks, nothing is there to be checked, or the database is of a newer version or
 /// can't be read for another reason than damage.
-pub fn check(paths: &Paths, repair: bool) -> Result<Vec<Finding>> {
+pub fn check(paths: &Paths, options: EngineOptions, repair: bool) -> Result<Vec<Finding>> {
     Engine::need_root()?;
     if !paths.root().is_dir() {
         return Err(Error::new(
@@ -83,7 +83,7 @@ pub fn check(paths: &Paths, repair: bool) -> Result<Vec<Finding>> {
         // Nothing more can be known.
         return Ok(findings);
     }
-    let engine = Engine::open(paths.clone())?;
+    let engine = Engine::open_with(paths.clone(), options)?;
     engine.with_store(|store| {
         let mut check = Check {
             engine: &engine,

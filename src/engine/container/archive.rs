@@ -15,6 +15,7 @@ use crate::image::pack::Packer;
 use crate::image::tree::Node;
 use crate::image::unpack::{Components, Options, Owner, clean, unpack_into};
 use crate::init::rootfs::Root;
+use crate::userns::trees::as_root_inside;
 use crate::{Error, Result};
 
 /// A path as docker understands it: from the root, cleaned by its text alone, and what its end says.
@@ -89,7 +90,7 @@ impl Source {
     /// # Errors
     /// When a file can't be read, or `to` refuses.
     pub fn write(self, to: impl Write) -> io::Result<()> {
-        let mut packer = Packer::new(to).with_holes();
+        let mut packer = Packer::new(to).with_holes().seen_by(self.view.owners.clone());
         packer.tree(self.node, &self.name)?;
         packer.finish()?;
         drop(self.view);
@@ -108,7 +109,7 @@ impl Export {
     /// # Errors
     /// As for [`Source::write`].
     pub fn write(self, to: impl Write) -> io::Result<()> {
-        let mut packer = Packer::new(to);
+        let mut packer = Packer::new(to).seen_by(self.view.owners.clone());
         let root = self.view.root.folder().try_clone_to_owned()?;
         packer.tree(Node::from_fd(root)?, b"")?;
         packer.finish()?;
@@ -201,9 +202,14 @@ impl Engine {
             owner: Owner::Kept,
             base: clean(&text).map_err(failed)?,
             shown: text,
+            owners: view.owners.as_ref(),
             ..Options::default()
         };
-        unpack_into(&mut archive, root, options).map_err(failed)?;
+        let unpack = || unpack_into(&mut archive, root, options).map_err(failed);
+        match view.owners.as_ref().and_then(|owners| owners.outside((0, 0))) {
+            Some(inside) => as_root_inside(inside, unpack)??,
+            None => unpack()?,
+        };
         // Whoever writes the archive has a right to write all of it.
         io::copy(&mut archive, &mut io::sink()).map_err(failed)?;
         self.with_store(|store| store.add_container_event(&record, "extract-to-dir", &[]))

@@ -45,9 +45,7 @@ impl Engine {
             names::check(name)?;
         }
         if Images::is_demo(&options.image) {
-            let own = std::fs::File::open("/proc/self/exe")
-                .map_err(|cause| Error::failed("open this program's file", cause))?;
-            Images::new(store, self.paths()).ensure_demo(&own)?;
+            Images::new(store, self.paths()).ensure_own()?;
         }
         let image = Images::new(store, self.paths()).resolve(&options.image)?;
         let id = ContainerId::from_bytes(random()?);
@@ -61,7 +59,7 @@ impl Engine {
         let mut host = namespaces::resolved(store, normalised(&options.host))?;
         self.default_userns(&mut host)?;
         remap::check(&host)?;
-        let settled = networks::settle(store, options, &mut host, self.supplies())?;
+        let settled = networks::settle(store, options, &mut host, self.network_settings())?;
         config.hostname = settled.hostname.unwrap_or(config.hostname);
         quota::check(self.paths(), &host)?;
         let mut warnings = Vec::new();

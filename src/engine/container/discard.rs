@@ -107,10 +107,7 @@ impl Engine {
     /// Removes a container that was put aside, once its time is over; returns whether it did. Somebody
     /// who holds it at that moment is left alone.
     pub(crate) fn finish_discarded(&self, store: &mut Store, record: &Record) -> Result<bool> {
-        let over = |record: &Record| {
-            record.observed.discarded.as_ref().is_some_and(|d| d.until <= Utc::now())
-        };
-        if !over(record) {
+        if !is_over(record) {
             return Ok(false);
         }
         let folder = self.paths().container_run(&record.id);
@@ -118,12 +115,17 @@ impl Engine {
             .map_err(|cause| Error::failed(format_args!("lock {}", folder.display()), cause))?;
         let Some(_verbs) = locked else { return Ok(false) };
         let record = store.container(record.id.as_str())?;
-        if !over(&record) {
+        if !is_over(&record) {
             return Ok(false);
         }
         self.remove_stopped(store, &record, false)?;
         Ok(true)
     }
+}
+
+/// Returns whether a container was put aside and its time is over.
+pub(crate) fn is_over(record: &Record) -> bool {
+    record.observed.discarded.as_ref().is_some_and(|discarded| discarded.until <= Utc::now())
 }
 
 /// Refuses to start what is put aside.

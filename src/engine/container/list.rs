@@ -1,10 +1,15 @@
 //! Lists, details, and the sentence that says how a container is.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::Path;
 
-use super::mounts;
+use super::{discard, mounts};
 use crate::engine::Engine;
 use crate::image::Images;
+use crate::lock;
 use crate::network::{self, publish};
 use crate::state::{Record, Store};
 use crate::supervisor::cgroup_name;
@@ -51,19 +56,20 @@ impl Engine {
             .map_err(|cause| Error::new(ErrorKind::Invalid, cause.to_string()))?;
         let all = options.all || options.last.is_some() || filter.wants_all();
         self.with_store(|store| {
-            let records = self.true_records(store)?;
+            let records = self.true_records(store, |record| {
+                let shown = all || record.observed.state.status.is_supervised();
+                shown.then(|| Box::new(summary(self.paths(), &record)))
+            })?;
             self.complete(&mut filter, store)?;
             let mut places = network::endpoints(store)?;
-            let shown = |record: &&Record| all || record.observed.state.status.is_supervised();
             let mut containers: Vec<ContainerSummary> = records
-                .iter()
-                .filter(shown)
-                .map(|record| {
-                    let held = places.remove(&record.id).unwrap_or_default();
-                    let alive = record.observed.state.status.is_alive();
+                .into_iter()
+                .flatten()
+                .map(|container| {
+                    let held = places.remove(&container.id).unwrap_or_default();
+                    let alive = container.status.is_alive();
                     let endpoints = held.iter().filter(|_| alive).map(network::Endpoint::info);
-                    let endpoints = endpoints.collect();
-                    ContainerSummary { endpoints, ..summary(self.paths(), record) }
+                    ContainerSummary { endpoints: endpoints.collect(), ..*container }
                 })
                 .filter(|container| filter.matches(container))
                 .take(options.last.unwrap_or(usize::MAX))
@@ -121,57 +127,90 @@ impl Engine {
     /// As for [`Engine::containers`].
     pub fn running(&self) -> Result<Vec<Running>> {
         self.with_store(|store| {
-            let records = self.true_records(store)?;
-            let mut endpoints = network::endpoints(store)?;
-            Ok(records
-                .into_iter()
-                .filter(|record| record.observed.state.status.is_alive())
-                .filter_map(|record| {
-                    let state = &record.observed.state;
-                    let held = endpoints.remove(&record.id).unwrap_or_default();
-                    let on_host = record.spec.host.network_mode.is_private()
-                        && held.iter().all(network::Endpoint::is_on_host);
-                    Some(Running {
-                        links: on_host
-                            .then(|| held.iter().map(|one| one.link().to_owned()).collect()),
-                        pid: state.pid?,
-                        started_ms: state.started_at?.timestamp_millis(),
-                        cgroup: cgroup_name(&record),
-                        id: record.id,
-                    })
+            let mut running = self.true_records(store, |record| {
+                let state = &record.observed.state;
+                let pid = state.pid.filter(|_| state.status.is_alive())?;
+                let private = record.spec.host.network_mode.is_private();
+                Some(Running {
+                    links: private.then(Vec::new),
+                    pid,
+                    started_ms: state.started_at?.timestamp_millis(),
+                    cgroup: cgroup_name(&record),
+                    id: record.id,
                 })
-                .collect())
+            })?;
+            let mut endpoints = network::endpoints(store)?;
+            for container in running.iter_mut().flatten() {
+                let held = endpoints.remove(&container.id).unwrap_or_default();
+                if !held.iter().all(network::Endpoint::is_on_host) {
+                    container.links = None;
+                } else if let Some(links) = &mut container.links {
+                    links.extend(held.iter().map(|one| one.link().to_owned()));
+                }
+            }
+            Ok(running.into_iter().flatten().collect())
         })
     }
 
-    pub(crate) fn true_records(&self, store: &mut Store) -> Result<Vec<Record>> {
-        let mut records = Vec::new();
-        for record in store.containers()? {
+    /// Returns what `keep` makes of each container as it truly is, newest first, after correcting
+    /// those whose supervisor is gone. However many there are, there is one record at a time.
+    ///
+    /// # Errors
+    /// When the database refuses, or what a killed supervisor left can't be cleaned up.
+    pub(crate) fn true_records<T>(
+        &self,
+        store: &mut Store,
+        mut keep: impl FnMut(Record) -> T,
+    ) -> Result<Vec<T>> {
+        let mut found = Vec::new();
+        let mut known = BTreeSet::new();
+        let mut alive = BTreeSet::new();
+        let mut take = |record: Record| {
+            known.insert(record.id.clone());
+            if record.observed.state.status.is_alive() {
+                alive.insert(record.id.clone());
+            }
+            let order = (Reverse(record.created), record.id.clone());
+            found.push((order, keep(record)));
+        };
+        let mut doubtful = Vec::new();
+        // Opened once, so that not every lock is looked for from the filesystem's root.
+        let folders = File::open(self.paths().run().join("containers")).ok();
+        let lives = |record: &Record| {
+            let path = Path::new(record.id.as_str()).join(lock::LIFE);
+            folders
+                .as_ref()
+                .is_some_and(|folders| lock::is_held_below(folders.as_fd(), &path).unwrap_or(false))
+        };
+        store.each_container(|record| {
+            let overdue = discard::is_over(&record);
+            if !overdue && (!record.observed.state.status.is_supervised() || lives(&record)) {
+                take(record);
+            } else {
+                doubtful.push(record);
+            }
+            Ok(())
+        })?;
+        for record in doubtful {
             // One that can't be removed now is still there, and the next list tries again.
             if self.finish_discarded(store, &record).unwrap_or(false) {
                 continue;
             }
             let id = record.id.clone();
             match self.refreshed(store, record) {
-                Ok(record) => records.push(record),
-                // Removed while the list was made, or at its end because it was run with `--rm`.
-                Err(error) if error.kind() == wharf_model::ErrorKind::NotFound => {}
+                // Removed at its end, because it was run with `--rm`.
+                Ok(record)
+                    if record.spec.host.auto_remove && store.container(id.as_str()).is_err() => {}
+                Ok(record) => take(record),
+                // Removed while the list was made.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
-            if records.last().is_some_and(|r| r.id == id && r.spec.host.auto_remove)
-                && store.container(id.as_str()).is_err()
-            {
-                records.pop();
-            }
         }
-        let alive: BTreeSet<&ContainerId> = records
-            .iter()
-            .filter(|record| record.observed.state.status.is_alive())
-            .map(|record| &record.id)
-            .collect();
         self.sweep(store, &alive)?;
-        self.sweep_locks(store, &records.iter().map(|record| &record.id).collect())?;
-        Ok(records)
+        self.sweep_locks(store, &known)?;
+        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(found.into_iter().map(|(_, kept)| kept).collect())
     }
 
     /// Returns all that is known of a container.

@@ -28,7 +28,7 @@ pub(super) fn settle(
     store: &mut Store,
     options: &CreateOptions,
     host: &mut HostConfig,
-    supplies: &[network::Supply],
+    settings: &network::Settings,
 ) -> Result<Settled> {
     if let NetworkMode::Container(whose) = &host.network_mode {
         let joined = other(store, whose)?;
@@ -50,7 +50,7 @@ pub(super) fn settle(
     if !userns::owns_network() {
         return check_rootless(host, &wanted).map(|()| plain);
     }
-    network::predefined(store, supplies)?;
+    network::predefined(store, settings)?;
     let mut networks: Vec<EndpointOptions> = Vec::new();
     for mut endpoint in wanted {
         // That it isn't there is a mistake in what was asked for, not the lack of an image.

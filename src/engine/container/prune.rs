@@ -31,30 +31,29 @@ impl Engine {
         let stopped = |status: Status| !status.is_alive() && status != Status::Restarting;
         self.with_store(|store| {
             let mut pruned = Pruned::default();
-            for record in self.true_records(store)? {
+            let wanted = self.true_records(store, |record| {
                 let wanted = stopped(record.observed.state.status)
                     && filter.matches(&summary(self.paths(), &record));
-                if !wanted {
-                    continue;
-                }
-                let removed =
-                    self.locked(store, record.id.as_str()).and_then(|(_verbs, record)| {
-                        // Somebody may have started it meanwhile.
-                        if !stopped(record.observed.state.status) {
-                            return Ok(None);
-                        }
-                        let size = disk::usage(&self.paths().container(&record.id).join("upper"));
-                        self.remove_stopped(store, &record, false)?;
-                        Ok(Some(size))
-                    });
+                wanted.then_some((record.id, record.name))
+            })?;
+            for (id, name) in wanted.into_iter().flatten() {
+                let removed = self.locked(store, id.as_str()).and_then(|(_verbs, record)| {
+                    // Somebody may have started it meanwhile.
+                    if !stopped(record.observed.state.status) {
+                        return Ok(None);
+                    }
+                    let size = disk::usage(&self.paths().container(&record.id).join("upper"));
+                    self.remove_stopped(store, &record, false)?;
+                    Ok(Some(size))
+                });
                 match removed {
                     Ok(Some(size)) => {
                         pruned.reclaimed = pruned.reclaimed.saturating_add(size);
-                        pruned.deleted.push(record.id);
+                        pruned.deleted.push(id);
                     }
                     Ok(None) => {}
                     Err(error) if error.kind() == ErrorKind::NotFound => {}
-                    Err(error) => pruned.failed.push(format!("remove {}: {error}", record.name)),
+                    Err(error) => pruned.failed.push(format!("remove {name}: {error}")),
                 }
             }
             Ok(pruned)

@@ -113,7 +113,7 @@ impl Engine {
             id: record.id.clone(),
             attach: attach.map(AttachRequest::from),
             resumes,
-            supplies: self.supplies().to_vec(),
+            network: self.network_settings().clone(),
         });
         let channel = spawn::supervisor(&record.id)?;
         channel

@@ -16,6 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, setns, unshare};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
@@ -31,6 +32,7 @@ use crate::init::rootfs::Root;
 use crate::lock::{self, Lock};
 use crate::state::{Record, Store};
 use crate::supervisor::is_restarting;
+use crate::userns::Owners;
 use crate::{Error, Paths, Result, folder, volume};
 
 /// What is seen of what a container has mounted.
@@ -47,6 +49,8 @@ pub(crate) struct View {
     pub(crate) root: Root,
     /// Whether the container itself may not write to its root filesystem.
     pub(crate) read_only: bool,
+    /// Who the owners of its files are, where that isn't what they are here.
+    pub(crate) owners: Option<Owners>,
     /// Keeps mounts in place that only this view has.
     _namespace: Option<OwnedFd>,
     /// A container that doesn't run must not be started meanwhile: its upper folder serves one
@@ -97,6 +101,7 @@ impl Engine {
         let view = View {
             root,
             read_only: record.spec.host.readonly_rootfs,
+            owners: None,
             _namespace: Some(namespace),
             _locks: Some((verbs, life)),
         };
@@ -106,9 +111,15 @@ impl Engine {
     fn running_view(&self, record: &Record, mounts: Mounts) -> Result<View> {
         let process = self.process_of(record)?;
         let root = in_thread(|| join(process.as_fd(), mounts, record))?;
+        let owners = record.observed.state.pid.map(Owners::of);
+        if is_over(&process)? {
+            // Its number may have been somebody else's.
+            return Err(not_running(record));
+        }
         Ok(View {
             root,
             read_only: record.spec.host.readonly_rootfs,
+            owners: owners.transpose().map_err(failed)?.flatten(),
             _namespace: None,
             _locks: None,
         })
@@ -159,6 +170,13 @@ struct Binds {
     mounts: Vec<Mount>,
     /// Volumes whose own mounts aren't there while nobody uses them.
     volumes: Vec<volume::Volume>,
+}
+
+/// Returns whether a process that this is a handle of has ended.
+fn is_over(process: &OwnedFd) -> Result<bool> {
+    let mut ready = [PollFd::new(process, PollFlags::IN)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    Ok(rustix::io::retry_on_intr(|| poll(&mut ready, Some(&at_once))).map_err(failed)? > 0)
 }
 
 /// Runs `work` on a thread of its own, whose namespaces are its own to change.

@@ -9,7 +9,7 @@ use wharf_model::{Digest, ErrorKind, ImageName};
 
 use super::hash::digest;
 use super::{Here, Outgoing};
-use crate::{Engine, Paths};
+use crate::{Engine, EngineOptions, Paths};
 
 struct Place {
     engine: Engine,
@@ -33,7 +33,7 @@ impl Place {
     fn assert_tidy(&self) {
         let left = std::fs::read_dir(self.paths.temporary()).unwrap().count();
         assert_eq!(left, 1, "nothing but the lock");
-        let findings = crate::check::check(&self.paths, false).unwrap();
+        let findings = crate::check::check(&self.paths, EngineOptions::default(), false).unwrap();
         assert!(findings.is_empty(), "{findings:?}");
     }
 
@@ -300,7 +300,7 @@ fn a_damaged_blob_is_noticed_and_fetched_again() {
     place.receive(&image).unwrap();
     assert_eq!(bytes_of(&place.engine.outgoing("pulled:1").unwrap()), image.blobs);
     std::fs::write(&path, b"short").unwrap();
-    let findings = crate::check::check(&place.paths, true).unwrap();
+    let findings = crate::check::check(&place.paths, EngineOptions::default(), true).unwrap();
     assert!(findings.iter().any(|f| f.problem.contains("blob") || f.object.contains("blob")));
     let error = place.engine.outgoing("pulled:1").err().unwrap();
     assert!(error.to_string().contains("pull or load the image again"), "{error}");

@@ -31,6 +31,29 @@ impl Images<'_> {
         reference.parse::<ImageName>().is_ok_and(|name| name.to_string() == DEMO_IMAGE)
     }
 
+    /// Makes the built-in image of this binary if a reference names it and no image has that name.
+    ///
+    /// # Errors
+    /// When this program's file can't be read, or the image can't be written.
+    pub fn ensure_named(&mut self, reference: &str) -> Result<()> {
+        match reference.parse::<ImageName>() {
+            Ok(name) if name.to_string() == DEMO_IMAGE && self.tagged(&name)?.is_none() => {
+                self.ensure_own().map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// As [`Images::ensure_demo`], of the program that runs.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn ensure_own(&mut self) -> Result<Digest> {
+        let own = File::open("/proc/self/exe")
+            .map_err(|cause| Error::failed("open this program's file", cause))?;
+        self.ensure_demo(&own)
+    }
+
     /// Makes the built-in image of this binary if it isn't there, or was made of another binary,
     /// and returns its id. An image to which the user gave the name is left alone. The same binary
     /// always makes the same image.

@@ -14,7 +14,7 @@ pub(super) enum Packing {
 
 impl Packing {
     /// Tells it by the first bytes.
-    fn of(magic: &[u8]) -> Self {
+    pub(super) fn of(magic: &[u8]) -> Self {
         match magic {
             [0x1f, 0x8b, ..] => Self::Gzip,
             // A frame, or a skippable frame before it.
@@ -28,6 +28,13 @@ impl Packing {
         let mut magic = [0; 6];
         let n = file.read_at(&mut magic, 0)?;
         Ok(Self::of(&magic[..n]))
+    }
+
+    /// Returns how a stream is packed, whose beginning it reads.
+    pub(super) fn of_reader(from: &mut impl Read) -> io::Result<Self> {
+        let mut magic = Vec::new();
+        from.take(6).read_to_end(&mut magic)?;
+        Ok(Self::of(&magic))
     }
 
     /// Returns the media type of a layer that is packed so (OCI image specification, "Layer").

@@ -14,6 +14,7 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::tar_stream::{Entry, Segment, show};
 use super::unpack::{open_below, open_root};
@@ -214,6 +215,7 @@ fn open_file(root: &OwnedFd, path: &[u8]) -> io::Result<File> {
 
 /// Returns the contents that later entries took the place of, by path, the first one first.
 fn find_lost(frame: &Path, scratch: &Path) -> io::Result<HashMap<Vec<u8>, VecDeque<File>>> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
     let mut lost: HashMap<Vec<u8>, VecDeque<File>> = HashMap::new();
     let mut records = Records::open(frame)?;
     let mut named = Vec::new();
@@ -221,7 +223,8 @@ fn find_lost(frame: &Path, scratch: &Path) -> io::Result<HashMap<Vec<u8>, VecDeq
         match kind {
             NAME => named = records.bytes(length)?,
             LOST => {
-                let path = scratch.join("lost");
+                // Several may put layers together in the same folder.
+                let path = scratch.join(format!("lost-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
                 let mut file =
                     File::options().read(true).write(true).create_new(true).open(&path)?;
                 std::fs::remove_file(&path)?;

@@ -68,7 +68,7 @@ impl Images<'_> {
         let (path, frame) = (staging.join("layer"), staging.join("frame"));
         let intake = Intake { frame: Some(&frame), ..Intake::default() };
         let taken = intake.run("read the root filesystem", &mut tar, &path, None, &|_| {})?;
-        let Taken { diff_id, length, contents } = taken;
+        let Taken { diff_id, length, contents, .. } = taken;
         if length == 0 {
             return Err(invalid("read the root filesystem: it is empty"));
         }

@@ -21,16 +21,23 @@ use crate::{Error, Result};
 /// What becomes of a blob on its way.
 #[derive(Default)]
 pub(super) struct Intake<'a> {
-    /// What it has to be; none when that is known to be so.
+    /// What it has to be; none when that is known to be so, or isn't known.
     pub(super) wanted: Option<&'a BlobDescriptor>,
-    /// Where its bytes are written, if they are to be kept.
+    /// Whether its digest is to be found out, which without `wanted` and `keep` isn't.
+    pub(super) digest: bool,
+    /// Where its bytes are written, if they are to be kept. They are, to the end, even when they can't
+    /// be unpacked.
     pub(super) keep: Option<&'a Path>,
     /// Where the frame of its archive is written, if it is to be kept.
     pub(super) frame: Option<&'a Path>,
 }
 
 /// What came of a layer's archive.
+#[derive(Debug)]
 pub(super) struct Taken {
+    /// The digest of the blob.
+    pub(super) digest: Digest,
+    /// The digest of the archive. Without a blob to be kept or compared, that of the blob is this too.
     pub(super) diff_id: Digest,
     /// How long the archive is, uncompressed.
     pub(super) length: u64,
@@ -84,8 +91,8 @@ impl Intake<'_> {
             (unpacking.contents, unpacking.hashed) = (Err(cause), Err(ErrorKind::Other.into()));
         }
         let (digest, size) = read.map_err(failed)?;
-        if let Some(wanted) = self.wanted {
-            check_blob(what, wanted, &digest, size)?;
+        if let (Some(wanted), Some(digest)) = (self.wanted, &digest) {
+            check_blob(what, wanted, digest, size)?;
         }
         match (unpacking.contents, unpacking.hashed) {
             (Err(e), _) if e.kind() == ErrorKind::StorageFull => Err(failed(e)),
@@ -93,20 +100,24 @@ impl Intake<'_> {
             (_, Ok((found, _))) if diff_id.is_some_and(|wanted| *wanted != found) => {
                 Err(invalid(format!("{what}: diff ID mismatch: its content is {found}")))
             }
-            (Ok(contents), Ok((diff_id, length))) => Ok(Taken { diff_id, length, contents }),
+            (Ok(contents), Ok((diff_id, length))) => {
+                let digest = digest.unwrap_or_else(|| diff_id.clone());
+                Ok(Taken { digest, diff_id, length, contents })
+            }
             (Err(e), _) | (_, Err(e)) => Err(failed(e)),
         }
     }
 
-    /// Reads the blob to its end, and returns its digest and size.
+    /// Reads the blob to its end, and returns its digest, if somebody needs that, and its size.
     fn pump(
         &self,
         from: &mut dyn Read,
         mut to: Inlet,
         progress: &dyn Fn(u64),
-    ) -> io::Result<(Digest, u64)> {
+    ) -> io::Result<(Option<Digest>, u64)> {
         let mut file = self.keep.map(File::create_new).transpose()?;
-        let mut hasher = self.wanted.map(|_| Hasher::new());
+        let read_on = self.wanted.is_some() || self.keep.is_some();
+        let mut hasher = (read_on || self.digest).then(Hasher::new);
         let mut size = 0;
         let mut alive = true;
         loop {
@@ -129,7 +140,7 @@ impl Intake<'_> {
             if alive {
                 alive = to.flush().is_ok();
             }
-            if !alive && self.wanted.is_none() {
+            if !alive && !read_on {
                 break;
             }
             progress(size);
@@ -138,7 +149,7 @@ impl Intake<'_> {
             // Whoever is gone by now tells why itself.
             let _ = to.finish();
         }
-        Ok((hasher.unwrap_or_else(Hasher::new).finish(), size))
+        Ok((hasher.map(Hasher::finish), size))
     }
 }
 
@@ -150,18 +161,21 @@ fn is_cut_off<T>(result: &io::Result<T>) -> bool {
     result.as_ref().is_err_and(|e| e.kind() == ErrorKind::UnexpectedEof)
 }
 
+/// Checks a blob against its descriptor. The error's kind says that another source may have the right
+/// one.
 fn check_blob(what: &str, wanted: &BlobDescriptor, digest: &Digest, size: u64) -> Result<()> {
+    let wrong = |text| Error::new(wharf_model::ErrorKind::Unavailable, text);
     let BlobDescriptor { digest: named, size: stated, .. } = wanted;
     if size > *stated {
-        return Err(invalid(format!("{what}: blob {named} has more than its {stated} bytes")));
+        return Err(wrong(format!("{what}: blob {named} has more than its {stated} bytes")));
     }
     if size < *stated {
-        return Err(invalid(format!(
+        return Err(wrong(format!(
             "{what}: blob {named} is cut off: {size} of its {stated} bytes came"
         )));
     }
     if digest != named {
-        return Err(invalid(format!("{what}: blob {named}: digest mismatch: it is {digest}")));
+        return Err(wrong(format!("{what}: blob {named}: digest mismatch: it is {digest}")));
     }
     Ok(())
 }

@@ -5,25 +5,27 @@
 //! trusted: each name of a path is opened in its open parent, without following links, so that no
 //! layer leads anywhere but into itself.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
+use std::sync::PoisonError;
 
 use chrono::DateTime;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use wharf_model::{
     ChangeKind, Digest, ErrorKind, FileChange, FileCount, FileEntry, FileHead, FileKind,
-    LayerChanges, LayerInfo,
+    LayerChanges, LayerInfo, LayerSpace,
 };
 
 use super::Images;
 use super::resolve::stored_digest;
 use super::tree::Node;
 use crate::engine::Engine;
-use crate::{Error, Result, userns};
+use crate::{Error, Result, disk, userns};
 
 /// A folder with more entries is shown as far as this.
 const MOST_SHOWN: usize = 20_000;
@@ -37,24 +39,39 @@ const DEEPEST: usize = 200;
 
 impl Images<'_> {
     /// Returns the layers of every image, lowest first, also of removed ones that containers use.
-    ///
-    /// # Errors
-    /// When the database can't be read.
-    pub fn all_layers(&self) -> Result<Vec<(Digest, Vec<LayerInfo>)>> {
+    /// `unpacked` tells what a layer's folder takes of the disk.
+    fn all_layers(
+        &self,
+        unpacked: impl Fn(&Digest) -> u64,
+    ) -> Result<Vec<(Digest, Vec<LayerInfo>)>> {
         let mut statement = self.store.connection().prepare(
-            "SELECT image, chain_id, diff_id, size FROM image_layer JOIN layer ON layer = chain_id
-             ORDER BY image, position",
+            "SELECT image_layer.image, chain_id, diff_id, size, blob
+             FROM image_layer JOIN layer ON layer = chain_id
+             LEFT JOIN image_blob ON image_blob.image = image_layer.image
+                 AND image_blob.position = image_layer.position
+             ORDER BY image_layer.image, image_layer.position",
         )?;
-        let rows: Vec<(String, String, String, i64)> = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+        let rows: Vec<(String, String, String, i64, Option<String>)> = statement
+            .query_map([], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            })?
             .collect::<rusqlite::Result<_>>()?;
         let mut list: Vec<(Digest, Vec<LayerInfo>)> = Vec::new();
-        for (image, chain_id, diff_id, size) in rows {
+        for (image, chain_id, diff_id, size, blob) in rows {
             let image = stored_digest(&image)?;
             let chain_id = stored_digest(&chain_id)?;
             let path = Some(self.paths.layer(&chain_id).to_string_lossy().into_owned());
             let size = u64::try_from(size).unwrap_or_default();
-            let layer = LayerInfo { diff_id: stored_digest(&diff_id)?, chain_id, size, path };
+            let blob = blob.as_deref().map(stored_digest).transpose()?;
+            let blob = blob.map(|digest| {
+                let size = disk::all(&self.paths.blob(&digest));
+                (digest, size)
+            });
+            let frame = disk::all(&self.paths.frame(&chain_id));
+            let unpacked = unpacked(&chain_id).saturating_add(frame);
+            let diff_id = stored_digest(&diff_id)?;
+            let space = Some(LayerSpace { unpacked, blob });
+            let layer = LayerInfo { diff_id, chain_id, size, path, space };
             match list.last_mut() {
                 Some((last, layers)) if *last == image => layers.push(layer),
                 _ => list.push((image, vec![layer])),
@@ -65,6 +82,28 @@ impl Images<'_> {
 }
 
 impl Engine {
+    /// Returns the layers of every image, lowest first, also of removed ones that containers use, with
+    /// what they take of the disk. A layer's folder never changes, so it is walked once.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn image_layers(&self) -> Result<Vec<(Digest, Vec<LayerInfo>)>> {
+        let mut known = self.layer_sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::take(&mut *known);
+        let now = RefCell::new(HashMap::new());
+        let layers = self.with_images(|images| {
+            images.all_layers(|chain_id| {
+                let walk = || disk::all(&self.paths().layer(chain_id));
+                let size = before.get(chain_id).copied();
+                *now.borrow_mut()
+                    .entry(chain_id.clone())
+                    .or_insert_with(|| size.unwrap_or_else(walk))
+            })
+        });
+        *known = now.into_inner();
+        layers
+    }
+
     /// Returns what a layer of an image (the lowest is 0) has in a folder, and what it removes there:
     /// folders first, by name.
     ///

@@ -238,7 +238,8 @@ impl Images<'_> {
             .map(|(chain_id, diff_id, size)| {
                 let chain_id = stored_digest(&chain_id)?;
                 let path = Some(self.paths.layer(&chain_id).to_string_lossy().into_owned());
-                Ok(LayerInfo { diff_id: stored_digest(&diff_id)?, chain_id, size, path })
+                let diff_id = stored_digest(&diff_id)?;
+                Ok(LayerInfo { diff_id, chain_id, size, path, space: None })
             })
             .collect()
     }

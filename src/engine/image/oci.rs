@@ -7,7 +7,7 @@ use wharf_model::{Digest, ImageName};
 
 use super::archive::{Archive, Member, invalid, parse};
 use super::document::{Descriptor, Manifest};
-use super::load::Candidate;
+use super::load::{ArchiveLayer, Candidate};
 use super::publish::NewManifest;
 use crate::Result;
 use crate::container::create::parse_platform;
@@ -74,14 +74,8 @@ fn candidate(
     let mut descriptor = choose(group, wanted)?.clone();
     for _ in 0..MAX_DEPTH {
         let what = "manifest";
-        let member = archive.blob(&descriptor.digest, what)?;
-        if member.size != descriptor.size {
-            return Err(invalid(format!(
-                "manifest {}: size mismatch: {} bytes, not {}",
-                descriptor.digest, member.size, descriptor.size
-            )));
-        }
-        let content = member.bytes(what)?;
+        let (digest, _) = located(archive, &descriptor, what)?;
+        let content = archive.document(&digest, what)?;
         let manifest: Manifest = parse(&content, &format!("manifest {}", descriptor.digest))?;
         if let Some(inner) = manifest.manifests {
             let inner: Vec<_> = inner.into_iter().filter(|d| !is_attestation(d)).collect();
@@ -95,24 +89,47 @@ fn candidate(
             )));
         };
         let layers = manifest.layers.unwrap_or_default();
-        let layers: Vec<Member> = layers
+        let layers: Vec<ArchiveLayer> = layers
             .iter()
-            .map(|layer| archive.blob(&layer.digest, "layer").cloned())
+            .map(|layer| {
+                let (stated, member) = located(archive, layer, "layer")?;
+                Ok(ArchiveLayer { member: member.clone(), stated: Some(stated) })
+            })
             .collect::<Result<_>>()?;
         let stated = manifest.media_type.or(descriptor.media_type).unwrap_or_default();
         return Ok(Candidate {
-            config: archive.blob(&config.digest, "configuration")?.bytes("configuration")?,
+            config: {
+                let what = "configuration";
+                archive.document(&located(archive, &config, what)?.0, what)?
+            },
             manifest: Some(NewManifest {
-                digest: member.digest.clone(),
+                digest,
                 media_type: if stated.is_empty() { MANIFEST.to_owned() } else { stated },
                 content,
-                layers: layers.iter().map(|layer| layer.digest.clone()).collect(),
+                layers: layers.iter().filter_map(|layer| layer.stated.clone()).collect(),
             }),
             tags: name.into_iter().collect(),
             layers,
         });
     }
     Err(invalid("index.json: too many indexes within indexes"))
+}
+
+/// Returns the blob that a descriptor names, with its digest; its size is as stated.
+fn located<'a>(
+    archive: &'a Archive,
+    descriptor: &Descriptor,
+    what: &str,
+) -> Result<(Digest, &'a Member)> {
+    let digest: Digest = descriptor.digest.parse().map_err(|e| invalid(format!("{what}: {e}")))?;
+    let member = archive.blob(&digest, what)?;
+    match member.size == descriptor.size {
+        true => Ok((digest, member)),
+        false => Err(invalid(format!(
+            "{what} {digest}: size mismatch: {} bytes, not {}",
+            member.size, descriptor.size
+        ))),
+    }
 }
 
 /// Which of several platforms' images is wanted.

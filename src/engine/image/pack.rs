@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use super::tar_stream::{EntryKind, show};
 use super::tar_writer::TarWriter;
 use super::tree::Node;
+use crate::userns::Owners;
 
 /// Writes what it is shown into one archive.
 pub(crate) struct Packer<W> {
@@ -18,6 +19,8 @@ pub(crate) struct Packer<W> {
     holes: bool,
     /// Whether times are written to the nanosecond.
     nanoseconds: bool,
+    /// Who the owners are to those whom the archive is for; none where that is what they are here.
+    owners: Option<Owners>,
 }
 
 /// A folder whose entries are being packed.
@@ -37,7 +40,20 @@ impl<W: Write> Packer<W> {
     /// Returns a packer that writes every byte of files with holes, so that the same content always
     /// gives the same archive.
     pub(crate) fn new(inner: W) -> Self {
-        Self { tar: TarWriter::new(inner), seen: HashMap::new(), holes: false, nanoseconds: false }
+        Self {
+            tar: TarWriter::new(inner),
+            seen: HashMap::new(),
+            holes: false,
+            nanoseconds: false,
+            owners: None,
+        }
+    }
+
+    /// Writes owners as those see them who are somebody else here.
+    #[must_use]
+    pub(crate) fn seen_by(mut self, owners: Option<Owners>) -> Self {
+        self.owners = owners;
+        self
     }
 
     /// Leaves holes out, for an archive that is unpacked and forgotten.
@@ -60,6 +76,9 @@ impl<W: Write> Packer<W> {
         let Some(mut entry) = node.entry(path).map_err(about(path))? else { return Ok(()) };
         if !self.nanoseconds {
             entry.mtime.1 = 0;
+        }
+        if let Some(owners) = &self.owners {
+            (entry.uid, entry.gid) = owners.inside((entry.uid, entry.gid));
         }
         if entry.kind == EntryKind::Directory {
             return self.tar.entry(&entry, io::empty());

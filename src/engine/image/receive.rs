@@ -199,7 +199,8 @@ impl Receiving {
     /// # Errors
     /// When the bytes aren't those that the manifest names, or reading or writing fails: then nothing
     /// of the layer stays, but its blob if that was whole. A failure of `from` comes back as this
-    /// error's cause. With [`ErrorKind::Conflict`], the blob that was here was damaged, and is gone:
+    /// error's cause. With [`ErrorKind::Unavailable`], `from` was another blob than the manifest names:
+    /// it may be had elsewhere. With [`ErrorKind::Conflict`], the blob that was here was damaged, and is gone:
     /// begin again.
     pub fn layer(&self, index: usize, from: &mut dyn Read, progress: &dyn Fn(u64)) -> Result<()> {
         let (Some(layer), Some(id)) = (self.layers.get(index), self.chain.get(index)) else {
@@ -219,7 +220,7 @@ impl Receiving {
         let intake = Intake {
             wanted: Some(&layer.blob),
             keep: is_new.then_some(blob.as_path()),
-            frame: None,
+            ..Intake::default()
         };
         let taken = match kept {
             Some((mut file, _)) => {
@@ -231,9 +232,11 @@ impl Receiving {
             // What can't be removed now goes with the staging folder.
             let _ = std::fs::remove_dir_all(&path);
             let _ = std::fs::remove_file(&blob);
-            match is_new || error.kind() != ErrorKind::Invalid {
-                true => error,
-                false => self.discard(&layer.blob.digest, &error),
+            match (is_new, error.kind()) {
+                (false, ErrorKind::Invalid | ErrorKind::Unavailable) => {
+                    self.discard(&layer.blob.digest, &error)
+                }
+                _ => error,
             }
         })?;
         if is_new {

@@ -46,6 +46,7 @@ impl Engine {
             let staging = Staging::new(images.paths)?;
             let mut found: Vec<(Digest, Vec<ImageName>)> = Vec::new();
             for reference in references {
+                images.ensure_named(reference)?;
                 for (id, name) in images.all_of(reference)? {
                     if let Some(platform) = platform {
                         let document = images.document(&id)?;

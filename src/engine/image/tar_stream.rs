@@ -6,7 +6,7 @@
 //! Files".
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use tar::{GnuExtSparseHeader, Header};
 
@@ -326,6 +326,24 @@ impl<R: Read> TarStream<R> {
             return Err(invalid("not a tar archive, or a damaged one (bad header checksum)"));
         }
         Ok(Some(header.clone()))
+    }
+}
+
+impl<R: Read + Seek> TarStream<R> {
+    /// Passes over the data of the current entry without reading it, and returns where it begins. The
+    /// archive ends at `length`.
+    ///
+    /// # Errors
+    /// When that is before the end of the data.
+    pub(super) fn pass(&mut self, length: u64) -> io::Result<u64> {
+        let at = self.reader.stream_position()?;
+        if at.checked_add(self.left).is_none_or(|end| end > length) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let whole = self.left + self.padding;
+        self.reader.seek(SeekFrom::Start(at + whole))?;
+        (self.left, self.padding) = (0, 0);
+        Ok(at)
     }
 }
 

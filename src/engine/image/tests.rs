@@ -1,6 +1,6 @@
 //! Whole ways through: archives in, images out, and what stays on disk.
 
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,6 +11,15 @@ use super::hash::digest;
 use super::{DEMO_IMAGE, DEMO_PROGRAMS, Images};
 use crate::Paths;
 use crate::state::{Observed, Store};
+
+/// How an archive comes.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Stream,
+    File,
+}
+
+const WAYS: [Way; 2] = [Way::Stream, Way::File];
 
 struct Engine {
     folder: tempfile::TempDir,
@@ -29,6 +38,20 @@ impl Engine {
 
     fn images(&mut self) -> Images<'_> {
         Images::new(&mut self.store, &self.paths)
+    }
+
+    fn load(&mut self, way: Way, archive: &[u8]) -> crate::Result<Vec<super::Loaded>> {
+        match way {
+            Way::Stream => self.images().load(Cursor::new(archive)),
+            Way::File => {
+                let mut file = tempfile::tempfile().unwrap();
+                // It needn't begin where the file does.
+                file.write_all(&[7; 100]).unwrap();
+                file.write_all(archive).unwrap();
+                file.seek(SeekFrom::Start(100)).unwrap();
+                self.images().load_file(file, None)
+            }
+        }
     }
 
     fn layers(&self) -> usize {
@@ -187,6 +210,109 @@ fn oci_archive(change: impl Fn(&mut Vec<(String, Vec<u8>)>)) -> Vec<u8> {
     archive(&members, &[])
 }
 
+/// Returns an archive of `plain:1` with these layers as they are.
+fn docker_archive(layers: &[&[u8]]) -> Vec<u8> {
+    let names: Vec<String> = (0..layers.len()).map(|n| format!("{n}.tar")).collect();
+    let manifest =
+        serde_json::json!([{"Config": "c.json", "RepoTags": ["plain:1"], "Layers": names}]);
+    let mut members: Vec<(String, Vec<u8>)> =
+        names.iter().cloned().zip(layers.iter().map(|layer| layer.to_vec())).collect();
+    members.push(("c.json".to_owned(), config(layers, "plain")));
+    members.push(("manifest.json".to_owned(), serde_json::to_vec(&manifest).unwrap()));
+    archive(&members, &[])
+}
+
+#[test]
+fn the_same_layer_in_several_places_is_unpacked_for_each() {
+    // Over itself, over another, and as an archive that holds it once.
+    let layers = [base(), top(), base()];
+    let plain = docker_archive(&layers.each_ref().map(Vec::as_slice));
+    let linked = {
+        let config = config(&layers.each_ref().map(Vec::as_slice), "linked");
+        let manifest = serde_json::json!([{"Config": "c.json", "RepoTags": ["plain:1"],
+            "Layers": ["a.tar", "b.tar", "a.tar"]}]);
+        archive(
+            &[
+                ("a.tar".to_owned(), base()),
+                ("b.tar".to_owned(), top()),
+                ("c.json".to_owned(), config),
+                ("manifest.json".to_owned(), serde_json::to_vec(&manifest).unwrap()),
+            ],
+            &[],
+        )
+    };
+    let packed = {
+        let config = config(&layers.each_ref().map(Vec::as_slice), "packed");
+        let manifest = serde_json::json!([{"Config": "c.json", "RepoTags": ["plain:1"],
+            "Layers": ["a.tar", "b.tar", "a.tar"]}]);
+        archive(
+            &[
+                ("a.tar".to_owned(), gzip(&base())),
+                ("b.tar".to_owned(), top()),
+                ("c.json".to_owned(), config),
+                ("manifest.json".to_owned(), serde_json::to_vec(&manifest).unwrap()),
+            ],
+            &[],
+        )
+    };
+    for archive in [plain, linked, packed] {
+        for way in WAYS {
+            let mut engine = Engine::new();
+            engine.load(way, &archive).unwrap();
+            assert_eq!(engine.layers(), 3, "{way:?}");
+            let dirs = engine.images().resolve("plain:1").unwrap().lower_dirs;
+            for (dir, text) in dirs.iter().zip(["low", "high", "low"]) {
+                assert_eq!(std::fs::read_to_string(dir.join("etc/both")).unwrap(), text);
+            }
+            engine.assert_tidy();
+            // All of it can go out again, which takes the frame of each or its blob.
+            let whole = crate::Engine::open(engine.paths.clone()).unwrap();
+            let mut saved = Vec::new();
+            whole.save(&["plain:1".to_owned()], None).unwrap().write(&mut saved).unwrap();
+            assert!(crate::check::check(&engine.paths, false).unwrap().is_empty());
+            let mut other = Engine::new();
+            other.load(way, &saved).unwrap();
+            assert_eq!(other.layers(), 3);
+        }
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_layer_is_no_matter() {
+    let mut members = vec![
+        ("0.tar".to_owned(), base()),
+        ("c.json".to_owned(), config(&[&base()], "plain")),
+        // Packed, and no tar; a tar, and damaged; neither is any image's.
+        ("packed".to_owned(), gzip(&b"no tar at all".repeat(100))),
+        ("damaged".to_owned(), {
+            let mut bytes = layer(&[("a", "1"), ("b", "2")]);
+            bytes[1024] ^= 1;
+            bytes
+        }),
+    ];
+    let manifest = serde_json::json!([{"Config": "c.json", "Layers": ["0.tar"]}]);
+    members.push(("manifest.json".to_owned(), serde_json::to_vec(&manifest).unwrap()));
+    for way in WAYS {
+        let mut engine = Engine::new();
+        engine.load(way, &archive(&members, &[])).unwrap();
+        assert_eq!(engine.layers(), 1);
+        engine.assert_tidy();
+    }
+    // Once they are wanted, they are judged.
+    for wrong in ["packed", "damaged"] {
+        let manifest = serde_json::json!([{"Config": "c.json", "Layers": [wrong]}]);
+        members.last_mut().unwrap().1 = serde_json::to_vec(&manifest).unwrap();
+        for way in WAYS {
+            let mut engine = Engine::new();
+            let error = engine.load(way, &archive(&members, &[])).unwrap_err().to_string();
+            let named = error.contains(digest(&base()).as_str()) || error.contains(wrong);
+            assert!(named, "{way:?} {wrong}: {error}");
+            assert_eq!(engine.layers(), 0);
+            engine.assert_tidy();
+        }
+    }
+}
+
 #[test]
 fn old_docker_archives_load_and_share_layers() {
     let mut engine = Engine::new();
@@ -242,20 +368,39 @@ fn oci_archives_load() {
 fn a_wrong_digest_is_named_and_leaves_nothing() {
     let blob = |bytes: &[u8]| format!("blobs/sha256/{}", digest(bytes).hex());
     let mut engine = Engine::new();
-    for (member, what) in [
-        (blob(&gzip(&base())), "layer"),
-        (blob(&config(&[&base(), &top()], "oci")), "configuration"),
+    let packed = gzip(&base());
+    let config_blob = blob(&config(&[&base(), &top()], "oci"));
+    let changed = |bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        *bytes.last_mut().unwrap() ^= 1;
+        bytes
+    };
+    for (member, content, what) in [
+        (blob(&packed), changed(&packed), "layer"),
+        (blob(&packed), vec![b'x'; packed.len()], "layer"),
+        (config_blob.clone(), config(&[&base(), &top()], "oc1"), "configuration"),
     ] {
         let archive = oci_archive(|members| {
             let found = members.iter_mut().find(|(path, _)| *path == member).unwrap();
-            found.1 = b"other".to_vec();
+            found.1.clone_from(&content);
         });
-        let error = engine.images().load(Cursor::new(archive)).unwrap_err();
-        let wanted = format!("{what} sha256:{}: digest mismatch", &member[13..]);
-        assert!(error.to_string().starts_with(&wanted), "{error}");
-        assert_eq!(engine.layers(), 0);
-        engine.assert_tidy();
+        for way in WAYS {
+            let error = engine.load(way, &archive).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{what} sha256:")), "{way:?}: {error}");
+            let digest = &member[13..];
+            let names_it = error.contains(digest) && error.contains("digest mismatch");
+            assert!(names_it, "{way:?}: {error}");
+            assert_eq!(engine.layers(), 0);
+            engine.assert_tidy();
+        }
     }
+    let archive = oci_archive(|members| {
+        let found = members.iter_mut().find(|(path, _)| *path == config_blob).unwrap();
+        found.1 = b"other".to_vec();
+    });
+    let error = engine.images().load(Cursor::new(archive)).unwrap_err().to_string();
+    let wanted = format!("configuration sha256:{}: size mismatch", &config_blob[13..]);
+    assert!(error.starts_with(&wanted), "{error}");
     // The blob is what the manifest says, but not the layer that the configuration says.
     let config = config(&[&base()], "x");
     let manifest = serde_json::json!([{"Config": "c.json", "Layers": ["l.tar"]}]);
@@ -268,9 +413,11 @@ fn a_wrong_digest_is_named_and_leaves_nothing() {
             ],
             &[],
         );
-        let error = engine.images().load(Cursor::new(archive)).unwrap_err();
         let wanted = format!("layer {}: diff ID mismatch", digest(&base()));
-        assert!(error.to_string().starts_with(&wanted), "{error}");
+        for way in WAYS {
+            let error = engine.load(way, &archive).unwrap_err();
+            assert!(error.to_string().starts_with(&wanted), "{error}");
+        }
         assert_eq!((engine.layers(), engine.images().list().unwrap().len()), (0, 0));
         engine.assert_tidy();
     }
@@ -287,9 +434,11 @@ fn what_is_no_archive_is_refused() {
         (b"BZh91AY&SY".to_vec(), "bzip2 compression is not supported"),
         (Vec::new(), "not an image archive"),
     ] {
-        let error = engine.images().load(Cursor::new(bytes)).unwrap_err().to_string();
-        assert!(error.contains(wanted), "{error}");
-        engine.assert_tidy();
+        for way in WAYS {
+            let error = engine.load(way, &bytes).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{way:?}: {error}");
+            engine.assert_tidy();
+        }
     }
 }
 
@@ -497,10 +646,26 @@ fn a_full_disk_is_one_clear_error_and_leaves_nothing() {
         ],
         &[],
     );
-    let error = engine.images().load(Cursor::new(archive)).unwrap_err().to_string();
     let wanted = format!("layer {}: \"big\": No space left", digest(&tar));
-    assert!(error.starts_with(&wanted), "{error}");
-    engine.assert_tidy();
+    for way in WAYS {
+        let error = engine.load(way, &archive).unwrap_err().to_string();
+        assert!(error.starts_with(&wanted), "{way:?}: {error}");
+        assert!(error.contains("free some space"), "{error}");
+        engine.assert_tidy();
+    }
+    let plain = docker_archive(&[&tar]);
+    for way in WAYS {
+        let error = engine.load(way, &plain).unwrap_err().to_string();
+        assert!(error.contains("\"big\": No space left"), "{way:?}: {error}");
+        engine.assert_tidy();
+    }
+    // There is room for a layer, but for no second copy of it.
+    let tar = layer(&[("big", &big[..1_300_000])]);
+    for way in WAYS {
+        engine.load(way, &docker_archive(&[&tar])).unwrap();
+        assert_eq!(engine.layers(), 1);
+        engine.images().remove("plain:1", true).unwrap();
+    }
     assert_eq!(engine.layers(), 0);
     engine.images().import(Cursor::new(layer(&[("small", "1")])), None).unwrap();
     drop(disk);

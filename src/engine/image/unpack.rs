@@ -28,7 +28,7 @@ use rustix::io::Errno;
 use super::frame::Frame;
 use super::tar_stream::{Entry, EntryKind, TarStream, show};
 use crate::init::rootfs::by_descriptor;
-use crate::userns;
+use crate::userns::{self, Owners};
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 const WHITEOUT: &[u8] = b".wh.";
@@ -38,7 +38,7 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 pub(crate) type Components = Vec<Vec<u8>>;
 
 /// What came of an archive.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Contents {
     /// The bytes of all its regular files.
     pub(crate) size: u64,
@@ -128,6 +128,8 @@ pub(crate) struct Options<'a> {
     pub(crate) wants_end: bool,
     /// Whose the files are.
     pub(crate) owner: Owner,
+    /// Who the archive's owners are here, where they are somebody else.
+    pub(crate) owners: Option<&'a Owners>,
     /// The folder to unpack in, seen from the root.
     pub(crate) base: Components,
     /// The same as messages show it.
@@ -148,7 +150,7 @@ pub(crate) fn unpack_into(
 ) -> io::Result<Contents> {
     let mut stream = TarStream::new(reader);
     let mut unpacker = Unpacker::new(root, options)?;
-    let owners = Owners::current();
+    let owners = Owned::current(unpacker.options.owners);
     while let Some(mut entry) = stream.next_entry()? {
         if unpacker.options.is_layer && entry.kind != EntryKind::Symlink {
             entry.mtime = bounded(entry.mtime);
@@ -169,20 +171,32 @@ pub(crate) fn unpack_into(
 }
 
 /// Which owners there can be here.
-struct Owners {
+struct Owned<'a> {
     users: u32,
     groups: u32,
+    owners: Option<&'a Owners>,
 }
 
-impl Owners {
-    fn current() -> Self {
+impl<'a> Owned<'a> {
+    fn current(owners: Option<&'a Owners>) -> Self {
         let (users, groups) =
             if userns::is_nested() { userns::mapped() } else { (u32::MAX, u32::MAX) };
-        Self { users, groups }
+        Self { users, groups, owners }
     }
 
     /// Gives all to root where there is nobody else, and refuses an owner that isn't mapped.
     fn fit(&self, entry: &mut Entry) -> io::Result<()> {
+        if let Some(owners) = self.owners {
+            let Some(here) = owners.outside((entry.uid, entry.gid)) else {
+                let text = format!(
+                    "owner {}:{} is not mapped in the container's user namespace",
+                    entry.uid, entry.gid
+                );
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            };
+            (entry.uid, entry.gid) = here;
+            return Ok(());
+        }
         if self.users <= 1 || self.groups <= 1 {
             (entry.uid, entry.gid) = (0, 0);
         }
@@ -341,7 +355,9 @@ impl<'a> Unpacker<'a> {
     /// the layers below may have others.
     fn imply(&mut self, fd: &OwnedFd, path: &[Vec<u8>]) -> io::Result<()> {
         if self.options.owner == Owner::Kept {
-            rustix::fs::fchown(fd, Some(Uid::ROOT), Some(Gid::ROOT))?;
+            let (uid, gid) =
+                self.options.owners.and_then(|owners| owners.outside((0, 0))).unwrap_or_default();
+            rustix::fs::fchown(fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
         }
         rustix::fs::fchmod(fd, Mode::from_raw_mode(0o755))?;
         if self.options.is_layer {
@@ -538,8 +554,8 @@ impl<'a> Unpacker<'a> {
             EntryKind::BlockDevice => FileType::BlockDevice,
             _ => FileType::Fifo,
         };
-        if matches!(kind, FileType::CharacterDevice | FileType::BlockDevice) && userns::is_nested()
-        {
+        let nested = userns::is_nested() || self.options.owners.is_some();
+        if nested && matches!(kind, FileType::CharacterDevice | FileType::BlockDevice) {
             // Nobody can make it here, and in the container nobody could open it.
             return Ok(());
         }

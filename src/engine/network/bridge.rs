@@ -273,6 +273,19 @@ pub(super) fn enable_forwarding(ipv6: bool) -> Result<bool> {
     Ok(true)
 }
 
+/// Has the host answer on a bridge for the addresses behind it, at once, so that containers that the
+/// bridge keeps apart send to it what is for each other. What becomes of that is the firewall's to say.
+pub(super) fn answer_for_neighbours(bridge: &str) -> Result<()> {
+    for (path, value) in [
+        (format!("/proc/sys/net/ipv4/neigh/{bridge}/proxy_delay"), "0"),
+        (format!("/proc/sys/net/ipv4/conf/{bridge}/proxy_arp_pvlan"), "1"),
+    ] {
+        std::fs::write(&path, value)
+            .map_err(|cause| Error::failed(format_args!("set {path} to {value}"), cause))?;
+    }
+    Ok(())
+}
+
 /// Returns whether this kernel has IPv6.
 pub(super) fn has_ipv6() -> bool {
     std::fs::exists(FORWARDING_IPV6).unwrap_or(false)

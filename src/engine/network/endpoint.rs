@@ -14,10 +14,10 @@ use wharf_sys::netlink::{Batch, Errno};
 use super::bridge::{self, failed, mac_text, parse_mac};
 use super::driver::{self, Driver};
 use super::establish::establish;
-use super::pool::Supply;
 use super::record::{self, Network, no_such_network};
 use super::rules::{Table, firewall, foreign};
-use super::{lease, manage, sweep};
+use super::settings::Settings;
+use super::{lease, links, manage, sweep};
 use crate::state::Store;
 use crate::{Error, Result};
 use wharf_model::ErrorKind;
@@ -57,8 +57,8 @@ pub struct Guest<'a> {
 const COLUMNS: &str = "network, container, id, number, link, ipv4, ipv6, mac, spec";
 
 /// Leases addresses of a network for a container and journals its link's name. The network's own
-/// link is made when it isn't there, and so is the row of a network that is always there. `supplies`
-/// are the blocks that its subnet is cut from; none are docker's.
+/// link is made when it isn't there, and so is the row of a network that is always there, as `settings`
+/// say.
 ///
 /// # Errors
 /// When there is no such network, an address can't be had, the database can't be written, or the
@@ -67,10 +67,10 @@ pub fn prepare(
     store: &mut Store,
     guest: Guest<'_>,
     options: &EndpointOptions,
-    supplies: &[Supply],
+    settings: &Settings,
 ) -> Result<Endpoint> {
     let mut route = RouteSocket::open().map_err(failed)?;
-    let known = establish(store, &mut route, &options.network, supplies)?;
+    let known = establish(store, &mut route, &options.network, settings)?;
     check(&known, options)?;
     store.transaction(|transaction| {
         let mut network = record::by_id(transaction, &known.id)?
@@ -282,6 +282,15 @@ pub fn endpoints_on(store: &Store, network: &str) -> Result<Vec<Endpoint>> {
     select(store.connection(), "WHERE network = ?1", &[network])
 }
 
+/// Returns the endpoints of a network whose settings mention a container.
+pub(super) fn mentioning(
+    connection: &Connection,
+    network: &str,
+    container: &str,
+) -> Result<Vec<Endpoint>> {
+    select(connection, "WHERE network = ?1 AND instr(spec, ?2) > 0", &[network, container])
+}
+
 /// Returns the endpoints of all containers that have some, for lists.
 ///
 /// # Errors
@@ -327,6 +336,9 @@ impl Endpoint {
                 notes.push("IPv6 forwarding was off on this host and is now on".to_owned());
             }
             Table::of(store).ensure(&mut nft, store, &network.segment())?;
+            if network.name == record::DEFAULT_NETWORK && !network.icc() {
+                links::settle(store)?;
+            }
             // A dockerd that was started since the last time has others of ours in its way too.
             if !foreign::unknown(&mut nft, std::slice::from_ref(&network.link))?.is_empty() {
                 let bridges: Vec<_> =
@@ -459,7 +471,8 @@ impl Endpoint {
     /// When the link can't be deleted (it stays journalled) or the database not written.
     pub fn disconnect(&self, store: &mut Store) -> Result<()> {
         self.unlink()?;
-        store.transaction(|transaction| self.forget(transaction))
+        store.transaction(|transaction| self.forget(transaction))?;
+        links::settle(store)
     }
 
     /// Deletes the link's end on the host, if it is there.

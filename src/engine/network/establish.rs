@@ -13,6 +13,8 @@ use super::bridge::{self, failed};
 use super::driver::{self, Driver};
 use super::pool::{Pool, Supply, first_free, overlap};
 use super::record::{self, DEFAULT_NETWORK, Network, NetworkSpec};
+use super::rules::Table;
+use super::settings::Settings;
 use super::{endpoint, lease, manage, sweep};
 use crate::state::Store;
 use crate::{Error, Result, userns};
@@ -23,8 +25,9 @@ fn invalid(text: impl Into<String>) -> Error {
 
 /// Returns the blocks that subnets are cut from: the caller's, or docker's, and always this engine's
 /// own of IPv6.
-fn supplies(store: &Store, given: &[Supply]) -> Vec<Supply> {
-    let mut all = if given.is_empty() { Supply::defaults() } else { given.to_vec() };
+fn supplies(store: &Store, settings: &Settings) -> Vec<Supply> {
+    let given = &settings.default_address_pools;
+    let mut all = if given.is_empty() { Supply::defaults() } else { given.clone() };
     if all.iter().all(|supply| supply.base.addr().is_ipv4()) {
         // What no two hosts have in common, and no two roots.
         let mut seed = std::fs::read("/etc/machine-id").unwrap_or_default();
@@ -46,7 +49,7 @@ fn others(connection: &Connection, id: &str) -> Result<Vec<IpNet>> {
 }
 
 /// Makes the rows of the networks that are always there, unless they are there.
-pub(crate) fn predefined(store: &mut Store, given: &[Supply]) -> Result<()> {
+pub(crate) fn predefined(store: &mut Store, settings: &Settings) -> Result<()> {
     let missing = |connection: &Connection| -> Result<Vec<(&str, Driver)>> {
         let all =
             [(DEFAULT_NETWORK, Driver::Bridge), ("host", Driver::Host), ("none", Driver::Null)];
@@ -64,7 +67,7 @@ pub(crate) fn predefined(store: &mut Store, given: &[Supply]) -> Result<()> {
     // One of them may be there still, its removal cut short.
     sweep::finish_removals(store)?;
     let _lock = bridge::lock_namespace()?;
-    let (link, supplies) = (record::default_bridge(store), supplies(store, given));
+    let (link, supplies) = (record::default_bridge(store), supplies(store, settings));
     let mut route = RouteSocket::open().map_err(failed)?;
     let used = bridge::used_subnets(&mut route, &link)?;
     let current = bridge::subnet_of(&mut route, &link)?;
@@ -74,21 +77,24 @@ pub(crate) fn predefined(store: &mut Store, given: &[Supply]) -> Result<()> {
             if driver == Driver::Bridge {
                 let mut used = used.clone();
                 used.extend(others(transaction, "")?);
-                let subnet = match current {
-                    Some(subnet) => subnet,
-                    None => choose(name, &supplies, true, &used)?,
-                };
-                spec.ipv4 = Some(Pool::of(subnet).chosen());
+                spec.ipv4 = Some(match (settings.default_pool(), current) {
+                    (Some(pool), _) => pool,
+                    (None, Some(subnet)) => Pool::of(subnet).chosen(),
+                    (None, None) => Pool::of(choose(name, &supplies, true, &used)?).chosen(),
+                });
                 spec.link.clone_from(&link);
                 spec.owns_link = true;
                 spec.options = default_options(&link);
             }
-            let network = Network {
+            let mut network = Network {
                 id: record::random_id()?,
                 name: name.to_owned(),
                 created: Utc::now(),
                 spec,
             };
+            if driver == Driver::Bridge {
+                settings.put_options(&mut network);
+            }
             record::write(transaction, &network)?;
         }
         Ok(())
@@ -134,7 +140,7 @@ pub(super) fn establish(
     store: &mut Store,
     route: &mut RouteSocket,
     name: &str,
-    given: &[Supply],
+    settings: &Settings,
 ) -> Result<Network> {
     let known = match name {
         DEFAULT_NETWORK => record::network(store, name)?,
@@ -143,9 +149,13 @@ pub(super) fn establish(
     let known = match known {
         Some(network) => network,
         None => {
-            predefined(store, given)?;
+            predefined(store, settings)?;
             record::find(store.connection(), name)?
         }
+    };
+    let known = match known.name == DEFAULT_NETWORK && settings.contradicts(&known) {
+        true => conform(store, route, known, settings)?,
+        false => known,
     };
     if known.driver != Driver::Bridge || bridge::is_up(route, &known.link)? {
         if known.driver.has_parent() {
@@ -157,7 +167,7 @@ pub(super) fn establish(
     // may choose. Always taken before the database's lock.
     let _lock = bridge::lock_namespace()?;
     let used = bridge::used_subnets(route, &known.link)?;
-    let supplies = supplies(store, given);
+    let supplies = supplies(store, settings);
     let network = store.transaction(|transaction| {
         let mut network =
             record::by_id(transaction, &known.id)?.ok_or_else(|| record::no_such_network(name))?;
@@ -199,6 +209,49 @@ pub(super) fn establish(
     Ok(network)
 }
 
+/// Makes the default network what the settings say, which were changed, unless containers hold
+/// addresses of it. Returns it as it is then.
+fn conform(
+    store: &mut Store,
+    route: &mut RouteSocket,
+    known: Network,
+    settings: &Settings,
+) -> Result<Network> {
+    let _lock = bridge::lock_namespace()?;
+    let used = bridge::used_subnets(route, &known.link)?;
+    let supplies = supplies(store, settings);
+    let (before, after) = store.transaction(|transaction| {
+        let before = record::by_id(transaction, &known.id)?
+            .ok_or_else(|| record::no_such_network(&known.name))?;
+        if lease::count(transaction, &before.id)? > 0 || !settings.contradicts(&before) {
+            return Ok((None, before));
+        }
+        let mut after = before.clone();
+        settings.put_options(&mut after);
+        let taken = others(transaction, &after.id)?;
+        let all: Vec<IpNet> = used.iter().chain(&taken).copied().collect();
+        match (settings.default_pool(), &before.ipv4) {
+            (Some(pool), _) => {
+                refuse_overlap(&pool.subnet, Driver::Bridge, &taken, &used)?;
+                after.spec.ipv4 = Some(pool);
+            }
+            (None, Some(pool)) if pool.chosen => {}
+            (None, _) => {
+                let subnet = choose(&after.name, &supplies, true, &all)?;
+                after.spec.ipv4 = Some(Pool::of(subnet).chosen());
+            }
+        }
+        record::write(transaction, &after)?;
+        Ok((Some(before), after))
+    })?;
+    // The next start makes them as they are now.
+    if let Some(before) = before {
+        Table::of(store).remove(&before.segment())?;
+        endpoint::delete_link(route, &before.link)?;
+    }
+    Ok(after)
+}
+
 /// Makes the network that is asked for, with its link. Returns it and what the user should know.
 ///
 /// # Errors
@@ -206,7 +259,7 @@ pub(super) fn establish(
 pub(super) fn create(
     store: &mut Store,
     options: &NetworkCreateOptions,
-    given: &[Supply],
+    settings: &Settings,
 ) -> Result<(Network, Vec<String>)> {
     check_name(&options.name)?;
     if matches!(options.name.as_str(), DEFAULT_NETWORK | "host" | "none" | "default") {
@@ -230,8 +283,8 @@ pub(super) fn create(
     }
     driver::check(driver, &options.options)?;
     let wanted = wanted_pools(options)?;
-    predefined(store, given)?;
-    let supplies = supplies(store, given);
+    predefined(store, settings)?;
+    let supplies = supplies(store, settings);
     let mut route = RouteSocket::open().map_err(failed)?;
     let _lock = bridge::lock_namespace()?;
     let id = record::random_id()?;

@@ -1,19 +1,74 @@
 //! What the default network's containers call others (`--link`): lines of /etc/hosts, and variables. On
 //! the networks that somebody made, name servers know it.
+//!
+//! Where containers of the default network don't reach each other, a link opens the ports that the
+//! other one exposes, as with docker. The bridge keeps their links apart all the same: the host
+//! answers for the other's address (RFC 3069), and the firewall lets through what the link is for.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
 
 use wharf_model::ErrorKind;
 
+use super::bridge;
 use super::endpoint::{self, Endpoint};
 use super::publish;
-use super::record;
+use super::record::{self, Network};
+use super::rules::{Opening, Table, firewall};
 use crate::state::{Record, Store};
-use crate::{Error, Result};
+use crate::{Error, Paths, Result};
 
 /// A container that another one has a name for.
 struct Linked {
     alias: String,
     record: Record,
     place: Endpoint,
+}
+
+/// Returns what links open: nothing, where containers reach each other anyway.
+pub(super) fn openings(store: &Store) -> Result<Vec<Opening>> {
+    let Some(network) = closed(store)? else { return Ok(Vec::new()) };
+    let mut openings = Vec::new();
+    for endpoint in endpoint::endpoints_on(store, &network.id)? {
+        let Some(from) = endpoint.ipv4() else { continue };
+        for link in &endpoint.options().links {
+            let other = link.split_once(':').map_or(link.as_str(), |(other, _)| other);
+            // One that has ended opens nothing, nor one that is gone.
+            let Ok(record) = store.container(other) else { continue };
+            let place = endpoint::of(store.connection(), &record.id, &network.id)?;
+            let Some(to) = place.and_then(|place| place.ipv4()) else { continue };
+            let exposed = record.spec.config.exposed_ports.iter();
+            openings.extend(exposed.filter_map(|text| publish::exposed(text)).map(
+                |(port, protocol)| Opening {
+                    bridge: network.link.clone(),
+                    from,
+                    to,
+                    protocol,
+                    port,
+                },
+            ));
+        }
+    }
+    Ok(openings)
+}
+
+/// Returns the default network, if its containers don't reach each other.
+fn closed(store: &Store) -> Result<Option<Network>> {
+    Ok(record::network(store, record::DEFAULT_NETWORK)?.filter(|network| !network.icc()))
+}
+
+/// Has the kernel let through what links open now that somebody has joined the default network, or left
+/// it.
+///
+/// # Errors
+/// When the database can't be read, or the kernel refuses.
+pub(crate) fn settle(store: &Store) -> Result<()> {
+    let Some(network) = closed(store)? else { return Ok(()) };
+    let Some(mut nft) = firewall()? else { return Ok(()) };
+    match Table::of(store).link(&mut nft, store)? {
+        true => bridge::answer_for_neighbours(&network.link),
+        false => Ok(()),
+    }
 }
 
 /// Returns the containers that one on these endpoints has names for.
@@ -48,14 +103,62 @@ pub(crate) fn lines(store: &Store, endpoints: &[Endpoint]) -> Result<String> {
     let mut lines = String::new();
     for Linked { alias, record, place } in linked(store, endpoints)? {
         for address in place.addresses() {
-            lines.push_str(&format!("{address}\t{alias} {}", place.hostname()));
-            if record.name != alias {
-                lines.push_str(&format!(" {}", record.name));
-            }
-            lines.push('\n');
+            let names = names(&alias, place.hostname(), &record.name);
+            lines.push_str(&format!("{address}\t{names}\n"));
         }
     }
     Ok(lines)
+}
+
+/// Gives a container that is about to run its address in /etc/hosts of those that have names for it.
+///
+/// # Errors
+/// When the database can't be read. A file that can't be written stays as it is.
+pub(crate) fn announce(
+    paths: &Paths,
+    store: &Store,
+    name: &str,
+    endpoints: &[Endpoint],
+) -> Result<()> {
+    for endpoint in endpoints.iter().filter(|one| one.network().name == record::DEFAULT_NETWORK) {
+        let Some(address) = endpoint.ipv4() else { continue };
+        let own = endpoint.container().as_str();
+        for other in endpoint::mentioning(store.connection(), &endpoint.network().id, own)? {
+            for link in &other.options().links {
+                let Some(alias) = link.strip_prefix(own).and_then(|rest| rest.strip_prefix(':'))
+                else {
+                    continue;
+                };
+                let path = paths.container(other.container()).join("hosts");
+                let names = names(alias, endpoint.hostname(), name);
+                let _ = readdress(&path, &names, address);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gives the line of a hosts file that has these names another address, in place: the file is mounted
+/// in the container.
+fn readdress(path: &Path, names: &str, address: Ipv4Addr) -> std::io::Result<()> {
+    let text = std::fs::read_to_string(path)?;
+    let line = |line: &str| match line.split_once('\t') {
+        Some((_, rest)) if rest == names => format!("{address}\t{names}\n"),
+        _ => format!("{line}\n"),
+    };
+    let after: String = text.lines().map(line).collect();
+    match after == text {
+        true => Ok(()),
+        false => std::fs::write(path, after),
+    }
+}
+
+/// Returns what a container is called in the /etc/hosts of one that has a name for it.
+fn names(alias: &str, hostname: &str, name: &str) -> String {
+    match name == alias {
+        true => format!("{alias} {hostname}"),
+        false => format!("{alias} {hostname} {name}"),
+    }
 }
 
 /// Returns the variables that tell a container of this name of those that it has names for: where each
@@ -142,6 +245,16 @@ fn one(prefix: &str, address: &str, port: u16, protocol: &str) -> [String; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_gets_another_address_and_the_others_stay() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "10.0.0.2\tstore db1 db\n10.0.0.3\tstore\n# mine\n").unwrap();
+        readdress(file.path(), "store db1 db", "10.0.0.9".parse().unwrap()).unwrap();
+        let after = std::fs::read_to_string(file.path()).unwrap();
+        assert_eq!(after, "10.0.0.9\tstore db1 db\n10.0.0.3\tstore\n# mine\n");
+        assert_eq!(names("db", "host", "db"), "db host");
+    }
 
     #[test]
     fn ports_are_variables_one_by_one_and_in_ranges() {

@@ -118,7 +118,7 @@ impl Engine {
     /// Brings the rows of networks in order: those that are always there are there, and those whose
     /// removal was cut short are gone.
     fn settle_networks(&self, store: &mut Store) -> Result<()> {
-        establish::predefined(store, self.supplies())?;
+        establish::predefined(store, self.network_settings())?;
         sweep::finish_removals(store)
     }
 
@@ -162,7 +162,7 @@ impl Engine {
     pub fn create_network(&self, options: &NetworkCreateOptions) -> Result<(String, Vec<String>)> {
         self.with_store(|store| {
             self.settle_networks(store)?;
-            let (network, warnings) = establish::create(store, options, self.supplies())?;
+            let (network, warnings) = establish::create(store, options, self.network_settings())?;
             Ok((network.id, warnings))
         })
     }

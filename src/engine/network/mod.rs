@@ -27,6 +27,7 @@ pub(crate) mod publish;
 mod reach;
 mod record;
 pub(crate) mod rules;
+mod settings;
 mod sweep;
 
 pub(crate) use bridge::forecast;
@@ -43,6 +44,7 @@ pub use names::{Names, names};
 pub use pool::{Pool, Supply};
 pub use reach::host_addresses;
 pub use record::{DEFAULT_NETWORK, Network, NetworkSpec, network, networks};
+pub use settings::Settings;
 pub(crate) use sweep::{cut_short, finish_removals};
 pub use sweep::{release, remove_network, remove_networks, sweep};
 

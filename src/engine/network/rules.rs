@@ -12,13 +12,14 @@ pub(super) mod foreign;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use wharf_model::ErrorKind;
 use wharf_sys::netlink::Errno;
 use wharf_sys::netlink::nftables::{Element, Hook, NftSocket, Transaction};
 
 use super::bridge::failed;
+use super::links;
 use super::publish;
 use super::record;
 use crate::state::Store;
@@ -29,7 +30,7 @@ const TABLE: &str = "wharf";
 /// The default engine root.
 const DEFAULT_ROOT: &str = "/var/lib/wharf";
 /// The version of the rules.
-const VERSION: &str = "rules 3";
+const VERSION: &str = "rules 4";
 /// How often a change is tried when other processes change the firewall at the same time.
 const TRIES: usize = 40;
 
@@ -59,6 +60,21 @@ pub(crate) struct Forward {
     pub(crate) target: SocketAddr,
     /// The bridge of the container's network.
     pub(crate) bridge: String,
+}
+
+/// What one container may ask of another on a network whose containers don't reach each other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Opening {
+    /// The network's bridge.
+    pub(super) bridge: String,
+    /// Who asks.
+    pub(super) from: Ipv4Addr,
+    /// Who answers.
+    pub(super) to: Ipv4Addr,
+    /// `tcp` or `udp`.
+    pub(super) protocol: Protocol,
+    /// The port that is asked.
+    pub(super) port: u16,
 }
 
 /// A transport protocol with ports.
@@ -98,17 +114,23 @@ impl Protocol {
 pub(super) struct Content {
     pub(super) segments: Vec<Segment>,
     pub(super) forwards: Vec<Forward>,
+    pub(super) openings: Vec<Opening>,
 }
 
 impl Content {
     /// Returns what the database says.
     pub(super) fn read(store: &Store) -> Result<Self> {
-        Ok(Self { segments: record::segments(store)?, forwards: publish::journalled(store)? })
+        Ok(Self {
+            segments: record::segments(store)?,
+            forwards: publish::journalled(store)?,
+            openings: links::openings(store)?,
+        })
     }
 
     fn elements(&self) -> BTreeSet<Element> {
         let segments = self.segments.iter().flat_map(build::segment);
-        segments.chain(self.forwards.iter().flat_map(build::forward)).collect()
+        let forwards = self.forwards.iter().flat_map(build::forward);
+        segments.chain(forwards).chain(self.openings.iter().map(build::opening)).collect()
     }
 }
 
@@ -208,6 +230,36 @@ impl Table {
         self.exclude(nft, &elements.into_iter().collect::<Vec<_>>())
     }
 
+    /// Makes the ways between linked containers those that the database knows of; returns whether there
+    /// are any.
+    pub(super) fn link(&self, nft: &mut NftSocket, store: &Store) -> Result<bool> {
+        for _ in 0..TRIES {
+            // Asked before anything is read: whoever changes the table meanwhile makes this fail.
+            let generation = nft.generation().map_err(failed)?;
+            let openings = links::openings(store)?;
+            let wanted: BTreeSet<Element> = openings.iter().map(build::opening).collect();
+            let (version, _) = nft.look_up(&self.name, &[]).map_err(failed)?;
+            if version.as_deref() != Some(VERSION) {
+                // Whoever makes it anew reads the same.
+                return Ok(!wanted.is_empty());
+            }
+            let there = nft.elements(&self.name, build::LINKED).map_err(failed)?;
+            let there: BTreeSet<Element> = there.into_iter().collect();
+            let mut change = Transaction::new(Some(generation));
+            there.difference(&wanted).for_each(|gone| change.delete_element(&self.name, gone));
+            wanted.difference(&there).for_each(|new| change.ensure_element(&self.name, new));
+            if change.is_empty() {
+                return Ok(!wanted.is_empty());
+            }
+            match nft.commit(change) {
+                Ok(()) => return Ok(!wanted.is_empty()),
+                Err(cause) if raced(cause.errno()) => {}
+                Err(cause) => return Err(refused(cause)),
+            }
+        }
+        Err(changing())
+    }
+
     /// Takes this network out of the table, and the table away with the last.
     pub(super) fn remove(&self, segment: &Segment) -> Result<()> {
         let Some(mut nft) = firewall()? else { return Ok(()) };
@@ -235,7 +287,7 @@ impl Table {
                 result => return result.map_err(refused),
             }
         }
-        Err(Error::new(ErrorKind::Internal, "the firewall changes all the time: try again"))
+        Err(changing())
     }
 
     fn exclude(&self, nft: &mut NftSocket, unwanted: &[Element]) -> Result<()> {
@@ -357,6 +409,10 @@ pub(super) fn firewall() -> Result<Option<NftSocket>> {
 /// Returns whether a table is that of an engine root.
 fn is_own(table: &str) -> bool {
     table.strip_prefix(TABLE).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+fn changing() -> Error {
+    Error::new(ErrorKind::Internal, "the firewall changes all the time: try again")
 }
 
 fn raced(errno: Errno) -> bool {

@@ -10,7 +10,7 @@ use super::driver::Driver;
 use super::endpoint::{self, delete_link};
 use super::record::{self, DEFAULT_NETWORK, Network};
 use super::rules::Table;
-use super::{establish, lease, manage};
+use super::{establish, lease, links, manage};
 use crate::state::Store;
 use crate::{Error, Result, userns};
 
@@ -54,6 +54,7 @@ pub fn sweep(store: &mut Store, alive: &dyn Fn(&str) -> bool) -> Result<usize> {
             failures.extend(problems);
         }
     }
+    failures.extend(links::settle(store).err());
     if failures.is_empty() {
         return Ok(owners.len());
     }

@@ -164,6 +164,15 @@ pub(crate) fn write_spec(transaction: &Transaction<'_>, record: &Record) -> Resu
     }
 }
 
+/// Stores what was observed.
+pub(crate) fn write_observed(transaction: &Transaction<'_>, record: &Record) -> Result<()> {
+    transaction.execute(
+        "UPDATE container SET state = ?2 WHERE id = ?1",
+        params![record.id.as_str(), to_json(&record.observed)?],
+    )?;
+    Ok(())
+}
+
 impl Store {
     /// Returns the container with this name, id, or beginning of an id.
     pub(crate) fn container(&self, reference: &str) -> Result<Record> {
@@ -192,12 +201,15 @@ impl Store {
         }
     }
 
-    /// Returns all containers, newest first.
-    pub(crate) fn containers(&self) -> Result<Vec<Record>> {
-        let all = format!("SELECT {COLUMNS} FROM container ORDER BY created DESC, id");
+    /// Shows each container, in no order.
+    pub(crate) fn each_container(&self, mut show: impl FnMut(Record) -> Result<()>) -> Result<()> {
+        let all = format!("SELECT {COLUMNS} FROM container");
         let mut statement = self.connection().prepare_cached(&all)?;
-        let rows = statement.query_map([], from_row)?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            show(from_row(row)?)?;
+        }
+        Ok(())
     }
 
     /// Returns the id of each container, with its record or why that can't be read.
@@ -288,12 +300,8 @@ impl Store {
 
     /// Stores what was observed, and the events that say so, if any.
     pub(crate) fn observe_all(&mut self, record: &Record, events: &[Happened]) -> Result<()> {
-        let observed = to_json(&record.observed)?;
         self.transaction(|transaction| {
-            transaction.execute(
-                "UPDATE container SET state = ?2 WHERE id = ?1",
-                params![record.id.as_str(), observed],
-            )?;
+            write_observed(transaction, record)?;
             events.iter().try_for_each(|(action, attributes)| {
                 add_event(transaction, &container_event(transaction, record, action, attributes)?)
             })

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-pub(crate) use containers::{Happened, Observed, Record, Spec, add_event, write_spec};
+pub(crate) use containers::{
+    Happened, Observed, Record, Spec, add_event, write_observed, write_spec,
+};
 
 use crate::Result;
 

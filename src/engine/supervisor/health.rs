@@ -390,7 +390,10 @@ impl Supervisor {
         let Some(health) = &mut state.health else { return };
         let ran = monitor.ran_at_probe;
         let changed = judge(health, &monitor.check, result, ran);
-        let status = health.status;
+        let (status, streak) = (health.status, health.failing_streak);
+        if let Some(result) = health.log.last() {
+            self.recording.probed(result, status, streak);
+        }
         let mut events = Vec::new();
         if let Some((id, code)) = ended {
             let attributes = vec![("execID", id), ("exitCode", code.to_string())];

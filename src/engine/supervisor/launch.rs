@@ -1,7 +1,7 @@
 //! From a container's row to its running first process.
 
 use std::fs::Permissions;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use crate::init::{self, Plan, Shm, Streams, devices};
 use crate::lock::{self, Lock};
 use crate::network::files::{self, Forwarding, NetworkFiles, Wishes};
 use crate::network::publish::{self, Bound, Way};
-use crate::network::{self, Endpoint, Guest, Supply};
+use crate::network::{self, Endpoint, Guest};
 use crate::security::capabilities;
 use crate::state::{Record, Store};
 use crate::userns::{self, remap, trees};
@@ -42,7 +42,7 @@ pub(super) struct Container {
     /// Its name server, if it is on a network that has names.
     pub(super) dns: Option<Dns>,
     /// The blocks that subnets are cut from.
-    pub(super) supplies: Vec<Supply>,
+    pub(super) network: network::Settings,
     /// The host's ports that it has, and where they lead; handed over to the event loop.
     pub(super) ports: Vec<(Bound, Target)>,
     pub(super) init: Child,
@@ -123,7 +123,7 @@ pub(super) fn again(old: &mut Container, attach: Option<AttachRequest>) -> Resul
         id: record.id.clone(),
         attach,
         resumes: true,
-        supplies: old.supplies.clone(),
+        network: old.network.clone(),
     };
     let mut kept = (old.life.take(), old.listener.take());
     match attempt(&paths, &mut store, &mut record, &request, &mut kept) {
@@ -209,6 +209,7 @@ fn start(
     let result = (|| {
         volume::take(paths, store, record)?;
         prepare_networks(store, record, request, &mut endpoints)?;
+        network::links::announce(paths, store, &record.name, &endpoints)?;
         let ways = ways(&endpoints);
         let forwards: Vec<_> = bound.iter().filter_map(|bound| bound.forward(&ways)).collect();
         publish::journal(store, &record.id, &forwards)?;
@@ -237,15 +238,8 @@ fn start(
             };
             record.observed.boot = boot_id();
             let ways = ways(&endpoints);
-            let reach = |target| match endpoints.is_empty() {
-                true => Target::Inside(target),
-                false => Target::Routed(target),
-            };
-            let ports: Vec<(Bound, Target)> = bound
-                .into_iter()
-                .filter_map(|bound| Some((bound.forward(&ways)?.target, bound)))
-                .map(|(target, bound)| (bound, reach(target)))
-                .collect();
+            let reach = if endpoints.is_empty() { Target::Inside } else { Target::Routed };
+            let ports = aimed(bound, &ways, reach);
             record.observed.ports = ports.iter().map(|(bound, _)| bound.binding()).collect();
             record.observed.started_uptime = Some(uptime());
             let stored = store.observe(record, "start", &[]);
@@ -256,7 +250,7 @@ fn start(
                 oom,
                 endpoints,
                 dns,
-                supplies: request.supplies.clone(),
+                network: request.network.clone(),
                 ports,
                 init,
                 ends,
@@ -285,7 +279,16 @@ fn start(
     }
 }
 
-/// Leases addresses on all of the container's networks.
+/// Returns ports with where each leads by these ways; those that lead nowhere are given up.
+pub(super) fn aimed(
+    bound: Vec<Bound>,
+    ways: &[Way],
+    reach: fn(SocketAddr) -> Target,
+) -> Vec<(Bound, Target)> {
+    let leads = |bound: Bound| Some((reach(bound.forward(ways)?.target), bound));
+    bound.into_iter().filter_map(leads).map(|(target, bound)| (bound, target)).collect()
+}
+
 /// Returns where a container is reached: at a helper's address, where it is on no network.
 fn ways(endpoints: &[Endpoint]) -> Vec<Way> {
     match userns::owns_network() {
@@ -296,6 +299,7 @@ fn ways(endpoints: &[Endpoint]) -> Vec<Way> {
     }
 }
 
+/// Leases addresses on all of the container's networks.
 fn prepare_networks(
     store: &mut Store,
     record: &Record,
@@ -309,7 +313,7 @@ fn prepare_networks(
     let hostname = &record.spec.config.hostname;
     let guest = Guest { container: &record.id, hostname };
     for options in record.spec.networks() {
-        endpoints.push(network::prepare(store, guest, &options, &request.supplies)?);
+        endpoints.push(network::prepare(store, guest, &options, &request.network)?);
     }
     store.transaction(|transaction| endpoints.iter().try_for_each(|made| made.tell(transaction)))
 }

@@ -13,6 +13,7 @@ mod launch;
 mod log;
 mod networks;
 mod proxy;
+mod record;
 mod requests;
 pub(crate) mod restart;
 mod run;

@@ -8,10 +8,12 @@ use wharf_model::{EndpointOptions, ErrorKind};
 use wharf_sys::netlink::route::RouteSocket;
 
 use super::launch::{self, Container};
+use super::proxy::{Proxy, Target};
 use super::run::{Phase, Supervisor};
 use crate::network::files::own_line;
-use crate::network::{self, Endpoint, Guest, publish};
-use crate::state::{Store, write_spec};
+use crate::network::publish::{self, Bound};
+use crate::network::{self, Endpoint, Guest};
+use crate::state::{Store, write_observed, write_spec};
 use crate::{Error, Result};
 
 impl Supervisor {
@@ -31,25 +33,38 @@ impl Supervisor {
             false => (None, String::new()),
         };
         let mut record = container.record.clone();
+        let bound = match take_ports(container, &store, &self.proxy, made.as_ref()) {
+            Ok(bound) => bound,
+            Err(error) => {
+                if let Some(endpoint) = made {
+                    give_up(container, &mut store, &endpoint)?;
+                }
+                return Err(error);
+            }
+        };
+        if !bound.is_empty() {
+            record.observed.ports = bound.iter().map(|(bound, _)| bound.binding()).collect();
+        }
         let mut networks = record.spec.networks();
         networks.retain(|other| other.network != options.network);
         networks.push(options.clone());
         record.spec.networks = Some(networks);
         let stored = store.transaction(|transaction| {
             write_spec(transaction, &record)?;
+            write_observed(transaction, &record)?;
             // Whoever hears of it finds it everywhere.
             made.as_ref().map_or(Ok(()), |made| made.tell(transaction))
         });
         if let Err(error) = stored {
             if let Some(endpoint) = made {
-                unplug(container, &endpoint)?;
-                store.transaction(|transaction| endpoint.forget(transaction))?;
+                give_up(container, &mut store, &endpoint)?;
             }
             return Err(error);
         }
         container.record = record;
         if let Some(endpoint) = made {
             container.endpoints.push(endpoint);
+            self.proxy.begin(&self.epoll, bound, &self.container.init);
             self.rewrite_hosts("", &links);
             self.serve_names()?;
             self.lead_ports(&store);
@@ -72,6 +87,10 @@ impl Supervisor {
         let mut links = String::new();
         match held.filter(|_| runs) {
             Some(endpoint) => {
+                let stay = container.endpoints.iter().filter(|other| **other != endpoint).cloned();
+                if publish::ways(&stay.collect::<Vec<_>>()).is_empty() {
+                    record.observed.ports.clear();
+                }
                 // Those of containers that have ended lead nowhere any more, and stay.
                 let own = std::slice::from_ref(&endpoint);
                 links = network::links::lines(&store, own).unwrap_or_default();
@@ -79,6 +98,7 @@ impl Supervisor {
                 let left = unplug(container, &endpoint).and_then(|()| {
                     store.transaction(|transaction| {
                         write_spec(transaction, &record)?;
+                        write_observed(transaction, &record)?;
                         endpoint.forget(transaction)
                     })
                 });
@@ -86,6 +106,8 @@ impl Supervisor {
                     container.endpoints.push(endpoint);
                     return Err(error);
                 }
+                // What is left open is closed by the next who comes or goes.
+                let _ = network::links::settle(&store);
             }
             None => store.change_spec(&record, None)?,
         }
@@ -121,9 +143,12 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Leads published ports to where the container is reached now.
+    /// Leads published ports to where the container is reached now; where it isn't any more, it has none.
     fn lead_ports(&mut self, store: &Store) {
         let ways = publish::ways(&self.container.endpoints);
+        if ways.is_empty() {
+            self.proxy.end();
+        }
         let forwards = self.proxy.aim(&ways);
         // Where the firewall refuses, `system check` says so; the loopback is served all the same.
         let _ = publish::move_to(store, &self.container.record.id, &forwards);
@@ -149,9 +174,9 @@ fn plug_in(
     store: &mut Store,
     options: &EndpointOptions,
 ) -> Result<(Endpoint, String)> {
-    let Container { record, endpoints, supplies, .. } = container;
+    let Container { record, endpoints, network: settings, .. } = container;
     let guest = Guest { container: &record.id, hostname: &record.spec.config.hostname };
-    let endpoint = network::prepare(store, guest, options, supplies)?;
+    let endpoint = network::prepare(store, guest, options, settings)?;
     if let Some(other) = endpoints.iter().find(|other| other.interface() == endpoint.interface()) {
         let text = format!(
             "the container already has an interface {} on network {}",
@@ -175,11 +200,33 @@ fn plug_in(
         Ok(links) => Ok((endpoint, links)),
         Err(error) => {
             // The first failure is the one to report; what can't be taken back is journalled.
-            let _ = unplug(container, &endpoint)
-                .and_then(|()| store.transaction(|transaction| endpoint.forget(transaction)));
+            let _ = give_up(container, store, &endpoint);
             Err(error)
         }
     }
+}
+
+/// Takes the ports that the container wants of the host, if it has none yet because nobody got into the
+/// networks that it was on, and somebody does now.
+fn take_ports(
+    container: &Container,
+    store: &Store,
+    proxy: &Proxy,
+    made: Option<&Endpoint>,
+) -> Result<Vec<(Bound, Target)>> {
+    let Some(made) = made.filter(|_| !proxy.has_ports()) else { return Ok(Vec::new()) };
+    let all: Vec<Endpoint> = container.endpoints.iter().chain([made]).cloned().collect();
+    match publish::ways(&all) {
+        ways if ways.is_empty() => Ok(Vec::new()),
+        ways => Ok(launch::aimed(publish::bind(store, &container.record)?, &ways, Target::Routed)),
+    }
+}
+
+/// Takes back a network that the container was to be on.
+fn give_up(container: &Container, store: &mut Store, endpoint: &Endpoint) -> Result<()> {
+    unplug(container, endpoint)?;
+    store.transaction(|transaction| endpoint.forget(transaction))?;
+    network::links::settle(store)
 }
 
 /// Takes the container's link on a network away. The routes become those of the endpoints that are

@@ -90,6 +90,11 @@ impl Proxy {
         token & OWN != 0
     }
 
+    /// Returns whether any ports are served.
+    pub(super) fn has_ports(&self) -> bool {
+        !self.ports.is_empty()
+    }
+
     /// Serves these ports of a container whose first process this is.
     pub(super) fn begin(&mut self, epoll: &OwnedFd, ports: Vec<(Bound, Target)>, init: &Child) {
         if ports.iter().any(|(_, target)| matches!(target, Target::Inside(_))) {

@@ -118,6 +118,7 @@ impl Supervisor {
                 self.started = Instant::now();
                 self.trimmed = false;
                 self.health = Monitor::new(&self.container.record);
+                self.recording.started(&self.container);
                 self.watch_container();
                 Ok(())
             }

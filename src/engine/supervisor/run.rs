@@ -19,6 +19,7 @@ use super::health::Monitor;
 use super::launch::{Container, has_own_pids};
 use super::log::{self, Log};
 use super::proxy::Proxy;
+use super::record::Record;
 use super::restart::Backoff;
 use super::streams::{ContainerStreams, Taken};
 use super::teardown;
@@ -107,6 +108,8 @@ pub(super) struct Supervisor {
     pub(super) held: bool,
     /// What comes to the container's published ports by other ways than the firewall's.
     pub(super) proxy: Proxy,
+    /// What is kept of its past.
+    pub(super) recording: Record,
 }
 
 /// Runs a started container until it has ended and everybody who waits knows.
@@ -156,7 +159,9 @@ impl Supervisor {
             }
         };
         let health = Monitor::new(&container.record);
+        let recording = Record::new(&container);
         let supervisor = Self {
+            recording,
             log: log::open(&container.paths, &container.record),
             packer: None,
             container,
@@ -301,7 +306,8 @@ impl Supervisor {
             Phase::Running => {
                 let probe = self.health.as_ref().filter(|_| !self.is_paused());
                 let probe = probe.and_then(Monitor::next_deadline);
-                probe.into_iter().chain(self.kill_at).min()
+                let sample = self.recording.next_deadline();
+                probe.into_iter().chain(self.kill_at).chain([sample]).min()
             }
             Phase::Waiting(until) => Some(until),
             Phase::Ended => return None,
@@ -325,6 +331,7 @@ impl Supervisor {
                     // One that has ended meanwhile needs no signal.
                     let _ = self.send(Signal::KILL.as_raw());
                 }
+                self.record_in_time(now);
                 self.check_health(now);
             }
             Phase::Waiting(until) if now >= until => {
@@ -455,6 +462,7 @@ impl Supervisor {
 
     /// Stores the state and what happened, as far as the database takes it.
     pub(super) fn store_events(&mut self, events: &[Happened]) {
+        self.recording.events(events);
         let stored = Store::open(&self.container.paths.database())
             .and_then(|mut store| store.observe_all(&self.container.record, events));
         if stored.is_err() {
@@ -635,6 +643,7 @@ impl Supervisor {
             Some(next) => {
                 self.tell(code, Client::wants_exit);
                 self.phase = Phase::Waiting(next);
+                self.recording.end(&self.container);
                 self.give_back();
             }
         }
@@ -647,6 +656,7 @@ impl Supervisor {
         self.phase = Phase::Ended;
         self.tell(code, |client| client.wants_exit() || client.role == Role::Following);
         self.close();
+        self.recording.end(&self.container);
         self.give_back();
         self.container.life = None;
     }

@@ -1,6 +1,11 @@
 //! Which numbers inside a user namespace stand for which outside (`user_namespaces(7)`).
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
+
+/// Who owns what belongs to nobody of a namespace, as the kernel shows it unless told otherwise.
+const NOBODY: u32 = 65_534;
 
 /// So many numbers in a row, inside and outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +79,51 @@ impl IdMap {
             range.outside.checked_add(offset)
         })
     }
+
+    /// Returns what a number outside is inside.
+    fn inside(&self, outside: u32) -> Option<u32> {
+        self.0.iter().find_map(|range| {
+            let offset =
+                outside.checked_sub(range.outside).filter(|offset| *offset < range.length)?;
+            range.inside.checked_add(offset)
+        })
+    }
+}
+
+/// The owners of files as a container sees them, and as they are seen from here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Owners {
+    users: IdMap,
+    groups: IdMap,
+}
+
+impl Owners {
+    /// Returns those of a process's user namespace; none when that is this one. Whoever asks knows
+    /// that the process lives, after this as before.
+    ///
+    /// # Errors
+    /// When the process can't be asked.
+    pub(crate) fn of(pid: i32) -> io::Result<Option<Self>> {
+        let namespace = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/user"));
+        if namespace(&pid.to_string())? == namespace("self")? {
+            return Ok(None);
+        }
+        let map = |name: &str| {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/{name}"))?;
+            Ok::<_, io::Error>(IdMap::parse(&text))
+        };
+        Ok(Some(Self { users: map("uid_map")?, groups: map("gid_map")? }))
+    }
+
+    /// Returns user and group as the container sees them: whom it can't name is nobody.
+    pub(crate) fn inside(&self, (uid, gid): (u32, u32)) -> (u32, u32) {
+        (self.users.inside(uid).unwrap_or(NOBODY), self.groups.inside(gid).unwrap_or(NOBODY))
+    }
+
+    /// Returns what a user and a group of the container's are here.
+    pub(crate) fn outside(&self, (uid, gid): (u32, u32)) -> Option<(u32, u32)> {
+        Some((self.users.outside(uid)?, self.groups.outside(gid)?))
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +151,11 @@ mod tests {
         assert_eq!(map.outside(105), Some(5005));
         assert_eq!(IdMap::parse("0 0 4294967295\n").contiguous(), u32::MAX);
         assert_eq!(IdMap::default().contiguous(), 0);
+        let owners = Owners { users: map.clone(), groups: IdMap::stacked([(70, 2)]) };
+        assert_eq!(owners.outside((105, 1)), Some((5005, 71)));
+        assert_eq!(owners.outside((105, 2)), None);
+        assert_eq!(owners.inside((5005, 71)), (105, 1));
+        assert_eq!(owners.inside((0, 70)), (NOBODY, 0));
         // Ranges never run over the greatest number.
         assert_eq!(IdMap::stacked([(u32::MAX - 1, 100)]).0[0].length, 1);
     }

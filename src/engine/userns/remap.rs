@@ -2,7 +2,8 @@
 //!
 //! On the disk everything keeps the numbers it has in the image: layers, the container's own folder
 //! and what `cp`, `commit` and `export` read show owners as the container sees them. The mounts make
-//! the difference ([`super::trees`]). So nothing has to be changed when a container gets other
+//! the difference ([`super::trees`]); files of one that runs are seen through its own, and renumbered
+//! ([`super::Owners`]). So nothing has to be changed when a container gets other
 //! numbers at its next start, and a range is taken only while the container runs.
 
 use std::fs::File;

@@ -151,9 +151,9 @@ const TOO_OLD: &str = "--userns: this kernel can't show layers with other owners
     need Linux 5.19; run with --userns host";
 
 /// Runs `work` as the container's root in the eyes of filesystems, with every right of the engine's:
-/// an overlay works in its upper folder as who has mounted it, and there only who is mapped can make
-/// anything.
-fn as_root_inside<T>((uid, gid): (u32, u32), work: impl FnOnce() -> T) -> Result<T> {
+/// only who is mapped can make anything in a filesystem of the container's, and an overlay works in its
+/// upper folder as who has mounted it.
+pub(crate) fn as_root_inside<T>((uid, gid): (u32, u32), work: impl FnOnce() -> T) -> Result<T> {
     use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
     use rustix::thread::{CapabilitySets, capabilities, set_capabilities};
     let failed = |cause| Error::failed("keep capabilities", cause);

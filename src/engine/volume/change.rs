@@ -94,7 +94,7 @@ impl Engine {
         let filter = VolumeFilter::new(filters)
             .map_err(|cause| Error::new(ErrorKind::Invalid, cause.to_string()))?;
         self.with_store(|store| {
-            let mut users = users(&self.true_records(store)?);
+            let mut users = self.volume_users(store)?;
             let all = store.volumes()?.into_iter().map(|volume| {
                 let users = users.remove(&volume.name).unwrap_or_default();
                 self.described(volume, users)
@@ -114,10 +114,21 @@ impl Engine {
     pub fn volume(&self, name: &str) -> Result<VolumeInfo> {
         self.with_store(|store| {
             let mut info = self.volume_info(store, name)?;
-            let mut users = users(&self.true_records(store)?);
+            let mut users = self.volume_users(store)?;
             info.users = users.remove(name).unwrap_or_default();
             Ok(info)
         })
+    }
+
+    /// Returns who has which volume.
+    fn volume_users(&self, store: &mut Store) -> Result<BTreeMap<String, Vec<VolumeUser>>> {
+        let mut users: BTreeMap<String, Vec<VolumeUser>> = BTreeMap::new();
+        for (volume, user) in
+            self.true_records(store, |record| used(&record))?.into_iter().flatten()
+        {
+            users.entry(volume).or_default().push(user);
+        }
+        Ok(users)
     }
 
     /// Returns one volume, without its users.
@@ -206,22 +217,20 @@ impl Engine {
     }
 }
 
-/// Returns who has which volume.
-fn users(records: &[Record]) -> BTreeMap<String, Vec<VolumeUser>> {
-    let mut users: BTreeMap<String, Vec<VolumeUser>> = BTreeMap::new();
-    for record in records {
-        for point in points(&record.spec) {
-            if point.mount.kind != MountKind::Volume {
-                continue;
-            }
-            users.entry(point.mount.source).or_default().push(VolumeUser {
+/// Returns the volumes that a container has, and how.
+fn used(record: &Record) -> Vec<(String, VolumeUser)> {
+    let volumes = points(&record.spec).into_iter().map(|point| point.mount);
+    volumes
+        .filter(|mount| mount.kind == MountKind::Volume)
+        .map(|mount| {
+            let user = VolumeUser {
                 container: record.id.clone(),
                 name: record.name.clone(),
-                destination: point.mount.target,
-                writable: !point.mount.read_only,
+                destination: mount.target,
+                writable: !mount.read_only,
                 running: record.observed.state.status.is_alive(),
-            });
-        }
-    }
-    users
+            };
+            (mount.source, user)
+        })
+        .collect()
 }

@@ -81,13 +81,13 @@ impl Engine {
     /// Has the supervisors of the containers that run and may write to a volume hold them still.
     fn hold_writers(&self, store: &mut Store, name: &str) -> Result<Vec<Channel>> {
         let mut holds = Vec::new();
-        for record in self.true_records(store)? {
+        let writers = self.true_records(store, |record| {
             let writes = points(&record.spec)
                 .iter()
                 .any(|point| point.mount.source == name && !point.mount.read_only);
-            if !writes || !record.observed.state.status.is_alive() {
-                continue;
-            }
+            (writes && record.observed.state.status.is_alive()).then(|| Box::new(record))
+        })?;
+        for record in writers.into_iter().flatten() {
             match self.ask(&record, &Request::Hold) {
                 Ok(hold) => holds.push(hold),
                 // It has just ended.

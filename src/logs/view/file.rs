@@ -94,6 +94,7 @@ fn decode(position: u64, next: u64, line: &[u8], cut: bool) -> Line {
         message,
         complete: true,
         cut,
+        source: 0,
     };
     if let Some(raw) = RawRecord::parse(line)
         && let Some((message, complete)) = codec::message(raw.log)

@@ -3,17 +3,21 @@
 //! A position names a record and stays valid while the view lives. [`FileView`] reads json-file
 //! logs of any size in bounded memory: opening reads next to nothing, and line numbers come from an
 //! index that [`LogView::advance`] builds bit by bit. [`StreamView`] keeps the newest records that
-//! were pushed into it.
+//! were pushed into it. [`Merged`] is several logs as one, by time; [`Since`] a log from an instant on.
 
 mod file;
+mod merged;
+mod since;
 mod stream;
 
 use chrono::{DateTime, Utc};
-use wharf_model::LogStream;
+use wharf_model::{LogRecord, LogStream};
 
 use crate::{Matcher, Result};
 
 pub use file::FileView;
+pub use merged::Merged;
+pub use since::Since;
 pub use stream::StreamView;
 
 /// One record for a screen.
@@ -34,6 +38,8 @@ pub struct Line {
     pub complete: bool,
     /// Whether the rest of an extremely long line (over 1 MiB) was left out.
     pub cut: bool,
+    /// Which of the merged logs it is from; 0 in a log that isn't merged.
+    pub source: usize,
 }
 
 /// What a refresh found.
@@ -145,13 +151,25 @@ pub trait LogView: Send {
         self.backward(self.end(), rows)
     }
 
+    /// Takes a record that came as a stream's, for the log at this place among the merged ones. Logs
+    /// on disk have theirs already.
+    fn feed(&mut self, _source: usize, _record: LogRecord) {}
+
     /// Returns the first record's position at or after an instant, or the end, in about thirty
     /// small reads.
     ///
     /// # Errors
     /// When the log can't be read.
     fn at_time(&mut self, time: DateTime<Utc>) -> Result<u64> {
-        let (mut low, mut high) = (self.start(), self.end());
+        self.at_time_within(time, 0, u64::MAX)
+    }
+
+    /// Returns the same where it is known to lie between two positions.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    fn at_time_within(&mut self, time: DateTime<Utc>, low: u64, high: u64) -> Result<u64> {
+        let (mut low, mut high) = (low.max(self.start()), high.min(self.end()));
         while low < high {
             let middle = low + (high - low) / 2;
             let mut at = self.align(middle)?;

@@ -64,6 +64,7 @@ impl StreamView {
             message: message.to_vec(),
             complete,
             cut: false,
+            source: 0,
         })
     }
 }
@@ -142,5 +143,9 @@ impl LogView for StreamView {
 
     fn bytes_read(&self) -> u64 {
         0
+    }
+
+    fn feed(&mut self, _source: usize, record: LogRecord) {
+        self.push(record);
     }
 }

@@ -36,6 +36,9 @@ impl App {
         if self.options.read_only && action.changes() {
             return Err("this dashboard is read-only".to_owned());
         }
+        if self.travel.is_some() && action.changes() {
+            return Err("this is the past, which nothing changes: Esc comes back".to_owned());
+        }
         match action {
             Action::Start
             | Action::Stop
@@ -64,6 +67,13 @@ impl App {
             Action::Custom(_) if self.object().is_none() => Err("nothing is selected".to_owned()),
             Action::CopyCommand if self.overlays.is_empty() && self.last_line.is_none() => {
                 Err("nothing has been changed yet".to_owned())
+            }
+
+            Action::TimeTravel | Action::JumpToTime if self.travel.is_none() => {
+                self.charts.no_past.clone().map_or(Ok(()), Err)
+            }
+            Action::TravelBack | Action::TravelOn if self.travel.is_none() => {
+                Err("this is now: t in the charts goes back in time".to_owned())
             }
             Action::Bulk if self.marked() == 0 => Err("nothing is marked: Space marks".to_owned()),
             Action::ShowLogs
@@ -106,6 +116,9 @@ impl App {
                 }
                 _ => Ok(()),
             },
+            Action::GoToObject if self.events.selected().is_none() => {
+                Err("no event is selected".to_owned())
+            }
             Action::ShowUsers | Action::ShowFiles | Action::ShowLayers
                 if self.screen == Screen::Images && self.images.selected().is_none() =>
             {
@@ -155,7 +168,15 @@ impl App {
             Action::Secrets if !self.inspect.has_secrets() => {
                 Err("nothing in it looks like a secret".to_owned())
             }
-            Action::SaveLog if self.logs.id.is_none() => Err("no log is open".to_owned()),
+            Action::SaveLog | Action::LogsAt if !self.logs.is_open() => {
+                Err("no log is open".to_owned())
+            }
+            Action::MergeLogs if self.marked() < 2 && self.logs.merged.is_empty() => {
+                Err("two or more containers have to be marked: Space marks".to_owned())
+            }
+            Action::EarlierBar | Action::LaterBar if self.logs.bars.is_none() => {
+                Err("the log has no histogram: nothing in it has a time".to_owned())
+            }
             _ => Ok(()),
         }
     }

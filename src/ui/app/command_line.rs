@@ -104,6 +104,11 @@ impl Effect {
             | Self::OpenLog { .. }
             | Self::FetchDetail(_)
             | Self::FetchUsage
+            | Self::FetchRecording { .. }
+            | Self::FetchThen(_)
+            | Self::FetchHealth { .. }
+            | Self::FetchEvents
+            | Self::FetchDetails(_)
             | Self::CloseLog
             | Self::Log(_) => false,
         }

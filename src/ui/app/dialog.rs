@@ -215,6 +215,10 @@ pub enum PromptFor {
     },
     /// The file to save the log to.
     SaveLog,
+    /// The instant to go back to.
+    Instant,
+    /// The instant that the log is to show.
+    LogsAt,
     /// The name of a new network, and what else is asked of it.
     CreateNetwork,
     /// The name of a new volume.

@@ -1,15 +1,15 @@
-//! What the engine has told since the dashboard listens.
+//! What the engine tells, and what it remembers of before.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use wharf_logs::sanitize_line;
-use wharf_model::{Event, EventKind};
+use wharf_model::{ContainerId, Event, EventKind, Happening, What};
 
 use super::list::Cursor;
 
 /// How many events are kept.
-const KEPT: usize = 1000;
+const KEPT: usize = 2000;
 
 /// One event, made safe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,11 @@ impl EventRow {
         format!("{} {}", self.kind.as_str(), self.name)
     }
 
+    /// Returns whether it is about a program inside of a container: `exec`, and every probe.
+    pub fn is_program(&self) -> bool {
+        self.action.starts_with("exec_")
+    }
+
     fn matches(&self, words: &[String]) -> bool {
         let text = format!("{} {} {} {}", self.about(), self.action, self.details, self.id);
         let text = text.to_lowercase();
@@ -69,15 +74,34 @@ pub struct EventLog {
     pub cursor: Cursor,
     /// What is looked for.
     pub filter: String,
+    /// Since when what is shown is held.
+    pub paused: Option<DateTime<Utc>>,
+    /// Whether programs that run inside of containers are shown, those of probes among them.
+    pub programs: bool,
+    /// The instant that is shown, while that isn't now.
+    pub until: Option<DateTime<Utc>>,
+    /// Whether what the engine remembers was asked for.
+    pub asked: bool,
+    /// How many lines the tab of a container is scrolled back.
+    pub back: usize,
 }
 
 impl EventLog {
     /// Takes in an event. A cursor at the end stays there.
     pub fn push(&mut self, event: &Event) {
-        if self.rows.len() == KEPT {
-            self.rows.pop_front();
-        }
         self.rows.push_back(EventRow::new(event));
+        let old = self.rows.len().saturating_sub(KEPT);
+        self.rows.drain(..old);
+    }
+
+    /// Takes in what the engine remembers of before, and what it told already.
+    pub fn remember(&mut self, events: &[Event]) {
+        let told: HashSet<(DateTime<Utc>, String, String)> = self.rows.iter().map(key).collect();
+        let rows = events.iter().map(EventRow::new).filter(|row| !told.contains(&key(row)));
+        let mut all: Vec<EventRow> = rows.chain(self.rows.drain(..)).collect();
+        all.sort_by_key(|row| row.time);
+        let old = all.len().saturating_sub(KEPT);
+        self.rows = all.split_off(old).into();
     }
 
     /// Makes the shown rows anew. A cursor at the end stays at the end.
@@ -85,13 +109,31 @@ impl EventLog {
         let at_end = self.cursor.at + 1 >= self.shown.len();
         let words: Vec<String> =
             self.filter.to_lowercase().split_whitespace().map(str::to_owned).collect();
-        self.shown.clear();
+        let until = self.until.or(self.paused);
+        let wanted = |row: &EventRow| {
+            (self.programs || !row.is_program())
+                && until.is_none_or(|until| row.time <= until)
+                && row.matches(&words)
+        };
         let rows = self.rows.iter().enumerate();
-        self.shown.extend(rows.filter(|(_, row)| row.matches(&words)).map(|(n, _)| n));
+        let shown = rows.filter(|(_, row)| wanted(row)).map(|(n, _)| n).collect();
+        self.shown = shown;
         if at_end {
             self.cursor.at = self.shown.len().saturating_sub(1);
         }
         self.cursor.settle(self.shown.len(), height);
+    }
+
+    /// Returns how many events have come since what is shown is held.
+    pub fn missed(&self) -> usize {
+        let Some(paused) = self.paused else { return 0 };
+        let new = self.rows.iter().rev().take_while(|row| row.time > paused);
+        new.filter(|row| self.programs || !row.is_program()).count()
+    }
+
+    /// Returns how many programs inside of containers aren't shown.
+    pub fn hidden(&self) -> usize {
+        if self.programs { 0 } else { self.rows.iter().filter(|row| row.is_program()).count() }
     }
 
     /// Returns the selected event.
@@ -99,8 +141,112 @@ impl EventLog {
         self.shown.get(self.cursor.at).and_then(|n| self.rows.get(*n))
     }
 
-    /// Returns what happened to an object, the oldest first.
-    pub fn of<'a>(&'a self, id: &'a str) -> impl DoubleEndedIterator<Item = &'a EventRow> {
-        self.rows.iter().filter(move |row| row.id == id)
+    /// Returns what happened to a container up to an instant, the oldest first: what was recorded of
+    /// it before the engine's memory begins, then that.
+    pub fn of(
+        &self,
+        id: &ContainerId,
+        past: &[Happening],
+        until: Option<DateTime<Utc>>,
+    ) -> Vec<EventRow> {
+        let own = self.rows.iter().filter(|row| row.id == id.as_str());
+        let own: Vec<&EventRow> = own.filter(|row| self.programs || !row.is_program()).collect();
+        let known = own.first().map(|row| row.time);
+        // The recorder's clock reads a moment later than the engine's.
+        let old = past
+            .iter()
+            .filter(|one| known.is_none_or(|known| one.at + TimeDelta::seconds(1) < known));
+        let old = old.filter_map(|one| match &one.what {
+            What::Event { action, exit_code } => Some(EventRow {
+                time: one.at,
+                kind: EventKind::Container,
+                action: action.clone(),
+                id: id.to_string(),
+                name: String::new(),
+                details: exit_code.map(|code| format!("exitCode={code}")).unwrap_or_default(),
+            }),
+            What::Probes(_) => None,
+        });
+        let all = old.chain(own.into_iter().cloned());
+        all.filter(|row| until.is_none_or(|until| row.time <= until)).collect()
+    }
+}
+
+fn key(row: &EventRow) -> (DateTime<Utc>, String, String) {
+    (row.time, row.id.clone(), row.action.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use wharf_backend::fake::{container, time};
+
+    use super::*;
+
+    fn event(seconds: i64, action: &str) -> Event {
+        Event {
+            time: time(seconds),
+            kind: EventKind::Container,
+            action: action.to_owned(),
+            id: container(1, "web", "nginx", wharf_model::Status::Running).id.to_string(),
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    fn actions(log: &EventLog) -> Vec<&str> {
+        log.shown.iter().map(|n| log.rows[*n].action.as_str()).collect()
+    }
+
+    #[test]
+    fn what_is_remembered_and_what_was_told_make_one_list() {
+        let mut log = EventLog::default();
+        log.push(&event(5, "start"));
+        log.push(&event(6, "exec_create: true"));
+        log.remember(&[event(1, "create"), event(5, "start")]);
+        log.arrange(10);
+        assert_eq!(actions(&log), ["create", "start"]);
+        assert_eq!(log.hidden(), 1);
+        log.programs = true;
+        log.arrange(10);
+        assert_eq!(actions(&log), ["create", "start", "exec_create: true"]);
+    }
+
+    #[test]
+    fn what_is_held_does_not_move() {
+        let mut log = EventLog::default();
+        log.push(&event(1, "create"));
+        log.arrange(10);
+        log.paused = Some(time(1));
+        log.push(&event(2, "start"));
+        log.arrange(10);
+        assert_eq!((actions(&log), log.missed()), (vec!["create"], 1));
+        log.paused = None;
+        log.arrange(10);
+        assert_eq!((actions(&log), log.cursor.at), (vec!["create", "start"], 1));
+        log.until = Some(time(1));
+        log.arrange(10);
+        assert_eq!(actions(&log), ["create"]);
+    }
+
+    #[test]
+    fn what_was_recorded_comes_before_what_is_remembered() {
+        let mut log = EventLog::default();
+        log.push(&event(100, "start"));
+        let id = container(1, "web", "nginx", wharf_model::Status::Running).id;
+        let recorded = |seconds, action: &str, exit_code| Happening {
+            at: time(seconds),
+            what: What::Event { action: action.to_owned(), exit_code },
+        };
+        let past = [
+            recorded(10, "start", None),
+            recorded(50, "die", Some(3)),
+            recorded(100, "start", None),
+        ];
+        let rows = log.of(&id, &past, None);
+        let told: Vec<_> =
+            rows.iter().map(|row| (row.action.as_str(), row.details.as_str())).collect();
+        assert_eq!(told, [("start", ""), ("die", "exitCode=3"), ("start", "")]);
+        assert_eq!(log.of(&id, &past, Some(time(60))).len(), 2);
     }
 }

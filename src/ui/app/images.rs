@@ -208,22 +208,30 @@ impl Images {
         Some(own.iter().filter(|layer| has(layer)).map(|layer| layer.size).sum())
     }
 
-    /// Returns how many bytes and layers a removal of these images gives back: the layers that no
-    /// other image has.
+    /// Returns how many bytes and layers a removal of these images gives back: the layers, and the
+    /// blobs kept of them, that no other image has. Where the engine tells, they are those of the disk.
     pub fn frees(&self, ids: &BTreeSet<&Digest>) -> Option<(u64, usize)> {
-        let kept: HashSet<&Digest> = self
-            .layers
-            .iter()
-            .filter(|(id, _)| !ids.contains(id))
-            .flat_map(|(_, layers)| layers.iter().map(|layer| &layer.chain_id))
-            .collect();
-        let mut gone: HashMap<&Digest, u64> = HashMap::new();
+        fn blob(layer: &LayerInfo) -> Option<(&Digest, u64)> {
+            let (digest, size) = layer.space.as_ref()?.blob.as_ref()?;
+            Some((digest, *size))
+        }
+        let others = self.layers.iter().filter(|(id, _)| !ids.contains(id));
+        let (mut kept, mut kept_blobs) = (HashSet::new(), HashSet::new());
+        for layer in others.flat_map(|(_, layers)| layers) {
+            kept.insert(&layer.chain_id);
+            kept_blobs.extend(blob(layer).map(|(digest, _)| digest));
+        }
+        let (mut gone, mut gone_blobs) = (HashMap::new(), HashMap::new());
         for id in ids {
-            let own = self.layers.get(*id)?.iter();
-            gone.extend(own.map(|layer| (&layer.chain_id, layer.size)));
+            for layer in self.layers.get(*id)? {
+                let size = layer.space.as_ref().map_or(layer.size, |space| space.unpacked);
+                gone.insert(&layer.chain_id, size);
+                gone_blobs.extend(blob(layer));
+            }
         }
         gone.retain(|chain, _| !kept.contains(chain));
-        Some((gone.values().sum(), gone.len()))
+        gone_blobs.retain(|digest, _| !kept_blobs.contains(digest));
+        Some((gone.values().chain(gone_blobs.values()).sum(), gone.len()))
     }
 
     /// Returns the bytes of all layers together, each counted once.

@@ -1,10 +1,11 @@
 //! The log tab: a window of lines around what is on screen. The whole log stays where it is; the
 //! runtime sends more lines when the window comes near its end.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use unicode_segmentation::UnicodeSegmentation;
-use wharf_logs::{Case, Matcher};
+use wharf_logs::{Bars, Case, Matcher, Span};
 use wharf_model::ContainerId;
 
 use crate::message::{Place, RawLine};
@@ -15,6 +16,28 @@ pub(crate) const WINDOW: usize = 600;
 
 /// How many lines are asked for at once.
 pub(crate) const BATCH: usize = 200;
+
+/// How many lines may be unfolded at a time.
+const UNFOLDED: usize = 50;
+
+/// A container whose log is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogOrigin {
+    /// Which.
+    pub id: ContainerId,
+    /// What it is called.
+    pub name: String,
+}
+
+/// How much of a log is shown, by the digit of its key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Period {
+    /// All of it.
+    #[default]
+    All,
+    /// What was written since an instant, so many minutes ago as of then.
+    Last(i64, DateTime<Utc>),
+}
 
 /// A line and its width.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +53,10 @@ pub struct Shown {
 /// The log tab.
 #[derive(Debug)]
 pub struct LogPane {
-    /// Whose log is open.
-    pub id: Option<ContainerId>,
+    /// Whose log is open; several are merged by time.
+    pub origins: Vec<LogOrigin>,
+    /// The containers whose logs are to be merged; empty shows that of the selected one.
+    pub merged: Vec<ContainerId>,
     /// When the container was started, as of the opening.
     pub started: Option<chrono::DateTime<chrono::Utc>>,
     /// Whether there will be no more lines.
@@ -62,6 +87,24 @@ pub struct LogPane {
     pub matches: Option<(u64, bool)>,
     /// The match that was last gone to.
     pub hit: Option<u64>,
+    /// The selected line; none while the newest is followed.
+    pub cursor: Option<u64>,
+    /// Where a selection of several lines began.
+    pub anchor: Option<u64>,
+    /// Lines that are unfolded, with their rows.
+    pub unfolded: BTreeMap<u64, Vec<Vec<Span>>>,
+    /// Whether JSON is shown as it was written.
+    pub raw: bool,
+    /// How much of the log is shown.
+    pub period: Period,
+    /// How much was written when.
+    pub bars: Option<Bars>,
+    /// How many bars were asked for.
+    pub columns: usize,
+    /// The instant to show once the log is open.
+    pub goto: Option<DateTime<Utc>>,
+    /// How many of the last records were asked for of a stream, and how many of these were dropped.
+    pub missing: Option<(u64, u64)>,
     /// Whether there are no lines before the window.
     pub at_start: bool,
     /// Whether there are no lines after the window.
@@ -77,7 +120,8 @@ pub struct LogPane {
 impl Default for LogPane {
     fn default() -> Self {
         Self {
-            id: None,
+            origins: Vec::new(),
+            merged: Vec::new(),
             started: None,
             ended: false,
             generation: 0,
@@ -93,6 +137,15 @@ impl Default for LogPane {
             only: false,
             matches: None,
             hit: None,
+            cursor: None,
+            anchor: None,
+            unfolded: BTreeMap::new(),
+            raw: false,
+            period: Period::All,
+            bars: None,
+            columns: 0,
+            goto: None,
+            missing: None,
             at_start: false,
             at_end: false,
             more: false,
@@ -102,11 +155,173 @@ impl Default for LogPane {
     }
 }
 
+/// Returns the instant that a text means: `14:05`, `14:05:30` (the last time it was that late, UTC, as
+/// the lines' times are), a date, or what `--since` takes.
+///
+/// # Errors
+/// When it is none.
+pub(crate) fn instant(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
+    let text = text.trim();
+    let formats = ["%H:%M:%S%.f", "%H:%M"];
+    let clock = formats.iter().find_map(|f| chrono::NaiveTime::parse_from_str(text, f).ok());
+    if let Some(clock) = clock {
+        let today = now.date_naive().and_time(clock).and_utc();
+        return Ok(if today > now { today - TimeDelta::days(1) } else { today });
+    }
+    // What the lines show is UTC, so what is typed is it too.
+    let text = text.trim_end_matches(" ago").replacen(' ', "T", 1);
+    let bare = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
+    let bare = bare.iter().find_map(|f| chrono::NaiveDateTime::parse_from_str(&text, f).ok());
+    if let Some(bare) = bare {
+        return Ok(bare.and_utc());
+    }
+    let ago = text.strip_prefix('-').unwrap_or(&text);
+    wharf_inspect::instant(ago, now).map_err(|_| {
+        "a time is 14:05, 14:05:30, 2026-01-31 14:05, or 10m for ten minutes ago".to_owned()
+    })
+}
+
 impl LogPane {
-    /// Begins anew with another container's log. How it is shown stays as it is.
-    pub fn open(&mut self, id: ContainerId, generation: u64) {
-        let (wrap, times) = (self.wrap, self.times);
-        *self = Self { id: Some(id), generation, wrap, times, waiting: true, ..Self::default() };
+    /// Begins anew with the log of another container, or of several. How it is shown stays as it is.
+    pub fn open(&mut self, origins: Vec<LogOrigin>, generation: u64) {
+        let old = std::mem::take(self);
+        *self = Self {
+            origins,
+            generation,
+            merged: old.merged,
+            wrap: old.wrap,
+            times: old.times,
+            raw: old.raw,
+            goto: old.goto,
+            waiting: true,
+            ..Self::default()
+        };
+    }
+
+    /// Closes what is open; what was asked for is remembered.
+    pub fn close(&mut self) {
+        self.origins.clear();
+        self.columns = 0;
+    }
+
+    /// Returns whether a log is open.
+    pub fn is_open(&self) -> bool {
+        !self.origins.is_empty()
+    }
+
+    /// Returns whether several logs are shown as one.
+    pub fn is_merged(&self) -> bool {
+        self.origins.len() > 1
+    }
+
+    /// Returns the place of the selected line: that of the cursor, or the last one in sight.
+    pub fn selected(&self) -> Option<usize> {
+        let last = self.lines.len().checked_sub(1)?;
+        match self.cursor {
+            None if self.follow => Some(last),
+            None => Some(self.top.min(last)),
+            Some(at) => Some(self.place(at).min(last)),
+        }
+    }
+
+    /// Returns the place of the line at a position, or of the next one.
+    fn place(&self, position: u64) -> usize {
+        self.lines.partition_point(|l| l.line.next <= position)
+    }
+
+    /// Returns the places of the selected lines: from where the selection began to the cursor, or the
+    /// record that the cursor is in.
+    pub fn selection(&self) -> std::ops::Range<usize> {
+        let Some(at) = self.selected() else { return 0..0 };
+        if let Some(anchor) = self.anchor {
+            let from = self.place(anchor).min(self.lines.len().saturating_sub(1));
+            return from.min(at)..from.max(at) + 1;
+        }
+        let joined = |n: usize| self.lines.get(n).is_some_and(|l| l.line.joined);
+        let mut begin = at;
+        while begin > 0 && joined(begin) {
+            begin -= 1;
+        }
+        let mut end = at + 1;
+        while joined(end) {
+            end += 1;
+        }
+        begin..end
+    }
+
+    /// Returns how many rows of the screen lie between its top and a line, negative above it.
+    fn offset(&self, place: usize, columns: usize) -> isize {
+        if place < self.top {
+            return -1;
+        }
+        let range = self.lines.range(self.top..place.min(self.lines.len()));
+        let rows: usize = range.map(|line| self.rows_of(line, columns)).sum();
+        isize::try_from(rows).unwrap_or(isize::MAX) - isize::try_from(self.skip).unwrap_or(0)
+    }
+
+    /// Moves the cursor by one line, or scrolls by a row where the line is taller than the screen.
+    /// Returns whether it was at the last one already.
+    pub fn step(&mut self, down: bool, columns: usize, rows: usize) -> bool {
+        let Some(at) = self.selected() else { return true };
+        let screen = isize::try_from(rows).unwrap_or(isize::MAX);
+        if !down {
+            if at == self.top && self.skip > 0 {
+                self.scroll(-1, columns, rows);
+                return false;
+            }
+            let to = at.saturating_sub(1);
+            self.cursor = self.lines.get(to).map(|l| l.line.position);
+            if to < self.top {
+                self.scroll(-1, columns, rows);
+            }
+            return false;
+        }
+        let height = self.lines.get(at).map_or(1, |line| self.rows_of(line, columns));
+        let below = self.offset(at, columns) + isize::try_from(height).unwrap_or(0);
+        if below > screen {
+            self.scroll(1, columns, rows);
+            return false;
+        }
+        let Some(next) = self.lines.get(at + 1).map(|l| l.line.position) else { return true };
+        self.cursor = Some(next);
+        while self.offset(at + 1, columns) >= screen {
+            self.scroll(1, columns, rows);
+        }
+        false
+    }
+
+    /// Brings the cursor back into sight after scrolling.
+    pub fn hold_cursor(&mut self, columns: usize, rows: usize) {
+        let Some(at) = self.selected().filter(|_| self.cursor.is_some()) else { return };
+        let screen = isize::try_from(rows).unwrap_or(isize::MAX);
+        let mut to = at.max(self.top);
+        while to > self.top && self.offset(to, columns) >= screen {
+            to -= 1;
+        }
+        self.cursor = self.lines.get(to).map(|l| l.line.position);
+    }
+
+    /// Returns the place of the line in a row of the screen.
+    pub fn line_at(&self, row: usize, columns: usize) -> Option<usize> {
+        let row = isize::try_from(row).ok()?;
+        let after = |place: &usize| self.offset(place + 1, columns) > row;
+        (self.top..self.lines.len()).find(after)
+    }
+
+    /// Keeps the rows of an unfolded line.
+    pub fn unfold(&mut self, position: u64, rows: Vec<Vec<Span>>) {
+        if self.unfolded.len() >= UNFOLDED {
+            self.unfolded.pop_first();
+        }
+        self.unfolded.insert(position, rows);
+    }
+
+    /// Returns the instants of the first and the last line on the screen.
+    pub fn in_sight(&self, rows: usize) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        let lines = || self.lines.iter().skip(self.top).take(rows.max(1));
+        let first = lines().find_map(|l| l.line.time)?;
+        let last = lines().filter_map(|l| l.line.time).last()?;
+        Some((first, last))
     }
 
     /// Sets what is searched for.
@@ -127,6 +342,9 @@ impl LogPane {
 
     /// Returns how many rows a line takes in a pane of so many columns.
     pub fn rows_of(&self, line: &Shown, columns: usize) -> usize {
+        if let Some(rows) = self.unfolded.get(&line.line.position) {
+            return rows.len().max(1);
+        }
         if !self.wrap {
             return 1;
         }
@@ -144,7 +362,14 @@ impl LogPane {
 
     /// Returns how many cells the mark and the time take.
     pub fn gutter(&self) -> usize {
-        if self.times { 14 } else { 1 }
+        let times = if self.times { 14 } else { 1 };
+        times + self.name_cells().map_or(0, |cells| cells + 1)
+    }
+
+    /// Returns how many cells the containers' names take, where several logs are shown.
+    pub fn name_cells(&self) -> Option<usize> {
+        let longest = || self.origins.iter().map(|origin| width(&origin.name)).max();
+        self.is_merged().then(|| longest().unwrap_or(0).min(14))
     }
 
     /// Takes lines into the window, which has `columns` and `rows`.
@@ -204,8 +429,8 @@ impl LogPane {
 
     /// Puts the line at a position in the upper third.
     pub fn show(&mut self, position: u64, columns: usize, rows: usize) {
-        let at = self.lines.iter().position(|l| l.line.position >= position);
-        self.top = at.unwrap_or(self.lines.len());
+        self.top = self.place(position);
+        self.cursor = self.lines.get(self.top).map(|l| l.line.position);
         self.skip = 0;
         self.scroll(-isize::try_from(rows / 3).unwrap_or(0), columns, rows);
     }
@@ -270,7 +495,7 @@ impl LogPane {
 
     /// Returns the position from which the next match is searched.
     pub fn search_from(&self) -> Option<u64> {
-        self.hit.or_else(|| {
+        self.cursor.or(self.hit).or_else(|| {
             // Nothing gone to yet: begin with what is on screen.
             self.lines.get(self.top).map(|l| l.line.position)
         })
@@ -290,6 +515,9 @@ mod tests {
             next: n + 1,
             time: None,
             stream: LogStream::Stdout,
+            source: 0,
+            joined: false,
+            folds: false,
             spans: vec![Span { text: "x".repeat(cells), style: Style::default() }],
         };
         range.map(line).collect()

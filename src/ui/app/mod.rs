@@ -1,6 +1,7 @@
 //! All that the dashboard knows. [`update()`](crate::update()) is the only one that changes it.
 
 mod can;
+pub mod charts;
 mod columns;
 mod command_line;
 mod containers;
@@ -8,6 +9,7 @@ mod dialog;
 mod edits;
 mod events;
 pub mod files;
+pub mod health;
 mod images;
 mod input;
 mod inspect;
@@ -23,6 +25,7 @@ mod since;
 mod system;
 pub mod topology;
 pub mod transfers;
+pub mod travel;
 pub mod volumes;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -36,6 +39,7 @@ use crate::theme::Theme;
 use topology::Node;
 use transfers::Transfer;
 
+pub use charts::{Chart, Charts};
 pub use columns::{Column, ColumnChoice};
 pub use command_line::Deed;
 pub(crate) use command_line::{cpus_of, deed, lines as command_lines, policy_word};
@@ -49,10 +53,9 @@ pub use images::{ImageColumn, ImageRow, Images, LayerRow};
 pub use input::Input;
 pub use inspect::TreePane;
 pub use list::Cursor;
-pub(crate) use logs::BATCH;
-pub use logs::LogPane;
-pub(crate) use metrics::PACES;
-pub use metrics::{Metrics, Window};
+pub(crate) use logs::{BATCH, instant};
+pub use logs::{LogOrigin, LogPane, Period};
+pub use metrics::{Metrics, Past, Window};
 pub use networks::Networks;
 pub use panes::Panes;
 pub use saved::Saved;
@@ -256,8 +259,16 @@ pub struct App {
     pub details_top: usize,
     /// Measured values.
     pub metrics: Metrics,
-    /// Which of the charts' windows is shown, the shortest first.
-    pub window: usize,
+    /// The health tab.
+    pub health: health::HealthPane,
+    /// What of the charts is shown.
+    pub charts: Charts,
+    /// The look at the past, while there is one.
+    pub travel: Option<Box<travel::Travel>>,
+    /// Whether the selection has stood still since the last tick.
+    pub rested: bool,
+    /// What was selected at the last tick.
+    pub at_tick: Option<Chosen>,
     /// The log tab.
     pub logs: LogPane,
     /// The inspect tab of both screens.
@@ -391,7 +402,11 @@ impl App {
             system: System::default(),
             details_top: 0,
             metrics: Metrics::new(),
-            window: 0,
+            health: health::HealthPane::default(),
+            charts: Charts::default(),
+            travel: None,
+            rested: false,
+            at_tick: None,
             logs: LogPane::default(),
             inspect: TreePane::default(),
             top: TopPane::default(),
@@ -433,27 +448,8 @@ impl App {
 
     /// Returns the time that what is shown is true of.
     pub fn as_of(&self) -> DateTime<Utc> {
-        self.lost_since.unwrap_or(self.now)
-    }
-
-    /// Returns how many seconds a column of a chart has.
-    pub fn pace(&self) -> u64 {
-        PACES[self.window.min(PACES.len() - 1)]
-    }
-
-    /// Shows a longer or shorter time in the charts, as far as there is one.
-    pub fn turn_window(&mut self, by: isize) {
-        let to = self.window.saturating_add_signed(by).min(PACES.len() - 1);
-        let same = to == self.window;
-        self.window = to;
-        self.draw(Redraw::Now);
-        self.tell(match (self.pace(), same, by > 0) {
-            (_, true, true) => "this is the longest time the charts can show".to_owned(),
-            (_, true, false) => "this is the shortest time the charts can show".to_owned(),
-            (1, ..) => "charts: one dot is a second".to_owned(),
-            (pace @ 2..60, ..) => format!("charts: one dot is {pace} seconds"),
-            (pace, ..) => format!("charts: one dot is {} minutes", pace / 60),
-        });
+        let past = self.travel.as_ref().map(|travel| travel.shown.unwrap_or(travel.at));
+        past.or(self.lost_since).unwrap_or(self.now)
     }
 
     /// Returns what is in sight beside the list of this screen.
@@ -524,6 +520,9 @@ impl App {
             }
             (_, Focus::Detail, Tab::Inspect) => {
                 &[C::Inspect, C::Detail, C::Move, C::Global, C::Always]
+            }
+            (Screen::Containers, Focus::Detail, Tab::Stats) => {
+                &[C::Charts, C::Detail, C::Containers, C::Move, C::Global, C::Always]
             }
             (Screen::Containers, Focus::Detail, _) => {
                 &[C::Detail, C::Containers, C::Move, C::Global, C::Always]

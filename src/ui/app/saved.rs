@@ -72,7 +72,7 @@ impl Saved {
             one_by_one: (list.grouped != app.options.config.group.unwrap_or(true))
                 .then_some(!list.grouped),
             folded: list.folded.iter().take(GROUPS).cloned().collect(),
-            window: app.window,
+            window: app.charts.length,
         }
     }
 
@@ -108,7 +108,7 @@ impl Saved {
         list.all = !self.running_only;
         list.grouped = self.one_by_one.map_or(list.grouped, |one_by_one| !one_by_one);
         list.folded = self.folded.into_iter().take(GROUPS).collect();
-        app.window = self.window.min(super::PACES.len() - 1);
+        app.charts.length = self.window.min(super::metrics::LENGTHS.len() - 1);
     }
 }
 
@@ -132,14 +132,14 @@ mod tests {
         before.containers.folded.insert("shop".to_owned());
         before.containers.sort = Column::Memory;
         before.containers.grouped = false;
-        (before.zoom, before.window) = (Zoom::List, 2);
+        (before.zoom, before.charts.length) = (Zoom::List, 2);
         let text = serde_json::to_string(&Saved::of(&before)).unwrap();
         let mut after = app();
         serde_json::from_str::<Saved>(&text).unwrap().restore(&mut after);
         assert_eq!(after.panes().tabs(), [Tab::Logs, Tab::Top], "the one with the keys is first");
         assert_eq!(after.columns, before.columns);
         assert_eq!(Saved::of(&after).folded, ["shop"]);
-        assert_eq!((after.zoom, after.window), (Zoom::List, 2));
+        assert_eq!((after.zoom, after.charts.length), (Zoom::List, 2));
         assert!(!after.containers.grouped);
         // The config file has changed: it counts.
         let mut after = app();
@@ -157,6 +157,8 @@ mod tests {
         serde_json::from_str::<Saved>(text).unwrap().restore(&mut app);
         assert_eq!(app.panes().tabs(), [Tab::Stats, Tab::Logs]);
         assert_eq!(app.panes[1].tabs(), [Tab::Files]);
-        assert_eq!((app.zoom, app.columns.as_ref(), app.window), (Zoom::Split, None, 3));
+        let last = super::super::metrics::LENGTHS.len() - 1;
+        assert_eq!((app.zoom, app.columns.as_ref()), (Zoom::Split, None));
+        assert_eq!(app.charts.length, last);
     }
 }

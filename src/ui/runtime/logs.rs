@@ -2,44 +2,39 @@
 //! new. Its work is cut into small steps, so that the task can be dropped at any time and doesn't
 //! hold up others on its thread.
 
+mod shown;
+mod source;
+
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use wharf_backend::{Backend, LogSource};
+use wharf_backend::Backend;
 use wharf_logs::{
-    Case, Direction, FileView, Follow, Line, LogView, Matcher, Sanitizer, Search, Span, Step,
-    StreamView, Style,
+    Case, Direction, Histogram, Line, LogView, Looked, MOST_JOINED, Matcher, Search, Step,
 };
-use wharf_model::{ContainerId, LogOptions, LogRecord};
 
-use crate::message::{LogAsk, LogReply, Msg, Place, RawLine};
+use crate::app::LogOrigin;
+use crate::message::{LogAsk, LogReply, Msg, Place};
+use shown::joins;
+use source::{ASKED, Source, Woken};
 
 /// Bytes that are read in one step.
 const STEP: u64 = 1 << 20;
 
-/// Bytes of a line that are shown.
-const SHOWN: usize = 8 << 10;
-
 /// Lines that are sent at once when many are new.
 const MANY: usize = 500;
 
-/// Bytes that are kept of a log that comes as a stream, and records that are asked for.
-const KEPT: usize = 8 << 20;
-const ASKED: u64 = 5000;
-
-/// The time between two counts of matches.
+/// The time between two counts of matches, and between two histograms of a log that grows.
 const COUNT_EVERY: Duration = Duration::from_millis(250);
+const BARS_EVERY: Duration = Duration::from_secs(1);
 
-/// How often to look at a file that can't be watched.
-const LOOK: Duration = Duration::from_millis(500);
+/// Bytes that are copied at most.
+const COPIED: usize = 1 << 20;
 
 /// An open log; dropping it ends the task.
 pub(super) struct LogJob {
@@ -48,18 +43,19 @@ pub(super) struct LogJob {
 }
 
 impl LogJob {
-    /// Opens a container's log and answers with this generation.
+    /// Opens the log of a container, or of several as one, and answers with this generation.
     pub(super) fn open(
         backend: Arc<dyn Backend>,
-        id: ContainerId,
+        origins: Vec<LogOrigin>,
         generation: u64,
         sender: mpsc::Sender<Msg>,
     ) -> Self {
         let (asks, receiver) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             let replies = Replies { generation, sender };
-            match open(backend, &id).await {
-                Ok(source) => Job::new(source, receiver, replies).work().await,
+            let ids: Vec<_> = origins.iter().map(|origin| origin.id.clone()).collect();
+            match Source::open(&backend, &ids).await {
+                Ok(source) => Job::new(source, origins, receiver, replies).work().await,
                 Err(text) => replies.send(LogReply::Failed(text)).await,
             }
         });
@@ -91,90 +87,16 @@ impl Replies {
     }
 }
 
-/// Where the lines come from.
-enum Source {
-    File { view: FileView, watch: Option<(Follow, AsyncFd<std::os::fd::OwnedFd>)> },
-    Stream { view: StreamView, records: Option<Records> },
-}
-
-type Records = BoxStream<'static, Vec<Result<LogRecord, wharf_backend::Error>>>;
-
-async fn open(backend: Arc<dyn Backend>, id: &ContainerId) -> Result<Source, String> {
-    let source = backend.log_source(id.as_str()).await.map_err(|e| e.message)?;
-    if let LogSource::Files(path) = source
-        && let Ok(view) = FileView::open(&path)
-    {
-        return Ok(Source::File { watch: watch(&path), view });
-    }
-    // A container that never ran has no file yet.
-    let options = LogOptions { tail: Some(ASKED), follow: true, ..LogOptions::default() };
-    let records = backend.logs(id.as_str(), options).await.map_err(|e| e.message)?;
-    let records = records.ready_chunks(MANY).boxed();
-    Ok(Source::Stream { view: StreamView::new(KEPT), records: Some(records) })
-}
-
-fn watch(path: &Path) -> Option<(Follow, AsyncFd<std::os::fd::OwnedFd>)> {
-    let follow = Follow::new(path).ok()?;
-    let fd = follow.as_fd()?.try_clone_to_owned().ok()?;
-    #[expect(deprecated, reason = "unsound for others only: an owned descriptor stays what it is")]
-    let fd = AsyncFd::new(fd).ok()?;
-    Some((follow, fd))
-}
-
-/// What woke a source.
-enum Woken {
-    Changed,
-    Ended,
-    Failed(String),
-}
-
-impl Source {
-    fn view(&mut self) -> &mut dyn LogView {
-        match self {
-            Self::File { view, .. } => view,
-            Self::Stream { view, .. } => view,
-        }
-    }
-
-    /// Waits until there may be more.
-    async fn wait(&mut self) -> Woken {
-        match self {
-            Self::File { watch: Some((follow, fd)), .. } => {
-                if let Ok(mut guard) = fd.readable().await {
-                    // Takes the wakes from the queue; what they are about doesn't matter.
-                    let _ = follow.wait(None, Some(Duration::ZERO));
-                    guard.clear_ready();
-                }
-                Woken::Changed
-            }
-            Self::File { watch: None, .. } => {
-                tokio::time::sleep(LOOK).await;
-                Woken::Changed
-            }
-            Self::Stream { view, records: Some(stream) } => match stream.next().await {
-                Some(records) => {
-                    for record in records {
-                        match record {
-                            Ok(record) => view.push(record),
-                            Err(e) => return Woken::Failed(e.message),
-                        }
-                    }
-                    Woken::Changed
-                }
-                None => Woken::Ended,
-            },
-            Self::Stream { records: None, .. } => std::future::pending().await,
-        }
-    }
-}
-
 struct Job {
     source: Source,
+    origins: Vec<LogOrigin>,
     asks: mpsc::UnboundedReceiver<LogAsk>,
     replies: Replies,
     search: Option<Search>,
     only: bool,
     following: bool,
+    /// Whether JSON is shown as it was written.
+    raw: bool,
     /// Where the lines end that have been sent.
     sent: u64,
     /// Whether it has been told that there are more.
@@ -182,6 +104,13 @@ struct Job {
     /// Whether matches are still being counted.
     counting: bool,
     counted: Instant,
+    histogram: Histogram,
+    /// How many bars are wanted; 0 for none.
+    columns: usize,
+    /// When to look at them.
+    bars_at: Option<Instant>,
+    /// Records of streams that were dropped to bound the memory, as was told.
+    dropped: u64,
 }
 
 type Done<T> = Result<T, wharf_logs::Error>;
@@ -194,18 +123,29 @@ struct Lines {
 }
 
 impl Job {
-    fn new(source: Source, asks: mpsc::UnboundedReceiver<LogAsk>, replies: Replies) -> Self {
+    fn new(
+        source: Source,
+        origins: Vec<LogOrigin>,
+        asks: mpsc::UnboundedReceiver<LogAsk>,
+        replies: Replies,
+    ) -> Self {
         Self {
             source,
+            origins,
             asks,
             replies,
             search: None,
             only: false,
             following: true,
+            raw: false,
             sent: 0,
             told: false,
             counting: false,
             counted: Instant::now(),
+            histogram: Histogram::new(),
+            columns: 0,
+            bars_at: None,
+            dropped: 0,
         }
     }
 
@@ -218,6 +158,7 @@ impl Job {
                     None => return,
                 },
                 woken = self.source.wait() => self.woken(woken).await,
+                () = until(self.bars_at), if self.bars_at.is_some() => self.bars().await,
                 // Nothing else to do: go on counting.
                 () = std::future::ready(()), if self.counting => self.count().await,
             };
@@ -232,25 +173,30 @@ impl Job {
         match woken {
             Woken::Changed => {}
             Woken::Ended => {
-                if let Source::Stream { records, .. } = &mut self.source {
-                    *records = None;
+                self.source.streams -= 1;
+                if self.source.streams == 0 {
+                    self.replies.send(LogReply::Ended).await;
                 }
-                self.replies.send(LogReply::Ended).await;
                 return Ok(());
             }
-            Woken::Failed(text) => {
-                if let Source::Stream { records, .. } = &mut self.source {
-                    *records = None;
+            Woken::Records(place, records) => {
+                for record in records {
+                    match record {
+                        Ok(record) => self.source.view.feed(place, record),
+                        Err(e) => self.replies.send(LogReply::Failed(e.message)).await,
+                    }
                 }
-                self.replies.send(LogReply::Failed(text)).await;
-                return Ok(());
             }
         }
-        self.source.view().refresh()?;
+        self.source.view.refresh()?;
         self.counting = self.search.is_some();
-        if self.source.view().end() <= self.sent {
+        if self.source.view.end() <= self.sent {
             return Ok(());
         }
+        if self.columns > 0 && self.bars_at.is_none() {
+            self.bars_at = Some(Instant::now() + BARS_EVERY);
+        }
+        self.tell_what_is_missing().await;
         if !self.following {
             if !self.told {
                 self.told = true;
@@ -259,48 +205,121 @@ impl Job {
             return Ok(());
         }
         let Lines { lines, last } = self.forward(self.sent, MANY).await?;
-        let end = self.source.view().end();
+        let end = self.source.view.end();
         if !last {
             // Too much to pass on line by line: only the end matters.
             return self.tail(MANY).await;
         }
         self.sent = end;
         if !lines.is_empty() {
-            self.lines(Place::After, &lines, false, true).await;
+            self.lines(Place::After, lines, false, true).await?;
         }
         Ok(())
     }
 
-    async fn lines(&mut self, place: Place, lines: &[Line], at_start: bool, at_end: bool) {
-        let mut sanitizer = Sanitizer::new();
-        let lines = lines.iter().map(|line| safe(&mut sanitizer, line)).collect();
+    /// Tells how much of a log that comes as a stream isn't there.
+    async fn tell_what_is_missing(&mut self) {
+        let progress = self.source.view.progress();
+        let asked = self.source.limited && progress.lines + progress.dropped >= ASKED;
+        if self.source.limited && (progress.dropped != self.dropped || asked && self.dropped == 0) {
+            self.dropped = progress.dropped;
+            let dropped = progress.dropped;
+            self.replies.send(LogReply::Missing { asked: ASKED, dropped }).await;
+        }
+    }
+
+    /// Sends records as lines, the parts of a long line put together.
+    async fn lines(
+        &mut self,
+        place: Place,
+        mut records: Vec<Line>,
+        at_start: bool,
+        at_end: bool,
+    ) -> Done<()> {
+        let view = &mut self.source.view;
+        let mut before = match records.first() {
+            Some(first) => view.backward(first.position, 1)?.pop(),
+            None => None,
+        };
+        let mut front = Vec::new();
+        while let (Some(last), Some(first)) = (&before, front.last().or(records.first()))
+            && !last.complete
+            && joins(last, first)
+            && front.len() < MOST_JOINED
+        {
+            let position = last.position;
+            front.extend(before.take());
+            before = view.backward(position, 1)?.pop();
+        }
+        front.reverse();
+        records.splice(..0, front);
+        for _ in 0..MOST_JOINED {
+            let Some(last) = records.last().filter(|last| !last.complete) else { break };
+            let Some(next) = view.forward(last.next, 1)?.pop() else { break };
+            if !joins(last, &next) {
+                break;
+            }
+            records.push(next);
+        }
+        if at_end {
+            self.sent = self.sent.max(records.last().map_or(0, |last| last.next));
+        }
+        let lines = shown::lines(before.as_ref(), &records, self.raw);
         self.replies.send(LogReply::Lines { place, lines, at_start, at_end }).await;
+        Ok(())
     }
 
     async fn answer(&mut self, ask: LogAsk) -> Done<()> {
         match ask {
             LogAsk::Tail { rows } => return self.tail(rows).await,
             LogAsk::Head { rows } => {
-                let start = self.source.view().start();
+                let start = self.source.view.start();
                 let Lines { lines, last } = self.forward(start, rows).await?;
                 self.reached(last);
-                self.lines(Place::Head, &lines, true, last).await;
+                return self.lines(Place::Head, lines, true, last).await;
             }
             LogAsk::After { position, rows } => {
                 let Lines { lines, last } = self.forward(position, rows).await?;
                 self.reached(last);
-                self.lines(Place::After, &lines, false, last).await;
+                return self.lines(Place::After, lines, false, last).await;
             }
             LogAsk::Before { position, rows } => {
                 let Lines { lines, last } = self.backward(position, rows).await?;
-                self.lines(Place::Before, &lines, last, false).await;
+                return self.lines(Place::Before, lines, last, false).await;
             }
-            LogAsk::Around { position, rows } => {
-                let before = self.backward(position, rows).await?;
-                let after = self.forward(position, rows).await?;
-                self.reached(after.last);
-                let lines = [before.lines, after.lines].concat();
-                self.lines(Place::Around(position), &lines, before.last, after.last).await;
+            LogAsk::Around { position, rows } => return self.around(position, rows).await,
+            LogAsk::At { time, rows } => {
+                let position = self.source.view.at_time(time)?;
+                return self.around(position, rows).await;
+            }
+            LogAsk::Since(time) => {
+                self.source.view.begin(time)?;
+                self.histogram.forget();
+                // What lies before doesn't count any more.
+                self.search = self.search.take().map(|s| Search::new(s.matcher().clone()));
+                self.counting = self.search.is_some();
+                return self.bars().await;
+            }
+            LogAsk::Bars { columns } => {
+                self.columns = columns;
+                return self.bars().await;
+            }
+            LogAsk::Whole { position, next, columns } => {
+                let records = self.records(position, next)?;
+                let rows = shown::whole(&records, columns);
+                self.replies.send(LogReply::Whole { position, rows }).await;
+            }
+            LogAsk::Raw(raw) => self.raw = raw,
+            LogAsk::Copy(lines) => {
+                let (mut text, mut count) = (String::new(), 0);
+                for (position, next) in lines {
+                    if text.len() > COPIED {
+                        break;
+                    }
+                    shown::copy(&mut text, &self.records(position, next)?);
+                    count += 1;
+                }
+                self.replies.send(LogReply::Copied { text, lines: count }).await;
             }
             LogAsk::Search { pattern } => {
                 // The tab has compiled it already, and told if it isn't one.
@@ -308,6 +327,9 @@ impl Job {
                 let matcher = matcher.ok().filter(|_| !pattern.is_empty());
                 self.search = matcher.map(Search::new);
                 self.counting = self.search.is_some();
+                if self.search.is_none() {
+                    return self.bars().await;
+                }
             }
             LogAsk::Find { from, direction } => self.find(from, direction).await?,
             LogAsk::Only(only) => self.only = only && self.search.is_some(),
@@ -326,20 +348,54 @@ impl Job {
         Ok(())
     }
 
+    async fn around(&mut self, position: u64, rows: usize) -> Done<()> {
+        let before = self.backward(position, rows).await?;
+        let after = self.forward(position, rows).await?;
+        self.reached(after.last);
+        let lines = [before.lines, after.lines].concat();
+        self.lines(Place::Around(position), lines, before.last, after.last).await
+    }
+
+    /// Returns the records between two positions, as many as may belong together.
+    fn records(&mut self, position: u64, next: u64) -> Done<Vec<Line>> {
+        let mut records = self.source.view.forward(position, 1)?;
+        while let Some(last) = records.last()
+            && last.next < next
+            && records.len() < MOST_JOINED
+        {
+            let Some(line) = self.source.view.forward(last.next, 1)?.pop() else { break };
+            records.push(line);
+        }
+        Ok(records)
+    }
+
+    /// Looks at the histogram as far as one step goes, and tells of it when it is done.
+    async fn bars(&mut self) -> Done<()> {
+        self.bars_at = None;
+        if self.columns == 0 {
+            return Ok(());
+        }
+        let (view, search) = (&mut self.source.view, self.search.as_mut());
+        match self.histogram.bars(view, search, self.columns, STEP)? {
+            Looked::Pending => self.bars_at = Some(Instant::now()),
+            Looked::Done(bars) => self.replies.send(LogReply::Bars(bars)).await,
+        }
+        Ok(())
+    }
+
     async fn tail(&mut self, rows: usize) -> Done<()> {
-        self.source.view().refresh()?;
-        let end = self.source.view().end();
+        self.source.view.refresh()?;
+        let end = self.source.view.end();
         let Lines { lines, last } = self.backward(end, rows).await?;
         self.sent = end;
         self.told = false;
-        self.lines(Place::Tail, &lines, last, true).await;
-        Ok(())
+        self.lines(Place::Tail, lines, last, true).await
     }
 
     /// Notes, if the log's end has been sent, that what comes next is new.
     fn reached(&mut self, end: bool) {
         if end {
-            self.sent = self.source.view().end();
+            self.sent = self.source.view.end();
             self.told = false;
         }
     }
@@ -353,9 +409,8 @@ impl Job {
     }
 
     fn plain_forward(&mut self, position: u64, rows: usize) -> Done<Lines> {
-        let view = self.source.view();
-        let lines = view.forward(position, rows)?;
-        let last = lines.last().is_none_or(|l| l.next >= view.end());
+        let lines = self.source.view.forward(position, rows)?;
+        let last = lines.last().is_none_or(|l| l.next >= self.source.view.end());
         Ok(Lines { lines, last })
     }
 
@@ -364,12 +419,13 @@ impl Job {
         if self.only && self.search.is_some() {
             return self.matching(position, rows, Direction::Backward, false).await;
         }
-        let lines = self.source.view().backward(position, rows)?;
+        let lines = self.source.view.backward(position, rows)?;
         let last = lines.len() < rows;
         Ok(Lines { lines, last })
     }
 
-    /// Returns lines that match. Another question cuts it short, unless it is `patient`.
+    /// Returns the records that match, each with all its lines. Another question cuts it short,
+    /// unless it is `patient`.
     async fn matching(
         &mut self,
         position: u64,
@@ -380,8 +436,8 @@ impl Job {
         let mut from = position;
         let mut found = Vec::new();
         let last = loop {
-            let view = self.source.view();
             let Some(search) = &mut self.search else { break true };
+            let view = &mut self.source.view;
             let page = search.page(view, from, direction, rows - found.len(), STEP)?;
             // The search remembers where nothing matches; past what does, it is told to go on.
             match direction {
@@ -402,18 +458,75 @@ impl Job {
             }
             tokio::task::yield_now().await;
         };
-        let view = self.source.view();
-        let mut lines = Vec::with_capacity(found.len());
-        for position in found {
-            lines.extend(view.forward(position, 1)?);
+        self.whole_records(&found, rows, direction, last)
+    }
+
+    /// Returns the lines of the records at these positions, those nearest to where one comes from if
+    /// they are too many.
+    fn whole_records(
+        &mut self,
+        found: &[u64],
+        rows: usize,
+        direction: Direction,
+        last: bool,
+    ) -> Done<Lines> {
+        let mut lines: Vec<Line> = Vec::new();
+        let mut full = false;
+        let most = rows.max(1) + MOST_JOINED;
+        match direction {
+            Direction::Forward => {
+                for position in found {
+                    if lines.last().is_some_and(|line| line.next > *position) {
+                        continue;
+                    }
+                    full = lines.len() >= most;
+                    if full {
+                        break;
+                    }
+                    lines.extend(self.whole_record(*position)?);
+                }
+            }
+            Direction::Backward => {
+                for position in found.iter().rev() {
+                    if lines.first().is_some_and(|line| line.position <= *position) {
+                        continue;
+                    }
+                    full = lines.len() >= most;
+                    if full {
+                        break;
+                    }
+                    lines.splice(..0, self.whole_record(*position)?);
+                }
+            }
         }
-        Ok(Lines { lines, last })
+        Ok(Lines { lines, last: last && !full })
+    }
+
+    /// Returns all lines of the record that one of them is at this position.
+    fn whole_record(&mut self, position: u64) -> Done<Vec<Line>> {
+        let view = &mut self.source.view;
+        let mut lines = view.forward(position, 1)?;
+        while let Some(first) = lines.first()
+            && lines.len() < MOST_JOINED
+            && let Some(before) = view.backward(first.position, 1)?.pop()
+            && joins(&before, first)
+        {
+            lines.insert(0, before);
+        }
+        while let Some(last) = lines.last()
+            && lines.len() < MOST_JOINED
+            && let Some(next) = view.forward(last.next, 1)?.pop()
+            && joins(last, &next)
+        {
+            lines.push(next);
+        }
+        Ok(lines)
     }
 
     async fn find(&mut self, from: u64, direction: Direction) -> Done<()> {
         loop {
             let Some(search) = &mut self.search else { return Ok(()) };
-            match search.step(self.source.view(), from, direction, STEP)? {
+            match search.step(&mut self.source.view, from, direction, STEP)? {
                 Step::Found(position) => {
                     self.replies.send(LogReply::Found(position)).await;
                     return Ok(());
@@ -435,12 +548,13 @@ impl Job {
             self.counting = false;
             return Ok(());
         };
-        let progress = search.advance(self.source.view(), STEP)?;
+        let progress = search.advance(&mut self.source.view, STEP)?;
         self.counting = !progress.complete;
         if progress.complete || self.counted.elapsed() >= COUNT_EVERY {
             self.counted = Instant::now();
             let (count, complete) = (progress.matches, progress.complete);
             self.replies.send(LogReply::Matches { count, complete }).await;
+            return self.bars().await;
         }
         Ok(())
     }
@@ -448,7 +562,7 @@ impl Job {
     /// Writes all lines, or those that match, as the container wrote them.
     async fn save(&mut self, path: &Path) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
         let mut file = BufWriter::new(std::fs::File::create_new(path)?);
-        let mut position = self.source.view().start();
+        let mut position = self.source.view.start();
         let mut count = 0;
         loop {
             let part = if self.only && self.search.is_some() {
@@ -459,6 +573,10 @@ impl Job {
             let Some(last) = part.lines.last() else { break };
             position = last.next;
             for line in &part.lines {
+                if self.origins.len() > 1 {
+                    let name = self.origins.get(line.source).map_or("", |o| o.name.as_str());
+                    write!(file, "{name} | ")?;
+                }
                 file.write_all(&line.message)?;
                 if line.complete {
                     file.write_all(b"\n")?;
@@ -472,193 +590,11 @@ impl Job {
     }
 }
 
-/// Returns a line as it may be shown.
-fn safe(sanitizer: &mut Sanitizer, line: &Line) -> RawLine {
-    let shown = line.message.len().min(SHOWN);
-    let mut spans = sanitizer.line(&line.message[..shown]);
-    if line.cut || shown < line.message.len() {
-        let text = format!(" [{} bytes in all]", line.message.len());
-        spans.push(Span { text, style: Style { reverse: true, ..Style::default() } });
-    }
-    RawLine {
-        position: line.position,
-        next: line.next,
-        time: line.time,
-        stream: line.stream,
-        spans,
+async fn until(when: Option<Instant>) {
+    if let Some(when) = when {
+        tokio::time::sleep_until(when).await;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use wharf_backend::fake::{Fake, container, time};
-    use wharf_model::{LogStream, Status};
-
-    use super::*;
-
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let name = format!("wharf-ui-{name}-{}", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            std::fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
-
-    fn write(path: &Path, range: std::ops::Range<i64>) {
-        let mut out = Vec::new();
-        for n in range {
-            let line = format!("line {n} \x1b[31mred\x1b[0m\n");
-            wharf_logs::codec::encode(&mut out, LogStream::Stdout, time(n), line.as_bytes());
-        }
-        let mut file = std::fs::File::options().append(true).create(true).open(path).unwrap();
-        file.write_all(&out).unwrap();
-    }
-
-    struct Open {
-        job: LogJob,
-        receiver: mpsc::Receiver<Msg>,
-    }
-
-    impl Open {
-        fn new(source: LogSource) -> Self {
-            let fake = Fake::new();
-            let c = container(1, "talker", "img", Status::Running);
-            fake.put(c.clone());
-            fake.set_log_source(source);
-            let (sender, receiver) = mpsc::channel(64);
-            Self { job: LogJob::open(Arc::new(fake), c.id, 7, sender), receiver }
-        }
-
-        async fn ask(&mut self, ask: LogAsk) -> LogReply {
-            self.job.ask(ask);
-            self.next().await
-        }
-
-        async fn next(&mut self) -> LogReply {
-            let wait = tokio::time::timeout(Duration::from_secs(20), self.receiver.recv());
-            match wait.await.unwrap() {
-                Some(Msg::Log { generation: 7, reply }) => reply,
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    fn texts(reply: &LogReply) -> Vec<String> {
-        match reply {
-            LogReply::Lines { lines, .. } => {
-                lines.iter().map(|l| l.spans.iter().map(|s| s.text.as_str()).collect()).collect()
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_file_is_paged_followed_searched_and_saved() {
-        let folder = Folder::new("log");
-        let path = folder.0.join("c-json.log");
-        write(&path, 0..1000);
-        let mut open = Open::new(LogSource::Files(path.clone()));
-        let tail = open.ask(LogAsk::Tail { rows: 3 }).await;
-        assert_eq!(texts(&tail), ["line 997 red", "line 998 red", "line 999 red"]);
-        let LogReply::Lines { lines, at_start: false, at_end: true, .. } = tail else { panic!() };
-        let before = LogAsk::Before { position: lines[0].position, rows: 2 };
-        assert_eq!(texts(&open.ask(before).await), ["line 995 red", "line 996 red"]);
-        // What is new comes by itself.
-        write(&path, 1000..1002);
-        assert_eq!(texts(&open.next().await), ["line 1000 red", "line 1001 red"]);
-        open.job.ask(LogAsk::Follow(false));
-        open.job.ask(LogAsk::Search { pattern: "e 5. r".to_owned() });
-        assert_eq!(open.next().await, LogReply::Matches { count: 10, complete: true });
-        let end = lines[2].next;
-        let find = LogAsk::Find { from: end, direction: Direction::Backward };
-        let LogReply::Found(position) = open.ask(find).await else { panic!() };
-        let around = open.ask(LogAsk::Around { position, rows: 1 }).await;
-        assert_eq!(texts(&around), ["line 58 red", "line 59 red"]);
-        open.job.ask(LogAsk::Only(true));
-        let head = open.ask(LogAsk::Head { rows: 2 }).await;
-        assert_eq!(texts(&head), ["line 50 red", "line 51 red"]);
-        let copy = folder.0.join("saved.log");
-        let saved = open.ask(LogAsk::Save { path: copy.clone() }).await;
-        assert_eq!(saved, LogReply::Saved(copy.clone(), 10));
-        let text = std::fs::read_to_string(&copy).unwrap();
-        assert!(
-            text.starts_with("line 50 \x1b[31mred")
-                && text.ends_with("line 59 \x1b[31mred\x1b[0m\n")
-        );
-        // Nothing is ever overwritten.
-        let again = open.ask(LogAsk::Save { path: copy }).await;
-        assert!(matches!(again, LogReply::Failed(_)), "{again:?}");
-    }
-
-    #[tokio::test]
-    async fn matches_far_apart_are_all_found_and_paged() {
-        let folder = Folder::new("sparse");
-        let path = folder.0.join("c-json.log");
-        // Some megabytes with a match in every block that a search takes at a time.
-        write(&path, 0..60_000);
-        let mut open = Open::new(LogSource::Files(path));
-        open.job.ask(LogAsk::Follow(false));
-        open.ask(LogAsk::Tail { rows: 1 }).await;
-        open.job.ask(LogAsk::Search { pattern: "000 ".to_owned() });
-        loop {
-            if open.next().await == (LogReply::Matches { count: 59, complete: true }) {
-                break;
-            }
-        }
-        open.job.ask(LogAsk::Only(true));
-        let head = open.ask(LogAsk::Head { rows: 40 }).await;
-        assert_eq!(texts(&head).len(), 40);
-        assert!(texts(&head)[39].contains("line 40000"), "{head:?}");
-        let LogReply::Lines { lines, at_start: true, at_end: false, .. } = head else {
-            panic!("{head:?}")
-        };
-        let after = LogAsk::After { position: lines[39].next, rows: 40 };
-        let after = open.ask(after).await;
-        assert_eq!(texts(&after).len(), 19);
-        assert!(matches!(after, LogReply::Lines { at_end: true, .. }), "{after:?}");
-        let before = LogAsk::Before { position: lines[39].position, rows: 10 };
-        let before = open.ask(before).await;
-        assert!(texts(&before)[0].contains("line 30000"), "{before:?}");
-        assert!(matches!(before, LogReply::Lines { at_start: false, .. }), "{before:?}");
-    }
-
-    #[tokio::test]
-    async fn nobody_following_is_told_once_that_there_is_more() {
-        let folder = Folder::new("held");
-        let path = folder.0.join("c-json.log");
-        write(&path, 0..10);
-        let mut open = Open::new(LogSource::Files(path.clone()));
-        open.ask(LogAsk::Tail { rows: 3 }).await;
-        open.job.ask(LogAsk::Follow(false));
-        let head = open.ask(LogAsk::Head { rows: 2 }).await;
-        assert_eq!(texts(&head).len(), 2);
-        write(&path, 10..11);
-        assert_eq!(open.next().await, LogReply::Grown);
-        write(&path, 11..12);
-        let position = match open.ask(LogAsk::Tail { rows: 1 }).await {
-            LogReply::Lines { lines, .. } => lines[0].position,
-            other => panic!("{other:?}"),
-        };
-        let after = open.ask(LogAsk::After { position, rows: 5 }).await;
-        assert_eq!(texts(&after), ["line 11 red"]);
-    }
-
-    #[tokio::test]
-    async fn a_log_that_is_a_stream_is_kept_and_followed() {
-        let mut open = Open::new(LogSource::Stream);
-        // The fake container says something now and then.
-        let reply = open.next().await;
-        assert!(texts(&reply)[0].starts_with("talker"), "{reply:?}");
-    }
-}
+mod tests;

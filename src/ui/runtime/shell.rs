@@ -21,7 +21,7 @@ pub(super) async fn run(line: &str) -> Result<ShellOutput, String> {
     let (stdout, stderr) = tokio::join!(read(stdout), read(stderr));
     let status = child.wait().await.map_err(|cause| format!("wait for it: {cause}"))?;
     let ((mut text, cut), (more, cut_too)) = (stdout, stderr);
-    if !text.is_empty() && !text.ends_with(b"\n") {
+    if !more.is_empty() && !text.is_empty() && !text.ends_with(b"\n") {
         text.push(b'\n');
     }
     text.extend(more);

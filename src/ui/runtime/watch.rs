@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use tokio::sync::{Notify, mpsc};
 use wharf_backend::{Backend, Error, SampleBatch};
-use wharf_model::ErrorKind;
+use wharf_model::{ErrorKind, Event, EventOptions};
 
 use crate::message::Msg;
 
@@ -99,6 +100,21 @@ pub(super) async fn events(backend: Arc<dyn Backend>, sender: mpsc::Sender<Msg>)
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LAST);
     }
+}
+
+/// Returns the events that the engine remembers.
+pub(super) async fn remembered(backend: &dyn Backend) -> Result<Vec<Event>, Error> {
+    let options = EventOptions {
+        since: Some(DateTime::<Utc>::UNIX_EPOCH),
+        until: Some(Utc::now()),
+        ..EventOptions::default()
+    };
+    let mut stream = backend.list_events(options).await?;
+    let mut events = Vec::new();
+    while let Some(event) = stream.next().await {
+        events.push(event?);
+    }
+    Ok(events)
 }
 
 #[cfg(test)]

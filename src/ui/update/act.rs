@@ -10,8 +10,8 @@ use crate::layout::layout;
 use crate::message::Effect;
 
 use super::{
-    arrange, columns, commands, custom, detail, dialog, edits, events, files, focus, groups,
-    images, logs, networks, palette, show_screen, system, volumes,
+    arrange, charts, columns, commands, custom, detail, dialog, edits, events, files, focus,
+    groups, health, images, logs, networks, palette, show_screen, system, volumes,
 };
 
 /// Takes an action where it belongs.
@@ -66,6 +66,21 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
             app.zoom = if app.zoom == Zoom::Detail { Zoom::Split } else { Zoom::List };
             focus(app, Focus::List);
         }
+        Action::TimeTravel
+        | Action::JumpToTime
+        | Action::CursorLeft
+        | Action::CursorRight
+        | Action::FarLeft
+        | Action::FarRight
+        | Action::Freeze
+        | Action::ZoomChart
+        | Action::NextChart
+        | Action::PreviousChart => return charts::act(app, action),
+        Action::HoldEvents | Action::ShowPrograms | Action::GoToObject => {
+            return events::act(app, action);
+        }
+        Action::TravelBack => return charts::act(app, Action::FarLeft),
+        Action::TravelOn => return charts::act(app, Action::FarRight),
         Action::LongerWindow => app.turn_window(1),
         Action::ShorterWindow => app.turn_window(-1),
         Action::NextPane => step_pane(app, 1),
@@ -74,7 +89,11 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         Action::NextTab => turn_tab(app, 1),
         Action::PreviousTab => turn_tab(app, -1),
         Action::ShowStats => show_tab(app, Tab::Stats),
-        Action::ShowLogs => show_tab(app, Tab::Logs),
+        Action::ShowLogs => {
+            app.logs.merged.clear();
+            show_tab(app, Tab::Logs);
+        }
+        Action::MergeLogs => return logs::merge(app),
         Action::ShowInspect => show_tab(app, Tab::Inspect),
         Action::ShowTop => show_tab(app, Tab::Top),
         Action::ShowHealth => show_tab(app, Tab::Health),
@@ -178,6 +197,21 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         | Action::Timestamps
         | Action::ScrollLeft
         | Action::ScrollRight
+        | Action::LogsAt
+        | Action::LogsTail
+        | Action::LogsHead
+        | Action::Logs1m
+        | Action::Logs5m
+        | Action::Logs15m
+        | Action::Logs30m
+        | Action::Logs1h
+        | Action::EarlierBar
+        | Action::LaterBar
+        | Action::OpenLine
+        | Action::CopyLine
+        | Action::CopyScreen
+        | Action::MarkLine
+        | Action::RawLines
         | Action::SaveLog => return logs::act(app, action),
         _ => {}
     }
@@ -217,7 +251,10 @@ pub(super) fn travel(app: &mut App, action: Action) -> Vec<Effect> {
 /// Returns whether the tab with the keys has something to move in; else they move the list.
 fn moves(app: &App) -> bool {
     match app.tab() {
-        Tab::Stats | Tab::Health | Tab::Events => false,
+        Tab::Stats => false,
+        // What fits has nothing to move.
+        Tab::Health => health::scrolls(app),
+        Tab::Events => events::scrolls(app),
         Tab::Files => app.screen != Screen::Containers,
         _ => true,
     }
@@ -247,6 +284,9 @@ pub(super) fn step_list(app: &mut App, by: isize) {
 }
 
 fn back(app: &mut App) -> Vec<Effect> {
+    if let Some(effects) = charts::back(app) {
+        return effects;
+    }
     if app.focus == Focus::Detail {
         let searching = match app.tab() {
             Tab::Logs => !app.logs.pattern.is_empty(),
@@ -255,6 +295,13 @@ fn back(app: &mut App) -> Vec<Effect> {
         };
         if searching && app.tab() == Tab::Logs {
             return logs::clear_search(app);
+        }
+        if app.tab() == Tab::Logs && app.logs.anchor.take().is_some() {
+            return Vec::new();
+        }
+        if app.tab() == Tab::Logs && !app.logs.merged.is_empty() {
+            app.logs.merged.clear();
+            return Vec::new();
         }
         if searching {
             app.inspect.pattern.clear();
@@ -470,7 +517,7 @@ pub(super) fn copied(app: &mut App, text: String) -> Vec<Effect> {
 }
 
 /// Opens the menu of all that can be done with what is selected.
-fn menu(app: &mut App) {
+pub(super) fn menu(app: &mut App) {
     let contexts = app.main_contexts();
     let near = &contexts[..contexts.len().min(2)];
     let items: Vec<Item> = app

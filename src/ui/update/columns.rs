@@ -1,6 +1,6 @@
 //! The choice of columns.
 
-use crate::app::{App, ColumnChoice, Overlay};
+use crate::app::{App, Column, ColumnChoice, Overlay};
 use crate::keymap::Action;
 use crate::message::Effect;
 
@@ -20,7 +20,13 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::PreviousChoice => choice.step(-1, false),
         Action::MoveDown => choice.step(1, true),
         Action::MoveUp => choice.step(-1, true),
-        Action::Toggle => choice.toggle(),
+        Action::Toggle => {
+            let name = choice.list.get(choice.at).map(|(column, _)| *column);
+            choice.toggle();
+            if name == Some(Column::Name) {
+                app.tell("the name stays: without it the list says nothing");
+            }
+        }
         Action::Sort => {
             if let Some((column, _)) = choice.list.get(choice.at).copied() {
                 sort_by(app, column);
@@ -40,7 +46,7 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
 }
 
 /// Sorts the containers by a column, and the other way round if they are.
-pub(super) fn sort_by(app: &mut App, column: crate::app::Column) {
+pub(super) fn sort_by(app: &mut App, column: Column) {
     let list = &mut app.containers;
     list.reversed = list.sort == column && !list.reversed;
     list.sort = column;

@@ -4,13 +4,13 @@ use wharf_logs::sanitize_line;
 use wharf_model::{ContainerId, TopTable};
 
 use crate::app::topology::{HOST, Node};
-use crate::app::{App, Cursor, Redraw, Screen, Tab};
+use crate::app::{App, Cursor, LogOrigin, Redraw, Row, Screen, Tab};
 use crate::keymap::Action;
 use crate::layout::layout;
 use crate::message::{Effect, LogAsk, ScreenTag};
 
 use super::act::copied;
-use super::{files, images, networks, volumes};
+use super::{charts, events, files, health, images, logs, networks, volumes};
 
 /// How many lines a freshly opened log shows.
 const FIRST_LINES: usize = 200;
@@ -24,6 +24,8 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
     let seen = layout.as_ref().is_some_and(|l| l.detail.height > 0);
     let tabs: Vec<Tab> = layout.iter().flat_map(|l| &l.panes).map(|pane| pane.tab).collect();
     let mut effects = sync_log(app, tabs.contains(&Tab::Logs));
+    effects.extend(charts::sync(app));
+    effects.extend(events::sync(app));
     effects.extend(networks::sync(app));
     effects.extend(super::system::sync(app));
     effects.extend(volumes::sync(app, seen));
@@ -32,8 +34,9 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
         match tab {
             Tab::Inspect => effects.extend(sync_inspect(app)),
             Tab::Top => effects.extend(sync_top(app)),
+            Tab::Health => effects.extend(health::sync(app)),
             // These show what is known anyway, or were asked for above.
-            Tab::Stats | Tab::Logs | Tab::Health | Tab::Events => {}
+            Tab::Stats | Tab::Logs | Tab::Events => {}
             Tab::Layers | Tab::Users | Tab::Files | Tab::Details => {}
         }
     }
@@ -41,31 +44,47 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
 }
 
 fn sync_log(app: &mut App, seen: bool) -> Vec<Effect> {
-    let row = app.selected().filter(|_| seen);
-    let Some(row) = row else {
-        if app.logs.id.is_some() && !seen {
-            app.logs.id = None;
-            return vec![Effect::CloseLog];
+    let rows = &app.containers.rows;
+    app.logs.merged.retain(|id| rows.iter().any(|row| row.summary.id == *id));
+    let wanted: Vec<&Row> = match app.selected() {
+        _ if !seen => Vec::new(),
+        _ if app.logs.merged.len() > 1 => {
+            let find = |id: &ContainerId| rows.iter().find(|row: &&Row| row.summary.id == *id);
+            app.logs.merged.iter().filter_map(find).collect()
         }
-        if app.logs.id.is_some() && app.selected().is_none() {
-            app.logs = crate::app::LogPane::default();
-            return vec![Effect::CloseLog];
-        }
-        return Vec::new();
+        selected => selected.into_iter().collect(),
     };
-    let (id, started) = (row.summary.id.clone(), row.summary.started_at);
-    let same = app.logs.id.as_ref() == Some(&id);
+    let origins: Vec<LogOrigin> = wanted.iter().map(|row| origin(row)).collect();
+    let started = wanted.first().and_then(|row| row.summary.started_at);
+    if origins.is_empty() {
+        let open = app.logs.is_open();
+        app.logs.close();
+        return if open { vec![Effect::CloseLog] } else { Vec::new() };
+    }
+    let is_same = |(a, b): (&LogOrigin, &LogOrigin)| a.id == b.id;
+    let same = app.logs.origins.len() == origins.len()
+        && app.logs.origins.iter().zip(&origins).all(is_same);
     // A log that comes as a stream ends with its container; a new start is a new stream.
     if same && !(app.logs.ended && app.logs.started != started) {
-        return Vec::new();
+        return logs::sync_bars(app);
     }
     let generation = app.number();
-    app.logs.open(id.clone(), generation);
+    app.logs.open(origins.clone(), generation);
     app.logs.started = started;
-    vec![
-        Effect::OpenLog { generation, id, rows: FIRST_LINES },
-        Effect::Log(LogAsk::Tail { rows: FIRST_LINES }),
-    ]
+    let mut effects = vec![Effect::OpenLog { generation, origins, rows: FIRST_LINES }];
+    if app.logs.raw {
+        effects.push(Effect::Log(LogAsk::Raw(true)));
+    }
+    match app.logs.goto.take() {
+        Some(time) => effects.extend(logs::go_to(app, time)),
+        None => effects.push(Effect::Log(LogAsk::Tail { rows: FIRST_LINES })),
+    }
+    effects.extend(logs::sync_bars(app));
+    effects
+}
+
+fn origin(row: &Row) -> LogOrigin {
+    LogOrigin { id: row.summary.id.clone(), name: row.summary.name.clone() }
 }
 
 fn sync_inspect(app: &mut App) -> Option<Effect> {
@@ -194,7 +213,9 @@ pub(super) fn step(app: &mut App, tab: Tab, by: isize) {
         Tab::Files if app.screen == Screen::Containers => {}
         Tab::Files => files::step(app, by, rows),
         Tab::Details => networks::scroll_details(app, by),
-        Tab::Stats | Tab::Logs | Tab::Health | Tab::Events => {}
+        Tab::Health => health::scroll(app, by),
+        Tab::Events => events::scroll(app, by),
+        Tab::Stats | Tab::Logs => {}
     }
 }
 

@@ -11,8 +11,8 @@ use crate::keymap::Action;
 use crate::message::{Effect, LogAsk};
 
 use super::{
-    act, arrange, columns, commands, custom, detail, edits, images, input, logs, networks, palette,
-    volumes,
+    act, arrange, charts, columns, commands, custom, detail, edits, images, input, logs, networks,
+    palette, volumes,
 };
 
 /// Takes an action while a line is typed in the footer.
@@ -240,6 +240,16 @@ fn answer(app: &mut App) -> Vec<Effect> {
                 commands::give(app, vec![(pending, Command::Tag { image, name })])
             }
         },
+        PromptFor::LogsAt => match crate::app::instant(&text, app.now) {
+            Err(e) => {
+                prompt.error = Some(e);
+                Vec::new()
+            }
+            Ok(time) => {
+                app.overlays.pop();
+                logs::go_to(app, time)
+            }
+        },
         PromptFor::CreateNetwork => match networks::parse(&text) {
             Err(e) => {
                 prompt.error = Some(e);
@@ -268,6 +278,18 @@ fn answer(app: &mut App) -> Vec<Effect> {
                 }
             }
         }
+        PromptFor::Instant => match charts::jump(app, &text) {
+            Ok(()) => {
+                app.overlays.pop();
+                Vec::new()
+            }
+            Err(reason) => {
+                if let Some(Overlay::Prompt(prompt)) = app.overlays.last_mut() {
+                    prompt.error = Some(reason);
+                }
+                Vec::new()
+            }
+        },
         PromptFor::CreateVolume => {
             app.overlays.pop();
             volumes::create(app, &text)

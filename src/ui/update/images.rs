@@ -464,7 +464,7 @@ pub(super) fn push(app: &mut App, name: &str) -> Vec<Effect> {
     let operation = app.number();
     begin(app, Transfer::new(operation, TransferKind::Push, name.to_owned()));
     let tag = Some(parsed.tag().to_owned());
-    let options = PushOptions { repository: parsed.repository().clone(), tag };
+    let options = PushOptions { repository: parsed.repository().clone(), tag, platform: None };
     vec![Effect::Push { operation, options }]
 }
 

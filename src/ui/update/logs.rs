@@ -1,8 +1,12 @@
 //! The log tab: scrolling its window, searching, and what the runtime sends.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use wharf_logs::Direction;
+use wharf_model::ContainerId;
 
-use crate::app::{App, BATCH, Input, Overlay, Prompt, PromptFor, Redraw};
+use crate::app::{
+    App, BATCH, Focus, Input, Overlay, Period, Prompt, PromptFor, Redraw, Screen, Tab,
+};
 use crate::keymap::Action;
 use crate::layout::layout;
 use crate::message::{Effect, LogAsk, LogReply, Place};
@@ -20,7 +24,7 @@ fn room(app: &App) -> (usize, usize) {
 
 /// Takes what the runtime says of the open log.
 pub(super) fn reply(app: &mut App, generation: u64, reply: LogReply) -> Vec<Effect> {
-    if generation != app.logs.generation || app.logs.id.is_none() {
+    if generation != app.logs.generation || !app.logs.is_open() {
         return Vec::new();
     }
     let (columns, rows) = room(app);
@@ -51,6 +55,17 @@ pub(super) fn reply(app: &mut App, generation: u64, reply: LogReply) -> Vec<Effe
         }
         LogReply::Found(position) => return found(app, position),
         LogReply::NotFound => app.tell("no more matches that way"),
+        LogReply::Bars(bars) => app.logs.bars = bars,
+        LogReply::Whole { position, rows: whole } => {
+            app.logs.unfold(position, whole);
+            app.logs.hold_cursor(columns, rows);
+        }
+        LogReply::Copied { text, lines } => {
+            let what = if lines == 1 { "line" } else { "lines" };
+            app.tell(format!("copied {lines} {what}"));
+            return vec![Effect::Copy(text)];
+        }
+        LogReply::Missing { asked, dropped } => app.logs.missing = Some((asked, dropped)),
         LogReply::Saved(path, lines) => {
             app.tell(format!("saved {lines} lines to {}", path.display()));
         }
@@ -68,12 +83,12 @@ pub(super) fn reply(app: &mut App, generation: u64, reply: LogReply) -> Vec<Effe
 
 fn found(app: &mut App, position: u64) -> Vec<Effect> {
     let (columns, rows) = room(app);
-    let log = &mut app.logs;
-    log.hit = Some(position);
     let mut effects = stop_following(app);
     let log = &mut app.logs;
+    log.hit = Some(position);
+    log.anchor = None;
     let known = log.lines.front().is_some_and(|l| l.line.position <= position)
-        && log.lines.back().is_some_and(|l| l.line.position >= position);
+        && log.lines.back().is_some_and(|l| l.line.next > position);
     if known {
         log.show(position, columns, rows);
         effects.extend(refill(app));
@@ -89,6 +104,7 @@ fn stop_following(app: &mut App) -> Vec<Effect> {
         return Vec::new();
     }
     app.logs.follow = false;
+    app.logs.cursor = app.logs.lines.back().map(|l| l.line.position);
     vec![ask(LogAsk::Follow(false))]
 }
 
@@ -132,7 +148,9 @@ pub(super) fn travel(app: &mut App, by: isize) -> Vec<Effect> {
             let mut effects = stop_following(app);
             if app.logs.at_start {
                 (app.logs.top, app.logs.skip) = (0, 0);
+                app.logs.cursor = app.logs.lines.front().map(|l| l.line.position);
             } else {
+                app.logs.cursor = None;
                 app.logs.waiting = true;
                 effects.push(ask(LogAsk::Head { rows: BATCH }));
             }
@@ -141,9 +159,17 @@ pub(super) fn travel(app: &mut App, by: isize) -> Vec<Effect> {
         isize::MAX => follow(app),
         by => {
             let mut effects = if by < 0 { stop_following(app) } else { Vec::new() };
-            app.logs.scroll(by, columns, rows);
+            let at_last = match by {
+                1 | -1 => app.logs.step(by > 0, columns, rows),
+                _ => {
+                    let seen = app.logs.sees_end(columns, rows);
+                    app.logs.scroll(by, columns, rows);
+                    app.logs.hold_cursor(columns, rows);
+                    seen || app.logs.sees_end(columns, rows)
+                }
+            };
             let log = &app.logs;
-            if by > 0 && !log.follow && log.at_end && log.sees_end(columns, rows) {
+            if by > 0 && !log.follow && log.at_end && at_last {
                 effects.extend(follow(app));
             } else {
                 effects.extend(refill(app));
@@ -157,7 +183,152 @@ fn follow(app: &mut App) -> Vec<Effect> {
     app.logs.follow = true;
     app.logs.more = false;
     app.logs.waiting = true;
+    (app.logs.cursor, app.logs.anchor) = (None, None);
     vec![ask(LogAsk::Follow(true)), ask(LogAsk::Tail { rows: BATCH })]
+}
+
+/// Shows an instant: in the log that is open, or in the next one that opens.
+pub(super) fn go_to(app: &mut App, time: DateTime<Utc>) -> Vec<Effect> {
+    if !app.logs.is_open() {
+        app.logs.goto = Some(time);
+        return Vec::new();
+    }
+    let mut effects = stop_following(app);
+    app.logs.follow = false;
+    app.logs.waiting = true;
+    app.logs.anchor = None;
+    effects.push(ask(LogAsk::At { time, rows: BATCH }));
+    effects
+}
+
+/// Asks for as many bars as there is room for.
+pub(super) fn sync_bars(app: &mut App) -> Vec<Effect> {
+    let area = layout(app).map(|l| l.log_bars()).filter(|area| area.height > 0);
+    let columns = area.map_or(0, |area| usize::from(area.width));
+    if columns == app.logs.columns {
+        return Vec::new();
+    }
+    app.logs.columns = columns;
+    vec![ask(LogAsk::Bars { columns })]
+}
+
+/// Goes to the instant of a column of the histogram.
+pub(super) fn scrub(app: &mut App, column: usize, columns: usize) -> Vec<Effect> {
+    let Some(bars) = &app.logs.bars else { return Vec::new() };
+    let bar = column * bars.counts.len() / columns.max(1);
+    let time = bars.time(bar.min(bars.counts.len().saturating_sub(1)));
+    go_to(app, time)
+}
+
+/// Goes some bars of the histogram back or on, past those that are empty.
+fn step_bar(app: &mut App, by: isize) -> Vec<Effect> {
+    let (_, rows) = room(app);
+    let log = &app.logs;
+    let Some(bars) = &log.bars else { return Vec::new() };
+    let cursor = log.cursor.and(log.selected()).and_then(|at| log.lines.get(at));
+    let here = cursor.and_then(|l| l.line.time).or(log.in_sight(rows).map(|(_, last)| last));
+    let mut at = bars.place(here.unwrap_or(app.now));
+    loop {
+        let Some(next) = at.checked_add_signed(by).filter(|n| *n < bars.counts.len()) else {
+            let end = if by < 0 { "earlier" } else { "later" };
+            app.tell(format!("there is nothing {end}"));
+            return Vec::new();
+        };
+        at = next;
+        if bars.counts[at] > 0 {
+            let time = bars.time(at);
+            return go_to(app, time);
+        }
+    }
+}
+
+/// Shows the last so many minutes, or all.
+fn period(app: &mut App, minutes: Option<i64>) -> Vec<Effect> {
+    let since = minutes.and_then(|minutes| {
+        let since = app.now.checked_sub_signed(TimeDelta::minutes(minutes))?;
+        app.logs.period = Period::Last(minutes, since);
+        Some(since)
+    });
+    if since.is_none() {
+        app.logs.period = Period::All;
+    }
+    app.logs.hit = None;
+    let mut effects = vec![ask(LogAsk::Since(since))];
+    effects.extend(follow(app));
+    effects
+}
+
+/// Shows the logs of these containers by time, or again that of the selected one.
+pub(super) fn merge(app: &mut App) -> Vec<Effect> {
+    let marked: Vec<ContainerId> = app.containers.marked.iter().cloned().collect();
+    if app.focus == Focus::Detail && app.tab() == Tab::Logs && !app.logs.merged.is_empty() {
+        app.logs.merged.clear();
+        return Vec::new();
+    }
+    if app.screen == Screen::Containers && marked.len() > 1 {
+        app.logs.merged = marked;
+        if app.tab() != Tab::Logs || app.focus != Focus::Detail {
+            super::act::show_tab(app, Tab::Logs);
+        }
+    }
+    Vec::new()
+}
+
+/// Unfolds a line, or folds it again; of one that has no more to show, opens the menu.
+fn open_line(app: &mut App) -> Vec<Effect> {
+    let (columns, rows) = room(app);
+    let log = &mut app.logs;
+    let Some(line) = log.selected().and_then(|at| log.lines.get(at)).filter(|l| l.line.folds)
+    else {
+        super::act::menu(app);
+        return Vec::new();
+    };
+    let (position, next) = (line.line.position, line.line.next);
+    if log.unfolded.remove(&position).is_some() {
+        log.scroll(0, columns, rows);
+        log.hold_cursor(columns, rows);
+        return Vec::new();
+    }
+    let mut effects = stop_following(app);
+    app.logs.cursor = Some(position);
+    let columns = columns.saturating_sub(app.logs.gutter());
+    effects.push(ask(LogAsk::Whole { position, next, columns }));
+    effects
+}
+
+/// Copies the selected lines, or those on the screen.
+fn copy(app: &mut App, all: bool) -> Vec<Effect> {
+    let (columns, rows) = room(app);
+    let log = &mut app.logs;
+    let range = match all {
+        true => {
+            let end =
+                log.line_at(rows.saturating_sub(1), columns).map_or(log.lines.len(), |n| n + 1);
+            log.top.min(end)..end
+        }
+        false => log.selection(),
+    };
+    let lines: Vec<_> = log.lines.range(range).map(|l| (l.line.position, l.line.next)).collect();
+    log.anchor = None;
+    if lines.is_empty() {
+        app.tell("there is no line to copy");
+        return Vec::new();
+    }
+    vec![ask(LogAsk::Copy(lines))]
+}
+
+/// Selects the line in a row of the screen; once more unfolds it.
+pub(super) fn click(app: &mut App, row: usize) -> Vec<Effect> {
+    let (columns, _) = room(app);
+    let Some(at) = app.logs.line_at(row, columns) else { return Vec::new() };
+    let position = app.logs.lines.get(at).map(|l| l.line.position);
+    let again = app.logs.cursor.is_some() && app.logs.cursor == position;
+    let effects = stop_following(app);
+    app.logs.cursor = position;
+    if again && app.logs.lines.get(at).is_some_and(|l| l.line.folds) {
+        return open_line(app);
+    }
+    effects
 }
 
 /// Begins a search, or ends it with an empty pattern.
@@ -199,7 +370,7 @@ pub(super) fn clear_search(app: &mut App) -> Vec<Effect> {
 fn reload(app: &mut App) -> Vec<Effect> {
     app.logs.waiting = true;
     let log = &app.logs;
-    let here = log.hit.or_else(|| log.lines.get(log.top).map(|l| l.line.position));
+    let here = log.cursor.or(log.hit).or_else(|| log.lines.get(log.top).map(|l| l.line.position));
     match here {
         Some(position) if !log.follow => vec![ask(LogAsk::Around { position, rows: BATCH })],
         _ => vec![ask(LogAsk::Tail { rows: BATCH })],
@@ -231,6 +402,53 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
             app.logs.left = 0;
             app.logs.skip = 0;
         }
+        Action::LogsAt => {
+            let (_, rows) = room(app);
+            let now = app.logs.in_sight(rows).map(|(first, _)| first).unwrap_or(app.now);
+            app.overlays.push(Overlay::Prompt(Prompt {
+                title: "Show the log at (14:05, 2026-01-31 14:05, 10m ago)".to_owned(),
+                input: Input::new(now.format("%Y-%m-%d %H:%M:%S").to_string()),
+                error: None,
+                purpose: PromptFor::LogsAt,
+            }));
+        }
+        Action::LogsTail => return period(app, None),
+        Action::LogsHead => {
+            let mut effects = period(app, None);
+            effects.extend(travel(app, isize::MIN));
+            return effects;
+        }
+        Action::Logs1m => return period(app, Some(1)),
+        Action::Logs5m => return period(app, Some(5)),
+        Action::Logs15m => return period(app, Some(15)),
+        Action::Logs30m => return period(app, Some(30)),
+        Action::Logs1h => return period(app, Some(60)),
+        Action::EarlierBar => return step_bar(app, -1),
+        Action::LaterBar => return step_bar(app, 1),
+        Action::OpenLine => return open_line(app),
+        Action::CopyLine => return copy(app, false),
+        Action::CopyScreen => return copy(app, true),
+        Action::MarkLine => {
+            let mut effects = stop_following(app);
+            let log = &mut app.logs;
+            let here = log.selected().and_then(|at| log.lines.get(at)).map(|l| l.line.position);
+            log.cursor = here;
+            log.anchor = if log.anchor.is_some() { None } else { here };
+            let selecting = log.anchor.is_some();
+            app.tell(match selecting {
+                true => "selecting from here: y copies, Space ends it",
+                false => "nothing is selected any more",
+            });
+            effects.extend(refill(app));
+            return effects;
+        }
+        Action::RawLines => {
+            app.logs.raw = !app.logs.raw;
+            app.logs.unfolded.clear();
+            let mut effects = vec![ask(LogAsk::Raw(app.logs.raw))];
+            effects.extend(reload(app));
+            return effects;
+        }
         Action::Timestamps => app.logs.times = !app.logs.times,
         Action::ScrollRight => {
             let widest = app.logs.lines.iter().map(|l| l.width).max().unwrap_or(0);
@@ -239,7 +457,10 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::ScrollLeft => app.logs.left = app.logs.left.saturating_sub(SIDEWAYS),
         Action::SaveLog => {
-            let name = app.selected().map_or("container", |r| r.summary.name.as_str());
+            let name = match app.logs.origins.as_slice() {
+                [one] => one.name.as_str(),
+                _ => "merged",
+            };
             let safe: String = name
                 .chars()
                 .map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' })

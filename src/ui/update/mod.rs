@@ -1,6 +1,7 @@
 //! The one way in: a message changes the [`App`] and asks for effects. Nothing here does I/O.
 
 mod act;
+mod charts;
 mod columns;
 mod commands;
 mod custom;
@@ -10,6 +11,7 @@ mod edits;
 mod events;
 mod files;
 mod groups;
+mod health;
 mod images;
 mod logs;
 mod mouse;
@@ -98,7 +100,8 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         }
         Msg::Tick(now) => tick(app, now),
         Msg::Samples(batch) => {
-            app.metrics.take(batch);
+            let now = app.now;
+            app.metrics.take(batch, now);
             if app.containers.follows_samples() || app.screen == Screen::Networks {
                 arrange(app);
             }
@@ -148,6 +151,23 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         }
         Msg::Unaudited(why) => {
             app.fail("audit", format!("what is done can't be written down: {why}"));
+            Vec::new()
+        }
+        Msg::Recorded { id, result } => {
+            charts::recorded(app, id, result);
+            Vec::new()
+        }
+        Msg::Then { at, result } => charts::arrived(app, at, result),
+        Msg::Health { id, result } => {
+            health::take(app, &id, result);
+            Vec::new()
+        }
+        Msg::EventHistory(result) => {
+            events::remembered(app, result);
+            Vec::new()
+        }
+        Msg::Details { id, result } => {
+            charts::detailed(app, &id, result);
             Vec::new()
         }
         Msg::Document { tag, result } => {
@@ -223,6 +243,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             volumes::saved(app, operation, result.clone());
             images::ended(app, operation, result.map(Some))
         }
+        Msg::LogsAt(time) => logs::go_to(app, time),
         Msg::Log { generation, reply } => logs::reply(app, generation, reply),
     }
 }
@@ -231,6 +252,13 @@ fn tick(app: &mut App, now: chrono::DateTime<chrono::Utc>) -> Vec<Effect> {
     let second = now.timestamp() != app.now.timestamp();
     app.now = now;
     app.turn = app.turn.wrapping_add(1);
+    if second {
+        let selected = app.containers.selected.clone();
+        app.rested = app.at_tick == selected;
+        app.at_tick = selected;
+    } else if app.at_tick != app.containers.selected {
+        app.rested = false;
+    }
     if app.is_animated() {
         app.draw(Redraw::Lively);
     } else if second {
@@ -260,11 +288,18 @@ fn containers(
 ) -> Vec<Effect> {
     let again = app.listing.answered();
     match result {
-        Ok(list) => {
+        Ok(mut list) => {
             if app.link == Link::Connecting {
                 app.found();
             }
+            if charts::keep_present(app, &mut list) {
+                return if again { vec![Effect::FetchContainers] } else { Vec::new() };
+            }
+            let first = !app.containers.loaded;
             app.containers.replace(list, app.now);
+            if first {
+                charts::begin(app);
+            }
             let rows = &app.containers.rows;
             app.metrics.retain(|id| rows.iter().any(|r| r.summary.id == *id));
             arrange(app);
@@ -304,6 +339,7 @@ fn heard(app: &mut App, event: &Event) -> Vec<Effect> {
     if matches!(event.action.as_str(), "create" | "destroy" | "delete" | "pull" | "prune") {
         app.system.listing.mark();
     }
+    health::changed(app, &event.id);
     match event.kind {
         EventKind::Container => {
             let action = event.action.as_str();

@@ -24,6 +24,7 @@ pub(super) fn mouse(app: &mut App, event: MouseEvent) -> Vec<Effect> {
         MouseEventKind::ScrollUp => wheel(app, at, -WHEEL),
         MouseEventKind::Down(MouseButton::Left) => click(app, at, false),
         MouseEventKind::Down(MouseButton::Right) => click(app, at, true),
+        MouseEventKind::Drag(MouseButton::Left) => drag(app, at),
         // Moves and releases mean nothing here.
         _ => return Vec::new(),
     };
@@ -51,6 +52,16 @@ fn wheel(app: &mut App, at: Position, by: isize) -> Vec<Effect> {
             Tab::Stats => act::step_list(app, by.signum()),
             tab => detail::step(app, tab, by),
         }
+    }
+    Vec::new()
+}
+
+/// Draws the log's histogram along; nothing else moves with the mouse.
+fn drag(app: &mut App, at: Position) -> Vec<Effect> {
+    let Some(layout) = layout(app).filter(|_| app.overlays.is_empty()) else { return Vec::new() };
+    let bars = layout.log_bars();
+    if app.tab() == Tab::Logs && app.screen == Screen::Containers && bars.contains(at) {
+        return logs::scrub(app, usize::from(at.x - bars.x), usize::from(bars.width));
     }
     Vec::new()
 }
@@ -143,6 +154,14 @@ fn click_list(app: &mut App, layout: &Layout, at: Position) {
 }
 
 fn click_detail(app: &mut App, area: Rect, at: Position, step: Option<usize>) -> Vec<Effect> {
+    if app.tab() == Tab::Logs {
+        let Some(bars) = layout(app).map(|l| l.log_bars()) else { return Vec::new() };
+        if bars.contains(at) {
+            return logs::scrub(app, usize::from(at.x - bars.x), usize::from(bars.width));
+        }
+        let first = area.y + 1 + bars.height;
+        return at.y.checked_sub(first).map_or_else(Vec::new, |row| logs::click(app, row.into()));
+    }
     // The first row is a heading.
     let Some(row) = usize::from(at.y - area.y).checked_sub(1) else { return Vec::new() };
     match app.tab() {

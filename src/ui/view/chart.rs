@@ -17,7 +17,7 @@ pub(super) struct Plot {
 }
 
 /// What a chart shows.
-pub(super) struct Chart {
+pub(super) struct Graph {
     /// The lines; a single one is filled down to zero.
     pub(super) plots: Vec<Plot>,
     /// The value at the top.
@@ -26,6 +26,14 @@ pub(super) struct Chart {
     pub(super) limit: Option<f64>,
     /// How that line looks.
     pub(super) limit_style: Style,
+    /// The column under a vertical line, whose values are read.
+    pub(super) cursor: Option<usize>,
+    /// How that line looks.
+    pub(super) cursor_style: Style,
+    /// The columns where something happened that is told by a mark.
+    pub(super) marks: Vec<usize>,
+    /// How the marks look.
+    pub(super) mark_style: Style,
     /// Whether there is braille.
     pub(super) unicode: bool,
 }
@@ -53,13 +61,32 @@ impl Grid {
     }
 }
 
-impl Chart {
+impl Graph {
     /// Draws it.
     pub(super) fn draw(&self, buffer: &mut Buffer, area: Rect) {
         if area.is_empty() || self.top <= 0.0 {
             return;
         }
-        if self.unicode { self.braille(buffer, area) } else { self.ascii(buffer, area) }
+        if self.unicode {
+            self.braille(buffer, area)
+        } else {
+            self.ascii(buffer, area)
+        }
+        self.upright(buffer, area);
+    }
+
+    /// Draws what stands upright over the lines: the marks at the top, and the cursor.
+    fn upright(&self, buffer: &mut Buffer, area: Rect) {
+        let width = usize::from(area.width);
+        for mark in &self.marks {
+            self.cell(buffer, area, (mark / 2).min(width - 1), '!', self.mark_style);
+        }
+        if let Some(cursor) = self.cursor.filter(|cursor| cursor / 2 < width) {
+            let letter = if self.unicode { '│' } else { '|' };
+            for y in 0..usize::from(area.height) {
+                self.cell(buffer, area, y * width + cursor / 2, letter, self.cursor_style);
+            }
+        }
     }
 
     /// Returns the row of a value, 0 at the bottom, of so many.
@@ -158,9 +185,35 @@ mod tests {
         let columns =
             values.iter().map(|v| Column { min: *v, avg: *v, max: *v }).collect::<Vec<_>>();
         let plots = vec![Plot { columns, style: Style::new(), letter: '#' }];
-        let limit_style = Style::new();
-        Chart { plots, top: 7.0, limit: None, limit_style, unicode }.draw(&mut buffer, area);
+        graph(plots, unicode).draw(&mut buffer, area);
         buffer
+    }
+
+    fn graph(plots: Vec<Plot>, unicode: bool) -> Graph {
+        Graph {
+            plots,
+            top: 7.0,
+            limit: None,
+            limit_style: Style::new(),
+            cursor: None,
+            cursor_style: Style::new(),
+            marks: Vec::new(),
+            mark_style: Style::new(),
+            unicode,
+        }
+    }
+
+    #[test]
+    fn the_cursor_and_marks_stand_over_the_values() {
+        let area = Rect::new(0, 0, 4, 2);
+        for (unicode, lines) in [(true, [" │ !", "⣀│⣀⣀"]), (false, [" | !", "#|##"])] {
+            let mut buffer = Buffer::empty(area);
+            let columns = vec![Column { min: None, avg: Some(0.0), max: Some(0.0) }; 8];
+            let plots = vec![Plot { columns, style: Style::new(), letter: '#' }];
+            let graph = Graph { cursor: Some(3), marks: vec![7, 2], ..graph(plots, unicode) };
+            graph.draw(&mut buffer, area);
+            assert_eq!(buffer, Buffer::with_lines(lines));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Line, say};
+use super::{Line, put, say};
 use crate::app::{App, EventRow};
 use crate::theme::Role;
 
@@ -12,13 +12,25 @@ pub(super) fn list(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
     buffer.set_style(head, app.theme.style(Role::Bar));
     let mut line = Line::new(app, buffer, head);
     line.skip(1);
-    for (title, cells) in [("TIME", 8), ("OBJECT", 9), ("ACTION", 14), ("NAME", 24), ("MORE", 40)] {
+    for (title, cells) in [("TIME", 11), ("OBJECT", 9), ("ACTION", 14), ("NAME", 24), ("MORE", 40)]
+    {
         line.cell(title, cells, false, app.theme.style(Role::Bar));
     }
     let events = &app.events;
+    let mut told = Vec::new();
+    if events.paused.is_some() {
+        told.push(format!("held, {} more", events.missed()));
+    }
+    if events.hidden() > 0 {
+        told.push(format!("{} programs left out", events.hidden()));
+    }
+    let told = told.join(", ");
+    let right = u16::try_from(told.len() + 1).unwrap_or(0).min(head.width);
+    let place = Rect { x: head.right() - right, width: right, ..head };
+    put(buffer, place, &told, app.theme.style(Role::Bar));
     if events.shown.is_empty() {
         let text = match events.filter.as_str() {
-            "" => "nothing has happened since the dashboard was opened".to_owned(),
+            "" => "nothing has happened that the engine remembers".to_owned(),
             filter => format!("no event matches {filter}: Esc clears it"),
         };
         return say(app, buffer, area, &text, Role::Dim);
@@ -33,17 +45,19 @@ pub(super) fn list(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
     }
 }
 
-/// Draws the newest events of the selected container.
+/// Draws the events of the selected container, the newest last.
 pub(super) fn of_container(app: &App, buffer: &mut Buffer, area: Rect) {
     let Some(selected) = app.selected() else { return };
-    let rows: Vec<&EventRow> =
-        app.events.of(selected.summary.id.as_str()).rev().take(usize::from(area.height)).collect();
+    let id = &selected.summary.id;
+    let past = app.metrics.past(id).map(|past| past.happenings.as_slice()).unwrap_or_default();
+    let rows = app.events.of(id, past, app.events.until);
     if rows.is_empty() {
-        let name = &selected.summary.name;
-        let text = format!("nothing has happened to {name} since the dashboard was opened");
+        let text = format!("nothing is known of what happened to {}", selected.summary.name);
         return say(app, buffer, area, &text, Role::Dim);
     }
-    for (y, row) in (area.y..area.bottom()).zip(rows.into_iter().rev()) {
+    let end = rows.len() - app.events.back.min(rows.len() - 1);
+    let from = end.saturating_sub(usize::from(area.height));
+    for (y, row) in (area.y..area.bottom()).zip(&rows[from..end]) {
         draw(app, buffer, Rect { y, height: 1, ..area }, row, false);
     }
 }
@@ -51,16 +65,21 @@ pub(super) fn of_container(app: &App, buffer: &mut Buffer, area: Rect) {
 pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: &EventRow, named: bool) {
     let style = |role| app.theme.style(role);
     let action = match row.action.as_str() {
-        "die" | "oom" | "kill" | "destroy" => Role::Warn,
+        "oom" | "health_status: unhealthy" => Role::Bad,
+        "die" | "kill" | "destroy" => Role::Warn,
         _ => Role::Text,
     };
     let mut line = Line::new(app, buffer, area);
     line.skip(1);
-    line.cell(&row.time.format("%H:%M:%S").to_string(), 8, false, style(Role::Dim));
+    // A time of day is enough of what happened today.
+    let today = row.time.date_naive() == app.now.date_naive();
+    let format = if today { "%H:%M:%S" } else { "%m-%d %H:%M" };
+    line.cell(&row.time.format(format).to_string(), 11, false, style(Role::Dim));
     if named {
         line.cell(row.kind.as_str(), 9, false, style(Role::Dim));
     }
-    line.cell(&row.action, 14, false, style(action));
+    let cells = u16::try_from(crate::text::width(&row.action)).unwrap_or(14).clamp(14, 40);
+    line.cell(&row.action, if named { 14 } else { cells }, false, style(action));
     if named {
         line.cell(&row.name, 24, false, style(Role::Text));
     }

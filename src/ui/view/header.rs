@@ -136,6 +136,9 @@ fn right(app: &App) -> Vec<(String, Role)> {
     } else if app.screen == Screen::Containers && !app.containers.all {
         parts.push((format!("running only: {shown} of {all}"), Role::Warn));
     }
+    if let Some(travel) = &app.travel {
+        parts.push((format!("PAST {}", travel.at.format("%H:%M:%S")), Role::Warn));
+    }
     if app.options.read_only {
         parts.push(("READ-ONLY".to_owned(), Role::Warn));
     }
@@ -163,6 +166,15 @@ pub(super) fn host(app: &App, buffer: &mut Buffer, area: Rect) {
             None => format!("{why}; trying again"),
         };
         line.text(&text, app.theme.style(Role::Bad));
+        return;
+    }
+    if let Some(travel) = &app.travel {
+        let at = travel.shown.unwrap_or(travel.at);
+        let text =
+            format!("THE PAST: {}, {} ago", at.format("%Y-%m-%d %H:%M:%S UTC"), age(at, app.now));
+        line.text(&text, app.theme.style(Role::Warn));
+        let hint = "{ } move, t in the charts or Esc comes back to now";
+        line.skip(2).whole(hint, app.theme.style(Role::Dim));
         return;
     }
     for (name, value, role) in parts(app) {

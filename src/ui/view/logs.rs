@@ -8,7 +8,9 @@ use unicode_width::UnicodeWidthStr;
 use wharf_model::LogStream;
 
 use super::{Line, put, say};
-use crate::app::{App, LogPane};
+use crate::app::{App, Focus, LogPane, Period};
+use crate::format::size;
+use crate::layout::layout;
 use crate::message::RawLine;
 use crate::theme::Role;
 
@@ -19,7 +21,10 @@ pub(super) fn logs(app: &App, buffer: &mut Buffer, area: Rect) {
         return;
     }
     state(app, buffer, Rect { height: 1, ..area });
-    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    let place = layout(app).map(|l| l.log_bars()).unwrap_or_default();
+    bars(app, buffer, place);
+    let top = 1 + place.height;
+    let body = Rect { y: area.y + top, height: area.height.saturating_sub(top), ..area };
     if let Some(error) = &log.error {
         return say(app, buffer, body, error, Role::Bad);
     }
@@ -35,13 +40,88 @@ pub(super) fn logs(app: &App, buffer: &mut Buffer, area: Rect) {
     }
     let mut y = body.y;
     let mut skip = log.skip;
-    for shown in log.lines.iter().skip(log.top) {
+    let chosen = match app.focus {
+        Focus::Detail if log.anchor.is_some() => log.selection(),
+        Focus::Detail if log.cursor.is_some() => log.selected().map_or(0..0, |at| at..at + 1),
+        _ => 0..0,
+    };
+    for (n, shown) in log.lines.iter().enumerate().skip(log.top) {
         if y >= body.bottom() {
             break;
         }
         let rest = Rect { y, height: body.bottom() - y, ..body };
-        y += draw_line(app, buffer, rest, &shown.line, skip);
+        let rows = draw_line(app, buffer, rest, &shown.line, skip);
+        if chosen.contains(&n) {
+            buffer.set_style(Rect { height: rows, ..rest }, app.theme.style(Role::Selected));
+        }
+        y += rows;
         skip = 0;
+    }
+}
+
+/// The heights of a bar, the lowest first.
+const UNICODE: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+const ASCII: [&str; 9] = [" ", ".", ".", ":", "-", "=", "+", "*", "#"];
+
+/// Draws how much was written when, with the part that is on the screen, and below it where matches
+/// are.
+fn bars(app: &App, buffer: &mut Buffer, area: Rect) {
+    let log = &app.logs;
+    let Some(bars) = log.bars.as_ref().filter(|b| area.height > 0 && !b.counts.is_empty()) else {
+        return;
+    };
+    let style = |role| app.theme.style(role);
+    let (count, width) = (bars.counts.len(), usize::from(area.width));
+    let most = bars.counts.iter().copied().max().unwrap_or(0).max(1);
+    let rows = usize::from(layout(app).map_or(1, |l| l.log_room().1));
+    let seen = log.in_sight(rows).map(|(first, last)| bars.place(first)..=bars.place(last));
+    let unicode = app.theme.look().unicode;
+    let glyphs = if unicode { &UNICODE } else { &ASCII };
+    for column in 0..area.width {
+        let bar = usize::from(column) * count / width;
+        let amount = bars.counts.get(bar).copied().unwrap_or(0);
+        let height = usize::try_from((amount * 8).div_ceil(most)).unwrap_or(8).min(8);
+        let here = seen.as_ref().is_some_and(|seen| seen.contains(&bar));
+        let role = if here { Role::Selected } else { Role::First };
+        let cell = Rect { x: area.x + column, width: 1, height: 1, ..area };
+        put(buffer, cell, glyphs[height], style(role));
+    }
+    let below = Rect { y: area.y + 1, height: 1, ..area };
+    let last = bars.time(count);
+    let long = (last - bars.begin).num_hours() >= 24;
+    let format = if long { "%m-%d %H:%M" } else { "%H:%M:%S" };
+    let (begin, end) = (bars.begin.format(format).to_string(), last.format(format).to_string());
+    let step = match bars.step.num_seconds() {
+        step @ 0..60 => format!("{step} s a bar"),
+        step @ 60..3600 => format!("{} min a bar", step / 60),
+        step @ 3600..86_400 => format!("{} h a bar", step / 3600),
+        step => format!("{} d a bar", step / 86_400),
+    };
+    let most = match bars.unit {
+        wharf_logs::Unit::Lines => format!("most {most} lines"),
+        wharf_logs::Unit::Bytes => format!("most {}", size(most)),
+    };
+    let middle = format!("{step}, {most}");
+    put(buffer, below, &begin, style(Role::Dim));
+    let right = |text: &str| area.right().saturating_sub(u16::try_from(text.len()).unwrap_or(0));
+    if width > begin.len() + end.len() + middle.len() + 8 {
+        let x = area.x + u16::try_from((width - middle.len()) / 2).unwrap_or(0);
+        put(buffer, Rect { x, width: area.right() - x, ..below }, &middle, style(Role::Dim));
+    }
+    if width > begin.len() + end.len() + 2 {
+        let x = right(&end);
+        put(buffer, Rect { x, width: area.right() - x, ..below }, &end, style(Role::Dim));
+    }
+    let mark = if unicode { "▴" } else { "^" };
+    for column in 0..area.width {
+        let first = usize::from(column) * count / width;
+        // Where a column shows less than a bar, only the first one is marked.
+        let before = (usize::from(column) > 0).then(|| (usize::from(column) - 1) * count / width);
+        let matches = bars.matches.get(first).copied().unwrap_or(0);
+        if matches > 0 && before != Some(first) {
+            let cell = Rect { x: area.x + column, width: 1, ..below };
+            put(buffer, cell, mark, style(Role::Match));
+        }
     }
 }
 
@@ -68,6 +148,22 @@ fn state(app: &App, buffer: &mut Buffer, area: Rect) {
         };
         line.skip(2).text(&format!("/{}/{count}", log.pattern), style(Role::Info));
     }
+    if let Period::Last(minutes, _) = log.period {
+        line.skip(2).text(&format!("the last {minutes} min"), style(Role::Info));
+    }
+    if log.is_merged() {
+        line.skip(2).text(&format!("{} logs by time", log.origins.len()), style(Role::Info));
+    }
+    if log.raw {
+        line.skip(2).text("JSON as it is", style(Role::Info));
+    }
+    if let Some((asked, dropped)) = log.missing {
+        let text = match dropped {
+            0 => format!("the last {asked} lines of the engine's"),
+            n => format!("{n} of the engine's last {asked} lines dropped"),
+        };
+        line.skip(2).text(&text, style(Role::Warn));
+    }
     for (on, word) in [(log.only, "only matches"), (log.wrap, "wrapped")] {
         if on {
             line.skip(2).text(word, style(Role::Info));
@@ -88,6 +184,8 @@ fn draw_line(app: &App, buffer: &mut Buffer, area: Rect, line: &RawLine, skip: u
     let gutter = u16::try_from(LogPane::gutter(log)).unwrap_or(area.width).min(area.width);
     let mark = if hit {
         Some((app.theme.glyphs().folded, Role::Match))
+    } else if line.joined {
+        Some((app.theme.glyphs().bar, Role::Dim))
     } else if line.stream == LogStream::Stderr {
         Some(("!", Role::Bad))
     } else {
@@ -101,9 +199,19 @@ fn draw_line(app: &App, buffer: &mut Buffer, area: Rect, line: &RawLine, skip: u
         let place = Rect { x: area.x + 1, width: area.width.saturating_sub(2).min(12), ..area };
         put(buffer, place, &time, app.theme.style(Role::Dim));
     }
+    let names = log.name_cells().unwrap_or(0);
+    if let Some(origin) = log.origins.get(line.source).filter(|_| names > 0 && skip == 0) {
+        let cells = u16::try_from(names).unwrap_or(0);
+        let x = area.x + gutter.saturating_sub(cells + 1);
+        let place = Rect { x, width: cells.min(area.right().saturating_sub(x)), ..area };
+        Line::new(app, buffer, place).text(&origin.name, app.theme.foreign(hue(line.source)));
+    }
     let body = Rect { x: area.x + gutter, width: area.width - gutter, ..area };
     if body.width == 0 {
         return 1;
+    }
+    if let Some(rows) = log.unfolded.get(&line.position) {
+        return draw_unfolded(app, buffer, body, rows, skip);
     }
     let matches = matches(app, line);
     let room = usize::from(body.width);
@@ -146,6 +254,32 @@ fn draw_line(app: &App, buffer: &mut Buffer, area: Rect, line: &RawLine, skip: u
     }
     let rows = if log.wrap { (row + 1).saturating_sub(skip).max(1) } else { 1 };
     u16::try_from(rows).unwrap_or(area.height).min(area.height)
+}
+
+/// Draws the rows of an unfolded line.
+fn draw_unfolded(
+    app: &App,
+    buffer: &mut Buffer,
+    area: Rect,
+    rows: &[Vec<wharf_logs::Span>],
+    skip: usize,
+) -> u16 {
+    let mut drawn = 0;
+    for (y, row) in (area.y..area.bottom()).zip(rows.iter().skip(skip)) {
+        let mut line = Line::new(app, buffer, Rect { y, height: 1, ..area });
+        for span in row {
+            line.text(&span.text, app.theme.foreign(span.style));
+        }
+        drawn += 1;
+    }
+    drawn.max(1)
+}
+
+/// Returns the colour of one of the merged logs.
+fn hue(source: usize) -> wharf_logs::Style {
+    const HUES: [u8; 6] = [12, 11, 13, 10, 14, 9];
+    let fg = HUES.get(source % HUES.len()).map(|hue| wharf_logs::Color::Indexed(*hue));
+    wharf_logs::Style { fg, ..wharf_logs::Style::default() }
 }
 
 fn letter_at(

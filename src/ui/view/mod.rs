@@ -33,10 +33,12 @@ use crate::text::{fit, width};
 use crate::theme::Role;
 
 pub(crate) use containers::column_at;
+pub(crate) use health::health_len;
 pub(crate) use images::step_at;
 pub(crate) use network_details::details_len;
 pub(crate) use networks::node_at;
 pub(crate) use overlay::{Hit, hit_overlay, overlay_scroll_limit};
+pub(crate) use stats::chart_columns;
 
 /// Draws the dashboard.
 pub fn view(app: &App, frame: &mut Frame<'_>) {

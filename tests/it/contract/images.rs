@@ -80,11 +80,21 @@ fn archive(layer: &[u8], diff_id: &str, name: &str) -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
+/// Returns a file with this content.
+fn in_memory(content: &[u8]) -> std::fs::File {
+    use std::io::{Seek, Write};
+    let flags = rustix::fs::MemfdFlags::CLOEXEC;
+    let mut file = std::fs::File::from(rustix::fs::memfd_create("archive", flags).unwrap());
+    file.write_all(content).unwrap();
+    file.rewind().unwrap();
+    file
+}
+
 async fn archives(bench: &Bench) {
     let document = bench.backend.inspect_image(IMAGE).await.unwrap();
     let diff_id = document["RootFS"]["Layers"][0].as_str().unwrap().to_owned();
     let bytes = archive(&rootfs_tar(), &diff_id, "wharf-test/loaded:1");
-    let lines = bench.backend.load(Box::new(std::io::Cursor::new(bytes)), None).await.unwrap();
+    let lines = bench.backend.load(in_memory(&bytes), None).await.unwrap();
     assert_eq!(lines, ["Loaded image: wharf-test/loaded:1"]);
     let mut options = Bench::options("");
     options.image = "wharf-test/loaded:1".to_owned();
@@ -105,8 +115,7 @@ async fn archives(bench: &Bench) {
         }
         other => panic!("{other:?}"),
     }
-    let nonsense = Box::new(std::io::Cursor::new(vec![7; 3000]));
-    assert!(bench.backend.load(nonsense, None).await.is_err());
+    assert!(bench.backend.load(in_memory(&[7; 3000]), None).await.is_err());
 }
 
 async fn imports(bench: &Bench) {

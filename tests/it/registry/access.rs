@@ -18,6 +18,7 @@ pub(crate) fn tests() -> Vec<Test> {
         passwords_are_checked_kept_and_used,
         helpers_keep_what_the_file_does_not,
         tokens_are_asked_for_and_used_again,
+        identity_tokens_stand_for_passwords,
         certificates_are_believed_where_they_are_named,
         secrets_stay_with_the_host_they_are_for,
         proxies_of_the_environment_are_used,
@@ -201,6 +202,111 @@ fn tokens_are_asked_for_and_used_again() {
     proxy.behave();
     proxy.first(9, "GET", "/v2/", Action::Answer(401, vec![("WWW-Authenticate", realm)], vec![]));
     desk.fails("is without TLS: name it in insecure-registries", &["pull", &format!("{at}/z")]);
+}
+
+/// Makes a proxy demand tokens of a server that hands out identity tokens too, which stand for the
+/// password from then on. Each that is used is replaced by the next.
+fn demand_identity(proxy: &Proxy) -> Proxy {
+    let server = Proxy::before("127.0.0.1:1");
+    let mut newest = 0;
+    server.rule(move |asked: &Asked| {
+        let json = |body: serde_json::Value| {
+            let kind = vec![("Content-Type", "application/json".to_owned())];
+            Some(Action::Answer(200, kind, body.to_string().into_bytes()))
+        };
+        let by_password = asked.header("authorization") == Some("Basic bWU6b3BlbnNlc2FtZQ==");
+        if by_password && asked.path.contains("offline_token=true") {
+            newest += 1;
+            return json(json!({ "token": "short", "refresh_token": format!("lasting-{newest}") }));
+        }
+        let wanted = format!("refresh_token=lasting-{newest}");
+        if asked.method == "POST" && asked.body().contains(&wanted) {
+            assert!(asked.body().contains("grant_type=refresh_token"), "{asked:?}");
+            return json(json!({ "access_token": "short" }));
+        }
+        Some(Action::Answer(401, Vec::new(), Vec::new()))
+    });
+    let realm = format!("http://{}/token", server.address);
+    proxy.rule(move |asked| {
+        if asked.header("authorization") == Some("Bearer short") {
+            return None;
+        }
+        let challenge = format!("Bearer realm=\"{realm}\",service=\"tests\"");
+        Some(Action::Answer(401, vec![("WWW-Authenticate", challenge)], Vec::new()))
+    });
+    server
+}
+
+fn identity_tokens_stand_for_passwords() {
+    let registry = Registry::plain();
+    let proxy = Proxy::before(&registry.address);
+    let tokens = demand_identity(&proxy);
+    let desk = Desk::new();
+    let at = proxy.address.as_str();
+    let name = format!("{at}/mine:1");
+    registry.put_image("mine:1", "amd64", &[layer("a", 9)]);
+    desk.fails("may require 'wharf login'", &["pull", &name]);
+    assert_eq!(login(&desk, "not-it", at).code, 1);
+    let right = login(&desk, PASSWORD, at);
+    assert_eq!(right.code, 0, "{right:?}");
+    // What is kept is the token and not the password, as docker keeps it.
+    let file = desk.docker().join("config.json");
+    let config = std::fs::read_to_string(&file).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(config["auths"][at]["identitytoken"], "lasting-1", "{config}");
+    assert_eq!(config["auths"][at]["auth"], "bWU6", "the name, and no password: {config}");
+    tokens.asked();
+    desk.ok(&["pull", &name]);
+    let other = format!("{at}/other:1");
+    desk.ok(&["tag", &name, &other]);
+    desk.ok(&["push", &other]);
+    let asked = tokens.asked();
+    assert!(!asked.is_empty() && asked.iter().all(|asked| asked.method == "POST"), "{asked:?}");
+    assert_eq!(desk.ok(&["logout", at]), format!("Removing login credentials for {at}"));
+    desk.fails("may require 'wharf login'", &["pull", &name]);
+    // A helper's secret is an identity token where the name is `<token>`.
+    let bin = desk.settings().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let store = bin.join("store");
+    let script = format!(
+        "#!/bin/sh\ncase $1 in\nstore) cat > {store} ;;\n\
+         get) read server; echo '{{\"ServerURL\": \"x\", \"Username\": \"<token>\", \
+         \"Secret\": \"lasting-1\"}}' ;;\nesac\n",
+        store = text(&store),
+    );
+    let helper = bin.join("docker-credential-tests");
+    std::fs::write(&helper, script).unwrap();
+    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(&file, r#"{"credsStore": "tests"}"#).unwrap();
+    let with = |mut command: Command| {
+        let path = std::env::var("PATH").unwrap();
+        command.env("PATH", format!("{}:{path}", text(&bin)));
+        command
+    };
+    desk.forget();
+    let out = run(with(desk.command(&["pull", &name])), b"");
+    assert_eq!(out.code, 0, "{out:?}");
+    // A new one goes to the helper in the same form.
+    let out = run(
+        with(desk.command(&["login", "-u", "me", "--password-stdin", at])),
+        format!("{PASSWORD}\n").as_bytes(),
+    );
+    assert_eq!(out.code, 0, "{out:?}");
+    let kept: serde_json::Value = serde_json::from_slice(&std::fs::read(&store).unwrap()).unwrap();
+    assert_eq!(
+        kept,
+        json!({ "ServerURL": at, "Username": "<token>", "Secret": "lasting-2" }),
+        "{kept}"
+    );
+    // In another folder of docker's nobody is logged in; --config names it.
+    std::fs::write(&file, "{}").unwrap();
+    let other = desk.settings().join("elsewhere");
+    std::fs::create_dir(&other).unwrap();
+    let config = json!({ "auths": { at: { "auth": "bWU6", "identitytoken": "lasting-2" } } });
+    std::fs::write(other.join("config.json"), config.to_string()).unwrap();
+    desk.forget();
+    desk.ends(1, &["pull", &name]);
+    desk.ok(&["--config", &text(&other), "pull", &name]);
 }
 
 /// Makes an authority and a certificate by it for this host, and one for a client.

@@ -5,6 +5,8 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use wharf_model::ImageName;
+use wharf_registry::{Folders, Registries, Upload, Uploaded};
 
 use super::layer;
 use super::proxy::{Action, Gate, Proxy};
@@ -19,8 +21,12 @@ pub(crate) fn tests() -> Vec<Test> {
         lies_are_found_out,
         a_pull_that_was_ended_leaves_whole_blobs,
         a_broken_upload_is_sent_again,
+        a_large_blob_goes_in_pieces,
     ]
 }
+
+/// More than one piece of an upload.
+const LARGE: usize = 40 << 20;
 
 /// What a layer of the tests has.
 const SIZE: usize = 900_000;
@@ -209,4 +215,49 @@ fn a_broken_upload_is_sent_again() {
     desk.forget();
     desk.ok(&["pull", &name]);
     desk.ok(&["pull", &other]);
+}
+
+fn a_large_blob_goes_in_pieces() {
+    let registry = Registry::plain();
+    let proxy = Proxy::before(&registry.address);
+    let file = crate::harness::folder().join("blob");
+    let content = layer("large", LARGE);
+    std::fs::write(&file, &content).unwrap();
+    let resolve = std::sync::Arc::new(wharf_engine::network::host_addresses);
+    let registries = Registries::open(&Folders::default(), resolve).unwrap();
+    let name = format!("{}/pieces:1", proxy.address).parse::<ImageName>().unwrap();
+    let remote = registries.repository(name.repository());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let digest = digest(&content);
+    let size = u64::try_from(content.len()).unwrap();
+    // The second piece breaks off on its way, and is sent again from where the registry has got to.
+    let mut pieces = 0;
+    proxy.rule(move |asked| {
+        pieces += usize::from(asked.is("PATCH", "/blobs/uploads/"));
+        (pieces == 2 && asked.method == "PATCH").then_some(Action::Drop(1_000_000))
+    });
+    let open = || std::fs::File::open(&file);
+    let sent = runtime.block_on(remote.upload(&Upload {
+        digest: &digest,
+        size,
+        open: &open,
+        elsewhere: &[],
+        progress: std::sync::Arc::new(|_| ()),
+        on_retry: &|_| (),
+    }));
+    assert_eq!(sent.unwrap(), Uploaded::Sent);
+    let asked = proxy.asked();
+    let pieces: Vec<_> = asked.iter().filter(|asked| asked.method == "PATCH").collect();
+    let ranges: Vec<_> = pieces.iter().map(|asked| asked.header("content-range")).collect();
+    let second = format!("33554432-{}", size - 1);
+    assert_eq!(ranges, [Some("0-33554431"), Some(&second), Some(&second)], "{asked:?}");
+    // Each goes where the answer before says.
+    let mut places: Vec<&str> = pieces.iter().map(|asked| asked.path.as_str()).collect();
+    places.dedup();
+    assert!(places.len() >= 2, "{places:?}");
+    let gone_on = asked.iter().any(|asked| asked.is("GET", "/blobs/uploads/"));
+    assert!(gone_on, "the registry is asked how far it has come: {asked:?}");
+    let there = registry.ask("GET", &format!("/v2/pieces/blobs/{digest}"), &[], b"");
+    assert!(there.body == content, "the registry has other bytes");
+    std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
 }

@@ -4,8 +4,9 @@
 mod access;
 mod failures;
 mod peers;
+mod progress;
 mod proxy;
-mod server;
+pub(crate) mod server;
 mod trust;
 
 use serde_json::json;
@@ -25,6 +26,7 @@ pub(crate) fn tests() -> Vec<Test> {
     ];
     tests.extend(access::tests());
     tests.extend(failures::tests());
+    tests.extend(progress::tests());
     tests.extend(trust::tests());
     let mut tests: Vec<Test> = tests.into_iter().map(|test| test.needing(lacks.clone())).collect();
     tests.extend(peers::tests().into_iter().map(|test| test.needing(lacks.clone())));

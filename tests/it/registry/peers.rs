@@ -1,5 +1,7 @@
 //! The same registry from the other side: each reads what the other wrote.
 
+use std::path::Path;
+
 use wharf_model::{LayerState, PullOptions, PushOptions, TransferEvent};
 
 use futures_util::StreamExt;
@@ -7,14 +9,17 @@ use wharf_backend::Backend;
 use wharf_backend::docker::Docker;
 
 use super::layer;
-use super::server::{Desk, Registry, program};
+use super::server::{Desk, Registry, program, text};
+use crate::copy_docker::on_disk;
 use crate::dockerd::{self, Dockerd};
-use crate::harness::{Test, rootfs_tar, run};
+use crate::harness::{Test, eventually, folder, lacks_programs, rootfs_tar, run};
+use crate::verbs_image::image_archive;
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         Test::new("skopeo_reads_and_writes_the_same", skopeo),
         Test::new("a_dockerd_reads_and_writes_the_same", docker).needing(dockerd::lacks()),
+        Test::new("podman_reads_and_writes_the_same", podman).needing(lacks_programs(&["podman"])),
     ]
 }
 
@@ -56,16 +61,128 @@ fn skopeo() {
     }
 }
 
+fn podman() {
+    let registry = Registry::plain();
+    let desk = Desk::new();
+    let folder = folder();
+    let path = |name: &str| text(&folder.join(name));
+    let podman = |arguments: &[&str]| {
+        let (root, run) = (path("root"), path("run"));
+        let mut words = vec!["--root", &root, "--runroot", &run, "--storage-driver", "vfs"];
+        words.extend_from_slice(arguments);
+        program("podman", &words).trim().to_owned()
+    };
+    let name = |rest: &str| format!("{}/{rest}", registry.address);
+    let (ours, theirs) = (name("ours:1"), name("theirs:1"));
+    assert_eq!(run(desk.command(&["import", "-", &ours]), &rootfs_tar()).code, 0);
+    desk.ok(&["push", &ours]);
+    let id = desk.ok(&["images", "-q", "--no-trunc", &ours]);
+    assert_eq!(format!("sha256:{}", podman(&["pull", "-q", "--tls-verify=false", &ours])), id);
+    let shown = ["image", "inspect", "-f", "{{.Digest}}", &ours];
+    let digest = podman(&shown);
+    let shown = desk.ok(&["inspect", "-f", "{{index .RepoDigests 0}}", &ours]);
+    assert_eq!(shown, format!("{}@{digest}", name("ours")));
+    // The other way round, in both forms, and with the layers packed by zstd.
+    for flags in
+        [&["--format", "oci"][..], &["--format", "v2s2"], &["--compression-format", "zstd"]]
+    {
+        podman(&["tag", &ours, &theirs]);
+        podman(&[&["push", "-q", "--tls-verify=false"], flags, &[&theirs]].concat());
+        desk.forget();
+        desk.ok(&["pull", &theirs]);
+        let run = ["run", "--rm", "--network", "none", &theirs, "cat", "/srv/readme"];
+        assert_eq!(desk.ok(&run), "not a program", "{flags:?}");
+    }
+    eventually("podman's folders can be removed", || {
+        std::fs::remove_dir_all(&folder).is_ok() || !folder.exists()
+    });
+}
+
+/// Returns layers of files of the Debian that this host is: programs, libraries, documentation, what the
+/// package manager knows; some 50 MB, as far as there is so much.
+fn debian(folder: &Path) -> Vec<Vec<u8>> {
+    let parts = [
+        ("usr/bin", 16 << 20),
+        ("usr/lib/x86_64-linux-gnu", 20 << 20),
+        ("usr/share/doc", 8 << 20),
+        ("var/lib/dpkg/info", 6 << 20),
+    ];
+    let layer = |(part, most): (&str, u64)| {
+        let mut names = vec![part.to_owned()];
+        let mut entries: Vec<_> =
+            std::fs::read_dir(Path::new("/").join(part)).unwrap().flatten().collect();
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        let mut sum = 0;
+        for entry in entries {
+            let found = entry.metadata().unwrap();
+            if found.len() < most / 4 && sum < most {
+                sum += if found.is_dir() { 40 << 10 } else { found.len() };
+                names.push(format!("{part}/{}", entry.file_name().to_str().unwrap()));
+            }
+        }
+        let list = folder.join("list");
+        std::fs::write(&list, names.join("\n")).unwrap();
+        let archive = text(&folder.join("layer.tar"));
+        let words = ["-C", "/", "--xattrs", "--numeric-owner", "--sort=name", "-cf", &archive];
+        // The first name is the folder alone, without what is in it.
+        let alone = ["--no-recursion", part, "--recursion", "-T", &text(&list)];
+        std::fs::write(&list, names[1..].join("\n")).unwrap();
+        program("tar", &[&words[..], &alone[..]].concat());
+        std::fs::read(&archive).unwrap()
+    };
+    parts.map(layer).to_vec()
+}
+
+/// What skopeo has put into the registry is on the disk as dockerd has it.
+fn installed(registry: &Registry, desk: &Desk, dockerd: &Dockerd) {
+    let folder = folder();
+    let layers = debian(&folder);
+    let archive = folder.join("debian.tar");
+    std::fs::write(&archive, image_archive("debian:1", &layers)).unwrap();
+    let name = format!("{}/debian:1", registry.address);
+    let from = format!("docker-archive:{}", text(&archive));
+    program(
+        "skopeo",
+        &[
+            "--insecure-policy",
+            "copy",
+            "-q",
+            "--dest-tls-verify=false",
+            &from,
+            &format!("docker://{name}"),
+        ],
+    );
+    desk.forget();
+    desk.ok(&["pull", &name]);
+    dockerd.docker(&["pull", "-q", &name], b"");
+    if dockerd.docker(&["info", "--format", "{{.Driver}}"], b"").trim() == "overlay2" {
+        let theirs = "{{.GraphDriver.Data.UpperDir}}:{{.GraphDriver.Data.LowerDir}}";
+        let theirs = dockerd.docker(&["image", "inspect", "-f", theirs, &name], b"");
+        let ours = "{{.GraphDriver.Data.UpperDir}}:{{.GraphDriver.Data.LowerDir}}";
+        let ours = desk.ok(&["image", "inspect", "-f", ours, &name]);
+        let pairs: Vec<_> = ours.split(':').zip(theirs.trim().split(':')).collect();
+        assert_eq!(pairs.len(), layers.len(), "{ours} {theirs}");
+        let mut files = 0;
+        for (ours, theirs) in pairs {
+            let (ours, theirs) = (on_disk(Path::new(ours)), on_disk(Path::new(theirs)));
+            for (path, what) in &theirs {
+                assert_eq!(ours.get(path), Some(what), "{path}");
+            }
+            assert_eq!(ours.len(), theirs.len());
+            files += theirs.len();
+        }
+        assert!(files > 1000, "{files}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 fn docker() {
     let registry = Registry::plain();
     let desk = Desk::new();
     let dockerd = Dockerd::start();
     let host = dockerd.host();
-    let docker = |arguments: &[&str]| {
-        let mut words = vec!["--host", host.as_str()];
-        words.extend_from_slice(arguments);
-        program("docker", &words)
-    };
+    let docker = |arguments: &[&str]| dockerd.docker(arguments, b"");
+    installed(&registry, &desk, &dockerd);
     let name = |rest: &str| format!("{}/{rest}", registry.address);
     let (ours, theirs) = (name("ours:1"), name("theirs:1"));
     assert_eq!(run(desk.command(&["import", "-", &ours]), &rootfs_tar()).code, 0);
@@ -94,6 +211,7 @@ fn docker() {
     let (out, wanted): (serde_json::Value, serde_json::Value) =
         (serde_json::from_str(&out).unwrap(), serde_json::from_str(&wanted.stdout).unwrap());
     assert_eq!(out, wanted);
+    lists_in_docker_s_folder(&desk, &theirs, &name("list:1"));
     // Its own pulls and pushes, seen through us.
     registry.put_image("new:1", "amd64", &[rootfs_tar(), layer("a", 700)]);
     let out = run(desk.command(&["--host", &host, "pull", &name("new:1")]), b"");
@@ -112,8 +230,11 @@ fn docker() {
             matches!(events.last(), Some(Ok(TransferEvent::Ended { newer: false, .. }))),
             "{events:?}"
         );
-        let push =
-            PushOptions { repository: reference.repository().clone(), tag: Some("1".to_owned()) };
+        let push = PushOptions {
+            repository: reference.repository().clone(),
+            tag: Some("1".to_owned()),
+            platform: None,
+        };
         let events: Vec<_> = backend.push(push).await.unwrap().collect().await;
         let there = |event: &&Result<TransferEvent, _>| {
             // It takes a layer over that another of its images has sent already.
@@ -134,4 +255,27 @@ fn docker() {
         };
         assert_eq!(refused.kind, wharf_model::ErrorKind::NotFound, "{refused}");
     });
+}
+
+/// A list of manifests that `docker manifest create` has made is shown as docker shows it.
+fn lists_in_docker_s_folder(desk: &Desk, image: &str, list: &str) {
+    let docker = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("docker");
+        command.args(["manifest"]).args(arguments).env("DOCKER_CONFIG", desk.docker());
+        run(command, b"")
+    };
+    let made = docker(&["create", "--insecure", list, image]);
+    assert_eq!(made.code, 0, "{made:?}");
+    for words in [&[list, image][..], &["-v", list, image], &[list], &["-v", list]] {
+        let wanted = docker(&[&["inspect", "--insecure"], words].concat());
+        assert_eq!(wanted.code, 0, "{wanted:?}");
+        let ours = desk.ok(&[&["manifest", "inspect"], words].concat());
+        assert_eq!(ours, wanted.stdout.trim_end(), "{words:?}");
+    }
+    let missing = docker(&["inspect", list, "nobody:1"]);
+    assert_eq!(missing.stderr, "No such manifest: docker.io/library/nobody:1\n");
+    desk.fails(
+        "No such manifest: docker.io/library/nobody:1",
+        &["manifest", "inspect", list, "nobody:1"],
+    );
 }

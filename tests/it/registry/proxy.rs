@@ -13,9 +13,15 @@ pub(crate) struct Asked {
     pub(crate) method: String,
     pub(crate) path: String,
     headers: Vec<(String, String)>,
+    /// As far as it is a form's.
+    body: String,
 }
 
 impl Asked {
+    pub(crate) fn body(&self) -> &str {
+        &self.body
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
@@ -195,16 +201,28 @@ fn serve(state: &State, mut client: TcpStream, upstream: &str) -> std::io::Resul
     let (request, mut body) = head(&mut client)?;
     let Some((line, _)) = request.split_once("\r\n") else { return Ok(()) };
     let mut words = line.split(' ');
-    let asked = Asked {
+    let mut asked = Asked {
         method: words.next().unwrap_or_default().to_owned(),
         path: words.next().unwrap_or_default().to_owned(),
         headers: headers(&request),
+        body: String::new(),
     };
+    let length = length_of(&asked.headers);
+    if asked.header("content-type") == Some("application/x-www-form-urlencoded") {
+        while body.len() < length {
+            let mut chunk = [0; 4096];
+            let count = client.read(&mut chunk)?;
+            if count == 0 {
+                return Ok(());
+            }
+            body.extend_from_slice(&chunk[..count]);
+        }
+        asked.body = String::from_utf8_lossy(&body).into_owned();
+    }
     let action = {
         let mut rules = locked(&state.rules);
         rules.iter_mut().find_map(|rule| rule(&asked)).unwrap_or(Action::Pass)
     };
-    let length = length_of(&asked.headers);
     locked(&state.asked).push(asked.clone());
     if let Action::Drop(most) = action {
         let mut left = most.min(length).saturating_sub(body.len());

@@ -14,6 +14,7 @@ use crate::tests;
 pub(crate) fn tests() -> Vec<Test> {
     tests![
         mirrors_go_first_and_the_registry_has_the_last_word,
+        a_mirror_that_lies_is_not_believed,
         signatures_are_wanted_where_the_policy_says
     ]
 }
@@ -47,6 +48,58 @@ fn mirrors_go_first_and_the_registry_has_the_last_word() {
     desk.ok(&["push", &name]);
     assert_eq!(mirror.asked().len(), 0, "nothing is pushed to a mirror");
     assert!(own.asked().iter().any(|asked| asked.is("PUT", "/manifests/1")));
+}
+
+fn a_mirror_that_lies_is_not_believed() {
+    let registry = Registry::plain();
+    let desk = Desk::new();
+    let (mirror, own) = (Proxy::before(&registry.address), Proxy::before(&registry.address));
+    let layers = [layer("a", 5000), layer("b", 5000)];
+    let manifest = registry.put_image("x:1", "amd64", &layers);
+    let config: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let config = config["config"]["digest"].as_str().unwrap().to_owned();
+    let name = format!("{}/x:1", own.address);
+    let settings = json!({ "mirrors": { &own.address: [format!("http://{}", mirror.address)] } });
+    std::fs::write(desk.settings().join("registries.json"), settings.to_string()).unwrap();
+    let blob = format!("/blobs/{}", digest(&layers[1]));
+    let wrong = Action::Answer(200, vec![], vec![b'x'; layers[1].len()]);
+    for (part, action, says) in [
+        ("/manifests/", Action::Corrupt, "is not believed: manifest verification failed"),
+        (config.as_str(), Action::Corrupt, "digest mismatch"),
+        (blob.as_str(), Action::Corrupt, "digest mismatch"),
+        (blob.as_str(), wrong, "digest mismatch"),
+        (blob.as_str(), Action::Longer, "its manifest says"),
+        (blob.as_str(), Action::Cut(0), "(3000 of "),
+    ] {
+        desk.forget();
+        mirror.behave();
+        let cut = matches!(action, Action::Cut(_));
+        mirror.first(99, "GET", part, action);
+        if cut {
+            mirror.first(1, "GET", part, Action::Cut(3000));
+        }
+        let out = desk.ok(&["pull", &name]);
+        let warned = format!("Warning: mirror {}", mirror.address);
+        let line = out.lines().find(|line| line.starts_with(&warned));
+        let line = line.unwrap_or_else(|| panic!("{part}: no warning in {out}"));
+        assert!(line.contains(says), "{part}: {line}");
+        assert!(line.ends_with(&format!(": asking {}", own.address)), "{part}: {line}");
+        let range = cut.then_some("bytes=3000-");
+        let asked = own.asked();
+        let asked =
+            asked.iter().find(|asked| asked.is("GET", part)).expect("the registry is asked");
+        assert_eq!(asked.header("range"), range, "{part}: what came is {range:?}");
+        assert!(out.contains(&format!("Digest: {}\n", digest(&manifest))), "{out}");
+        assert_eq!(desk.ok(&["system", "check"]), "");
+    }
+    // Where the registry lies as well, nothing is taken.
+    desk.forget();
+    mirror.behave();
+    for liar in [&mirror, &own] {
+        liar.first(99, "GET", &blob, Action::Corrupt);
+    }
+    desk.fails("digest mismatch", &["pull", &name]);
+    assert!(!desk.has(&name));
 }
 
 fn openssl(arguments: &[&str], input: &[u8]) -> Vec<u8> {

@@ -17,6 +17,8 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use wharf_model::{Digest, ErrorKind, LayerState, PullOptions, PushOptions, TransferEvent};
 
+use wharf_registry::Platform;
+
 use super::Native;
 use crate::{Error, Result, TransferStream};
 
@@ -104,6 +106,24 @@ where
         receiver.recv().await.map(|event| (event, (receiver, task)))
     })
     .boxed()
+}
+
+/// Refuses an image for another machine than the one that is wanted.
+fn check_platform(
+    reference: &impl std::fmt::Display,
+    wanted: &Platform,
+    stated: &Platform,
+) -> Result<()> {
+    if wanted.takes(stated) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::NotFound,
+        format!(
+            "image with reference {reference} was found but does not match the specified platform: \
+             wanted {wanted}, actual: {stated}"
+        ),
+    ))
 }
 
 /// Returns the outcome of a task or a thread.

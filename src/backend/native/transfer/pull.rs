@@ -10,11 +10,11 @@ use wharf_model::{
     Digest, ErrorKind, ImageName, ImageReference, LayerState, PullOptions, Pulled, TransferEvent,
 };
 use wharf_registry::manifest::Descriptor;
-use wharf_registry::{Platform, Remote, Resolved};
+use wharf_registry::{Origin, Platform, Remote, Resolved};
 
 use super::super::Native;
 use super::feed::feed;
-use super::{AT_ONCE, Counter, Tell, joined};
+use super::{AT_ONCE, Counter, Tell, check_platform, joined};
 use crate::{Error, Result};
 
 /// The greatest configuration.
@@ -44,7 +44,9 @@ impl Pull {
         Ok(Self { native: native.clone(), remote, options, platform, named })
     }
 
-    pub(super) async fn run(self, tell: Tell) -> Result<()> {
+    pub(super) async fn run(mut self, tell: Tell) -> Result<()> {
+        let warn = tell.clone();
+        self.remote = self.remote.warning(Arc::new(move |text| warn.note(text)));
         let repository = self.options.reference.repository();
         if !self.options.all_tags {
             let reference = self.options.reference.clone();
@@ -157,17 +159,10 @@ impl Pull {
         let stated: Platform = serde_json::from_slice(config).map_err(|cause| {
             Error::new(ErrorKind::Invalid, format!("configuration of {reference}: {cause}"))
         })?;
-        if self.named && !self.platform.takes(&stated) {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                format!(
-                    "image with reference {reference} was found but does not match the specified \
-                     platform: wanted {}, actual: {stated}",
-                    self.platform
-                ),
-            ));
+        match self.named {
+            true => check_platform(reference, &self.platform, &stated),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Takes the image in; returns its id.
@@ -235,15 +230,38 @@ impl Pull {
     }
 }
 
-/// Brings one layer.
+/// Brings one layer, from the source that has it.
 async fn layer(
     receiving: &Arc<Receiving>,
     remote: &Remote,
     index: usize,
     tell: &Tell,
 ) -> Result<()> {
-    let Some(layer) = receiving.layers().get(index).cloned() else { return Ok(()) };
-    let ReceivingLayer { blob, here, .. } = layer;
+    let Some(layer) = receiving.layers().get(index) else { return Ok(()) };
+    let mut source = 0;
+    loop {
+        let (origin, outcome) = layer_from(receiving, remote, (index, layer), source, tell).await;
+        match outcome {
+            Err(error) if error.kind == ErrorKind::Unavailable => {
+                source = remote.source_after(origin.first(), &error.message).ok_or(error)?;
+            }
+            outcome => {
+                outcome?;
+                tell.layer(&layer.blob.digest, LayerState::Complete);
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn layer_from(
+    receiving: &Arc<Receiving>,
+    remote: &Remote,
+    (index, layer): (usize, &ReceivingLayer),
+    source: usize,
+    tell: &Tell,
+) -> (Origin, Result<()>) {
+    let ReceivingLayer { blob, here, .. } = layer.clone();
     let (digest, total) = (blob.digest.clone(), Some(blob.size));
     let descriptor = Descriptor {
         media_type: blob.media_type,
@@ -255,8 +273,10 @@ async fn layer(
     let waiting = (tell.clone(), digest.clone());
     let stream = remote.blob(
         &descriptor,
+        source,
         Box::new(move |seconds| waiting.0.layer(&waiting.1, LayerState::Retrying { seconds })),
     );
+    let origin = stream.origin();
     let arrived = (tell.clone(), digest.clone());
     let (mut feed, work) =
         feed(stream, move || arrived.0.layer(&arrived.1, LayerState::Downloaded));
@@ -273,12 +293,11 @@ async fn layer(
         receiving.layer(index, &mut feed, &progress).map_err(Error::from)
     });
     let (outcome, ()) = tokio::join!(unpacking, work);
-    joined(outcome).map_err(|error| {
+    let outcome = joined(outcome).map_err(|error| {
         let cause = cause.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         cause.map_or(error, Error::from)
-    })?;
-    tell.layer(&digest, LayerState::Complete);
-    Ok(())
+    });
+    (origin, outcome)
 }
 
 /// Says where an image comes from, once it is known to be there.

@@ -10,10 +10,10 @@ use wharf_model::{
     Digest, ErrorKind, ImageListOptions, ImageName, LayerState, PushOptions, Pushed, TransferEvent,
 };
 use wharf_registry::manifest::Manifest;
-use wharf_registry::{Remote, Upload, Uploaded};
+use wharf_registry::{Platform, Remote, Upload, Uploaded};
 
 use super::super::Native;
-use super::{AT_ONCE, Counter, Tell, joined};
+use super::{AT_ONCE, Counter, Tell, check_platform, joined};
 use crate::{Backend as _, Error, Result};
 
 /// A push.
@@ -40,6 +40,10 @@ impl Push {
     /// Returns the names that are wanted and here.
     async fn names(&self) -> Result<Vec<ImageName>> {
         let repository = &self.options.repository;
+        if let Some(tag) = &self.options.tag {
+            let wanted = format!("{}:{tag}", repository.familiar());
+            self.native.with_images(move |images| images.ensure_named(&wanted)).await?;
+        }
         let images = self.native.list_images(&ImageListOptions::default()).await?;
         let here = images.into_iter().flat_map(|image| image.tags);
         let mut here: Vec<ImageName> =
@@ -62,6 +66,9 @@ impl Push {
 
     async fn one(&self, name: &ImageName, tell: &Tell) -> Result<()> {
         let text = name.canonical();
+        if let Some(platform) = &self.options.platform {
+            self.check_platform(name, platform).await?;
+        }
         let outgoing = self.native.blocking(move |engine| engine.outgoing(&text)).await?;
         let outgoing = Arc::new(outgoing);
         self.layers(&outgoing, tell).await?;
@@ -91,6 +98,14 @@ impl Push {
         let pushed = Pushed { tag: name.tag().to_owned(), digest, size };
         tell.event(TransferEvent::Pushed(pushed));
         Ok(())
+    }
+
+    /// Refuses an image for another machine than the one that the user named.
+    async fn check_platform(&self, name: &ImageName, platform: &str) -> Result<()> {
+        let wanted = Platform::parse(platform)?;
+        let image = self.native.image(&name.canonical()).await?;
+        let (os, architecture) = (image.os, image.architecture);
+        check_platform(name, &wanted, &Platform { os, architecture, ..Platform::default() })
     }
 
     /// Sends the layers that aren't there, several at once.

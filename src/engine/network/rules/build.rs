@@ -7,7 +7,7 @@ use wharf_sys::netlink::nftables::{
     Value, Verdict,
 };
 
-use super::{Forward, Segment};
+use super::{Forward, Opening, Segment};
 
 /// The names of all bridges.
 pub(super) const BRIDGES: &str = "bridges";
@@ -30,17 +30,21 @@ const ANY4: &str = "any4";
 const ANY6: &str = "any6";
 /// A container's own bridge, protocol and port of the host.
 const NEIGHBOURS: &str = "neighbours";
+/// A bridge, two of its containers' addresses, protocol and port: what the first may ask of the second
+/// although containers don't reach each other there.
+pub(super) const LINKED: &str = "linked";
 /// Protocol and port of what is published on the loopback alone.
 const LOOPBACK: &str = "loopback";
 
 const ONE4: &[Part] = &[Part::Ipv4, Part::Protocol, Part::Port];
 const ONE6: &[Part] = &[Part::Ipv6, Part::Protocol, Part::Port];
 const ANY: &[Part] = &[Part::Protocol, Part::Port];
+const LINK: &[Part] = &[Part::Link, Part::Ipv4, Part::Ipv4, Part::Protocol, Part::Port];
 const TARGET4: &[Part] = &[Part::Ipv4, Part::Port];
 const TARGET6: &[Part] = &[Part::Ipv6, Part::Port];
 
 /// All sets and maps.
-pub(super) const SETS: [Set<'static>; 13] = [
+pub(super) const SETS: [Set<'static>; 14] = [
     Set { name: BRIDGES, key: &[Part::Link], data: &[] },
     Set { name: LOCAL, key: &[Part::Link, Part::Link], data: &[] },
     Set { name: TALKING, key: &[Part::Link, Part::Link], data: &[] },
@@ -53,6 +57,7 @@ pub(super) const SETS: [Set<'static>; 13] = [
     Set { name: ANY4, key: ANY, data: TARGET4 },
     Set { name: ANY6, key: ANY, data: TARGET6 },
     Set { name: NEIGHBOURS, key: &[Part::Link, Part::Protocol, Part::Port], data: &[] },
+    Set { name: LINKED, key: LINK, data: &[] },
     Set { name: LOOPBACK, key: ANY, data: &[] },
 ];
 
@@ -65,7 +70,6 @@ pub(super) struct ChainPlan {
 }
 
 const PUBLISHED: &str = "published";
-const RAW: &str = "raw";
 const PREROUTING: &str = "prerouting";
 const OUTPUT: &str = "output";
 const INPUT: &str = "input";
@@ -73,13 +77,12 @@ const FORWARD: &str = "forward";
 const POSTROUTING: &str = "postrouting";
 
 /// All chains.
-pub(super) const CHAINS: [ChainPlan; 7] = [
+pub(super) const CHAINS: [ChainPlan; 6] = [
     ChainPlan { name: PUBLISHED, hook: None, rules: 5 },
-    ChainPlan { name: RAW, hook: Some(("filter", Hook::PreRouting, -300)), rules: 1 },
     ChainPlan { name: PREROUTING, hook: Some(("nat", Hook::PreRouting, -100)), rules: 1 },
     ChainPlan { name: OUTPUT, hook: Some(("nat", Hook::Output, -100)), rules: 3 },
-    ChainPlan { name: INPUT, hook: Some(("filter", Hook::Input, 0)), rules: 3 },
-    ChainPlan { name: FORWARD, hook: Some(("filter", Hook::Forward, 0)), rules: 6 },
+    ChainPlan { name: INPUT, hook: Some(("filter", Hook::Input, 0)), rules: 4 },
+    ChainPlan { name: FORWARD, hook: Some(("filter", Hook::Forward, 0)), rules: 7 },
     ChainPlan { name: POSTROUTING, hook: Some(("nat", Hook::PostRouting, 100)), rules: 1 },
 ];
 
@@ -88,6 +91,8 @@ const R0: u32 = Expression::FIRST;
 const R1: u32 = R0 + 1;
 const R4: u32 = R0 + 4;
 const R5: u32 = R0 + 5;
+const R6: u32 = R0 + 6;
+const R7: u32 = R0 + 7;
 
 const ACCEPT: Expression<'static> = Expression::Verdict(Verdict::Accept);
 const DROP: Expression<'static> = Expression::Verdict(Verdict::Drop);
@@ -121,33 +126,10 @@ pub(super) fn create(change: &mut Transaction, table: &str, version: &str) {
     let mut rule = |chain: &str, expressions: &[Expression<'_>]| {
         change.append_rule(table, chain, expressions);
     };
-    raw(&mut rule);
     published(&mut rule);
     nat(&mut rule);
     input(&mut rule);
     forwarded(&mut rule);
-}
-
-/// What is published on the loopback is reached over the loopback alone, even on a host that was told
-/// to take such addresses from elsewhere (`route_localnet`).
-fn raw(rule: &mut impl FnMut(&str, &[Expression<'_>])) {
-    let [loop4, ..] = Ipv4Addr::LOCALHOST.octets();
-    let address =
-        Expression::Payload { part: Payload::Destination(PacketFamily::V4), register: R0 };
-    rule(
-        RAW,
-        &[
-            Expression::Is(PacketFamily::V4),
-            address,
-            Expression::Compare { register: R0, bytes: &[loop4], inverted: false },
-            load(MetaKey::InputName, R0),
-            Expression::Compare { register: R0, bytes: b"lo\0", inverted: true },
-            load(MetaKey::Protocol, R0),
-            Expression::Payload { part: Payload::DestinationPort, register: R1 },
-            is_in(LOOPBACK),
-            DROP,
-        ],
-    );
 }
 
 /// Where a port of this host leads: to one address of it first, then to any. Who asks from the
@@ -198,11 +180,28 @@ fn nat(rule: &mut impl FnMut(&str, &[Expression<'_>])) {
     rule(POSTROUTING, &[&leaves[..], &way[..], &rest[..]].concat());
 }
 
-/// Of this host, an internal network reaches its own gateway alone.
+/// Of this host, an internal network reaches its own gateway alone; and what is published on the loopback
+/// is reached over the loopback alone, even on a host that was told to take such addresses from elsewhere
+/// (`route_localnet`).
 fn input(rule: &mut impl FnMut(&str, &[Expression<'_>])) {
     let known = Expression::ESTABLISHED | Expression::RELATED | Expression::UNTRACKED;
     rule(INPUT, &[Expression::ConnectionState(known), ACCEPT]);
     let name = load(MetaKey::InputName, R0);
+    let [loop4, ..] = Ipv4Addr::LOCALHOST.octets();
+    rule(
+        INPUT,
+        &[
+            Expression::Is(PacketFamily::V4),
+            Expression::Payload { part: Payload::Destination(PacketFamily::V4), register: R0 },
+            Expression::Compare { register: R0, bytes: &[loop4], inverted: false },
+            name,
+            Expression::Compare { register: R0, bytes: b"lo\0", inverted: true },
+            load(MetaKey::Protocol, R0),
+            Expression::Payload { part: Payload::DestinationPort, register: R1 },
+            is_in(LOOPBACK),
+            DROP,
+        ],
+    );
     let here = Expression::ToThisHost { inverted: false };
     for (family, gateways) in [(PacketFamily::V4, GATEWAYS4), (PacketFamily::V6, GATEWAYS6)] {
         let part = Payload::Destination(family);
@@ -214,19 +213,33 @@ fn input(rule: &mut impl FnMut(&str, &[Expression<'_>])) {
 
 /// A container is reached by answers, from its own network, and where somebody (the engine or the
 /// host's administrator) redirected a port to it; not from other networks, nor by hosts that route to
-/// its address.
+/// its address. What most packets are comes first.
 fn forwarded(rule: &mut impl FnMut(&str, &[Expression<'_>])) {
     let (input, output) = (MetaKey::InputName, MetaKey::OutputName);
     let way = [load(input, R0), load(output, R4)];
+    let known = Expression::ESTABLISHED | Expression::RELATED;
+    rule(FORWARD, &[Expression::ConnectionState(known), ACCEPT]);
+    rule(FORWARD, &[&way[..], &[is_in(TALKING), ACCEPT]].concat());
     for side in [input, output] {
         let inside = [load(side, R0), is_in(INTERNAL)];
         rule(FORWARD, &[&inside[..], &way[..], &[not_in(LOCAL), DROP]].concat());
     }
-    let known = Expression::ESTABLISHED | Expression::RELATED;
-    rule(FORWARD, &[Expression::ConnectionState(known), ACCEPT]);
-    rule(FORWARD, &[&way[..], &[is_in(TALKING), ACCEPT]].concat());
     let redirected = Expression::ConnectionStatus(Expression::DESTINATION_NAT);
     rule(FORWARD, &[redirected, ACCEPT]);
+    let field = |part, register| Expression::Payload { part, register };
+    rule(
+        FORWARD,
+        &[
+            // It takes the first register, which keeps the bridge's name from here on.
+            &[Expression::Is(PacketFamily::V4)],
+            &way[..],
+            &[is_in(LOCAL)],
+            &[field(Payload::Source, R4), field(Payload::Destination(PacketFamily::V4), R5)],
+            &[load(MetaKey::Protocol, R6), field(Payload::DestinationPort, R7)],
+            &[is_in(LINKED), ACCEPT],
+        ]
+        .concat(),
+    );
     rule(FORWARD, &[load(output, R0), is_in(BRIDGES), DROP]);
 }
 
@@ -281,7 +294,14 @@ pub(super) fn forward(forward: &Forward) -> Vec<Element> {
     vec![Element::entry(map, key, data), Element::member(NEIGHBOURS, inside)]
 }
 
+/// Returns the element that lets one container ask another.
+pub(super) fn opening(opening: &Opening) -> Element {
+    let Opening { bridge, from, to, protocol, port } = opening;
+    let way = Value::new().link(bridge).address((*from).into()).address((*to).into());
+    Element::member(LINKED, way.protocol(protocol.number()).port(*port))
+}
+
 /// Returns whether an element is there for a port.
 pub(super) fn is_of_port(element: &Element) -> bool {
-    element.data.is_some() || matches!(element.set, NEIGHBOURS | LOOPBACK)
+    element.data.is_some() || matches!(element.set, NEIGHBOURS | LOOPBACK | LINKED)
 }

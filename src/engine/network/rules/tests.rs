@@ -48,6 +48,17 @@ fn ports_are_entries_of_their_family() {
 }
 
 #[test]
+fn a_link_opens_one_port_one_way() {
+    let bridge = "wharf0".to_owned();
+    let (from, to) = ("172.17.0.2".parse().unwrap(), "172.17.0.3".parse().unwrap());
+    let opening = Opening { bridge, from, to, protocol: Protocol::Tcp, port: 80 };
+    let there = super::build::opening(&opening);
+    let back = super::build::opening(&Opening { from: to, to: from, ..opening });
+    assert_eq!((there.set, there.key.bytes().len()), ("linked", 16 + 4 + 4 + 4 + 4));
+    assert_ne!(there.key, back.key);
+}
+
+#[test]
 fn tables_of_engines_are_known_by_their_names() {
     assert!(is_own("wharf") && is_own("wharf-01234567"));
     assert!(!is_own("wharfage") && !is_own("filter"));

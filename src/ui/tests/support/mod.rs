@@ -10,8 +10,12 @@ use ratatui::backend::{CrosstermBackend, TestBackend};
 use ratatui::buffer::Buffer;
 use wharf_backend::Backend;
 use wharf_backend::fake::{Fake, time};
-use wharf_logs::{Direction, LogView, Matcher, Sanitizer, Search, Step, StreamView};
+use wharf_logs::{
+    Direction, Histogram, LogView, Looked, Matcher, Merged, Sanitizer, Search, Since, Step,
+    StreamView, continues, fold, plain_text, unfold,
+};
 use wharf_model::{ContainerSummary, Filters, LogOptions};
+use wharf_ui::app::Past;
 use wharf_ui::app::files::FilesOf;
 use wharf_ui::keymap::Key;
 use wharf_ui::{App, Effect, LogAsk, LogReply, Msg, Options, Place, RawLine, ScreenTag};
@@ -23,9 +27,10 @@ pub(crate) struct Desk {
     pub(crate) app: App,
     /// The engine.
     pub(crate) fake: Fake,
-    log: Option<(u64, StreamView)>,
+    log: Option<(u64, Since)>,
     search: Option<Search>,
     only: bool,
+    raw: bool,
     /// How often the links' counters were read.
     reads: u64,
 }
@@ -54,7 +59,7 @@ impl Desk {
     /// Returns a dashboard that knows nothing.
     pub(crate) fn empty(options: Options, size: (u16, u16)) -> Self {
         let app = App::new(options, size, time(0));
-        Self { app, fake: Fake::demo(), log: None, search: None, only: false, reads: 0 }
+        Self { app, fake: Fake::demo(), log: None, search: None, only: false, raw: false, reads: 0 }
     }
 
     /// Returns the dashboard over an engine, forty seconds on.
@@ -124,18 +129,41 @@ impl Desk {
                 let result = match &tag {
                     ScreenTag::Container(id) => now(fake.inspect_container(id.as_str())),
                     ScreenTag::Image(image) => now(fake.inspect_image(image)),
-                    ScreenTag::Network(id) => {
-                        now(fake.network(id)).map(|n| serde_json::to_value(n).unwrap())
-                    }
-                    ScreenTag::Volume(name) => {
-                        now(fake.volume(name)).map(|v| serde_json::to_value(v).unwrap())
-                    }
+                    ScreenTag::Network(id) => now(fake.inspect_network(id)),
+                    ScreenTag::Volume(name) => now(fake.inspect_volume(name)),
                 };
                 Msg::Document { tag, result: result.map(Box::new) }
             }
             Effect::FetchTop(id) => {
                 let result = now(fake.top(id.as_str(), &[]));
                 Msg::Top { id, result }
+            }
+            Effect::FetchRecording { id, host_memory } => {
+                let result = now(fake.recording(id.as_str()));
+                let result = result.map(|found| Box::new(Past::new(found, host_memory)));
+                Msg::Recorded { id, result }
+            }
+            Effect::FetchThen(at) => {
+                let result = now(fake.recordings_at(at));
+                Msg::Then { at, result }
+            }
+            Effect::FetchHealth { id, ended } => {
+                let result = now(wharf_ui::report(&fake, &id, ended));
+                Msg::Health { id, result }
+            }
+            Effect::FetchEvents => {
+                let options = wharf_model::EventOptions {
+                    since: Some(time(-86_400)),
+                    until: Some(time(86_400)),
+                    ..Default::default()
+                };
+                let stream = now(fake.list_events(options)).unwrap();
+                let events = now(stream.collect::<Vec<_>>()).into_iter().map(Result::unwrap);
+                Msg::EventHistory(Ok(events.collect()))
+            }
+            Effect::FetchDetails(id) => {
+                let result = now(fake.details(id.as_str()));
+                Msg::Details { id, result }
             }
             Effect::FetchHistory(image) => {
                 let result = now(fake.history(image.as_str()));
@@ -178,13 +206,23 @@ impl Desk {
             Effect::FetchUsage => Msg::Usage(now(fake.disk_usage()).map(Box::new)),
             Effect::FetchDetail(id) => Msg::Detail(now(fake.container(id.as_str())).map(Box::new)),
             Effect::FetchImage(image) => Msg::Image(now(fake.image(&image)).map(Box::new)),
-            Effect::OpenLog { generation, id, .. } => {
-                let mut log = StreamView::new(1 << 20);
-                if let Ok(stream) = now(fake.logs(id.as_str(), LogOptions::default())) {
-                    now(stream.collect::<Vec<_>>()).into_iter().for_each(|r| log.push(r.unwrap()));
+            Effect::OpenLog { generation, origins, .. } => {
+                let mut views: Vec<Box<dyn LogView>> = Vec::new();
+                for origin in &origins {
+                    let mut log = StreamView::new(1 << 20);
+                    let options = LogOptions::default();
+                    if let Ok(stream) = now(fake.logs(origin.id.as_str(), options)) {
+                        let records = now(stream.collect::<Vec<_>>());
+                        records.into_iter().for_each(|r| log.push(r.unwrap()));
+                    }
+                    views.push(Box::new(log));
                 }
+                let view = match views.len() {
+                    1 => views.remove(0),
+                    _ => Box::new(Merged::new(views)),
+                };
                 (self.search, self.only) = (None, false);
-                self.log = Some((generation, log));
+                self.log = Some((generation, Since::all(view)));
                 return;
             }
             Effect::CloseLog => {
@@ -205,7 +243,7 @@ impl Desk {
     fn log(&mut self, ask: LogAsk) -> Option<LogReply> {
         let (_, view) = self.log.as_mut()?;
         let (end, start) = (view.end(), view.start());
-        let only = self.only;
+        let (only, raw) = (self.only, self.raw);
         let search = &mut self.search;
         let mut read = |from: u64, rows: usize, direction: Direction| -> Vec<RawLine> {
             let lines = match (search.as_mut().filter(|_| only), direction) {
@@ -217,14 +255,27 @@ impl Desk {
                 (None, Direction::Forward) => view.forward(from, rows).unwrap(),
                 (None, Direction::Backward) => view.backward(from, rows).unwrap(),
             };
-            let safe = |line: wharf_logs::Line| RawLine {
-                position: line.position,
-                next: line.next,
-                time: line.time,
-                stream: line.stream,
-                spans: Sanitizer::new().line(&line.message),
+            let mut before: Option<wharf_logs::Line> = None;
+            let mut safe = |line: wharf_logs::Line| {
+                let folded = fold(&line.message);
+                let joined = before.as_ref().is_some_and(|before| continues(before, &line));
+                let shown = RawLine {
+                    position: line.position,
+                    next: line.next,
+                    time: line.time,
+                    stream: line.stream,
+                    source: line.source,
+                    joined,
+                    folds: folded.is_some(),
+                    spans: match folded.filter(|_| !raw) {
+                        Some(folded) => folded.line,
+                        None => Sanitizer::new().line(&line.message),
+                    },
+                };
+                before = Some(line);
+                shown
             };
-            lines.into_iter().map(safe).collect()
+            lines.into_iter().map(&mut safe).collect()
         };
         let (place, lines) = match ask {
             LogAsk::Tail { rows } => (Place::Tail, read(end, rows, Direction::Backward)),
@@ -256,6 +307,38 @@ impl Desk {
             LogAsk::Only(only) => {
                 self.only = only;
                 return None;
+            }
+            LogAsk::At { time, rows } => {
+                let position = view.at_time(time).unwrap();
+                return self.log(LogAsk::Around { position, rows });
+            }
+            LogAsk::Since(time) => {
+                view.begin(time).unwrap();
+                return None;
+            }
+            LogAsk::Bars { columns } => {
+                let looked = Histogram::new().bars(view, search.as_mut(), columns, u64::MAX);
+                let Looked::Done(bars) = looked.unwrap() else { unreachable!() };
+                return Some(LogReply::Bars(bars));
+            }
+            LogAsk::Whole { position, .. } => {
+                let line = view.forward(position, 1).unwrap().remove(0);
+                let rows = unfold(&line.message)
+                    .unwrap_or_else(|| vec![Sanitizer::new().line(&line.message)]);
+                return Some(LogReply::Whole { position, rows });
+            }
+            LogAsk::Raw(raw) => {
+                self.raw = raw;
+                return None;
+            }
+            LogAsk::Copy(lines) => {
+                let mut text = String::new();
+                for (position, _) in &lines {
+                    let line = view.forward(*position, 1).unwrap().remove(0);
+                    text.push_str(&String::from_utf8_lossy(&plain_text(&line.message)));
+                    text.push('\n');
+                }
+                return Some(LogReply::Copied { text, lines: lines.len() });
             }
             LogAsk::Follow(_) | LogAsk::Save { .. } => return None,
         };

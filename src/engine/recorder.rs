@@ -1,0 +1,95 @@
+//! What the supervisors have recorded, and whether they do.
+
+use std::io::ErrorKind as Io;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use wharf_cgroup::{Group, Layout};
+use wharf_model::{ContainerId, DetailSample, Recording};
+use wharf_stats::record;
+
+use crate::engine::Engine;
+use crate::supervisor::cgroup_name;
+use crate::{Error, Result};
+
+impl Engine {
+    /// Returns all that is recorded of a container; nothing, if nothing is.
+    ///
+    /// # Errors
+    /// When there is no such container, or its record can't be read.
+    pub fn recording(&self, container: &str) -> Result<Recording> {
+        let id = self.with_store(|store| Ok(store.container(container)?.id))?;
+        self.read_recording(&id)
+    }
+
+    /// Returns what was recorded of every container that there is up to an instant, cut down to what
+    /// tells how it was then.
+    ///
+    /// # Errors
+    /// When the containers can't be listed.
+    pub fn recordings_at(&self, at: DateTime<Utc>) -> Result<Vec<(ContainerId, Recording)>> {
+        let mut all = Vec::new();
+        let records = self.with_store(|store| store.containers())?;
+        for id in records.into_iter().map(|record| record.id) {
+            // One that can't be read says nothing, as one that isn't there.
+            let mut recording = self.read_recording(&id).unwrap_or_default();
+            recording.cut(at);
+            all.push((id, recording));
+        }
+        Ok(all)
+    }
+
+    /// Returns what is measured only of a container that somebody looks at closely.
+    ///
+    /// # Errors
+    /// When there is no such container, or it doesn't run.
+    pub fn details(&self, container: &str) -> Result<DetailSample> {
+        let record = self.with_store(|store| store.container(container))?;
+        let failed = |cause: wharf_cgroup::Error| {
+            Error::failed(format_args!("measure container {}", record.id), cause)
+        };
+        let layout = Layout::detect().map_err(failed)?;
+        let group = Group::open(&layout, &cgroup_name(&record)).map_err(failed)?;
+        let details = group.details();
+        let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        Ok(DetailSample {
+            at: Duration::try_from(clock).unwrap_or_default(),
+            cores: details.cores,
+            kernel: details.kernel,
+            no_cores: details.no_cores.map(str::to_owned),
+            no_pressure: details.no_pressure.map(str::to_owned),
+        })
+    }
+
+    fn read_recording(&self, id: &ContainerId) -> Result<Recording> {
+        let path = self.paths().record(id);
+        match record::read(&path) {
+            Ok(recording) => Ok(recording),
+            Err(cause) if cause.kind() == Io::NotFound => Ok(Recording::default()),
+            Err(cause) => Err(Error::failed(format_args!("read {}", path.display()), cause)),
+        }
+    }
+
+    /// Returns whether supervisors record what their containers do.
+    pub fn records(&self) -> bool {
+        !self.paths().recorder().exists()
+    }
+
+    /// Turns recording on or off, for all containers, at their next sample. What is recorded stays.
+    ///
+    /// # Errors
+    /// When the setting can't be written.
+    pub fn set_records(&self, on: bool) -> Result<()> {
+        let path = self.paths().recorder();
+        let done = match on {
+            true => std::fs::remove_file(&path),
+            false => std::fs::write(&path, "off\n"),
+        };
+        match done {
+            Err(cause) if !(on && cause.kind() == Io::NotFound) => {
+                Err(Error::failed(format_args!("write {}", path.display()), cause))
+            }
+            _ => Ok(()),
+        }
+    }
+}

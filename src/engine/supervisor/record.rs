@@ -1,0 +1,250 @@
+//! The supervisor as recorder: what its container used and what happened to it, in a file that those
+//! who look at the past read (`wharf_stats::record`).
+//!
+//! The file is opened once the container has lived for a second, so that what ends at once never
+//! pays; what happened until then is kept in mind. A failure of the disk is nobody's concern but the
+//! record's.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use chrono::{DateTime, Utc};
+use wharf_model::{Happening, HealthStatus, ProbeResult, Probes, What, since_epoch};
+use wharf_stats::Meter;
+use wharf_stats::record::{BUDGET, Recorder, STEP, make_room};
+
+use super::launch::Container;
+use super::run::Supervisor;
+use crate::Paths;
+use crate::state::Happened;
+
+/// The age of a run at its first sample. Until the usual time between samples is reached, each is taken
+/// at twice the age of the one before.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// What is kept in mind until there is a file.
+const WAITING: usize = 16;
+
+/// How long probes with the same outcome are one record.
+const TOGETHER: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
+
+/// After which time a file that couldn't be opened is tried again.
+const AGAIN: Duration = Duration::from_secs(180);
+
+/// The record of one container.
+pub(super) struct Record {
+    path: PathBuf,
+    switch: PathBuf,
+    meter: Option<Meter>,
+    recorder: Option<Recorder>,
+    /// When the run began.
+    begun: Instant,
+    /// When the next sample is to be taken.
+    due: Instant,
+    /// When to try again to open the file.
+    retry: Option<Instant>,
+    waiting: Vec<Happening>,
+    /// The probes that the last record is about, as long as nothing else happens.
+    probes: Option<(DateTime<Utc>, Probes)>,
+}
+
+impl Record {
+    /// Returns the record of a container that has just been started.
+    pub(super) fn new(container: &Container) -> Self {
+        let id = &container.record.id;
+        let now = Instant::now();
+        let mut record = Self {
+            path: container.paths.record(id),
+            switch: container.paths.recorder(),
+            meter: None,
+            recorder: None,
+            begun: now,
+            due: now + FIRST,
+            retry: None,
+            waiting: Vec::new(),
+            probes: None,
+        };
+        record.started(container);
+        record
+    }
+
+    /// Notes that a run begins.
+    pub(super) fn started(&mut self, container: &Container) {
+        let state = &container.record.observed.state;
+        let at = state.started_at.unwrap_or_else(Utc::now);
+        self.happened(Happening {
+            at,
+            what: What::Event { action: "start".to_owned(), exit_code: None },
+        });
+        self.meter = None;
+        self.begun = Instant::now();
+        self.due = self.begun + FIRST;
+    }
+
+    /// Returns when the next sample is to be taken.
+    pub(super) fn next_deadline(&self) -> Instant {
+        self.due
+    }
+
+    /// Takes a sample if it is time. Time that a suspended host missed is not made up for.
+    fn take(&mut self, container: &Container, now: Instant) {
+        if now < self.due {
+            return;
+        }
+        let age = now.duration_since(self.begun);
+        self.due = now + age.clamp(FIRST, STEP);
+        self.sample(container, now);
+    }
+
+    /// Takes a sample; of a container that has ended only if it was measured before: its first process
+    /// is nobody any more.
+    fn sample(&mut self, container: &Container, now: Instant) {
+        if is_off(&self.switch) {
+            self.recorder = None;
+            self.waiting.clear();
+            return;
+        }
+        self.open(&container.paths, now);
+        let Some(recorder) = &mut self.recorder else { return };
+        if self.meter.is_none() && container.record.observed.state.status.is_alive() {
+            let state = &container.record.observed.state;
+            let started = state.started_at.map_or(0, |at| at.timestamp_millis());
+            self.meter = Meter::open(&container.group, container.init.pid, started).ok();
+        }
+        let sample = self.meter.as_mut().and_then(|meter| meter.read(since_epoch(Utc::now())));
+        if let Some(mut sample) = sample {
+            if !container.record.observed.state.status.is_alive() {
+                // What nobody uses any more says nothing of the end; what was counted does.
+                (sample.memory, sample.pids) = (None, None);
+            }
+            // What a full disk doesn't take isn't recorded.
+            let _ = recorder.sample(sample);
+        }
+    }
+
+    fn open(&mut self, paths: &Paths, now: Instant) {
+        if self.recorder.as_ref().is_some_and(Recorder::is_removed) {
+            self.recorder = None;
+        }
+        if self.recorder.is_some() || self.retry.is_some_and(|at| now < at) {
+            return;
+        }
+        self.recorder = open(&self.path, paths);
+        self.retry = self.recorder.is_none().then(|| now + AGAIN);
+        if self.recorder.is_some() {
+            for happening in std::mem::take(&mut self.waiting) {
+                self.happened(happening);
+            }
+        }
+    }
+
+    fn happened(&mut self, happening: Happening) {
+        self.probes = None;
+        match &mut self.recorder {
+            Some(recorder) => {
+                let _ = recorder.happened(happening);
+            }
+            None if self.waiting.len() < WAITING => self.waiting.push(happening),
+            // What came first says how it began.
+            None => {}
+        }
+    }
+
+    /// Notes the events that are stored.
+    pub(super) fn events(&mut self, events: &[Happened]) {
+        for (action, attributes) in events {
+            // Those of probes are told by the probes, those of further programs by nobody.
+            if action.starts_with("exec_") {
+                continue;
+            }
+            let code = attributes.iter().find(|(name, _)| *name == "exitCode");
+            let exit_code = code.and_then(|(_, code)| code.parse().ok());
+            let what = What::Event { action: action.clone(), exit_code };
+            self.happened(Happening { at: Utc::now(), what });
+        }
+    }
+
+    /// Notes a probe, after which the verdict is this one.
+    pub(super) fn probed(&mut self, result: &ProbeResult, status: HealthStatus, streak: u32) {
+        let took = (result.end - result.start).to_std().unwrap_or_default();
+        let text: String = result.output.chars().take(96).collect();
+        let known = self.probes.take().filter(|(begun, probes)| {
+            probes.exit_code == result.exit_code
+                && probes.status == status
+                && result.end - *begun < TOGETHER
+        });
+        let (begun, probes) = match known {
+            Some((begun, before)) => {
+                let probes = Probes {
+                    until: result.end,
+                    count: before.count + 1,
+                    streak,
+                    last: took,
+                    longest: before.longest.max(took),
+                    output: text,
+                    ..before
+                };
+                if let Some(recorder) = &mut self.recorder {
+                    let what = What::Probes(probes.clone());
+                    let _ = recorder.went_on(Happening { at: begun, what });
+                } else if let Some(last) = self.waiting.last_mut()
+                    && matches!(last.what, What::Probes(_))
+                {
+                    last.what = What::Probes(probes.clone());
+                }
+                (begun, probes)
+            }
+            None => {
+                let probes = Probes {
+                    until: result.end,
+                    count: 1,
+                    exit_code: result.exit_code,
+                    status,
+                    streak,
+                    last: took,
+                    longest: took,
+                    output: text,
+                };
+                let what = What::Probes(probes.clone());
+                self.happened(Happening { at: result.start, what });
+                (result.start, probes)
+            }
+        };
+        self.probes = Some((begun, probes));
+    }
+
+    /// Records how the container has ended, while its counters are still there. What nobody can look
+    /// at later isn't recorded.
+    pub(super) fn end(&mut self, container: &Container) {
+        if container.record.spec.host.auto_remove {
+            return;
+        }
+        self.retry = None;
+        self.sample(container, Instant::now());
+        self.meter = None;
+    }
+}
+
+impl Supervisor {
+    /// Takes a sample for the record, if it is time.
+    pub(super) fn record_in_time(&mut self, now: Instant) {
+        self.recording.take(&self.container, now);
+    }
+}
+
+/// Returns whether nothing is to be recorded.
+fn is_off(switch: &Path) -> bool {
+    rustix::fs::access(switch, rustix::fs::Access::EXISTS).is_ok()
+}
+
+/// Opens a record; a new one only if there is room for it.
+fn open(path: &Path, paths: &Paths) -> Option<Recorder> {
+    if !path.exists() {
+        let records = std::fs::read_dir(paths.containers()).ok()?;
+        let records = records.flatten().map(|folder| folder.path().join("record"));
+        if !make_room(records, BUDGET, SystemTime::now()).ok()? {
+            return None;
+        }
+    }
+    Recorder::open(path).ok()
+}

@@ -1,0 +1,189 @@
+//! What the recorder has kept of a container's past.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::{HealthStatus, Sample, Status};
+
+/// Something that happened to a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Happening {
+    /// When; of probes, when the first of them began.
+    pub at: DateTime<Utc>,
+    /// What.
+    pub what: What,
+}
+
+/// What can happen to a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Docker's action: `start`, `die`, `oom`, `health_status: unhealthy`, …
+    Event {
+        /// The action.
+        action: String,
+        /// The exit code of a container that has ended.
+        exit_code: Option<i32>,
+    },
+    /// Health probes one after the other with the same outcome.
+    Probes(Probes),
+}
+
+/// Health probes with the same outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probes {
+    /// When the last of them ended.
+    pub until: DateTime<Utc>,
+    /// How many.
+    pub count: u32,
+    /// What they exited with; -1 for one that didn't run to its end.
+    pub exit_code: i32,
+    /// The verdict after the last of them.
+    pub status: HealthStatus,
+    /// How many in a row had failed then.
+    pub streak: u32,
+    /// How long the last one took.
+    pub last: Duration,
+    /// How long the longest took.
+    pub longest: Duration,
+    /// How the last one's output begins.
+    pub output: String,
+}
+
+/// All that is recorded of a container, oldest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recording {
+    /// Counters. Their [`Sample::at`] is the time since 1970. They are close together lately, and
+    /// further apart the older they are.
+    pub samples: Vec<Sample>,
+    /// What happened.
+    pub happenings: Vec<Happening>,
+}
+
+/// How long a sample may be over for a container to count as recorded at an instant: three of the
+/// recorder's longest steps.
+const STALE: Duration = Duration::from_secs(9 * 60);
+
+impl Recording {
+    /// Returns the newest sample that isn't after an instant, and the one before it; none where
+    /// nothing is recorded.
+    pub fn samples_at(&self, at: DateTime<Utc>) -> Option<(Option<&Sample>, &Sample)> {
+        let at = since_epoch(at);
+        let end = self.samples.partition_point(|sample| sample.at <= at);
+        let now = self.samples.get(end.checked_sub(1)?)?;
+        let fresh = at.saturating_sub(now.at) <= STALE;
+        let before = end.checked_sub(2).and_then(|n| self.samples.get(n));
+        fresh.then_some((before, now))
+    }
+
+    /// Returns the state in which a container was at an instant, and since when; none where nothing
+    /// tells.
+    pub fn status_at(&self, at: DateTime<Utc>) -> Option<(Status, DateTime<Utc>)> {
+        let told = self.happenings.iter().rev().filter(|one| one.at <= at).find_map(|one| {
+            let What::Event { action, .. } = &one.what else { return None };
+            Some((status_after(action)?, one.at))
+        });
+        match told {
+            // What ran and left neither samples nor its end was cut off with its host.
+            Some((status, _)) if status.is_alive() && self.samples_at(at).is_none() => None,
+            Some(told) => Some(told),
+            None => {
+                let (_, sample) = self.samples_at(at)?;
+                let since = DateTime::from_timestamp_millis(sample.started_ms)?;
+                Some((Status::Running, since))
+            }
+        }
+    }
+
+    /// Forgets all but what tells how a container was at an instant.
+    pub fn cut(&mut self, at: DateTime<Utc>) {
+        self.happenings.retain(|one| one.at <= at);
+        let instant = since_epoch(at);
+        let end = self.samples.partition_point(|sample| sample.at <= instant);
+        self.samples.truncate(end);
+        self.samples.drain(..end.saturating_sub(2));
+        self.samples.shrink_to_fit();
+    }
+
+    /// Returns the verdict of the health probes at an instant.
+    pub fn health_at(&self, at: DateTime<Utc>) -> Option<HealthStatus> {
+        self.happenings.iter().rev().filter(|one| one.at <= at).find_map(|one| match &one.what {
+            What::Probes(probes) => Some(probes.status),
+            What::Event { action, .. } => match action.strip_prefix("health_status: ")? {
+                "healthy" => Some(HealthStatus::Healthy),
+                "unhealthy" => Some(HealthStatus::Unhealthy),
+                _ => Some(HealthStatus::Starting),
+            },
+        })
+    }
+
+    /// Returns the exit code that a container had at an instant, when it had ended.
+    pub fn exit_code_at(&self, at: DateTime<Utc>) -> Option<i32> {
+        self.happenings.iter().rev().filter(|one| one.at <= at).find_map(|one| match one.what {
+            What::Event { exit_code, .. } => exit_code,
+            What::Probes(_) => None,
+        })
+    }
+}
+
+/// Returns the time since 1970 (none of before).
+pub fn since_epoch(at: DateTime<Utc>) -> Duration {
+    Duration::from_millis(u64::try_from(at.timestamp_millis()).unwrap_or(0))
+}
+
+/// Returns the state in which an event leaves a container.
+fn status_after(action: &str) -> Option<Status> {
+    Some(match action {
+        "create" => Status::Created,
+        "start" | "unpause" | "restart" => Status::Running,
+        "pause" => Status::Paused,
+        "die" => Status::Exited,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn event(seconds: i64, action: &str, exit_code: Option<i32>) -> Happening {
+        Happening { at: at(seconds), what: What::Event { action: action.to_owned(), exit_code } }
+    }
+
+    #[test]
+    fn states_are_those_of_the_instant() {
+        let sample = |seconds| Sample {
+            at: Duration::from_secs(seconds),
+            started_ms: 100_000,
+            ..Sample::default()
+        };
+        let recording = Recording {
+            samples: vec![sample(101), sample(110), sample(120)],
+            happenings: vec![
+                event(100, "start", None),
+                event(105, "pause", None),
+                event(107, "unpause", None),
+                event(121, "die", Some(3)),
+            ],
+        };
+        let status = |seconds| recording.status_at(at(seconds)).map(|(status, _)| status);
+        assert_eq!(status(99), None);
+        assert_eq!(status(104), Some(Status::Running));
+        assert_eq!(status(106), Some(Status::Paused));
+        assert_eq!(status(115), Some(Status::Running));
+        assert_eq!(status(5000), Some(Status::Exited));
+        assert_eq!(recording.exit_code_at(at(5000)), Some(3));
+        let (before, now) = recording.samples_at(at(112)).unwrap();
+        assert_eq!((before.unwrap().at.as_secs(), now.at.as_secs()), (101, 110));
+        assert_eq!(recording.samples_at(at(2000)), None);
+        let cut = Recording { happenings: Vec::new(), ..recording.clone() };
+        assert_eq!(cut.status_at(at(112)), Some((Status::Running, at(100))));
+        let cut = Recording { happenings: recording.happenings[..1].to_vec(), ..recording };
+        assert_eq!(cut.status_at(at(112)), Some((Status::Running, at(100))));
+        assert_eq!(cut.status_at(at(5000)), None);
+    }
+}

@@ -1,0 +1,113 @@
+use proptest::prelude::*;
+use wharf_model::Pressure;
+
+use super::*;
+
+prop_compose! {
+    fn limits()(kind in 0..3, limit in 0..u64::from(u32::MAX - 2)) -> Option<Limit> {
+        match kind {
+            0 => None,
+            1 => Some(Limit::Unlimited),
+            _ => Some(Limit::At(limit)),
+        }
+    }
+}
+
+prop_compose! {
+    fn samples()(
+        wide in prop::collection::vec(prop::option::of(0..u64::MAX / 2), 9),
+        narrow in prop::collection::vec(prop::option::of(0..u64::from(u32::MAX - 2)), 8),
+        limits in prop::collection::vec(limits(), 3),
+        at in 0..u64::from(u32::MAX),
+    ) -> Sample {
+        let kib = |n: usize| narrow[n].map(|kib| kib * 1024);
+        let line = |n: usize| wide[n].map(|total_us| PressureLine { avg10: 0.0, avg60: 0.0, total_us });
+        Sample {
+            at: Duration::from_millis(at * 1000 + 7),
+            started_ms: i64::try_from(at).unwrap(),
+            cpu: wide[0].map(|usage_ns| CpuCounters {
+                usage_ns,
+                periods: narrow[0],
+                throttled_periods: narrow[1],
+                limit: limits[0],
+                ..CpuCounters::default()
+            }),
+            memory: wide[1].map(|usage| MemoryCounters {
+                usage,
+                inactive_file: kib(2),
+                anon: kib(3),
+                file: kib(4),
+                kernel: kib(5),
+                limit: limits[1],
+                oom_kills: narrow[6],
+            }),
+            network: wide[2].zip(wide[3]).map(|(rx_bytes, tx_bytes)| NetCounters {
+                rx_bytes,
+                tx_bytes,
+                ..NetCounters::default()
+            }),
+            block: wide[4].zip(wide[5]).map(|(read_bytes, write_bytes)| BlockCounters {
+                read_bytes,
+                write_bytes,
+                ..BlockCounters::default()
+            }),
+            pids: narrow[7].map(|current| PidCounters { current, limit: limits[2] }),
+            pressure: Pressure { cpu: line(6), memory: line(7), io: line(8) },
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_sample_comes_back_as_it_was(sample in samples(), number: u32) {
+        let record = Record::Sample(sample);
+        prop_assert_eq!(decode(&encode(number, &record)), Some((number, record)));
+    }
+
+    #[test]
+    fn happenings_come_back_as_far_as_there_is_room(
+        text in "\\PC{0,200}",
+        count: u32,
+        code in prop::option::of(any::<i32>()),
+        millis in 0..4_000_000_000_000_i64,
+    ) {
+        let at = DateTime::from_timestamp_millis(millis).unwrap();
+        let what = What::Event { action: text.clone(), exit_code: code };
+        let event = Record::Happening(Happening { at, what });
+        let Some((7, Record::Happening(back))) = decode(&encode(7, &event)) else { panic!() };
+        let What::Event { action, exit_code } = back.what else { panic!() };
+        prop_assert_eq!((back.at, exit_code), (at, code));
+        prop_assert!(text.starts_with(&action));
+        prop_assert!(action.len() == text.len() || action.len() > LENGTH - EVENT_TEXT - 5);
+        let probes = Probes {
+            until: at,
+            count,
+            exit_code: code.unwrap_or(0),
+            status: HealthStatus::Unhealthy,
+            streak: count,
+            last: Duration::from_millis(12),
+            longest: Duration::from_millis(3456),
+            output: text.chars().take(20).collect(),
+        };
+        let record = Record::Happening(Happening { at, what: What::Probes(probes) });
+        prop_assert_eq!(decode(&encode(1, &record)), Some((1, record)));
+    }
+
+    #[test]
+    fn a_changed_bit_is_noticed(sample in samples(), bit in 0..LENGTH * 8) {
+        let mut bytes = encode(1, &Record::Sample(sample));
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        prop_assert_eq!(decode(&bytes), None);
+    }
+
+    #[test]
+    fn nothing_that_is_read_ends_in_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = decode(&bytes);
+    }
+}
+
+#[test]
+fn what_was_never_written_is_no_record() {
+    assert_eq!(decode(&[0; LENGTH]), None);
+    assert_eq!(decode(&[]), None);
+}

@@ -1,0 +1,214 @@
+//! The charts, the way back in time, health and events by keys, and as pictures.
+
+use wharf_backend::Error;
+use wharf_backend::fake::{Fake, container, time};
+use wharf_model::{ErrorKind, Status};
+use wharf_ui::{Colors, Effect, Msg};
+
+use crate::support::Desk;
+use crate::{options, plain};
+
+/// The dashboard with the charts alone in sight, a second after the selection came to rest.
+fn charts(size: (u16, u16)) -> Desk {
+    let mut desk = settled(Desk::new(plain(), size));
+    desk.keys("+");
+    desk
+}
+
+fn settled(mut desk: Desk) -> Desk {
+    desk.keys("c");
+    desk.send(Msg::Tick(time(41)));
+    desk.send(Msg::Tick(time(42)));
+    desk
+}
+
+#[test]
+fn charts_of_every_size() {
+    for (columns, rows) in [(80, 24), (120, 40), (200, 60)] {
+        let mut desk = settled(Desk::new(plain(), (columns, rows)));
+        insta::assert_snapshot!(format!("stats-{columns}x{rows}"), desk.screen());
+        desk.keys(">>\x1b[D{z");
+        insta::assert_snapshot!(format!("stats-alone-{columns}x{rows}"), desk.screen());
+    }
+    let mut desk = settled(Desk::new(options(Colors::None, false), (120, 40)));
+    desk.keys("+\x1b[D");
+    insta::assert_snapshot!("stats-ascii", desk.screen());
+    assert!(desk.screen().is_ascii(), "{}", desk.screen());
+    let mut desk = settled(Desk::new(options(Colors::True, true), (120, 40)));
+    desk.keys("+\x1b[Dz");
+    insta::assert_snapshot!("stats-colours", desk.styled());
+}
+
+#[test]
+fn an_instant_can_be_read() {
+    let mut desk = charts((120, 40));
+    let before = desk.screen();
+    assert!(!before.contains('│'), "{before}");
+    desk.keys("\x1b[D");
+    let screen = desk.screen();
+    assert!(screen.contains("at ") && screen.contains("UTC, 4s ago"), "{screen}");
+    assert!(screen.contains('│'), "{screen}");
+    // Time goes on, the charts don't.
+    desk.send(Msg::Samples(desk.fake.batch(43)));
+    desk.send(Msg::Tick(time(43)));
+    assert!(desk.screen().contains("UTC, 5s ago"), "{}", desk.screen());
+    // Far back is before this dashboard was opened: what was recorded is there.
+    desk.keys("{{{{");
+    let screen = desk.screen();
+    assert!(screen.contains("UTC, 1m ago"), "{screen}");
+    let title = screen.lines().find(|line| line.contains("Memory ")).unwrap();
+    assert!(!title.contains('–'), "{screen}");
+    // Esc lets the charts go on, the next one leaves them.
+    desk.keys("\x1b");
+    assert!(!desk.screen().contains("UTC, "), "{}", desk.screen());
+    assert_eq!(desk.app.focus, wharf_ui::app::Focus::Detail);
+    desk.keys("\x1b");
+    assert_eq!(desk.app.focus, wharf_ui::app::Focus::List);
+}
+
+#[test]
+fn charts_can_be_held() {
+    let mut desk = charts((120, 40));
+    desk.keys("f");
+    let held = desk.screen();
+    assert!(held.contains("held at"), "{held}");
+    let plots = |screen: &str| {
+        let lines = screen.lines().filter(|line| line.contains('⣿')).map(str::to_owned);
+        lines.collect::<Vec<_>>()
+    };
+    for tick in 43..60 {
+        desk.send(Msg::Samples(desk.fake.batch(tick)));
+        desk.send(Msg::Tick(time(i64::try_from(tick).unwrap())));
+    }
+    assert_eq!(plots(&held), plots(&desk.screen()));
+    desk.keys("f");
+    assert_ne!(plots(&held), plots(&desk.screen()));
+}
+
+#[test]
+fn the_window_goes_from_a_minute_to_a_day() {
+    let mut desk = charts((120, 40));
+    let mut seen = Vec::new();
+    for _ in 0..8 {
+        let screen = desk.screen();
+        let axis = screen.lines().find(|line| line.contains("now")).unwrap().trim();
+        seen.push(axis.split_whitespace().next().unwrap().to_owned());
+        desk.keys(">");
+    }
+    assert_eq!(seen, ["-66s", "-5m", "-15m", "-60m", "-3h", "-6h", "-12h", "-24h"]);
+    assert!(desk.screen().contains("a day is the longest"), "{}", desk.screen());
+}
+
+#[test]
+fn one_chart_alone_has_what_belongs_to_it() {
+    let mut desk = charts((120, 40));
+    desk.keys("z");
+    // Of the cores only what passed between two answers is known.
+    for second in 43..46 {
+        desk.send(Msg::Samples(desk.fake.batch(u64::try_from(second).unwrap())));
+        desk.send(Msg::Tick(time(second)));
+    }
+    let screen = desk.screen();
+    assert!(screen.contains("core 0") && screen.contains("core 7"), "{screen}");
+    assert!(!screen.contains("PIDs "), "{screen}");
+    desk.keys("n");
+    let screen = desk.screen();
+    assert!(screen.contains("Memory") && screen.contains("charged"), "{screen}");
+    assert!(screen.contains("kernel 3.0M"), "{screen}");
+    desk.keys("N\x1b");
+    assert!(desk.screen().contains("PIDs "), "{}", desk.screen());
+    assert_eq!(desk.app.focus, wharf_ui::app::Focus::Detail);
+}
+
+#[test]
+fn details_are_asked_for_only_while_they_are_seen() {
+    let mut desk = charts((120, 40));
+    let asks = |desk: &mut Desk, second: i64| {
+        let effects = desk.send(Msg::Tick(time(second)));
+        effects.iter().filter(|one| matches!(one, Effect::FetchDetails(_))).count()
+    };
+    assert_eq!(asks(&mut desk, 43), 0);
+    desk.keys("z");
+    assert_eq!(asks(&mut desk, 44), 1);
+    assert_eq!(asks(&mut desk, 45), 1);
+    desk.keys("nn");
+    assert_eq!(asks(&mut desk, 46), 0);
+}
+
+#[test]
+fn two_containers_share_a_chart() {
+    let mut desk = Desk::new(plain(), (120, 40));
+    let name = |desk: &Desk| desk.app.selected().unwrap().summary.name.clone();
+    let first = name(&desk);
+    desk.keys(" ");
+    let second = name(&desk);
+    let desk = settled(desk);
+    let screen = desk.screen();
+    assert!(screen.contains(&format!("{second} against {first}")), "{screen}");
+    let title = screen.lines().find(|line| line.contains("Memory ")).unwrap();
+    let title = title.split("Memory ").nth(1).unwrap();
+    let values: Vec<&str> = title.split_whitespace().take(2).collect();
+    assert!(values.iter().all(|value| value.ends_with('M')), "{values:?}\n{screen}");
+    insta::assert_snapshot!("stats-compared", screen);
+}
+
+#[test]
+fn the_dashboard_goes_back_in_time_as_a_whole() {
+    let mut desk = Desk::new(plain(), (120, 40));
+    let gone = container(1, "web-1", "nginx:1.27", Status::Exited);
+    desk = settled(desk);
+    desk.keys("t");
+    let screen = desk.screen();
+    assert!(screen.contains("THE PAST") && screen.contains("ago"), "{screen}");
+    assert!(desk.app.travel.is_some());
+    // What happens meanwhile is for later.
+    desk.fake.put(gone.clone());
+    desk.send(Msg::Containers(Ok(desk.list())));
+    let row = |desk: &Desk| desk.app.containers.row(&gone.id).unwrap().summary.status;
+    assert_eq!(row(&desk), Status::Running);
+    // Nothing can be changed there, from wherever.
+    desk.keys("s");
+    assert!(desk.screen().contains("this is the past"), "{}", desk.screen());
+    desk.keys("\x1b[C");
+    let at = desk.app.travel.as_ref().unwrap().at;
+    desk.keys("T");
+    desk.keys("30m\n");
+    assert!(desk.app.travel.as_ref().unwrap().at < at - chrono::TimeDelta::minutes(20));
+    desk.keys("T");
+    desk.keys("nonsense\n");
+    assert!(desk.screen().contains("a time is 14:05"), "{}", desk.screen());
+    desk.keys("\x1b");
+    insta::assert_snapshot!("past-120x40", desk.screen());
+    desk.keys("\x1b");
+    assert!(desk.app.travel.is_none() && !desk.screen().contains("THE PAST"));
+    assert_eq!(row(&desk), Status::Exited);
+}
+
+#[test]
+fn an_engine_without_a_past_says_so() {
+    let fake = Fake::demo();
+    let why = Error::new(ErrorKind::Unsupported, "fake: this engine doesn't record the past");
+    fake.forget_past(why);
+    let mut desk = settled(Desk::with(fake, plain(), (120, 40)));
+    desk.keys("t");
+    assert!(desk.screen().contains("doesn't record the past"), "{}", desk.screen());
+    assert!(desk.app.travel.is_none());
+}
+
+#[test]
+fn what_is_slow_is_told_in_a_line() {
+    let mut desk = Desk::new(plain(), (120, 40));
+    let mut told = std::collections::BTreeSet::new();
+    for _ in 0..8 {
+        desk = settled(desk);
+        let screen = desk.screen();
+        if screen.contains("throttled 25 % of periods: raise --cpus") {
+            told.insert("throttled");
+        }
+        if screen.contains("nothing holds it back") {
+            told.insert("nothing");
+        }
+        desk.keys("\x1bj");
+    }
+    assert!(told.contains("throttled"), "{told:?}\n{}", desk.screen());
+}

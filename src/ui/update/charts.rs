@@ -1,0 +1,252 @@
+//! The keys of the charts and of the way back in time, and what both ask the engine for.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use wharf_backend::Error;
+use wharf_model::{ContainerId, ContainerSummary, DetailSample, ErrorKind, Recording};
+use wharf_stats::Metric;
+
+use crate::app::Redraw;
+use crate::app::travel::{Travel, then};
+use crate::app::{
+    App, Chart, Focus, Input, Overlay, Past, Prompt, PromptFor, Screen, Tab, Zoom, instant,
+};
+use crate::keymap::Action;
+use crate::message::Effect;
+
+use super::{arrange, focus, logs};
+
+/// How many columns a large step has.
+const LARGE: i64 = 20;
+
+/// How far back a first step in time goes.
+const BACK: TimeDelta = TimeDelta::minutes(1);
+
+/// Takes an action of the charts.
+pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
+    match action {
+        Action::Freeze => app.toggle_freeze(),
+        Action::CursorLeft => step(app, -1),
+        Action::CursorRight => step(app, 1),
+        Action::FarLeft => step(app, -LARGE),
+        Action::FarRight => step(app, LARGE),
+        Action::ZoomChart => app.charts.alone = !app.charts.alone,
+        Action::NextChart => app.charts.chosen = app.charts.chosen.after(1),
+        Action::PreviousChart => app.charts.chosen = app.charts.chosen.after(-1),
+        Action::TimeTravel if app.travel.is_some() => return leave(app),
+        Action::TimeTravel => {
+            let at = app.charts.instant.unwrap_or(app.now - BACK);
+            go(app, at);
+            app.tell("the past: arrows move, { } move far, T asks for a time, Esc comes back");
+        }
+        Action::JumpToTime => app.overlays.push(Overlay::Prompt(Prompt {
+            title: "Go to which time? 12:31, 12:31:05 (UTC), or 15m ago".to_owned(),
+            input: Input::default(),
+            error: None,
+            purpose: PromptFor::Instant,
+        })),
+        _ => {}
+    }
+    app.draw(Redraw::Now);
+    Vec::new()
+}
+
+/// Moves the instant, and with it whatever is at it.
+fn step(app: &mut App, by: i64) {
+    app.move_instant(by);
+    if let (Some(travel), Some(instant)) = (&mut app.travel, app.charts.instant) {
+        travel.at = instant;
+    }
+}
+
+/// Shows the whole dashboard as of an instant.
+pub(super) fn go(app: &mut App, at: DateTime<Utc>) {
+    app.set_instant(at);
+    let at = app.charts.instant.unwrap_or(at);
+    match &mut app.travel {
+        Some(travel) => travel.at = at,
+        None => {
+            let present = app.containers.rows.iter().map(|row| row.summary.clone()).collect();
+            app.travel = Some(Box::new(Travel::new(at, present)));
+        }
+    }
+}
+
+/// Comes back to now; charts and log go on.
+fn leave(app: &mut App) -> Vec<Effect> {
+    let Some(travel) = app.travel.take() else { return Vec::new() };
+    app.charts.end = None;
+    app.charts.instant = None;
+    app.metrics.show_then(None);
+    app.containers.replace(travel.present, app.now);
+    arrange(app);
+    app.tell("this is now");
+    app.logs.goto = None;
+    if app.logs.is_open() { logs::travel(app, isize::MAX) } else { Vec::new() }
+}
+
+/// Goes a step back from what the charts show to now; none if there is no such step.
+pub(super) fn back(app: &mut App) -> Option<Vec<Effect>> {
+    if app.travel.is_some() {
+        return Some(leave(app));
+    }
+    if app.focus != Focus::Detail || app.tab() != Tab::Stats || app.screen != Screen::Containers {
+        return None;
+    }
+    if app.charts.end.is_some() {
+        app.charts.end = None;
+        app.charts.instant = None;
+        return Some(Vec::new());
+    }
+    std::mem::take(&mut app.charts.alone).then(Vec::new)
+}
+
+/// Goes to a time that was typed.
+///
+/// # Errors
+/// When it is none, or one that hasn't come.
+pub(super) fn jump(app: &mut App, text: &str) -> Result<(), String> {
+    let at = instant(text, app.now)?;
+    if at > app.now {
+        return Err("that time hasn't come".to_owned());
+    }
+    go(app, at);
+    Ok(())
+}
+
+/// Takes a fresh list while the past is shown: it is for the way back.
+pub(super) fn keep_present(app: &mut App, list: &mut Vec<ContainerSummary>) -> bool {
+    match &mut app.travel {
+        Some(travel) => {
+            travel.present = std::mem::take(list);
+            true
+        }
+        None => false,
+    }
+}
+
+/// Begins with the past, where the caller wants that.
+pub(super) fn begin(app: &mut App) {
+    if let Some(at) = app.options.replay {
+        go(app, at);
+        app.set_tab(Tab::Stats);
+        app.zoom = Zoom::Split;
+        focus(app, Focus::Detail);
+    }
+}
+
+/// Asks for what the charts in sight need and isn't known.
+pub(super) fn sync(app: &mut App) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    if let Some(at) = app.travel.as_mut().and_then(|travel| travel.due()) {
+        effects.push(Effect::FetchThen(at));
+        if app.logs.is_open() {
+            effects.extend(logs::go_to(app, at));
+        }
+    }
+    // A log that is opened meanwhile begins there, too.
+    if let Some(travel) = &app.travel {
+        app.logs.goto = Some(travel.at);
+    }
+    let layout = crate::layout::layout(app);
+    let sees = |tab| layout.as_ref().is_some_and(|layout| layout.pane(tab).is_some());
+    let (charts, others) = (sees(Tab::Stats), sees(Tab::Health) || sees(Tab::Events));
+    if !(charts || others) || app.screen != Screen::Containers {
+        return effects;
+    }
+    let selected = app.selected().map(|row| (row.summary.id.clone(), row.summary.started_at));
+    let compared = app.compared().map(|row| (row.summary.id.clone(), row.summary.started_at));
+    let Some((id, started)) = selected else { return effects };
+    let wanted = [Some((id.clone(), started)), compared];
+    for (id, started) in wanted.into_iter().flatten() {
+        // Only of one that stays selected: whoever walks through the list asks for nothing.
+        let known = app
+            .charts
+            .asked
+            .iter()
+            .any(|(known, run)| *known == id && (app.travel.is_some() || *run == started));
+        if known || !app.rested || app.charts.no_past.is_some() {
+            continue;
+        }
+        app.charts.asked.retain(|(known, _)| *known != id);
+        app.charts.asked.push((id.clone(), started));
+        let old = app.charts.asked.len().saturating_sub(4);
+        app.charts.asked.drain(..old);
+        effects.push(Effect::FetchRecording { id, host_memory: app.metrics.host_memory() });
+    }
+    if charts {
+        effects.extend(sync_details(app, id));
+    }
+    effects
+}
+
+/// Asks for the details of the container whose chart of them is in sight, once a second; and once for
+/// the reason of a gap.
+fn sync_details(app: &mut App, id: ContainerId) -> Option<Effect> {
+    let close = app.charts.alone && matches!(app.charts.chosen, Chart::Cpu | Chart::Memory);
+    app.metrics.look_closely(Some(&id).filter(|_| close));
+    let alive = app.selected().is_some_and(|row| row.summary.status.is_alive());
+    if !alive || app.travel.is_some() {
+        return None;
+    }
+    let known = app.metrics.details(&id).is_some();
+    let gap = app.metrics.knows(&id) && !app.metrics.has(&id, Metric::CpuPressure) && !known;
+    let due = app.charts.details_asked != Some(app.now);
+    if !(due && app.rested && (close || gap)) {
+        return None;
+    }
+    app.charts.details_asked = Some(app.now);
+    Some(Effect::FetchDetails(id))
+}
+
+/// Takes in the past of a container.
+pub(super) fn recorded(app: &mut App, id: ContainerId, result: Result<Box<Past>, Error>) {
+    match result {
+        Ok(past) => app.metrics.take_past(id, *past),
+        Err(error) if error.kind == ErrorKind::Unsupported => {
+            app.charts.no_past = Some(wharf_logs::sanitize_line(&error.message).into_owned());
+        }
+        // It was removed meanwhile, or the engine can't be reached: asked again when it is selected.
+        Err(_) => app.charts.asked.retain(|(known, _)| *known != id),
+    }
+    app.draw(Redraw::Soon);
+}
+
+/// Takes in the details of a container.
+pub(super) fn detailed(app: &mut App, id: &ContainerId, result: Result<DetailSample, Error>) {
+    let details = result.unwrap_or_else(|error| DetailSample {
+        at: Duration::ZERO,
+        no_cores: Some(wharf_logs::sanitize_line(&error.message).into_owned()),
+        ..DetailSample::default()
+    });
+    app.metrics.take_details(id, details);
+    app.draw(Redraw::Soon);
+}
+
+/// Takes in how the containers were at an instant.
+pub(super) fn arrived(
+    app: &mut App,
+    at: DateTime<Utc>,
+    result: Result<Vec<(ContainerId, Recording)>, Error>,
+) -> Vec<Effect> {
+    let host_memory = app.metrics.host_memory();
+    let Some(travel) = &mut app.travel else { return Vec::new() };
+    travel.asked = None;
+    travel.shown = Some(at);
+    match result {
+        Ok(recordings) => {
+            let (rows, usage) = then(&travel.present, &recordings, at, host_memory);
+            app.containers.replace(rows, at);
+            app.metrics.show_then(Some(usage));
+            arrange(app);
+        }
+        Err(error) => {
+            let effects = leave(app);
+            app.fail("look at the past", error.message);
+            return effects;
+        }
+    }
+    app.draw(Redraw::Now);
+    Vec::new()
+}
