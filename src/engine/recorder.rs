@@ -29,8 +29,14 @@ impl Engine {
     /// When the containers can't be listed.
     pub fn recordings_at(&self, at: DateTime<Utc>) -> Result<Vec<(ContainerId, Recording)>> {
         let mut all = Vec::new();
-        let records = self.with_store(|store| store.containers())?;
-        for id in records.into_iter().map(|record| record.id) {
+        let mut ids = Vec::new();
+        self.with_store(|store| {
+            store.each_container(|record| {
+                ids.push(record.id);
+                Ok(())
+            })
+        })?;
+        for id in ids {
             // One that can't be read says nothing, as one that isn't there.
             let mut recording = self.read_recording(&id).unwrap_or_default();
             recording.cut(at);

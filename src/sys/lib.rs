@@ -20,4 +20,5 @@ pub mod netlink;
 pub mod quota;
 pub mod seccomp;
 pub mod signals;
+pub mod writeback;
 pub mod xtables;

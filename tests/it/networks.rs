@@ -32,6 +32,7 @@ pub(crate) fn tests() -> Vec<Test> {
     let macvlan = Test::new("macvlan_on_a_parent", macvlan_on_a_parent);
     let programs = lacks_programs(&["ip", "nsenter"]);
     all.push(macvlan.needing(lacks_link("macvlan")).needing(programs));
+    all.push(Test::new("macvlan_on_a_bridge", macvlan_on_a_bridge).needing(lacks_link("macvlan")));
     all.push(Test::new("on_links_of_a_vlan", on_links_of_a_vlan).needing(lacks_link("vlan")));
     all.push(
         Test::new("on_links_of_an_internal_macvlan", on_links_of_an_internal_macvlan)
@@ -721,6 +722,28 @@ fn macvlan_on_a_parent() {
     lab.ok(&["network", "rm", "lan"]);
     let line = ["network", "create", "-d", "macvlan", "-o", "parent=up0", "again"];
     lab.ok(&line);
+}
+
+fn macvlan_on_a_bridge() {
+    let lab = Lab::new();
+    let bridge = format!("wmb{}", std::process::id() % 100_000);
+    let option = format!("com.docker.network.bridge.name={bridge}");
+    lab.ok(&["network", "create", "-o", &option, "--subnet", "10.212.0.0/24", "under"]);
+    // A bridge that nothing is in has no carrier, and neither has what is on it.
+    let parent = format!("parent={bridge}");
+    let line = ["network", "create", "-d", "macvlan", "-o", &parent, "--subnet", "10.212.1.0/24"];
+    let out = lab.ends(0, &[&line[..], &["lan"]].concat());
+    assert!(out.stderr.contains("has no carrier, since nothing is in that bridge"), "{out:?}");
+    sleeper(&lab, "one", &["--network", "lan"]);
+    sleeper(&lab, "two", &["--network", "lan"]);
+    let to = address(&lab, "one", "lan");
+    let out = lab.ends(1, &["network", "reach", "two", &to, "80"]);
+    assert!(out.stdout.contains("eth0 of two has no carrier"), "{out:?}");
+    sleeper(&lab, "inside", &["--network", "under"]);
+    let reach = || lab.run(&["exec", "two", "ping", "-c", "1", "-W", "2", &to]).code == 0;
+    eventually("they reach each other", reach);
+    lab.ok(&["rm", "-f", "one", "two", "inside"]);
+    lab.ok(&["network", "rm", "lan", "under"]);
 }
 
 fn on_links_of_a_vlan() {

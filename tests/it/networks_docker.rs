@@ -125,8 +125,8 @@ fn differences(theirs: &Value, ours: &Value, at: &str, found: &mut Vec<String>) 
 }
 
 /// Says the same to both, line by line, and returns what they make otherwise of it. A line may end in
-/// `# code` when only its exit code is the same, on purpose, or in `# sorted` when the order of its
-/// output is anybody's.
+/// `# code` when only its exit code is the same, on purpose, in `# beside` when it takes docker long besides
+/// and needn't be waited for, or in `# sorted` when the order of its output is anybody's.
 fn compare(docker: &Side, wharf: &Side, lines: &str) -> Vec<String> {
     let lines = lines.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let lines: Vec<(&str, &str)> =
@@ -136,7 +136,19 @@ fn compare(docker: &Side, wharf: &Side, lines: &str) -> Vec<String> {
             let words = words(line);
             side.run(&words.iter().map(String::as_str).collect::<Vec<_>>(), b"")
         };
-        lines.iter().map(|(line, _)| run(line)).collect()
+        std::thread::scope(|scope| {
+            let (beside, rest): (Vec<_>, Vec<_>) =
+                lines.iter().enumerate().partition(|(_, (_, remark))| *remark == "beside");
+            let beside: Vec<_> = beside
+                .into_iter()
+                .map(|(n, (line, _))| (n, scope.spawn(move || run(line))))
+                .collect();
+            let mut outs: Vec<(usize, Out)> =
+                rest.into_iter().map(|(n, (line, _))| (n, run(line))).collect();
+            outs.extend(beside.into_iter().map(|(n, thread)| (n, joined(thread))));
+            outs.sort_by_key(|(n, _)| *n);
+            outs.into_iter().map(|(_, out)| out).collect()
+        })
     };
     let (theirs, ours) = std::thread::scope(|scope| {
         let theirs = scope.spawn(|| outs(docker));
@@ -167,7 +179,7 @@ fn compare(docker: &Side, wharf: &Side, lines: &str) -> Vec<String> {
             }
         }
         let (their, our) = (without_ids(&sentence(their)), without_ids(&sentence(our)));
-        if their != our && *remark != "code" {
+        if their != our && !matches!(*remark, "code" | "beside") {
             differing.push(format!("  docker: {their}\n  wharf:  {our}"));
         }
         if !differing.is_empty() {

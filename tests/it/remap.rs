@@ -15,6 +15,7 @@ pub(crate) fn tests() -> Vec<Test> {
         remapped_owners_stay_on_the_disk,
         remapped_files_are_copied_as_the_container_sees_them,
         remapped_binds_are_not_root_s,
+        remapped_volumes,
         remapped_exec_and_terminal,
         remapped_network,
         remapped_auto_ranges_are_apart,
@@ -266,6 +267,38 @@ fn remapped_binds_are_not_root_s() {
     assert_eq!(shared.join("x").metadata().unwrap().uid(), FIRST + 1000);
     let read_only = format!("{bind}:ro");
     assert_eq!(engine.shell(&["-v", &read_only], "touch /shared/z 2>/dev/null; echo $?"), "1");
+}
+
+fn remapped_volumes() {
+    let engine = Remap::usual();
+    let fill =
+        "touch /home/app/root /home/app/own; chown app /home/app /home/app/own; touch /anon/x";
+    let flags = ["-v", "homes:/home", "-v", "/anon"];
+    engine.shell(&flags, fill);
+    let owners = |flags: &[&str]| {
+        let flags = [flags, &["-v", "homes:/home"]].concat();
+        engine.shell(&flags, "cd /home/app; stat -c '%n %u' . root own")
+    };
+    assert_eq!(owners(&[]), ". 1000\nroot 0\nown 1000");
+    // Another range sees the same, and so does one who is not remapped; on the disk they are so too.
+    let other = format!("ann:{}:65536\n", FIRST + 20 * 65_536);
+    std::fs::write(&engine.ranges, other).unwrap();
+    assert_eq!(owners(&[]), ". 1000\nroot 0\nown 1000");
+    let line = ["run", "--rm", "--network", "none", "-v", "homes:/home", IMAGE];
+    let plain =
+        engine.ok(&[&line[..], &["stat", "-c", "%u", "/home/app/root", "/home/app/own"]].concat());
+    assert_eq!(plain, "0\n1000");
+    let data = engine.lab.root().join("volumes/homes/_data/app");
+    let owner = |name: &str| data.join(name).symlink_metadata().unwrap().uid();
+    assert_eq!((owner("root"), owner("own")), (0, 1000));
+    // What others own isn't the container's, and a part of a volume is mapped as all of it.
+    std::fs::write(data.join("foreign"), "").unwrap();
+    std::os::unix::fs::chown(data.join("foreign"), Some(70_000), Some(70_000)).unwrap();
+    let part = ["--mount", "type=volume,src=homes,dst=/part,volume-subpath=app"];
+    let seen = engine.shell(&part, "stat -c %u /part/foreign /part/own; rm /part/root; echo $?");
+    assert_eq!(seen, "65534\n1000\n0");
+    assert_eq!(engine.ok(&["volume", "ls", "-q"]), "homes");
+    engine.ok(&["volume", "rm", "homes"]);
 }
 
 fn remapped_exec_and_terminal() {

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{
-    IMAGE, Out, Test, binary, copy_program, eventually, folder, lacks_programs, rootfs_archive, run,
+    IMAGE, Out, PATIENCE, Test, binary, copy_program, eventually, folder, lacks_programs,
+    rootfs_archive, run,
 };
 use crate::tests;
 use crate::verbs_image::layered_archive;
@@ -29,6 +30,8 @@ pub(crate) fn tests() -> Vec<Test> {
     for (name, test) in [
         ("as_user_run", as_user_run as fn()),
         ("as_user_owners", as_user_owners),
+        ("as_user_volumes", as_user_volumes),
+        ("as_user_ports", as_user_ports),
         ("as_user_life", as_user_life),
         ("as_user_killed_supervisor", as_user_killed_supervisor),
         ("as_user_host_network", as_user_host_network),
@@ -424,6 +427,71 @@ fn as_user_owners() {
         1,
         &["run", "--rm", "--network", "none", "-v", &read_only, IMAGE, "touch", "/shared/x"],
     );
+}
+
+fn as_user_volumes() {
+    let user = User::with_range();
+    user.import();
+    let mount = ["-v", "homes:/home"];
+    user.shell(&mount, "touch /home/root /home/app; chown 1000 /home/app");
+    assert_eq!(user.shell(&mount, "stat -c %u /home/root /home/app"), "0\n1000");
+    let data = user.home.join("data/wharf/volumes/homes/_data");
+    let owner = |name: &str| data.join(name).metadata().unwrap().uid();
+    assert_eq!((owner("root"), owner("app")), (user.uid, user.range.unwrap() + 999));
+    // Out and in again, owners and all.
+    let archive = user.command(&["volume", "export", "homes"]).output().unwrap();
+    assert!(archive.status.success(), "{archive:?}");
+    let out = run(user.command(&["volume", "import", "again"]), &archive.stdout);
+    assert_eq!(out.code, 0, "{out:?}");
+    user.ok(&["volume", "clone", "again", "third"]);
+    assert_eq!(user.shell(&["-v", "third:/h"], "stat -c %u /h/root /h/app"), "0\n1000");
+    let memory = ["-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m,mode=750"];
+    user.ok(&[&["volume", "create", "mem"], &memory[..]].concat());
+    assert_eq!(user.shell(&["-v", "mem:/m"], "echo x > /m/x; stat -c %a /m"), "750");
+    // What is mounted by options is the user's to mount, or it isn't.
+    let device = ["-o", "type=ext4", "-o", "device=/dev/null"];
+    user.ok(&[&["volume", "create", "disk"], &device[..]].concat());
+    let run = ["run", "--rm", "--network", "none", "-v", "disk:/m", IMAGE, "true"];
+    user.fails(125, "failed to mount local volume: mount /dev/null:", &run);
+    user.ok(&["volume", "prune", "-af"]);
+    assert_eq!(user.ok(&["volume", "ls", "-q"]), "");
+    user.rests();
+}
+
+fn as_user_ports() {
+    let user = User::with_range();
+    user.import();
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free();
+    let line = "echo 'hello from inside' > /index.html; exec httpd -f -p 80 -h /";
+    let published = format!("{port}:80");
+    let flags = ["run", "-d", "--name", "web", "-p", &published, IMAGE, "sh", "-c", line];
+    user.ok(&flags);
+    assert_eq!(user.ok(&["port", "web", "80"]), format!("0.0.0.0:{port}\n[::]:{port}"));
+    let get = |to: &str| -> std::io::Result<String> {
+        let mut stream = std::net::TcpStream::connect((to, port))?;
+        stream.set_read_timeout(Some(*PATIENCE))?;
+        write!(stream, "GET / HTTP/1.0\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let says = |to: &str| get(to).is_ok_and(|text| text.ends_with("hello from inside\n"));
+    eventually("the server answers", || says("127.0.0.1"));
+    assert!(host_address().is_none_or(|address| says(&address.to_string())));
+    let taken = format!("{port}:81");
+    let second = ["run", "--rm", "-p", &taken, IMAGE, "true"];
+    user.fails(125, &format!("Bind for 0.0.0.0:{port} failed: port is already allocated"), &second);
+    let privileged = ["run", "--rm", "-p", "443:443", IMAGE, "true"];
+    let low = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    if low.trim().parse::<u16>().unwrap() > 443 {
+        user.fails(125, "cannot expose privileged port 443", &privileged);
+    }
+    user.ok(&["restart", "-t", "0", "web"]);
+    eventually("it answers again", || says("127.0.0.1"));
+    user.ok(&["rm", "-f", "web"]);
+    assert!(get("127.0.0.1").is_err());
+    user.rests();
 }
 
 fn as_user_life() {

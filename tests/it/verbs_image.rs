@@ -123,6 +123,7 @@ fn the_built_in_image() {
     let lab = Lab::empty();
     let file = lab.root().join("demo.tar");
     lab.fails(1, "No such image: wharf/demo:latest", &["rmi", "wharf/demo"]);
+    lab.fails(0, "No such image: wharf/demo:latest", &["rmi", "-f", "wharf/demo"]);
     for words in [
         &["tag", "wharf/demo", "mine:1"][..],
         &["history", "-q", "wharf/demo:latest"],

@@ -290,6 +290,17 @@ fn mounts_of_their_own_come_and_go() {
     lab.ok(&[&words[..], &["device=/no/such"]].concat());
     let run = ["run", "--rm", "--network", "none", "-v", "bad:/m", IMAGE, "true"];
     lab.fails(125, "failed to mount local volume: mount /no/such:", &run);
+    // One of a server's, which a kernel may or may not have: it is asked for as it was said.
+    let words = ["volume", "create", "far", "-o", "type=nfs", "-o", "device=:/srv/data", "-o"];
+    lab.ok(&[&words[..], &["o=addr=localhost,ro,nosuid,nfsvers=4,soft,timeo=1,retrans=1"]].concat());
+    let run = ["run", "--rm", "--network", "none", "-v", "far:/m", IMAGE, "true"];
+    let out = lab.ends(125, &run);
+    let place = data(&lab, "far");
+    let says = format!("failed to mount local volume: mount :/srv/data:{}", place.display());
+    assert!(out.stderr.contains(&says), "{says}: {}", out.stderr);
+    let says = ["127.0.0.1", "::1"].map(|to| format!("addr={to},nfsvers=4,soft,timeo=1,retrans=1"));
+    assert!(says.iter().any(|says| out.stderr.contains(says)), "{}", out.stderr);
+    lab.ok(&["volume", "rm", "far"]);
     lab.ok(&["rm", "-f", "three"]);
     lab.ok(&["volume", "rm", "own", "bad", "mem"]);
     assert_eq!(std::fs::read_to_string(folder.join("file")).unwrap(), "host");

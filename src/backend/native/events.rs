@@ -44,12 +44,9 @@ pub(super) async fn stream(
                 let events = watch.take();
                 (watch, events)
             });
-            let events;
-            (watch, events) = match taken.await {
-                Ok(taken) => taken,
-                // The program ends.
-                Err(_) => return,
-            };
+            // It doesn't come back when the program ends.
+            let Ok((back, events)) = taken.await else { return };
+            watch = back;
             match events {
                 Ok(events) => {
                     for event in events {

@@ -59,7 +59,7 @@ fn inspect(call: &Call) -> anyhow::Result<i32> {
             _ => Failure::new(1, error.message),
         })?;
         let value = match call.parsed.on("verbose") {
-            true => verbose(&remote, &reference, &manifest).await?,
+            true => verbose(&remote, reference, &manifest).await?,
             false => serde_json::from_slice(&manifest.bytes)?,
         };
         print_line(&indented(&value, b"\t")?)?;

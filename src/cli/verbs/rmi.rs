@@ -1,6 +1,6 @@
 //! `rmi`: remove images.
 
-use wharf_model::{Command, Outcome};
+use wharf_model::{Command, ErrorKind, Outcome};
 
 use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, each_in_turn};
@@ -24,7 +24,15 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         each_in_turn(&call.parsed.arguments, async |image| {
             let mut lines = Vec::new();
             let command = Command::RemoveImage { image: image.to_owned(), force };
-            if let Outcome::ImageRemoved { untagged, deleted } = backend.execute(command).await? {
+            let outcome = match backend.execute(command).await {
+                // Said, and no failure: with force, what isn't there is as it should be.
+                Err(error) if force && error.kind == ErrorKind::NotFound => {
+                    crate::report(&error.message);
+                    return Ok(String::new());
+                }
+                outcome => outcome?,
+            };
+            if let Outcome::ImageRemoved { untagged, deleted } = outcome {
                 for name in untagged {
                     lines.push(format!("Untagged: {name}"));
                 }

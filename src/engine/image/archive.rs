@@ -266,7 +266,8 @@ fn unpack_coming(
         Err(error) => error,
     };
     let failed = |e| Error::failed(&what, explain(e));
-    std::fs::remove_dir_all(&root).map_err(failed)?;
+    // What can't be removed now goes with the staging folder.
+    let _ = std::fs::remove_dir_all(&root);
     if packed && std::fs::metadata(&beside).is_ok_and(|file| file.len() == size) {
         let file = Arc::new(File::open(&beside).map_err(failed)?);
         return Ok(Content::Spooled(Range { file, at: 0, left: size }, beside));

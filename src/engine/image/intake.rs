@@ -18,6 +18,9 @@ use super::receive::BlobDescriptor;
 use super::unpack::{Contents, unpack};
 use crate::{Error, Result};
 
+/// How much of a blob is gathered before it begins to be written to the disk.
+const AHEAD: u64 = 4 << 20;
+
 /// What becomes of a blob on its way.
 #[derive(Default)]
 pub(super) struct Intake<'a> {
@@ -118,7 +121,7 @@ impl Intake<'_> {
         let mut file = self.keep.map(File::create_new).transpose()?;
         let read_on = self.wanted.is_some() || self.keep.is_some();
         let mut hasher = (read_on || self.digest).then(Hasher::new);
-        let mut size = 0;
+        let (mut size, mut ahead) = (0, 0);
         let mut alive = true;
         loop {
             let bytes = to.fill(from)?;
@@ -135,6 +138,10 @@ impl Intake<'_> {
             }
             if let Some(file) = &mut file {
                 file.write_all(bytes)?;
+                if size - ahead >= AHEAD {
+                    wharf_sys::writeback::begin(&*file, ahead, size - ahead);
+                    ahead = size;
+                }
             }
             // Whether it was the right blob is asked even when it can't be unpacked.
             if alive {

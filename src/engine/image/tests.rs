@@ -9,7 +9,7 @@ use wharf_model::{Digest, ErrorKind, ImageName, Status};
 
 use super::hash::digest;
 use super::{DEMO_IMAGE, DEMO_PROGRAMS, Images};
-use crate::Paths;
+use crate::{EngineOptions, Paths};
 use crate::state::{Observed, Store};
 
 /// How an archive comes.
@@ -269,7 +269,7 @@ fn the_same_layer_in_several_places_is_unpacked_for_each() {
             let whole = crate::Engine::open(engine.paths.clone()).unwrap();
             let mut saved = Vec::new();
             whole.save(&["plain:1".to_owned()], None).unwrap().write(&mut saved).unwrap();
-            assert!(crate::check::check(&engine.paths, false).unwrap().is_empty());
+            assert!(crate::check::check(&engine.paths, EngineOptions::default(), false).unwrap().is_empty());
             let mut other = Engine::new();
             other.load(way, &saved).unwrap();
             assert_eq!(other.layers(), 3);
@@ -394,18 +394,18 @@ fn a_wrong_digest_is_named_and_leaves_nothing() {
             engine.assert_tidy();
         }
     }
-    let archive = oci_archive(|members| {
+    let other = oci_archive(|members| {
         let found = members.iter_mut().find(|(path, _)| *path == config_blob).unwrap();
         found.1 = b"other".to_vec();
     });
-    let error = engine.images().load(Cursor::new(archive)).unwrap_err().to_string();
+    let error = engine.images().load(Cursor::new(other)).unwrap_err().to_string();
     let wanted = format!("configuration sha256:{}: size mismatch", &config_blob[13..]);
     assert!(error.starts_with(&wanted), "{error}");
     // The blob is what the manifest says, but not the layer that the configuration says.
     let config = config(&[&base()], "x");
     let manifest = serde_json::json!([{"Config": "c.json", "Layers": ["l.tar"]}]);
     for content in [top(), b"no tar at all".repeat(100)] {
-        let archive = archive(
+        let bad = archive(
             &[
                 ("c.json".to_owned(), config.clone()),
                 ("l.tar".to_owned(), content),
@@ -415,7 +415,7 @@ fn a_wrong_digest_is_named_and_leaves_nothing() {
         );
         let wanted = format!("layer {}: diff ID mismatch", digest(&base()));
         for way in WAYS {
-            let error = engine.load(way, &archive).unwrap_err();
+            let error = engine.load(way, &bad).unwrap_err();
             assert!(error.to_string().starts_with(&wanted), "{error}");
         }
         assert_eq!((engine.layers(), engine.images().list().unwrap().len()), (0, 0));

@@ -424,13 +424,14 @@ impl<'a> Unpacker<'a> {
         })?;
         let mut file = File::from(made);
         if let Some(frame) = self.options.frame {
-            let id = file.metadata()?.ino();
-            frame.borrow_mut().file(&child(folder, name), id, entry)?;
+            frame.borrow_mut().file(&child(folder, name), file.metadata()?.ino(), entry)?;
         }
-        if let Err(e) = self.fill(&mut file, entry, data) {
+        self.fill(&mut file, entry, data).inspect_err(|_| {
             // Half a file is of no use, and what it takes of a full disk is.
             let _ = rustix::fs::unlinkat(parent, name, AtFlags::empty());
-            return Err(e);
+        })?;
+        if self.options.is_layer {
+            wharf_sys::writeback::of_file(&file, entry.size);
         }
         self.size = self.size.saturating_add(entry.size);
         let fd = OwnedFd::from(file);

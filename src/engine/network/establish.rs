@@ -364,7 +364,28 @@ pub(super) fn create(
         let _ = store.connection().execute("DELETE FROM network WHERE id = ?1", [&network.id]);
         return Err(error);
     }
-    Ok((network, Vec::new()))
+    let warnings = match driver.has_parent() {
+        true => unplugged(&mut route, &network)?.into_iter().collect(),
+        false => Vec::new(),
+    };
+    Ok((network, warnings))
+}
+
+/// Returns what the user should know of a parent that leads nowhere: those of its links neither do.
+fn unplugged(route: &mut RouteSocket, network: &Network) -> Result<Option<String>> {
+    let link = route.link(&network.link).map_err(failed)?.filter(|link| !link.carrier);
+    Ok(link.map(|link| {
+        let why = match (link.up, link.kind.as_deref()) {
+            (false, _) => "is down",
+            (true, Some("bridge")) => "has no carrier, since nothing is in that bridge",
+            (true, _) => "has no carrier",
+        };
+        format!(
+            "parent {} {why}: containers of network {} reach nobody, nor each other, until that \
+             changes",
+            link.name, network.name
+        )
+    }))
 }
 
 /// Deletes the network's link, if it is the engine's.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::io;
-use std::net::ToSocketAddrs;
+use std::net::IpAddr;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
@@ -16,6 +16,7 @@ use wharf_model::{ContainerId, ErrorKind, Mount, MountKind};
 use super::lock;
 use super::record::{Volume, event};
 use crate::container::mounts::{mount_flag, points};
+use crate::network::host_addresses;
 use crate::state::{Record, Store, add_event};
 use crate::{Error, Paths, Result};
 
@@ -96,10 +97,13 @@ impl Request {
         }
         for word in &mut self.data {
             let Some(host) = word.strip_prefix("addr=") else { continue };
-            let address = (host, 0).to_socket_addrs()?.next();
+            if host.parse::<IpAddr>().is_ok() {
+                continue;
+            }
+            let address = host_addresses(host)?.into_iter().next();
             let address =
                 address.ok_or_else(|| io::Error::other(format!("no such host: {host}")))?;
-            *word = format!("addr={}", address.ip());
+            *word = format!("addr={address}");
         }
         Ok(())
     }
@@ -141,7 +145,12 @@ pub(super) fn is_bind(volume: &Volume) -> bool {
 /// Mounts what a volume's options say on its folder, unless it is there.
 pub(crate) fn mount(paths: &Paths, volume: &Volume) -> Result<()> {
     let target = paths.volume_data(&volume.name);
+    let look = |cause| Error::failed(format_args!("look at {}", target.display()), cause);
+    if is_mounted(&target).map_err(look)? {
+        return Ok(());
+    }
     let mut request = Request::new(&volume.spec.options);
+    let resolved = request.resolve();
     let device = request.device.clone();
     let flags = match request.flags.bits() {
         0 => String::new(),
@@ -161,10 +170,7 @@ pub(crate) fn mount(paths: &Paths, volume: &Volume) -> Result<()> {
             cause,
         )
     };
-    if is_mounted(&target).map_err(failed)? {
-        return Ok(());
-    }
-    request.resolve().and_then(|()| request.mount(&target)).map_err(failed)
+    resolved.and_then(|()| request.mount(&target)).map_err(failed)
 }
 
 /// Returns whether something is mounted on a folder; what isn't there isn't a mount.
@@ -328,6 +334,20 @@ mod tests {
         ] {
             assert_eq!(check(&options(pairs)).unwrap_err().to_string(), reason);
         }
+    }
+
+    #[test]
+    fn servers_names_become_addresses() {
+        let data = |o: &str| {
+            let pairs = [("type", "nfs"), ("device", ":/srv"), ("o", o)];
+            let mut request = Request::new(&options(&pairs));
+            request.resolve().map(|()| request.data)
+        };
+        assert_eq!(data("addr=192.0.2.1,nfsvers=4").unwrap(), ["addr=192.0.2.1", "nfsvers=4"]);
+        assert_eq!(data("nfsvers=4,addr=localhost").unwrap()[0], "nfsvers=4");
+        let named = data("addr=localhost").unwrap().remove(0);
+        assert!(named == "addr=127.0.0.1" || named == "addr=::1", "{named}");
+        assert!(data("addr=no-such-host.invalid").is_err());
     }
 
     #[test]

@@ -56,6 +56,8 @@ const FAMILY_INET6: u8 = 10;
 const WITHOUT_PROBE: u8 = 0x02;
 /// `IFF_UP`.
 const UP: u32 = 1;
+/// `IFF_LOWER_UP`.
+const LOWER_UP: u32 = 1 << 16;
 /// Length of `struct ifinfomsg`.
 const LINK_HEADER: usize = 16;
 /// Length of `struct ifaddrmsg`.
@@ -93,6 +95,8 @@ pub struct Link {
     pub name: String,
     /// Whether it is administratively up.
     pub up: bool,
+    /// Whether it has somebody to talk to: a plugged cable, or of a bridge a link in it.
+    pub carrier: bool,
     /// Its driver: `bridge`, `veth`; none for real devices.
     pub kind: Option<String>,
     /// The number of the bridge it is in.
@@ -534,6 +538,7 @@ fn link(reply: &Reply) -> Option<Link> {
         index: u32::try_from(i32_at(&reply.body, 4)?).ok()?,
         name: attributes.get(LINK_NAME)?.text()?.to_owned(),
         up: u32_at(&reply.body, 8)? & UP != 0,
+        carrier: u32_at(&reply.body, 8)? & LOWER_UP != 0,
         kind: attributes
             .get(LINK_INFO)
             .and_then(|info| info.nested().get(LINK_INFO_KIND))

@@ -53,7 +53,7 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::CreateNetwork => {
             let prompt = Prompt {
-                title: "New network: NAME [subnet=…] [gateway=…] [driver=…] [internal]".to_owned(),
+                title: "New network: NAME [subnet=…] [driver=…] [internal]".to_owned(),
                 input: Input::new(String::new()),
                 error: None,
                 purpose: PromptFor::CreateNetwork,

@@ -108,7 +108,12 @@ fn right(app: &App) -> Vec<(String, Role)> {
         let count = app.volumes.rows.len();
         let word = if count == 1 { "volume" } else { "volumes" };
         let sizes: Option<u64> = app.volumes.rows.iter().map(|row| row.info.size).sum();
-        let total = sizes.map(|total| format!(", {}", size(total))).unwrap_or_default();
+        // Of nothing there is no unit to tell it from a count.
+        let total = match sizes {
+            None => String::new(),
+            Some(0) => ", empty".to_owned(),
+            Some(total) => format!(", {}", size(total)),
+        };
         parts.push((format!("{count} {word}{total}"), Role::Text));
     }
     if app.screen == Screen::Networks && app.networks.loaded {

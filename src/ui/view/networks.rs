@@ -555,7 +555,7 @@ fn about(topology: &Topology, n: usize, bus: &Bus) -> (String, Role) {
             (text, Role::Dim)
         }
         Reach::Internal => ("internal: no way out".to_owned(), Role::Warn),
-        _ if !bus.icc => ("its containers can't talk to each other".to_owned(), Role::Warn),
+        _ if !bus.icc => ("containers kept apart".to_owned(), Role::Warn),
         Reach::Beside => ("beside the host".to_owned(), Role::Dim),
         Reach::Out if topology.on(n).next().is_none() => ("nobody is on it".to_owned(), Role::Dim),
         Reach::Out => (String::new(), Role::Dim),

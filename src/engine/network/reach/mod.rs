@@ -19,7 +19,9 @@ use wharf_model::{
     ContainerDetail, ContainerListOptions, EndpointInfo, ErrorKind, Filters, NetworkInfo,
     ReachAnswer, ReachQuestion,
 };
+use wharf_sys::netlink::route::RouteSocket;
 
+use super::bridge::failed;
 use crate::container::view::Mounts;
 use crate::engine::Engine;
 use crate::{Error, Result};
@@ -130,6 +132,7 @@ impl Engine {
             None => None,
         };
         steps.extend(facts.heard(listening.as_ref()));
+        facts.unplugged = inside(process.as_fd(), unplugged)?;
         steps.push(facts.reason(address, &outcome, listening.as_ref()));
         Ok(ReachAnswer { reached: false, micros, steps })
     }
@@ -189,6 +192,13 @@ fn connect(address: IpAddr, port: u16) -> (Outcome, u64) {
     let made = TcpStream::connect_timeout(&SocketAddr::new(address, port), PATIENCE);
     let micros = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
     (made.map_or_else(|cause| Outcome::of(&cause), |_| Outcome::Connected), micros)
+}
+
+/// Returns the interfaces of this network namespace that are up and lead nowhere.
+fn unplugged() -> Result<Vec<String>> {
+    let mut route = RouteSocket::open().map_err(failed)?;
+    let links = route.links().map_err(failed)?.into_iter();
+    Ok(links.filter(|link| link.up && !link.carrier).map(|link| link.name).collect())
 }
 
 /// Returns where a running container is.

@@ -67,6 +67,8 @@ pub(super) struct Facts {
     pub(super) to_detail: Option<ContainerDetail>,
     pub(super) from_places: Vec<Place>,
     pub(super) to_places: Vec<Place>,
+    /// The interfaces of the first that lead nowhere.
+    pub(super) unplugged: Vec<String>,
 }
 
 impl Facts {
@@ -83,6 +85,7 @@ impl Facts {
             to_detail: to.cloned(),
             from_places: Vec::new(),
             to_places: Vec::new(),
+            unplugged: Vec::new(),
         }
     }
 
@@ -177,6 +180,17 @@ impl Facts {
         let unanswered = matches!(outcome, Outcome::Silence | Outcome::NoWay(_));
         if unanswered && self.from_places.is_empty() && !Self::is_on_host(&self.from_detail) {
             return format!("{from} is on no network: it reaches nobody");
+        }
+        // With all others in order it is where packets went.
+        if unanswered
+            && !self.unplugged.is_empty()
+            && self.unplugged.len() >= self.from_places.len()
+        {
+            return format!(
+                "{} of {from} has no carrier: what it is on is unplugged, or is a bridge without any \
+                 link in it",
+                self.unplugged.join(", ")
+            );
         }
         let common = self.common();
         if let (true, Some(_), true) = (unanswered, &self.to_detail, common.is_empty())

@@ -91,6 +91,17 @@ fn every_no_has_its_reason() {
 }
 
 #[test]
+fn a_link_that_leads_nowhere_is_named() {
+    let address = place("net", 3).address;
+    let mut facts = facts(&["net"], Some(&["net"]));
+    facts.unplugged = vec!["eth0".to_owned()];
+    let reason = facts.reason(address, &Outcome::Silence, None);
+    assert!(reason.starts_with("eth0 of web has no carrier"), "{reason}");
+    let refused = facts.reason(address, &Outcome::Refused, None);
+    assert!(!refused.contains("carrier"), "{refused}");
+}
+
+#[test]
 fn a_side_that_does_not_run_is_named() {
     let mut facts = facts(&["net"], Some(&["net"]));
     assert_eq!(facts.stopped(), None);
