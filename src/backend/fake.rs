@@ -303,6 +303,13 @@ impl Fake {
                 Ok(Outcome::Updated { warnings: Vec::new() })
             }
             Command::Remove { container, options } => self.remove(&container, options.force),
+            Command::Discard { container } => {
+                let any = [Created, Running, Paused, Restarting, Exited, Dead];
+                self.turn(&container, &any, Status::Removing, "rename")
+            }
+            Command::Restore { container } => {
+                self.turn(&container, &[Status::Removing], Exited, "rename")
+            }
             Command::Rename { container, name } => {
                 let id = self.find(&container)?.id;
                 for c in self.lock().containers.iter_mut().filter(|c| c.id == id) {

@@ -262,6 +262,51 @@ pub(crate) fn rest(target: &Target) -> bool {
     }
 }
 
+/// Returns a folder of the user's: what the environment names, or what is below the home folder.
+fn of_user(
+    environment: &dyn Fn(&str) -> Option<String>,
+    variable: &str,
+    below_home: &str,
+) -> Option<PathBuf> {
+    let absolute = |name| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(below_home)));
+    base.map(|base| base.join("wharf"))
+}
+
+/// Returns the dashboard's settings file; none without a home folder.
+pub(crate) fn settings_file(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    of_user(environment, "XDG_CONFIG_HOME", ".config").map(|folder| folder.join("config.toml"))
+}
+
+/// Returns the folder of the dashboard's layout and of its audit file.
+fn state_folder(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    of_user(environment, "XDG_STATE_HOME", ".local/state")
+}
+
+/// Returns the dashboard's settings, and what is wrong with them.
+fn settings(
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> (wharf_ui::config::Config, Option<String>) {
+    let Some(file) = settings_file(environment) else { return Default::default() };
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Default::default(),
+        Err(cause) => {
+            let complaint = format!("read {}: {cause}", file.display());
+            return (Default::default(), Some(complaint));
+        }
+    };
+    let (config, problems) = wharf_ui::config::read(&text);
+    let complaint = problems.first().map(|first| {
+        let more = match problems.len() {
+            1 => String::new(),
+            count => format!(" (and {} more: wharf config check)", count - 1),
+        };
+        format!("{}{more}", verbs::config::told("config.toml", first))
+    });
+    (config, complaint)
+}
+
 /// Why the dashboard was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
@@ -283,15 +328,20 @@ pub(crate) async fn dashboard(
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> anyhow::Result<Left> {
     let look = wharf_ui::Look::from_env(environment);
+    let (config, complaint) = settings(environment);
     let options = wharf_ui::Options {
         read_only,
         replay,
         look,
+        complaint,
+        state: state_folder(environment),
+        update: Some(verbs::update::understand),
         program: target.program(),
         run: Some(verbs::run::understand),
         copy: Some(verbs::cp::for_dashboard),
         ..wharf_ui::Options::default()
     };
+    let options = options.with(config);
     Ok(match wharf_ui::run(backend, options).await? {
         wharf_ui::Exit::Quit => Left::Closed,
         wharf_ui::Exit::Terminated => Left::Terminated,

@@ -71,6 +71,7 @@ fn is_wanted(record: &Record, boot: &str) -> bool {
     let policy = &record.spec.host.restart_policy;
     let stopped = observed.stopped && policy.kind != RestartKind::Always;
     started_before
+        && observed.discarded.is_none()
         && !state.status.is_supervised()
         && !stopped
         && policy.wants_restart(state.exit_code, state.restart_count, observed.stopped)

@@ -3,6 +3,7 @@
 use wharf_cgroup::{Feature, Layout};
 use wharf_model::{EngineInfo, Status, VersionInfo};
 
+use crate::container::discard::RESTORABLE;
 use crate::engine::Engine;
 use crate::image::Images;
 use crate::{Result, rootless, userns};
@@ -80,6 +81,7 @@ impl Engine {
             root_dir: self.paths().root().display().to_string(),
             security_options: security_options(self.userns_remap()?.is_some()),
             warnings: warnings(layout.as_ref()),
+            undo_seconds: u32::try_from(RESTORABLE.num_seconds()).ok(),
             no_statistics: no_statistics(layout.as_ref()),
         })
     }

@@ -77,6 +77,16 @@ pub enum Command {
         /// How.
         options: RemoveOptions,
     },
+    /// Put a container aside, running or not, to be removed some minutes later.
+    Discard {
+        /// Which.
+        container: String,
+    },
+    /// Bring back a container that is put aside.
+    Restore {
+        /// Which.
+        container: String,
+    },
     /// Make an image of a container.
     Commit(Box<CommitOptions>),
     /// Give a container another name.

@@ -46,6 +46,9 @@ pub struct EngineInfo {
     pub security_options: Vec<String>,
     /// What the user should know (a missing controller, say).
     pub warnings: Vec<String>,
+    /// How many seconds a removal can be taken back; none where it can't.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo_seconds: Option<u32>,
     /// Why its containers have no statistics, and the way to them; none when they have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_statistics: Option<String>,

@@ -3,6 +3,10 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+mod force;
+
+pub use force::{Bound, Keymap};
+
 /// Where a binding is in force. What is on screen makes a stack of contexts, the first of which
 /// that knows a key has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +51,8 @@ pub enum Context {
     Form,
     /// The look at a pull, a push or a save.
     Transfer,
+    /// The choice of columns.
+    Columns,
     /// The palette.
     Palette,
     /// A menu.
@@ -77,10 +83,44 @@ impl Context {
             Self::Line | Self::Prompt => "While typing",
             Self::Form => "Form",
             Self::Transfer => "On its way",
+            Self::Columns => "Columns",
             Self::Palette => "Palette",
             Self::Menu => "Menu",
             Self::Confirm => "Dialog",
             Self::Reader => "Page",
+        }
+    }
+}
+
+impl Context {
+    /// Returns its name in the config file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::Global => "global",
+            Self::Move => "move",
+            Self::Containers => "containers",
+            Self::Detail => "detail",
+            Self::Tabs => "tabs",
+            Self::Charts => "charts",
+            Self::Logs => "logs",
+            Self::Inspect => "inspect",
+            Self::Images => "images",
+            Self::Volumes => "volumes",
+            Self::Files => "files",
+            Self::ContainerFiles => "container-files",
+            Self::Networks => "networks",
+            Self::Events => "events",
+            Self::System => "system",
+            Self::Line => "line",
+            Self::Prompt => "prompt",
+            Self::Form => "form",
+            Self::Transfer => "transfer",
+            Self::Columns => "columns",
+            Self::Palette => "palette",
+            Self::Menu => "menu",
+            Self::Confirm => "confirm",
+            Self::Reader => "reader",
         }
     }
 }
@@ -223,6 +263,16 @@ pub enum Action {
     FoldIn,
     FoldOut,
     FoldAll,
+    GroupOrNot,
+    Rename,
+    Limits,
+    Undo,
+    PruneKind,
+    Refresh,
+    ChooseColumns,
+    Toggle,
+    MoveDown,
+    MoveUp,
     CopyValue,
     CopyPath,
     Secrets,
@@ -235,9 +285,23 @@ pub enum Action {
     AnswerNo,
     EraseLine,
     EraseWord,
+    /// A command of the user's own, by its place in the config file.
+    Custom(usize),
 }
 
 impl Action {
+    /// Returns its name in the config file: `pause-resume`.
+    pub fn word(self) -> String {
+        let mut word = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_uppercase() && !word.is_empty() {
+                word.push('-');
+            }
+            word.extend(letter.to_lowercase());
+        }
+        word
+    }
+
     /// Returns whether it changes anything outside the dashboard; `--read-only` takes these away.
     pub fn changes(self) -> bool {
         matches!(
@@ -248,6 +312,10 @@ impl Action {
                 | Self::PauseResume
                 | Self::Kill
                 | Self::Remove
+                | Self::Rename
+                | Self::Limits
+                | Self::Undo
+                | Self::PruneKind
                 | Self::RunImage
                 | Self::PullImage
                 | Self::PushImage
@@ -264,6 +332,8 @@ impl Action {
                 | Self::PruneNetworks
                 | Self::Connect
                 | Self::Disconnect
+                // Nobody knows what they do.
+                | Self::Custom(_)
         )
     }
 
@@ -271,7 +341,8 @@ impl Action {
     pub fn is_on_object(self) -> bool {
         matches!(
             self,
-            Self::CopyName
+            Self::Custom(_)
+                | Self::CopyName
                 | Self::CopyId
                 | Self::ShowStats
                 | Self::ShowLogs
@@ -289,6 +360,11 @@ impl Action {
                 | Self::PauseResume
                 | Self::Kill
                 | Self::Remove
+                | Self::Rename
+                | Self::Limits
+                | Self::Undo
+                | Self::PruneKind
+                | Self::Refresh
                 | Self::Bulk
                 | Self::RunImage
                 | Self::PullImage
@@ -378,6 +454,7 @@ impl Key {
             KeyCode::Home => "Home".to_owned(),
             KeyCode::End => "End".to_owned(),
             KeyCode::Delete => "Del".to_owned(),
+            KeyCode::Insert => "Ins".to_owned(),
             KeyCode::BackTab => "Shift-Tab".to_owned(),
             KeyCode::Tab => "Tab".to_owned(),
             KeyCode::Backspace => "Backspace".to_owned(),
@@ -385,7 +462,17 @@ impl Key {
             KeyCode::Esc => "Esc".to_owned(),
             other => other.to_string(),
         };
-        if self.modifiers.contains(KeyModifiers::CONTROL) { format!("Ctrl-{base}") } else { base }
+        let mut name = String::new();
+        for (modifier, prefix) in [
+            (KeyModifiers::CONTROL, "Ctrl-"),
+            (KeyModifiers::ALT, "Alt-"),
+            (KeyModifiers::SHIFT, "Shift-"),
+        ] {
+            if self.modifiers.contains(modifier) {
+                name.push_str(prefix);
+            }
+        }
+        name + &base
     }
 }
 
@@ -448,6 +535,15 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('a')] ShowAll "" "show all containers, or only the running ones";
         [K::char('o')] Sort "sort" "sort by the next column";
         [K::char('O')] ReverseSort "" "reverse the order";
+        [K::char('R')] Rename "" "give it another name";
+        [K::char('L')] Limits "limits" "edit its limits and restart policy while it runs";
+        [K::char('u')] Undo "undo" "take back the last removal or change of limits";
+        [K::char('z')] Fold "" "fold or unfold the group";
+        [K::code(Left)] FoldIn "" "to the group, then fold it";
+        [K::code(Right)] FoldOut "" "unfold the group, then to its first";
+        [K::char('Z')] FoldAll "" "fold or unfold all groups";
+        [K::char('B')] GroupOrNot "" "containers by project, or one by one";
+        [K::char('C')] ChooseColumns "" "choose the columns and their order";
         [K::char('y')] CopyName "" "copy its name";
         [K::char('Y')] CopyId "" "copy its id";
         [K::char('h')] PreviousTab "" "previous tab";
@@ -532,7 +628,8 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('y')] CopyName "" "copy the object's name";
         [K::char('Y')] CopyId "" "copy the object's id";
     System:
-        [K::char('i')] ShowErrors "errors" "show past errors in full";
+        [K::char('d'), K::char('P')] PruneKind "prune" "remove what nobody uses of this kind";
+        [K::char('r')] Refresh "measure" "measure again";
     Logs:
         [K::char('/')] Search "search" "search with a regular expression";
         [K::char('n')] NextMatch "" "next match";
@@ -614,6 +711,7 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('|')] FewerPanes "" "one pane fewer";
         [K::char('E')] ShowErrors "" "show past errors in full";
         [K::char('M')] ToggleMouse "" "leave the mouse to the terminal, or take it back";
+        [K::ctrl('y')] CopyCommand "" "copy the command line of the last change";
         [K::ctrl('l')] Redraw "" "draw the screen anew";
         [K::ctrl('z')] Suspend "" "suspend";
         [K::char('q')] Quit "quit" "quit";
@@ -640,6 +738,15 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('x')] CancelTransfer "give up" "give it up";
         [K::char('j'), K::code(KeyCode::Down)] Down "" "scroll down";
         [K::char('k'), K::code(KeyCode::Up)] Up "" "scroll up";
+    Columns:
+        [K::char(' ')] Toggle "show" "show the column or not";
+        [K::char('J'), K::char('>')] MoveDown "move" "move it to the right";
+        [K::char('K'), K::char('<')] MoveUp "" "move it to the left";
+        [K::char('o')] Sort "sort" "sort by it, or the other way round";
+        [K::char('j'), K::code(KeyCode::Down)] NextChoice "" "next";
+        [K::char('k'), K::code(KeyCode::Up)] PreviousChoice "" "previous";
+        [K::code(Enter)] Accept "ok" "show these columns";
+        [K::code(Esc), K::char('q')] Cancel "cancel" "leave them as they are";
     Palette:
         [K::code(Enter)] Accept "run" "do it";
         [K::code(Esc)] Cancel "cancel" "cancel";
@@ -649,11 +756,13 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::ctrl('u')] EraseLine "" "erase the line";
         [K::ctrl('w')] EraseWord "" "erase a word";
     Menu:
+        [K::ctrl('y')] CopyCommand "" "copy the command line that does the same";
         [K::code(Enter)] Accept "do it" "do it";
         [K::code(Esc), K::char('q')] Cancel "cancel" "cancel";
         [K::char('j'), K::code(KeyCode::Down)] NextChoice "" "next";
         [K::char('k'), K::code(KeyCode::Up)] PreviousChoice "" "previous";
     Confirm:
+        [K::ctrl('y')] CopyCommand "copy" "copy the command line that does the same";
         [K::code(Enter)] Accept "choose" "take the chosen answer";
         [K::code(Esc), K::char('q')] Cancel "cancel" "cancel";
         [K::code(Right), K::code(Tab), K::char('l')] NextChoice "" "next answer";
@@ -672,53 +781,10 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('G'), K::code(End)] Last "" "to the end";
 };
 
-/// The bindings in force in this run.
-#[derive(Clone, Copy, Debug)]
-pub struct Keymap {
-    read_only: bool,
-}
-
-impl Keymap {
-    /// Returns all bindings, or only those that change nothing.
-    pub fn new(read_only: bool) -> Self {
-        Self { read_only }
-    }
-
-    /// Returns the bindings in force, in the table's order.
-    pub fn bindings(self) -> impl Iterator<Item = &'static Binding> {
-        KEYMAP.iter().filter(move |b| !(self.read_only && b.action.changes()))
-    }
-
-    /// Returns the bindings of these contexts, context by context.
-    pub fn of(self, contexts: &[Context]) -> impl Iterator<Item = &'static Binding> {
-        contexts.iter().flat_map(move |c| self.bindings().filter(move |b| b.context == *c))
-    }
-
-    /// Returns the bindings of a stack of contexts with those of their keys that no earlier context
-    /// takes; bindings of which none is left are left out.
-    pub fn effective(self, contexts: &[Context]) -> Vec<(&'static Binding, Vec<Key>)> {
-        let mut taken: Vec<Key> = Vec::new();
-        let mut list = Vec::new();
-        for binding in self.of(contexts) {
-            let free: Vec<Key> =
-                binding.keys.iter().filter(|k| !taken.contains(k)).copied().collect();
-            if !free.is_empty() {
-                taken.extend(&free);
-                list.push((binding, free));
-            }
-        }
-        list
-    }
-
-    /// Returns what a key does in a stack of contexts.
-    pub fn lookup(self, contexts: &[Context], key: Key) -> Option<Action> {
-        self.of(contexts).find(|b| b.keys.contains(&key)).map(|b| b.action)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn no_key_is_bound_twice_in_a_context() {
@@ -730,13 +796,28 @@ mod tests {
         }
     }
 
+    fn all() -> Keymap {
+        Keymap::new(false, &Config::default())
+    }
+
+    fn read_only() -> Keymap {
+        let command = crate::config::Custom {
+            name: "own".to_owned(),
+            key: None,
+            on: Context::Containers,
+            run: "true".to_owned(),
+            confirm: false,
+        };
+        Keymap::new(true, &Config { commands: vec![command], ..Config::default() })
+    }
+
     #[test]
     fn reading_only_leaves_nothing_that_changes_anything() {
-        assert!(Keymap::new(true).bindings().all(|b| !b.action.changes()));
-        assert!(Keymap::new(false).bindings().any(|b| b.action.changes()));
+        assert!(read_only().bindings().all(|b| !b.action.changes()));
+        assert!(all().bindings().any(|b| b.action.changes()));
         let key = Key::char('s');
-        assert_eq!(Keymap::new(true).lookup(&[Context::Containers], key), None);
-        assert_eq!(Keymap::new(false).lookup(&[Context::Containers], key), Some(Action::Stop));
+        assert_eq!(read_only().lookup(&[Context::Containers], key), None);
+        assert_eq!(all().lookup(&[Context::Containers], key), Some(Action::Stop));
     }
 
     #[test]

@@ -197,8 +197,8 @@ pub(crate) fn tab_at(app: &App, bar: Rect, number: usize) -> Option<Rect> {
     (place.right() <= bar.right()).then_some(place)
 }
 
-/// Below this width only the screen that is shown has its name in the header.
-/// The counts are worth more.
+/// Below this width only the screen that is shown has its name in the header: the counts are worth
+/// more.
 const NAMES: u16 = 100;
 
 /// Returns what the header calls a screen.

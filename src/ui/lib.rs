@@ -16,6 +16,7 @@
 //! the hints are made. All text from containers is made safe when it enters the [`App`].
 
 pub mod app;
+pub mod config;
 pub mod format;
 pub mod keymap;
 mod layout;
@@ -29,8 +30,8 @@ mod update;
 mod view;
 
 pub use app::App;
-pub use message::{Effect, LogAsk, LogReply, Msg, Place, RawLine, ScreenTag};
-pub use options::{Colors, Copier, CopyRequest, Look, Options, RunParser};
+pub use message::{Effect, LogAsk, LogReply, Msg, Place, RawLine, ScreenTag, ShellOutput};
+pub use options::{Colors, Copier, CopyRequest, Look, Options, RunParser, UpdateParser};
 pub use runtime::health::report;
 pub use runtime::{Error, Exit, run};
 pub use theme::{Role, Theme};

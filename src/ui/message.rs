@@ -9,10 +9,10 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use wharf_backend::{Error, SampleBatch};
 use wharf_logs::{Bars, Direction, Span};
 use wharf_model::{
-    Command, ContainerId, ContainerSummary, DetailSample, Digest, EngineInfo, Event, FileEntry,
-    FileHead, FolderList, HistoryEntry, ImageDetail, ImageSummary, LayerChanges, LayerInfo,
-    LogStream, NetCounters, NetworkInfo, Outcome, PullOptions, PushOptions, ReachAnswer,
-    ReachQuestion, Recording, TopTable, TransferEvent, VolumeInfo,
+    Command, ContainerDetail, ContainerId, ContainerSummary, DetailSample, Digest, DiskUsage,
+    EngineInfo, Event, FileEntry, FileHead, FolderList, HistoryEntry, ImageDetail, ImageSummary,
+    LayerChanges, LayerInfo, LogStream, NetCounters, NetworkInfo, Outcome, PullOptions,
+    PushOptions, ReachAnswer, ReachQuestion, Recording, TopTable, TransferEvent, VolumeInfo,
 };
 
 use crate::app::files::FilesOf;
@@ -226,6 +226,19 @@ pub enum Msg {
         /// Bytes written, or why it failed; what was written is gone then.
         result: Result<u64, Error>,
     },
+    /// How much disk the engine takes.
+    Usage(Result<Box<DiskUsage>, Error>),
+    /// All that is known of the container whose limits are to be edited.
+    Detail(Result<Box<ContainerDetail>, Error>),
+    /// A command of the user's own has ended.
+    ShellEnded {
+        /// The number given with [`Effect::Shell`].
+        operation: u64,
+        /// What came of it, or why it couldn't be run.
+        result: Result<ShellOutput, String>,
+    },
+    /// A change couldn't be written to the audit file.
+    Unaudited(String),
     /// The logs are to show an instant: time travel has gone there.
     LogsAt(DateTime<Utc>),
     /// About the open log.
@@ -235,6 +248,27 @@ pub enum Msg {
         /// What.
         reply: LogReply,
     },
+}
+
+/// What came of a command of the user's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShellOutput {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote, errors last.
+    pub text: String,
+    /// Whether it wrote more than that.
+    pub cut: bool,
+}
+
+impl ShellOutput {
+    /// Returns how it ended, in words.
+    pub fn verdict(&self) -> String {
+        match self.code {
+            Some(code) => format!("exit code {code}"),
+            None => "ended by a signal".to_owned(),
+        }
+    }
 }
 
 /// What a document is of.
@@ -398,6 +432,19 @@ pub enum Effect {
         operation: u64,
         /// Which.
         command: Command,
+    },
+    /// Ask how much disk the engine takes.
+    FetchUsage,
+    /// Ask for all that is known of a container.
+    FetchDetail(ContainerId),
+    /// Run a command of the user's own.
+    Shell {
+        /// Comes back with the result.
+        operation: u64,
+        /// What it is called, and what it is about.
+        name: String,
+        /// A line for the shell.
+        line: String,
     },
     /// Open a container's log, or several as one, in place of what is open.
     OpenLog {

@@ -1,14 +1,16 @@
 //! What a caller chooses, and what the terminal can show.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use wharf_backend::Backend;
-use wharf_model::CreateOptions;
+use wharf_model::{CreateOptions, UpdateOptions};
 
 use crate::app::Screen;
+use crate::config::Config;
 
 /// How many colours a terminal has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,12 +87,35 @@ pub struct Options {
     pub look: Look,
     /// Bytes a second that may go to the terminal while only numbers change.
     pub byte_budget: u32,
+    /// The user's settings.
+    pub config: Config,
+    /// What is wrong with the file they are from, a sentence.
+    pub complaint: Option<String>,
+    /// The folder for what is kept between runs; none keeps nothing.
+    pub state: Option<PathBuf>,
     /// The words of a command line that lead to this engine's verbs: `wharf --root /srv/wharf`.
     pub program: Vec<String>,
     /// What understands the words after `run`; without one no containers can be made here.
     pub run: Option<RunParser>,
     /// What copies files by the rules of `cp`; without it none are copied.
     pub copy: Option<Copier>,
+    /// What understands the words after `update`; without one no limits can be changed here.
+    pub update: Option<UpdateParser>,
+}
+
+impl Options {
+    /// Takes over what a config says.
+    #[must_use]
+    pub fn with(mut self, config: Config) -> Self {
+        self.look.light = config.light.unwrap_or(self.look.light);
+        self.look.colors = config.colors.unwrap_or(self.look.colors);
+        self.look.unicode = config.unicode.unwrap_or(self.look.unicode);
+        self.mouse = config.mouse.unwrap_or(self.mouse);
+        self.interval = config.interval.unwrap_or(self.interval);
+        self.byte_budget = config.byte_budget.unwrap_or(self.byte_budget);
+        self.config = config;
+        self
+    }
 }
 
 /// Understands the words that follow `run`, or says what is wrong with them.
@@ -112,6 +137,9 @@ pub struct CopyRequest {
 /// Copies files, or says why it can't.
 pub type Copier = fn(Arc<dyn Backend>, CopyRequest) -> BoxFuture<'static, Result<(), String>>;
 
+/// Understands the flags of `update`, or says what is wrong with them.
+pub type UpdateParser = fn(&[String]) -> Result<UpdateOptions, String>;
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -122,9 +150,13 @@ impl Default for Options {
             mouse: true,
             look: Look::default(),
             byte_budget: 2000,
+            config: Config::default(),
+            complaint: None,
+            state: None,
             program: vec!["wharf".to_owned()],
             run: None,
             copy: None,
+            update: None,
         }
     }
 }

@@ -2,11 +2,14 @@
 //! draws. Everything it learns becomes a [`Msg`] on one channel, but for samples: these wait in a
 //! place of one, where a newer batch takes the place of one that nobody has fetched.
 
+mod audit;
 mod budget;
 pub(crate) mod health;
 mod logs;
 mod run;
 mod save;
+mod shell;
+mod state;
 mod transfer;
 mod watch;
 
@@ -27,11 +30,12 @@ use wharf_backend::Backend;
 use wharf_model::Filters;
 
 use crate::app::files::{FilesOf, HEAD};
-use crate::app::{App, Past, Redraw};
+use crate::app::{self, App, Past, Redraw};
 use crate::message::{Effect, Msg, ScreenTag};
 use crate::options::Options;
 use crate::terminal::Screen;
 use crate::update::{start, update};
+use audit::Audit;
 use budget::Budget;
 use logs::LogJob;
 use watch::Samples;
@@ -88,6 +92,12 @@ pub async fn run(backend: Arc<dyn Backend>, options: Options) -> Result<Exit, Er
     let (sender, receiver) = mpsc::channel(QUEUE);
     let interval = options.interval;
     let mut app = App::new(options, screen.size(), Utc::now());
+    if let Some(folder) = app.options.state.clone() {
+        state::load(&folder).restore(&mut app);
+    }
+    if let Some(complaint) = app.options.complaint.take() {
+        app.fail("config", complaint);
+    }
     let mut runtime = Runtime {
         budget: Budget::new(app.options.byte_budget),
         screen,
@@ -96,6 +106,7 @@ pub async fn run(backend: Arc<dyn Backend>, options: Options) -> Result<Exit, Er
         log: None,
         begun: Instant::now(),
         works: HashMap::new(),
+        audit: app.options.state.clone().map(Audit::new),
     };
     runtime.draw(&mut app)?;
     let samples = Arc::new(Samples::default());
@@ -106,6 +117,10 @@ pub async fn run(backend: Arc<dyn Backend>, options: Options) -> Result<Exit, Er
     let result = runtime.work(&mut app, signals, receiver, &samples).await;
     for task in tasks {
         task.abort();
+    }
+    if let Some(folder) = &app.options.state {
+        // A layout that can't be kept is no reason to fail at the end.
+        let _ = state::store(folder, &app::Saved::of(&app));
     }
     result
 }
@@ -171,6 +186,8 @@ struct Runtime {
     begun: Instant,
     /// What can be given up, by its number.
     works: HashMap<u64, AbortHandle>,
+    /// Where changes are written down; none keeps nothing.
+    audit: Option<Audit>,
 }
 
 impl Runtime {
@@ -263,7 +280,9 @@ impl Runtime {
     }
 
     fn take(&mut self, app: &mut App, msg: Msg) -> Result<ControlFlow<()>, Error> {
-        let effects = update(app, msg);
+        let heard = self.audit.as_mut().map_or(Ok(()), |audit| audit.hears(&msg));
+        let mut effects = update(app, msg);
+        effects.extend(unaudited(app, heard));
         self.perform_all(app, effects)
     }
 
@@ -283,6 +302,13 @@ impl Runtime {
     /// Does what the state wants done. What takes time is done aside and comes back as a message.
     fn perform(&mut self, app: &mut App, effect: Effect) -> Result<ControlFlow<()>, Error> {
         let backend = self.backend.clone();
+        if let (Some(audit), Some(operation)) = (&mut self.audit, effect.operation())
+            && let Some(deed) = app::deed(app, &effect)
+        {
+            let begun = audit.begins(operation, deed);
+            // It asks for nothing.
+            let _ = unaudited(app, begun);
+        }
         match effect {
             Effect::Quit => return Ok(ControlFlow::Break(())),
             Effect::Suspend => {
@@ -456,6 +482,8 @@ impl Runtime {
                 });
             }
             Effect::Abort(operation) => {
+                let told = self.audit.as_mut().map_or(Ok(()), |audit| audit.given_up(operation));
+                let _ = unaudited(app, told);
                 if let Some(work) = self.works.remove(&operation) {
                     work.abort();
                 }
@@ -471,6 +499,17 @@ impl Runtime {
                 let result = backend.execute(command).await;
                 Msg::Done { operation, result }
             }),
+            Effect::FetchUsage => {
+                self.ask(async move { Msg::Usage(backend.disk_usage().await.map(Box::new)) });
+            }
+            Effect::FetchDetail(id) => {
+                self.ask(async move {
+                    let result = backend.container(id.as_str()).await;
+                    Msg::Detail(result.map(Box::new))
+                });
+            }
+            Effect::Shell { operation, line, .. } => self
+                .ask(async move { Msg::ShellEnded { operation, result: shell::run(&line).await } }),
             Effect::OpenLog { generation, origins, .. } => {
                 self.log = Some(LogJob::open(backend, origins, generation, self.sender.clone()));
             }
@@ -510,6 +549,15 @@ async fn fetch(backend: &dyn Backend, tag: &ScreenTag) -> wharf_backend::Result<
         ScreenTag::Image(image) => backend.inspect_image(image).await,
         ScreenTag::Network(network) => backend.inspect_network(network).await,
         ScreenTag::Volume(volume) => backend.inspect_volume(volume).await,
+    }
+}
+
+/// Tells that something couldn't be written down. What was asked for is done all the same: the file
+/// may be on a disk that the user is about to make room on.
+fn unaudited(app: &mut App, written: std::io::Result<()>) -> Vec<Effect> {
+    match written {
+        Ok(()) => Vec::new(),
+        Err(cause) => update(app, Msg::Unaudited(cause.to_string())),
     }
 }
 

@@ -25,6 +25,7 @@ mod copy_attacks;
 mod copy_docker;
 mod crowd;
 mod dashboard;
+mod dashboard_frame;
 mod dashboard_images;
 mod dashboard_objects;
 mod dashboard_viewer;
@@ -97,6 +98,7 @@ fn main() -> ExitCode {
         ("copy_attacks", copy_attacks::tests()),
         ("copy_docker", copy_docker::tests()),
         ("dashboard", dashboard::tests()),
+        ("dashboard_frame", dashboard_frame::tests()),
         ("dashboard_images", dashboard_images::tests()),
         ("dashboard_objects", dashboard_objects::tests()),
         ("dashboard_viewer", dashboard_viewer::tests()),

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::num::NonZero;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,8 @@ pub(crate) struct Terminal {
     parser: vt100::Parser,
     /// Everything the program wrote.
     written: Vec<u8>,
+    /// Where it keeps settings and layouts, unless the command says where; removed at the end.
+    home: PathBuf,
 }
 
 fn size(columns: u16, rows: u16) -> Winsize {
@@ -50,7 +53,9 @@ impl Terminal {
         let slave = rustix::fs::open(name.as_c_str(), flags, Mode::empty()).unwrap();
         let stream = || File::from(slave.try_clone().unwrap());
         // It makes a session with this terminal and becomes the program.
+        let home = crate::harness::folder();
         let mut starter = Command::new(busybox());
+        starter.env("XDG_CONFIG_HOME", &home).env("XDG_STATE_HOME", &home);
         starter.args(["setsid", "-c"]).arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
@@ -69,6 +74,7 @@ impl Terminal {
             slave: Some(slave),
             parser: vt100::Parser::new(cells(rows), cells(columns), 0),
             written: Vec::new(),
+            home,
         }
     }
 
@@ -202,5 +208,6 @@ impl Drop for Terminal {
         self.hang_up();
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.home);
     }
 }

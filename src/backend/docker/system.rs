@@ -18,6 +18,8 @@ impl Docker {
         let parts = version.components.unwrap_or_default();
         let podman = parts.iter().any(|part| part.name.contains("Podman"));
         Ok(EngineInfo {
+            // The Engine API removes at once.
+            undo_seconds: None,
             engine: if podman { "podman" } else { "docker" }.to_owned(),
             server_version: info.server_version.or(version.version).unwrap_or_default(),
             name: info.name.unwrap_or_default(),

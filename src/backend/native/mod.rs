@@ -131,6 +131,8 @@ fn execute(engine: &Engine, command: Command) -> wharf_engine::Result<Outcome> {
             engine.update(&container, &options).map(|warnings| Outcome::Updated { warnings })
         }
         Command::Remove { container, options } => engine.remove(&container, options).map(done),
+        Command::Discard { container } => engine.discard(&container).map(done),
+        Command::Restore { container } => engine.restore(&container).map(done),
         Command::Commit(options) => engine.commit(&options).map(Outcome::Committed),
         Command::Rename { container, name } => engine.rename(&container, &name).map(done),
         Command::PruneImages { all, filters } => {

@@ -5,6 +5,7 @@ mod boot;
 mod check;
 mod commit;
 mod completion;
+pub(crate) mod config;
 pub(crate) mod cp;
 pub(crate) mod create;
 mod demo;
@@ -46,7 +47,7 @@ mod stop;
 mod tag;
 mod top;
 pub(crate) mod ui;
-mod update;
+pub(crate) mod update;
 mod userns_remap;
 mod version;
 mod volume;
@@ -111,6 +112,8 @@ static GROUPED: &[&Verb] = &[
     &prune::VERB,
     &prune::IMAGES,
     &prune::SYSTEM,
+    &config::CHECK,
+    &config::REFERENCE,
     &df::VERB,
     &check::VERB,
     &reset::VERB,
@@ -138,7 +141,8 @@ pub(crate) struct Section {
 }
 
 /// The groups that have verbs.
-pub(crate) static SECTIONS: [Section; 6] = [
+pub(crate) static SECTIONS: [Section; 7] = [
+    Section { name: "config", about: "The dashboard's settings" },
     Section { name: "container", about: "Manage containers" },
     Section { name: "image", about: "Manage images" },
     Section { name: "manifest", about: "Look at manifests in registries" },
@@ -154,7 +158,10 @@ const MISSING: &[&str] = &[
     "buildx",
     "checkpoint",
     "compose",
-    "config",
+    "config create",
+    "config inspect",
+    "config ls",
+    "config rm",
     "context",
     "image build",
     "manifest annotate",

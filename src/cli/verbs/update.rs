@@ -2,10 +2,10 @@
 
 use std::cell::RefCell;
 
-use wharf_model::{Command, Outcome};
+use wharf_model::{Command, Outcome, UpdateOptions};
 
 use crate::args::resources::{self, CHANGEABLE};
-use crate::args::{Arity, Flag, Group, Verb};
+use crate::args::{Arity, Flag, Group, UsageError, Verb, parse};
 use crate::call::{Call, Failure, each};
 
 const RESTART: &[Flag] = &[Flag::value(
@@ -26,6 +26,23 @@ pub(crate) static VERB: Verb = Verb {
     missing: &[("kernel-memory", None)],
     run,
 };
+
+/// Understands the flags of `update`, for the dashboard.
+///
+/// # Errors
+/// What the verb would complain of.
+pub(crate) fn understand(words: &[String]) -> Result<UpdateOptions, String> {
+    let parsed = parse(&VERB, words).map_err(|error| match error {
+        UsageError::Flag(message) | UsageError::Arguments(message) => message,
+    })?;
+    if let Some(word) = parsed.arguments.first() {
+        return Err(format!("{word}: these are flags of `wharf update`, each with its value"));
+    }
+    if VERB.all_flags().all(|flag| parsed.last(flag.long).is_none()) {
+        return Err("nothing is to be changed: --cpus 1.5 --memory 512m".to_owned());
+    }
+    resources::update(&parsed).map_err(|failure| failure.message().to_owned())
+}
 
 fn run(call: &Call) -> anyhow::Result<i32> {
     let options = resources::update(&call.parsed)?;

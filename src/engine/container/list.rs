@@ -6,7 +6,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use super::mounts;
+use super::{discard, mounts};
 use crate::engine::Engine;
 use crate::image::Images;
 use crate::lock;
@@ -183,7 +183,8 @@ impl Engine {
                 .is_some_and(|folders| lock::is_held_below(folders.as_fd(), &path).unwrap_or(false))
         };
         store.each_container(|record| {
-            if !record.observed.state.status.is_supervised() || lives(&record) {
+            let overdue = discard::is_over(&record);
+            if !overdue && (!record.observed.state.status.is_supervised() || lives(&record)) {
                 take(record);
             } else {
                 doubtful.push(record);
@@ -191,6 +192,10 @@ impl Engine {
             Ok(())
         })?;
         for record in doubtful {
+            // One that can't be removed now is still there, and the next list tries again.
+            if self.finish_discarded(store, &record).unwrap_or(false) {
+                continue;
+            }
             let id = record.id.clone();
             match self.refreshed(store, record) {
                 // Removed at its end, because it was run with `--rm`.

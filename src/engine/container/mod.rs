@@ -4,6 +4,7 @@ pub(crate) mod archive;
 pub(crate) mod commit;
 pub(crate) mod create;
 pub(crate) mod diff;
+pub(crate) mod discard;
 pub(crate) mod exec;
 mod files;
 pub(crate) mod limits;

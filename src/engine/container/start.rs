@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use wharf_model::{ErrorKind, Status, TermSize};
 
-use super::mounts;
+use super::{discard, mounts};
 use crate::channel::{AttachRequest, Channel, Request, StartRequest};
 use crate::engine::Engine;
 use crate::lock::{self, Lock};
@@ -50,6 +50,7 @@ impl Engine {
         record: &Record,
         attach: Option<Attach>,
     ) -> Result<Option<Channel>> {
+        discard::check(record)?;
         match record.observed.state.status {
             Status::Running => {
                 return Err(Error::new(

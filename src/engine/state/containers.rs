@@ -12,6 +12,7 @@ use wharf_model::{
 };
 
 use super::Store;
+use crate::container::discard::Discarded;
 use crate::container::mounts::MountPoint;
 use crate::supervisor::uptime;
 use crate::{Error, Paths, Result, volume};
@@ -42,6 +43,9 @@ pub(crate) struct Observed {
     /// Whether it was stopped by hand since it was last started.
     #[serde(default)]
     pub(crate) stopped: bool,
+    /// What is to become of it, once it is put aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) discarded: Option<Discarded>,
     /// How long the host had been up when it was last started, in milliseconds.
     #[serde(default)]
     pub(crate) started_uptime: Option<i64>,

@@ -1,7 +1,7 @@
 //! The container list: rows, order, filter and marks.
 
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use wharf_logs::sanitize_line;
@@ -9,66 +9,12 @@ use wharf_model::{ContainerId, ContainerSummary, Status};
 use wharf_stats::Usage;
 
 use super::Pending;
+use super::columns::Column;
 use super::list::Cursor;
 use super::metrics::{Metrics, disk, network};
 use super::since::{refine, sentence, since};
 use crate::format::as_f64;
 use crate::keymap::Action;
-
-/// A column of the list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Column {
-    /// The life-cycle state.
-    #[default]
-    State,
-    /// The name.
-    Name,
-    /// What the probes say.
-    Health,
-    /// Share of a CPU.
-    Cpu,
-    /// Memory and its limit.
-    Memory,
-    /// Network traffic.
-    Network,
-    /// Block device traffic.
-    Disk,
-    /// Tasks.
-    Pids,
-    /// Time since the start.
-    Uptime,
-    /// The image.
-    Image,
-    /// Published ports.
-    Ports,
-    /// The first address.
-    Ip,
-}
-
-impl Column {
-    /// Returns the heading.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::State => "STATE",
-            Self::Name => "NAME",
-            Self::Health => "HEALTH",
-            Self::Cpu => "CPU",
-            Self::Memory => "MEM/LIMIT",
-            Self::Network => "NET/s",
-            Self::Disk => "DISK/s",
-            Self::Pids => "PIDS",
-            Self::Uptime => "UP",
-            Self::Image => "IMAGE",
-            Self::Ports => "PORTS",
-            Self::Ip => "IP",
-        }
-    }
-
-    /// Returns whether its greatest values are wanted on top.
-    fn is_measured(self) -> bool {
-        matches!(self, Self::Cpu | Self::Memory | Self::Network | Self::Disk | Self::Pids)
-    }
-}
 
 /// One container.
 #[derive(Clone, Debug)]
@@ -81,6 +27,8 @@ pub struct Row {
     pub ip: String,
     /// The image, without the tag that goes without saying.
     pub image: String,
+    /// The compose project it belongs to.
+    pub project: Option<String>,
     /// Since when it is in its state.
     pub since: Option<DateTime<Utc>>,
     /// All that the filter looks at, in lower case.
@@ -107,14 +55,19 @@ impl Row {
             haystack.push(' ');
             haystack.push_str(health.as_str());
         }
-        if let Some(project) = summary.labels.get("com.docker.compose.project") {
+        let label = |name: &str| {
+            let text = summary.labels.get(name).filter(|text| !text.is_empty());
+            text.map(|text| sanitize_line(text).into_owned())
+        };
+        let project = label("com.docker.compose.project");
+        for text in project.iter().chain(&label("com.docker.compose.service")) {
             haystack.push(' ');
-            haystack.push_str(project);
+            haystack.push_str(text);
         }
         let haystack = haystack.to_lowercase();
         let image = short_image(&summary.image).to_owned();
         let since = since(&summary, now);
-        Self { summary, ports, ip, image, since, haystack }
+        Self { summary, ports, ip, image, project, since, haystack }
     }
 
     /// Returns docker's sentence about its state as of now: `Up 3 minutes (healthy)`.
@@ -171,6 +124,33 @@ pub(super) fn can(row: &Row, action: Action, pending: Option<&Pending>) -> Resul
     if fine { Ok(()) } else { Err(format!("{name} is {}", status.as_str())) }
 }
 
+/// A compose project with its containers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The project's name.
+    pub name: String,
+    /// Indices of its rows that are shown, in their order.
+    pub members: Vec<usize>,
+}
+
+/// A line of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// The heading of a group, by its index.
+    Group(usize),
+    /// A container, by the index of its row.
+    Row(usize),
+}
+
+/// What is selected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chosen {
+    /// A container.
+    Container(ContainerId),
+    /// A group, by its name.
+    Group(String),
+}
+
 /// The container screen's list.
 #[derive(Debug)]
 pub struct Containers {
@@ -178,11 +158,19 @@ pub struct Containers {
     pub rows: Vec<Row>,
     /// Whether an answer has come.
     pub loaded: bool,
-    /// Indices of the rows that are shown, in their order.
+    /// Indices of the rows that the filter lets through, in their order.
     pub shown: Vec<usize>,
-    /// The selected one.
-    pub selected: Option<ContainerId>,
-    /// Where the selected one is among those shown.
+    /// The groups among them.
+    pub groups: Vec<Group>,
+    /// The lines of the list: `shown`, by groups, without those that are folded away.
+    pub entries: Vec<Entry>,
+    /// Whether what belongs together stands together.
+    pub grouped: bool,
+    /// The names of the folded groups.
+    pub folded: BTreeSet<String>,
+    /// What is selected.
+    pub selected: Option<Chosen>,
+    /// Where that is among the lines.
     pub cursor: Cursor,
     /// The marked ones.
     pub marked: HashSet<ContainerId>,
@@ -202,6 +190,10 @@ impl Default for Containers {
             rows: Vec::new(),
             loaded: false,
             shown: Vec::new(),
+            groups: Vec::new(),
+            entries: Vec::new(),
+            grouped: true,
+            folded: BTreeSet::new(),
             selected: None,
             cursor: Cursor::default(),
             marked: HashSet::new(),
@@ -253,17 +245,136 @@ impl Containers {
                 .then_with(|| a.summary.name.cmp(&b.summary.name))
                 .then_with(|| a.summary.id.as_str().cmp(b.summary.id.as_str()))
         });
-        let selected = self.selected.as_ref();
-        if let Some(at) = self.shown.iter().position(|n| Some(&rows[*n].summary.id) == selected) {
-            self.cursor.at = at;
+        self.gather();
+        match self.place_of_selection() {
+            Some(at) => self.cursor.at = at,
+            // At first a container, not the heading of its group.
+            None if self.selected.is_none() => {
+                let row = |entry: &Entry| matches!(entry, Entry::Row(_));
+                self.cursor.at = self.entries.iter().position(row).unwrap_or(0);
+            }
+            None => {}
         }
-        self.cursor.settle(self.shown.len(), height);
+        self.cursor.settle(self.entries.len(), height);
         self.take_selection();
     }
 
-    /// Makes the row under the cursor the selected one.
+    /// Puts what belongs together where the first of it is.
+    fn gather(&mut self) {
+        self.groups.clear();
+        self.entries.clear();
+        if !self.grouped {
+            self.entries.extend(self.shown.iter().map(|n| Entry::Row(*n)));
+            return;
+        }
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut place = |n: &usize| {
+            let name = self.rows.get(*n)?.project.as_deref()?;
+            let next = places.len();
+            Some((*places.entry(name).or_insert(next), name))
+        };
+        let mut groups: Vec<Group> = Vec::new();
+        // Where a group begins, its number; where it goes on, nothing.
+        let mut lines: Vec<Entry> = Vec::new();
+        for n in &self.shown {
+            match place(n) {
+                None => lines.push(Entry::Row(*n)),
+                Some((at, name)) => {
+                    if at == groups.len() {
+                        groups.push(Group { name: name.to_owned(), members: Vec::new() });
+                        lines.push(Entry::Group(at));
+                    }
+                    groups[at].members.push(*n);
+                }
+            }
+        }
+        for line in lines {
+            self.entries.push(line);
+            if let Entry::Group(at) = line
+                && !self.folded.contains(&groups[at].name)
+            {
+                self.entries.extend(groups[at].members.iter().map(|n| Entry::Row(*n)));
+            }
+        }
+        self.groups = groups;
+    }
+
+    /// Returns where the selection is; that of a container in a folded group is the group's.
+    fn place_of_selection(&self) -> Option<usize> {
+        let is = |wanted: &Chosen, entry: &Entry| match (wanted, entry) {
+            (Chosen::Container(id), Entry::Row(n)) => {
+                self.rows.get(*n).is_some_and(|row| row.summary.id == *id)
+            }
+            (Chosen::Group(name), Entry::Group(at)) => {
+                self.groups.get(*at).is_some_and(|group| group.name == *name)
+            }
+            _ => false,
+        };
+        let chosen = self.selected.as_ref()?;
+        let at = self.entries.iter().position(|entry| is(chosen, entry));
+        let Chosen::Container(id) = chosen else { return at };
+        at.or_else(|| {
+            let group = Chosen::Group(self.row(id)?.project.clone()?);
+            self.entries.iter().position(|entry| is(&group, entry))
+        })
+    }
+
+    /// Makes what is under the cursor the selected one.
     pub fn take_selection(&mut self) {
-        self.selected = self.under_cursor().map(|r| r.summary.id.clone());
+        self.selected = match self.entries.get(self.cursor.at) {
+            Some(Entry::Row(n)) => {
+                self.rows.get(*n).map(|row| Chosen::Container(row.summary.id.clone()))
+            }
+            Some(Entry::Group(at)) => {
+                self.groups.get(*at).map(|group| Chosen::Group(group.name.clone()))
+            }
+            None => None,
+        };
+    }
+
+    /// Returns the selected group.
+    pub fn group(&self) -> Option<&Group> {
+        match self.entries.get(self.cursor.at)? {
+            Entry::Group(at) => self.groups.get(*at),
+            Entry::Row(_) => None,
+        }
+    }
+
+    /// Returns the rows of a group.
+    pub fn members<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = &'a Row> {
+        group.members.iter().filter_map(|n| self.rows.get(*n))
+    }
+
+    /// Returns what the containers of a group use together; what none of them tells is none.
+    pub fn sum(&self, group: &Group, metrics: &Metrics) -> Usage {
+        fn add<T: std::ops::Add<Output = T>>(sum: &mut Option<T>, value: Option<T>) {
+            *sum = match (sum.take(), value) {
+                (Some(a), Some(b)) => Some(a + b),
+                (a, b) => a.or(b),
+            };
+        }
+        let mut sum = Usage::default();
+        for usage in self.members(group).filter_map(|row| metrics.now(&row.summary.id)) {
+            add(&mut sum.cpu_percent, usage.cpu_percent);
+            add(&mut sum.memory, usage.memory);
+            add(&mut sum.net_rx, usage.net_rx);
+            add(&mut sum.net_tx, usage.net_tx);
+            add(&mut sum.block_read, usage.block_read);
+            add(&mut sum.block_write, usage.block_write);
+            add(&mut sum.pids, usage.pids);
+        }
+        sum
+    }
+
+    /// Returns the name of the group that is selected, or that the selected container is in.
+    pub fn project(&self) -> Option<String> {
+        if !self.grouped {
+            return None;
+        }
+        match self.group() {
+            Some(group) => Some(group.name.clone()),
+            None => self.selected()?.project.clone(),
+        }
     }
 
     /// Returns whether new samples change the order.
@@ -271,13 +382,12 @@ impl Containers {
         self.sort.is_measured()
     }
 
-    fn under_cursor(&self) -> Option<&Row> {
-        self.shown.get(self.cursor.at).and_then(|n| self.rows.get(*n))
-    }
-
-    /// Returns the selected row.
+    /// Returns the selected row; none if a group is selected.
     pub fn selected(&self) -> Option<&Row> {
-        self.under_cursor().filter(|r| Some(&r.summary.id) == self.selected.as_ref())
+        let Entry::Row(n) = self.entries.get(self.cursor.at)? else { return None };
+        let row = self.rows.get(*n)?;
+        matches!(&self.selected, Some(Chosen::Container(id)) if *id == row.summary.id)
+            .then_some(row)
     }
 
     /// Returns a row by id.
@@ -346,6 +456,7 @@ fn compare(sort: Column, a: &Row, b: &Row, metrics: &Metrics) -> Ordering {
         Column::Network => measured(network),
         Column::Disk => measured(disk),
         Column::Pids => measured(|n| n.pids.map(as_f64)),
+        Column::Restarts => x.restart_count.cmp(&y.restart_count),
         Column::Uptime => {
             let begin = |r: &Row| {
                 if r.summary.status.is_alive() {
@@ -406,6 +517,47 @@ mod tests {
         list.reversed = true;
         list.arrange(&metrics, 10);
         assert_eq!(names(&list), ["c\u{fffd}[2J", "b"]);
+    }
+
+    #[test]
+    fn a_group_stands_where_its_first_is_folds_and_keeps_the_selection() {
+        let mut list = Containers::default();
+        let container = |n: u8, name: &str, project: &str| {
+            let mut made = fake::container(n, name, "img", Status::Running);
+            if !project.is_empty() {
+                let label = "com.docker.compose.project".to_owned();
+                made.labels.insert(label, project.to_owned());
+            }
+            made
+        };
+        let rows = [
+            container(1, "a", ""),
+            container(2, "b", "shop"),
+            container(3, "c", ""),
+            container(4, "d", "shop"),
+        ];
+        list.replace(rows.to_vec(), fake::time(0));
+        let metrics = Metrics::new();
+        list.arrange(&metrics, 10);
+        let of = |list: &Containers| -> String {
+            let line = |entry: &Entry| match entry {
+                Entry::Group(at) => format!("[{}]", list.groups[*at].name),
+                Entry::Row(n) => list.rows[*n].summary.name.clone(),
+            };
+            list.entries.iter().map(line).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of(&list), "a [shop] b d c");
+        list.cursor.at = 3;
+        list.take_selection();
+        assert_eq!(list.selected().unwrap().summary.name, "d");
+        list.folded.insert("shop".to_owned());
+        list.arrange(&metrics, 10);
+        assert_eq!(of(&list), "a [shop] c");
+        assert_eq!(list.group().unwrap().name, "shop", "the group has what it hides");
+        assert_eq!(list.selected().map(|row| &row.summary.name), None);
+        list.grouped = false;
+        list.arrange(&metrics, 10);
+        assert_eq!(of(&list), "a b c d");
     }
 
     #[test]

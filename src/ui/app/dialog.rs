@@ -1,8 +1,9 @@
 //! What can lie over the screen: menus, questions, pages.
 
-use wharf_model::{Command, ContainerId};
+use wharf_model::{Command, ContainerId, UpdateOptions};
 
 use super::Pending;
+use super::columns::{Column, ColumnChoice};
 use super::input::Input;
 use super::run_form::RunForm;
 use crate::keymap::Action;
@@ -37,6 +38,8 @@ pub enum Overlay {
         /// Lines scrolled away.
         scroll: usize,
     },
+    /// The columns of the container list.
+    Columns(ColumnChoice),
     /// The form that makes a container of an image.
     Run(Box<RunForm>),
 }
@@ -63,6 +66,8 @@ pub struct Menu {
     pub items: Vec<Item>,
     /// Which is selected.
     pub at: usize,
+    /// For each, the command line that does the same; empty where there is none.
+    pub lines: Vec<String>,
 }
 
 /// An entry of a menu.
@@ -118,11 +123,30 @@ pub enum Choice {
     },
     /// Look at a transfer.
     Transfer(u64),
+    /// Go to an object.
+    Go(Goal),
     /// Remove the volumes that nobody has, after asking: those without a name, or all.
     PruneVolumes {
         /// Whether those with names go too.
         all: bool,
     },
+}
+
+/// Where the palette can lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// A container.
+    Container(ContainerId),
+    /// A group of containers.
+    Group(String),
+    /// An image, by its name or id.
+    Image(String),
+    /// A volume.
+    Volume(String),
+    /// A network, by its id.
+    Network(String),
+    /// The containers by this column.
+    Sort(Column),
 }
 
 /// A question before something is lost. What it would do is fixed when it opens: a list that
@@ -139,6 +163,10 @@ pub struct Confirm {
     pub consent: Consent,
     /// Lines scrolled away.
     pub scroll: usize,
+    /// A command of the user's own that is run then: its name and its line.
+    pub custom: Option<(String, String)>,
+    /// The command lines that do the same.
+    pub lines: Vec<String>,
     /// What is done then.
     pub commands: Vec<(Pending, Command)>,
 }
@@ -206,6 +234,20 @@ pub enum PromptFor {
     CreateNetwork,
     /// The name of a new volume.
     CreateVolume,
+    /// Another name for a container.
+    Rename {
+        /// The container.
+        container: ContainerId,
+    },
+    /// Other limits for a container, as flags of `update`.
+    Limits {
+        /// The container.
+        container: ContainerId,
+        /// What it is called.
+        name: String,
+        /// What brings it back to where it is now.
+        before: Box<UpdateOptions>,
+    },
     /// The file to save a volume to.
     SaveVolume {
         /// The volume.
@@ -227,8 +269,8 @@ pub enum PromptFor {
 pub struct Palette {
     /// What is typed.
     pub input: Input,
-    /// The actions that match: key, name and action, best first.
-    pub found: Vec<(String, String, Action)>,
+    /// The actions and objects that match, the best first.
+    pub found: Vec<Item>,
     /// Which is selected.
     pub at: usize,
 }

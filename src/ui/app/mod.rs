@@ -1,8 +1,12 @@
 //! All that the dashboard knows. [`update()`](crate::update()) is the only one that changes it.
 
+mod can;
 pub mod charts;
+mod columns;
+mod command_line;
 mod containers;
 mod dialog;
+mod edits;
 mod events;
 pub mod files;
 pub mod health;
@@ -15,6 +19,7 @@ mod metrics;
 mod networks;
 mod panes;
 pub mod run_form;
+mod saved;
 mod screens;
 mod since;
 mod system;
@@ -26,17 +31,23 @@ pub mod volumes;
 use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, Utc};
-use wharf_model::{ContainerId, EngineInfo, TopTable};
+use wharf_model::{Command, ContainerId, EngineInfo, TopTable};
 
-use crate::keymap::{Action, Context, Keymap};
+use crate::keymap::{Context, Keymap};
 use crate::options::Options;
 use crate::theme::Theme;
 use topology::Node;
 use transfers::Transfer;
 
 pub use charts::{Asked, Chart, Charts};
-pub use containers::{Column, Containers, Row};
-pub use dialog::{Choice, Confirm, Consent, Item, Menu, Overlay, Page, Palette, Prompt, PromptFor};
+pub use columns::{Column, ColumnChoice};
+pub use command_line::Deed;
+pub(crate) use command_line::{cpus_of, deed, lines as command_lines, policy_word};
+pub use containers::{Chosen, Containers, Entry, Group, Row};
+pub use dialog::{
+    Choice, Confirm, Consent, Goal, Item, Menu, Overlay, Page, Palette, Prompt, PromptFor,
+};
+pub use edits::Object;
 pub use events::{EventLog, EventRow};
 pub use images::{ImageColumn, ImageRow, Images, LayerRow};
 pub use input::Input;
@@ -47,8 +58,9 @@ pub use logs::{LogOrigin, LogPane, Period, instant};
 pub use metrics::{Metrics, Past, Window};
 pub use networks::Networks;
 pub use panes::Panes;
+pub use saved::Saved;
 pub use screens::{Screen, Tab};
-pub use system::System;
+pub use system::{Kind, System};
 pub use volumes::{VolumeColumn, VolumeRow, Volumes};
 
 /// Who gets the keys.
@@ -150,6 +162,8 @@ pub enum Target {
     Network(String),
     /// A volume by its name; empty for one that is being made, or for several.
     Volume(String),
+    /// Something that the engine doesn't know of.
+    Other,
 }
 
 /// A command that hasn't ended.
@@ -161,6 +175,23 @@ pub struct Pending {
     pub doing: &'static str,
     /// What was asked: `stop web-1`.
     pub what: String,
+    /// Whether it can be taken back.
+    pub undoable: bool,
+}
+
+/// A change that can be taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undo {
+    /// What was done: `remove web-1`.
+    pub what: String,
+    /// What takes it back.
+    pub pending: Pending,
+    /// The same, for the engine.
+    pub command: Command,
+    /// Until when.
+    pub until: DateTime<Utc>,
+    /// The number of the command that did it.
+    pub by: u64,
 }
 
 /// The processes of a container.
@@ -212,6 +243,8 @@ pub struct App {
     pub info: Option<EngineInfo>,
     /// The container screen.
     pub containers: Containers,
+    /// The columns of its list that the user wants; none means as many as fit.
+    pub columns: Option<Vec<Column>>,
     /// The image screen.
     pub images: Images,
     /// The volume screen.
@@ -237,7 +270,7 @@ pub struct App {
     /// Whether the selection has stood still since the last tick.
     pub rested: bool,
     /// What was selected at the last tick.
-    pub at_tick: Option<ContainerId>,
+    pub at_tick: Option<Chosen>,
     /// The log tab.
     pub logs: LogPane,
     /// The inspect tab of both screens.
@@ -256,6 +289,12 @@ pub struct App {
     pub problems: VecDeque<Problem>,
     /// Commands that haven't ended.
     pub pending: BTreeMap<u64, Pending>,
+    /// The command lines of those, by their numbers.
+    pub lines: BTreeMap<u64, String>,
+    /// The command line of the last change that was asked for.
+    pub last_line: Option<String>,
+    /// What can be taken back, the newest last.
+    pub undo: Vec<Undo>,
     /// The number of the next command or log.
     pub next_number: u64,
     /// Whether the mouse is ours.
@@ -341,7 +380,7 @@ impl App {
     /// Returns the dashboard as it is before anything is known.
     pub fn new(options: Options, size: (u16, u16), now: DateTime<Utc>) -> Self {
         Self {
-            keymap: Keymap::new(options.read_only),
+            keymap: Keymap::new(options.read_only, &options.config),
             theme: Theme::new(options.look),
             size,
             now,
@@ -353,7 +392,11 @@ impl App {
             link: Link::Connecting,
             lost_since: None,
             info: None,
-            containers: Containers::default(),
+            containers: Containers {
+                grouped: options.config.group.unwrap_or(true),
+                ..Containers::default()
+            },
+            columns: options.config.columns.clone(),
             images: Images::default(),
             volumes: Volumes::default(),
             container_files: files::FilePane::default(),
@@ -376,6 +419,9 @@ impl App {
             notice: None,
             problems: VecDeque::new(),
             pending: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            last_line: None,
+            undo: Vec::new(),
             next_number: 1,
             mouse: options.mouse,
             listing: Fetch::Idle,
@@ -444,6 +490,7 @@ impl App {
             Some(Overlay::Palette(_)) => return &[C::Palette, C::Always],
             Some(Overlay::Transfer { .. }) => return &[C::Transfer, C::Always],
             Some(Overlay::Run(_)) => return &[C::Form, C::Always],
+            Some(Overlay::Columns(_)) => return &[C::Columns, C::Always],
             Some(Overlay::Help { .. } | Overlay::Errors { .. } | Overlay::Page(_)) => {
                 return &[C::Reader, C::Always];
             }
@@ -461,7 +508,7 @@ impl App {
             (Screen::Volumes, Focus::List, _) => &[C::Volumes, C::Move, C::Global, C::Always],
             (Screen::Networks, Focus::List, _) => &[C::Networks, C::Move, C::Global, C::Always],
             (Screen::Events, ..) => &[C::Events, C::Move, C::Global, C::Always],
-            (Screen::System, ..) => &[C::System, C::Global, C::Always],
+            (Screen::System, ..) => &[C::System, C::Move, C::Global, C::Always],
             (Screen::Images, Focus::Detail, Tab::Files) => {
                 &[C::Files, C::Images, C::Move, C::Global, C::Always]
             }
@@ -548,10 +595,13 @@ impl App {
     pub fn about(&self) -> Option<String> {
         let topology = &self.networks.topology;
         match self.screen {
-            Screen::Containers => self.selected().map(|row| row.summary.name.clone()),
+            Screen::Containers => match self.containers.group() {
+                Some(group) => Some(format!("group {}", group.name)),
+                None => self.selected().map(|row| row.summary.name.clone()),
+            },
             Screen::Images => self.images.selected().map(ImageRow::label),
             Screen::Volumes => self.volumes.selected().map(|row| row.label.clone()),
-            Screen::Events => self.events.selected().map(|row| row.about()),
+            Screen::Events => self.events.selected().map(EventRow::about),
             Screen::System => Some("the engine".to_owned()),
             Screen::Networks => match self.networks.selected.as_ref()? {
                 Node::Bus(key) => topology.bus(key).map(|(_, bus)| bus.name.clone()),
@@ -612,162 +662,5 @@ impl App {
         }
         self.problems.push_back(Problem { at: self.now, what, text });
         self.draw(Redraw::Now);
-    }
-
-    /// Returns whether an action makes sense for a container now; if not, why.
-    ///
-    /// # Errors
-    /// The reason, for people.
-    pub fn can_on(&self, row: &Row, action: Action) -> Result<(), String> {
-        containers::can(row, action, self.pending_on(&row.summary.id))
-    }
-
-    /// Returns whether an action can be taken now; if not, why.
-    ///
-    /// # Errors
-    /// The reason, for people.
-    pub fn can(&self, action: Action) -> Result<(), String> {
-        if self.options.read_only && action.changes() {
-            return Err("this dashboard is read-only".to_owned());
-        }
-        if self.travel.is_some() && action.changes() {
-            return Err("this is the past, which nothing changes: Esc comes back".to_owned());
-        }
-        match action {
-            Action::Start
-            | Action::Stop
-            | Action::Restart
-            | Action::PauseResume
-            | Action::Kill
-            | Action::Remove => match self.selected() {
-                None => Err("no container is selected".to_owned()),
-                Some(row) => self.can_on(row, action),
-            },
-            Action::TimeTravel | Action::JumpToTime if self.travel.is_none() => {
-                self.charts.no_past.clone().map_or(Ok(()), Err)
-            }
-            Action::TravelBack | Action::TravelOn if self.travel.is_none() => {
-                Err("this is now: t in the charts goes back in time".to_owned())
-            }
-            Action::Bulk if self.marked() == 0 => Err("nothing is marked: Space marks".to_owned()),
-            Action::ShowLogs
-            | Action::ShowStats
-            | Action::ShowTop
-            | Action::ShowHealth
-            | Action::ShowEvents
-                if self.screen != Screen::Containers =>
-            {
-                Err("only containers have it".to_owned())
-            }
-            Action::ZoomIn | Action::ZoomOut | Action::NextPane | Action::PreviousPane
-                if self.screen.tabs().is_empty() =>
-            {
-                Err("this screen has one pane".to_owned())
-            }
-            Action::NextTab | Action::PreviousTab if self.screen.tabs().is_empty() => {
-                Err("this screen has no tabs".to_owned())
-            }
-            Action::MorePanes | Action::FewerPanes if self.screen != Screen::Containers => {
-                Err("only containers have several panes".to_owned())
-            }
-            Action::FewerPanes if self.panes().tabs().len() < 2 => {
-                Err("this is the only pane".to_owned())
-            }
-            Action::CopyName | Action::CopyId | Action::ShowInspect => match self.screen {
-                Screen::Containers if self.selected().is_none() => {
-                    Err("no container is selected".to_owned())
-                }
-                Screen::Images if self.images.selected().is_none() => {
-                    Err("no image is selected".to_owned())
-                }
-                Screen::Volumes if self.volumes.selected().is_none() => {
-                    Err("no volume is selected".to_owned())
-                }
-                Screen::Networks => self.can_on_network(action),
-                Screen::Events if self.events.selected().is_none() => {
-                    Err("no event is selected".to_owned())
-                }
-                _ => Ok(()),
-            },
-            Action::GoToObject if self.events.selected().is_none() => {
-                Err("no event is selected".to_owned())
-            }
-            Action::ShowUsers | Action::ShowFiles | Action::ShowLayers
-                if self.screen == Screen::Images && self.images.selected().is_none() =>
-            {
-                Err("no image is selected".to_owned())
-            }
-            Action::ShowUsers | Action::ShowFiles | Action::RemoveVolume | Action::ExportVolume
-                if self.screen == Screen::Volumes && self.volumes.selected().is_none() =>
-            {
-                Err("no volume is selected".to_owned())
-            }
-            Action::RemoveVolume | Action::ExportVolume => self.can_on_volume(action),
-            Action::PruneVolumes if self.volumes.unused(true).next().is_none() => {
-                Err("every volume belongs to a container".to_owned())
-            }
-            Action::OpenEntry | Action::CopyPath
-                if self.screen == Screen::Volumes
-                    && self.tab() == Tab::Files
-                    && self.volumes.files.list().is_empty() =>
-            {
-                Err("there is nothing in it".to_owned())
-            }
-            Action::CopyOut | Action::CopyIn if self.options.copy.is_none() => {
-                Err("nothing can be copied here".to_owned())
-            }
-            Action::CopyOut if self.container_files.selected().is_none() => {
-                Err("there is nothing in it".to_owned())
-            }
-            Action::Measure if self.container_files.measuring.is_none() => {
-                let folder =
-                    |entry: &wharf_model::FileEntry| entry.kind == wharf_model::FileKind::Folder;
-                match self.container_files.list().iter().any(folder) {
-                    true => Ok(()),
-                    false => Err("there is no folder in it".to_owned()),
-                }
-            }
-            Action::DiffTree if self.inspect.diff.is_none() && self.selected().is_none() => {
-                Err("no container is selected".to_owned())
-            }
-            Action::RemoveNetwork
-            | Action::Connect
-            | Action::Disconnect
-            | Action::TryReach
-            | Action::PruneNetworks
-            | Action::ShowDetails => self.can_on_network(action),
-            Action::CancelTransfer if self.transfer_has_ended() => Err("it has ended".to_owned()),
-            Action::PullImage
-            | Action::PushImage
-            | Action::PruneImages
-            | Action::SaveImage
-            | Action::RunImage
-            | Action::ShowTransfers
-            | Action::TagImage
-            | Action::RemoveImage => self.can_on_images(action),
-            Action::OnlyMatching | Action::NextMatch | Action::PreviousMatch
-                if self.tab() == Tab::Logs && self.logs.pattern.is_empty() =>
-            {
-                Err("nothing is searched for: / searches".to_owned())
-            }
-            Action::NextMatch | Action::PreviousMatch
-                if self.tab() == Tab::Inspect && self.inspect.pattern.is_empty() =>
-            {
-                Err("nothing is searched for: / searches".to_owned())
-            }
-            Action::Secrets if !self.inspect.has_secrets() => {
-                Err("nothing in it looks like a secret".to_owned())
-            }
-            Action::SaveLog | Action::LogsAt if !self.logs.is_open() => {
-                Err("no log is open".to_owned())
-            }
-            Action::MergeLogs if self.marked() < 2 && self.logs.merged.is_empty() => {
-                Err("two or more containers have to be marked: Space marks".to_owned())
-            }
-            Action::EarlierBar | Action::LaterBar if self.logs.bars.is_none() => {
-                Err("the log has no histogram: nothing in it has a time".to_owned())
-            }
-            _ => Ok(()),
-        }
     }
 }

@@ -277,7 +277,7 @@ impl RunForm {
 }
 
 /// Returns a word as a shell takes it. Behind the first word a `=` means nothing to a shell.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-=+.,:/@%".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

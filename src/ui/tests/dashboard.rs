@@ -8,6 +8,7 @@
 mod support;
 
 mod charts;
+mod frame;
 mod hostile;
 mod images;
 mod objects;
@@ -118,7 +119,7 @@ fn what_is_drawn_first_needs_no_answer() {
 
 /// Keys that lead to every state of the dashboard in which some context is the first, from a list
 /// with a mark and the selection in its middle; in a small terminal where pages shall scroll.
-const SITUATIONS: [(&str, &str); 30] = [
+const SITUATIONS: [(&str, &str); 32] = [
     ("list", ""),
     ("stats", "l["),
     ("logs", "l/slow\n\x1b[C"),
@@ -129,6 +130,8 @@ const SITUATIONS: [(&str, &str); 30] = [
     ("container events", "v"),
     ("panes wide", "\\"),
     ("events", "5k"),
+    ("columns", "Cjj"),
+    ("group", "gz"),
     ("system", "6"),
     ("images", "2j"),
     ("layers", "2ljj"),
@@ -228,14 +231,15 @@ fn the_help_lists_every_key_that_is_in_force_and_no_other() {
             continue;
         }
         desk.send(Msg::Resize(100, 100));
-        let bindings = desk.app.keymap.effective(desk.app.main_contexts());
+        let keymap = desk.app.keymap.clone();
+        let bindings = keymap.effective(desk.app.main_contexts());
         desk.keys("?");
         let screen = desk.screen();
         let entries: Vec<&str> = screen.lines().filter(|l| l.contains('│')).collect();
         for (binding, keys) in &bindings {
             let names: Vec<String> = keys.iter().map(|k| k.name()).collect();
             let names = format!(" {} ", names.join(" "));
-            let listed = entries.iter().any(|l| l.contains(&names) && l.contains(binding.text));
+            let listed = entries.iter().any(|l| l.contains(&names) && l.contains(&binding.text));
             assert!(listed, "{name}: {names} {}\n{screen}", binding.text);
         }
         let headings = entries.iter().filter(|l| {
@@ -351,7 +355,7 @@ fn bulk_acts_on_the_marked_and_names_them() {
 fn bulk_leaves_out_what_makes_no_sense() {
     let mut desk = Desk::new(plain(), (80, 24));
     desk.keys("G k");
-    desk.keys("gk b");
+    desk.keys("gj b");
     let screen = desk.screen();
     assert!(screen.contains("start zombie") && screen.contains("stop api-1"), "{screen}");
 }
@@ -474,7 +478,7 @@ fn the_mouse_selects_switches_and_scrolls() {
         desk.send(Msg::Mouse(MouseEvent { kind, column, row, modifiers }));
     };
     let left = MouseEventKind::Down(MouseButton::Left);
-    click(&mut desk, left, 20, 5);
+    click(&mut desk, left, 20, 6);
     assert_eq!(desk.app.selected().unwrap().summary.name, "web-1");
     let screen = desk.screen();
     let bar = screen.lines().position(|l| l.contains("[Stats]")).unwrap();

@@ -10,25 +10,9 @@ use crate::layout::layout;
 use crate::message::Effect;
 
 use super::{
-    arrange, charts, commands, compare, detail, dialog, events, files, focus, health, images, logs,
-    networks, palette, show_screen, volumes,
+    arrange, charts, columns, commands, compare, custom, detail, dialog, edits, events, files,
+    focus, groups, health, images, logs, networks, palette, show_screen, system, volumes,
 };
-
-/// The order in which `o` goes through the columns.
-const SORTS: [Column; 12] = [
-    Column::State,
-    Column::Name,
-    Column::Health,
-    Column::Cpu,
-    Column::Memory,
-    Column::Network,
-    Column::Disk,
-    Column::Pids,
-    Column::Uptime,
-    Column::Image,
-    Column::Ports,
-    Column::Ip,
-];
 
 /// Takes an action where it belongs.
 pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
@@ -148,6 +132,17 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         | Action::Kill
         | Action::Remove
         | Action::Bulk => return commands::ask(app, action),
+        Action::Rename | Action::Limits | Action::Undo => return edits::act(app, action),
+        Action::PruneKind => return system::prune(app),
+        Action::Refresh => {
+            app.system.listing.mark();
+            app.system.usage = None;
+            app.tell("measuring");
+        }
+        Action::Custom(number) => return custom::ask(app, number),
+        Action::CopyCommand => {
+            return app.last_line.clone().map_or_else(Vec::new, |line| copied(app, line));
+        }
         Action::PullImage
         | Action::PushImage
         | Action::PruneImages
@@ -177,6 +172,16 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         | Action::Connect
         | Action::Disconnect
         | Action::TryReach => return networks::act(app, action),
+        Action::Fold | Action::FoldIn | Action::FoldOut | Action::FoldAll if app.folds_groups() => {
+            groups::fold(app, action);
+        }
+        Action::GroupOrNot => {
+            app.containers.grouped = !app.containers.grouped;
+            let which = if app.containers.grouped { "by project" } else { "one by one" };
+            app.tell(format!("containers {which}"));
+            arrange(app);
+        }
+        Action::ChooseColumns => columns::open(app),
         Action::NextMatch
         | Action::PreviousMatch
         | Action::Fold
@@ -266,7 +271,7 @@ pub(super) fn step_list(app: &mut App, by: isize) {
     let rows = layout.list_rows();
     match app.screen {
         Screen::Containers => {
-            app.containers.cursor.step(by, app.containers.shown.len(), rows);
+            app.containers.cursor.step(by, app.containers.entries.len(), rows);
             app.containers.take_selection();
         }
         Screen::Images => {
@@ -279,7 +284,7 @@ pub(super) fn step_list(app: &mut App, by: isize) {
         }
         Screen::Networks => networks::step(app, by),
         Screen::Events => events::step(app, by, rows),
-        Screen::System => {}
+        Screen::System => system::step(app, by, rows),
     }
 }
 
@@ -422,6 +427,9 @@ fn mark(app: &mut App) {
         }
         return step_list(app, 1);
     }
+    if groups::mark(app) {
+        return step_list(app, 1);
+    }
     let Some(id) = app.selected().map(|r| r.summary.id.clone()) else { return };
     if !app.containers.marked.remove(&id) {
         app.containers.marked.insert(id);
@@ -432,8 +440,8 @@ fn mark(app: &mut App) {
 fn sort(app: &mut App, action: Action) {
     match (app.screen, action) {
         (Screen::Containers, Action::Sort) => {
-            let at = SORTS.iter().position(|s| *s == app.containers.sort).unwrap_or(0);
-            app.containers.sort = SORTS[(at + 1) % SORTS.len()];
+            let at = Column::ALL.iter().position(|s| *s == app.containers.sort).unwrap_or(0);
+            app.containers.sort = Column::ALL[(at + 1) % Column::ALL.len()];
             app.containers.reversed = false;
             let by = app.containers.sort.title().to_lowercase();
             app.tell(format!("sorted by {by}"));
@@ -466,7 +474,15 @@ fn sort(app: &mut App, action: Action) {
 
 fn copy(app: &mut App, action: Action) -> Vec<Effect> {
     let text = match (app.screen, action) {
-        (Screen::Containers, Action::CopyName) => app.selected().map(|r| r.summary.name.clone()),
+        (Screen::Containers, Action::CopyName) => match app.containers.group() {
+            Some(group) => Some(group.name.clone()),
+            None => app.selected().map(|r| r.summary.name.clone()),
+        },
+        (Screen::Containers, _) if app.containers.group().is_some() => {
+            let group = app.containers.group().into_iter();
+            let ids = group.flat_map(|group| app.containers.members(group));
+            Some(ids.map(|row| row.summary.id.as_str()).collect::<Vec<_>>().join(" "))
+        }
         (Screen::Containers, _) => app.selected().map(|r| r.summary.id.as_str().to_owned()),
         (Screen::Images, Action::CopyName) => app.images.selected().map(ImageRow::reference),
         (Screen::Images, _) => app.images.selected().map(|r| r.id.as_str().to_owned()),
@@ -519,13 +535,13 @@ pub(super) fn menu(app: &mut App) {
         .filter(|(b, _)| !is_where_we_are(app, b.action))
         .map(|(b, keys)| Item {
             key: keys.first().map(|k| k.name()).unwrap_or_default(),
-            text: words(app, b.action, b.text),
+            text: words(app, b.action, &b.text),
             choice: Choice::Action(b.action),
         })
         .collect();
     match app.about() {
         Some(title) if !items.is_empty() => {
-            app.overlays.push(Overlay::Menu(Menu { title, items, at: 0 }));
+            app.overlays.push(Overlay::Menu(Menu { title, items, at: 0, lines: Vec::new() }));
         }
         _ => app.tell("nothing is selected"),
     }

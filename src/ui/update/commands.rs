@@ -9,7 +9,7 @@ use crate::app::{
 use crate::keymap::Action;
 use crate::message::Effect;
 
-use super::images;
+use super::{edits, images};
 
 /// The signals of the kill menu and what they are for.
 const SIGNALS: [(&str, &str); 9] = [
@@ -41,6 +41,11 @@ const ALL_LOST: &str = "Lost for good: every file they wrote outside of their mo
 
 /// Does an action on the selected object, or asks first.
 pub(super) fn ask(app: &mut App, action: Action) -> Vec<Effect> {
+    if action != Action::Bulk
+        && let Some(effects) = on_group(app, action)
+    {
+        return effects;
+    }
     match action {
         Action::Kill => {
             if let Some(row) = app.selected() {
@@ -53,6 +58,7 @@ pub(super) fn ask(app: &mut App, action: Action) -> Vec<Effect> {
                     title: format!("Signal to {}", row.summary.name),
                     items: SIGNALS.into_iter().map(item).collect(),
                     at: 0,
+                    lines: Vec::new(),
                 };
                 app.overlays.push(Overlay::Menu(menu));
             }
@@ -73,14 +79,15 @@ pub(super) fn ask(app: &mut App, action: Action) -> Vec<Effect> {
             Vec::new()
         }
         _ => {
-            let command = app.selected().and_then(|row| command(row, action));
+            let command = app.selected().and_then(|row| command(app, row, action));
             command.map(|c| give(app, vec![c])).unwrap_or_default()
         }
     }
 }
 
 /// Returns the command of an action for a container.
-fn command(row: &Row, action: Action) -> Option<(Pending, Command)> {
+fn command(app: &App, row: &Row, action: Action) -> Option<(Pending, Command)> {
+    let undoable = app.info.as_ref().is_some_and(|info| info.undo_seconds.is_some());
     let container = row.summary.id.as_str().to_owned();
     let alive = row.summary.status.is_alive() || row.summary.status == Status::Restarting;
     let (doing, verb, command) = match action {
@@ -96,6 +103,11 @@ fn command(row: &Row, action: Action) -> Option<(Pending, Command)> {
         }
         Action::PauseResume => ("pausing", "pause", Command::Pause { container }),
         Action::Kill => ("killing", "kill", Command::Kill { container, signal: None }),
+        // What is put aside already goes for good.
+        Action::Remove if undoable && row.summary.status != Status::Removing => {
+            let pending = Pending { undoable, ..pending(row, "removing", "remove") };
+            return Some((pending, Command::Discard { container }));
+        }
         Action::Remove => {
             let options = RemoveOptions { force: alive, volumes: false };
             ("removing", "remove", Command::Remove { container, options })
@@ -110,6 +122,7 @@ fn pending(row: &Row, doing: &'static str, verb: &str) -> Pending {
         on: Target::Container(row.summary.id.clone()),
         doing,
         what: format!("{verb} {}", row.summary.name),
+        undoable: false,
     }
 }
 
@@ -129,26 +142,37 @@ pub(super) fn signal(app: &mut App, signal: &'static str) -> Vec<Effect> {
 /// Gives commands to the engine.
 pub(super) fn give(app: &mut App, commands: Vec<(Pending, Command)>) -> Vec<Effect> {
     app.notice = None;
-    let give = |(pending, command)| {
+    let mut effects = Vec::new();
+    for (pending, command) in commands {
         let operation = app.number();
+        let name = pending.what.split_once(' ').map_or("", |(_, name)| name).to_owned();
+        if let (Target::Container(id), Command::Discard { .. }) = (&pending.on, &command) {
+            edits::removed(app, operation, id, &name);
+        }
         app.pending.insert(operation, pending);
-        Effect::Execute { operation, command }
-    };
-    commands.into_iter().map(give).collect()
+        effects.push(Effect::Execute { operation, command });
+    }
+    effects
 }
 
 /// Takes the result of a command.
 pub(super) fn done(app: &mut App, operation: u64, result: Result<Outcome, Error>) -> Vec<Effect> {
     let Some(pending) = app.pending.remove(&operation) else { return Vec::new() };
+    let line = app.lines.remove(&operation).unwrap_or_default();
+    if result.is_err() {
+        // What hasn't been done needn't be taken back.
+        app.undo.retain(|undo| undo.by != operation);
+    }
     app.draw(Redraw::Now);
     match result {
         Ok(Outcome::NotModified) => app.tell(format!("{}: nothing to do", pending.what)),
-        Ok(outcome) => report(app, &pending.what, outcome),
+        Ok(outcome) => report(app, &pending, &line, outcome),
         Err(e) if e.kind == ErrorKind::NotModified => {
             app.tell(format!("{}: nothing to do", pending.what));
         }
         Err(e) => app.fail(pending.what, e.message),
     }
+    app.system.listing.mark();
     // The engine's event says the same, where it can be heard.
     match pending.on {
         Target::Container(_) => {
@@ -167,13 +191,21 @@ pub(super) fn done(app: &mut App, operation: u64, result: Result<Outcome, Error>
             app.volumes.listing.mark();
             Vec::new()
         }
+        Target::Other => {
+            app.listing.want().then_some(Effect::FetchContainers).into_iter().collect()
+        }
     }
 }
 
 /// Tells what a command did.
-fn report(app: &mut App, what: &str, outcome: Outcome) {
+fn report(app: &mut App, pending: &Pending, line: &str, outcome: Outcome) {
+    let what = pending.what.as_str();
     let (deleted, freed, failed) = match outcome {
         Outcome::NetworksPruned { deleted, failed } => (deleted, String::new(), failed),
+        Outcome::Pruned { deleted, reclaimed, failed } => {
+            let freed = format!(", {} are free again", crate::format::size(reclaimed));
+            (deleted.iter().map(|id| id.short().to_owned()).collect(), freed, failed)
+        }
         Outcome::ImagesPruned { untagged, deleted, reclaimed, failed } => {
             // An image that had a name is told by it; of the rest, layers aren't told.
             let nothing = untagged.is_empty() && deleted.is_empty();
@@ -194,7 +226,12 @@ fn report(app: &mut App, what: &str, outcome: Outcome) {
         Outcome::NetworkCreated { warnings, .. } if !warnings.is_empty() => {
             return app.tell(format!("{what}: done, but {}", warnings.join(", ")));
         }
-        _ => return app.tell(format!("{what}: done")),
+        Outcome::Updated { warnings } if !warnings.is_empty() => {
+            return app.tell(format!("{what}: done, but {}", warnings.join(", ")));
+        }
+        _ if pending.undoable => return app.tell(format!("{what}: done, u takes it back")),
+        _ if line.is_empty() => return app.tell(format!("{what}: done")),
+        _ => return app.tell(format!("{what}: done   {line}")),
     };
     let names: Vec<String> =
         deleted.iter().map(|name| wharf_logs::sanitize_line(name).into_owned()).collect();
@@ -209,6 +246,18 @@ fn report(app: &mut App, what: &str, outcome: Outcome) {
     }
 }
 
+/// Returns what a removal costs: where it can be taken back, when.
+fn lost(app: &App, text: &str) -> String {
+    match app.info.as_ref().and_then(|info| info.undo_seconds) {
+        Some(seconds) => {
+            let minutes = seconds / 60;
+            let what = text.trim_start_matches("Lost for good: ");
+            format!("u takes it back for {minutes} minutes; then it is lost for good: {what}")
+        }
+        None => text.to_owned(),
+    }
+}
+
 fn consent_to_remove(app: &App, row: &Row) -> Confirm {
     let mut body = Vec::new();
     match row.summary.status {
@@ -220,7 +269,11 @@ fn consent_to_remove(app: &App, row: &Row) -> Confirm {
         }
         _ => {}
     }
-    body.push(LOST.to_owned());
+    body.push(if row.summary.status == Status::Removing {
+        LOST.to_owned()
+    } else {
+        lost(app, LOST)
+    });
     body.push(format!("Kept: {}.", kept(&[row])));
     Confirm {
         title: format!("Remove container {}?", row.summary.name),
@@ -228,7 +281,9 @@ fn consent_to_remove(app: &App, row: &Row) -> Confirm {
         verb: "Remove",
         consent: Consent::Cancel,
         scroll: 0,
-        commands: command(row, Action::Remove)
+        custom: None,
+        lines: Vec::new(),
+        commands: command(app, row, Action::Remove)
             .into_iter()
             .filter(|_| app.can(Action::Remove).is_ok())
             .collect(),
@@ -258,10 +313,9 @@ fn kept(rows: &[&Row]) -> String {
     parts.join(", ")
 }
 
-/// Returns the marked containers on which an action makes sense now.
-fn able<'a>(app: &'a App, action: Action) -> Vec<&'a Row> {
-    let able = |row: &&'a Row| app.can_on(row, action).is_ok();
-    app.containers.marked_rows().into_iter().filter(able).collect()
+/// Returns those of some containers on which an action makes sense now.
+fn able<'a>(app: &'a App, rows: impl Iterator<Item = &'a Row>, action: Action) -> Vec<&'a Row> {
+    rows.filter(|row| app.can_on(row, action).is_ok()).collect()
 }
 
 fn bulk_menu(app: &mut App) {
@@ -269,7 +323,7 @@ fn bulk_menu(app: &mut App) {
     let items: Vec<Item> = BULK
         .into_iter()
         .filter_map(|(action, verb)| {
-            let rows = able(app, action);
+            let rows = able(app, marked.iter().copied(), action);
             (!rows.is_empty()).then(|| Item {
                 key: String::new(),
                 text: match rows.as_slice() {
@@ -286,7 +340,7 @@ fn bulk_menu(app: &mut App) {
         return;
     }
     let title = format!("Marked: {}", names(&marked));
-    app.overlays.push(Overlay::Menu(Menu { title, items, at: 0 }));
+    app.overlays.push(Overlay::Menu(Menu { title, items, at: 0, lines: Vec::new() }));
 }
 
 fn names(rows: &[&Row]) -> String {
@@ -299,14 +353,55 @@ pub(super) fn bulk(app: &mut App, action: Action) -> Vec<Effect> {
     if app.screen == Screen::Images {
         return images::bulk(app, action);
     }
-    let rows = able(app, action);
-    let commands: Vec<_> = rows.iter().filter_map(|row| command(row, action)).collect();
-    let (verb, what, lost) = match action {
-        Action::Remove => ("Remove", "Remove", ALL_LOST),
-        Action::Kill => {
-            ("Kill", "Send KILL to", "Their processes end at once: what they hadn't saved is lost.")
+    let rows = able(app, app.containers.marked_rows().into_iter(), action);
+    let plan = plan(app, &rows, action, "");
+    carry_out(app, plan)
+}
+
+/// Does an action on all of the selected group, or asks first; none if no group is selected.
+fn on_group(app: &mut App, action: Action) -> Option<Vec<Effect>> {
+    let group = app.containers.group()?;
+    let mut rows = able(app, app.containers.members(group), action);
+    // What half of them are already is wanted of the rest.
+    if action == Action::PauseResume {
+        let running: Vec<&Row> =
+            rows.iter().copied().filter(|row| row.summary.status == Status::Running).collect();
+        if !running.is_empty() {
+            rows = running;
         }
-        _ => return give(app, commands),
+    }
+    let plan = plan(app, &rows, action, &format!(" of {}", group.name));
+    Some(carry_out(app, plan))
+}
+
+/// What an action on several containers comes to.
+enum Plan {
+    /// These commands, at once.
+    Do(Vec<(Pending, Command)>),
+    /// A question first.
+    Ask(Confirm),
+}
+
+fn carry_out(app: &mut App, plan: Plan) -> Vec<Effect> {
+    match plan {
+        Plan::Do(commands) => give(app, commands),
+        Plan::Ask(confirm) => {
+            app.overlays.push(Overlay::Confirm(confirm));
+            Vec::new()
+        }
+    }
+}
+
+/// Returns what an action on these containers comes to; `whose` follows their number.
+fn plan(app: &App, rows: &[&Row], action: Action, whose: &str) -> Plan {
+    let commands: Vec<_> = rows.iter().filter_map(|row| command(app, row, action)).collect();
+    let (verb, what, lost) = match action {
+        Action::Remove => ("Remove", "Remove", lost(app, ALL_LOST)),
+        Action::Kill => {
+            let text = "Their processes end at once: what they hadn't saved is lost.";
+            ("Kill", "Send KILL to", text.to_owned())
+        }
+        _ => return Plan::Do(commands),
     };
     let plural = if rows.len() == 1 { "container" } else { "containers" };
     let mut body: Vec<String> = rows
@@ -321,18 +416,66 @@ pub(super) fn bulk(app: &mut App, action: Action) -> Vec<Effect> {
             format!("  {}, {}{first}", row.summary.name, state.as_str())
         })
         .collect();
-    body.push(lost.to_owned());
+    body.push(lost);
     if action == Action::Remove {
-        body.push(format!("Kept: {}.", kept(&rows)));
+        body.push(format!("Kept: {}.", kept(rows)));
     }
-    let confirm = Confirm {
-        title: format!("{what} {} {plural}?", rows.len()),
+    Plan::Ask(Confirm {
+        title: format!("{what} {} {plural}{whose}?", rows.len()),
         body,
         verb,
         consent: Consent::Cancel,
         scroll: 0,
+        custom: None,
+        lines: Vec::new(),
         commands,
+    })
+}
+
+/// Fills in the command lines of the topmost dialog, as it opens.
+pub(super) fn show_lines(app: &mut App) {
+    let lines = match app.overlays.last() {
+        Some(Overlay::Confirm(confirm)) if confirm.lines.is_empty() => match &confirm.custom {
+            Some((_, line)) => vec![wharf_logs::sanitize_line(line).into_owned()],
+            None => crate::app::command_lines(app, confirm.commands.iter().map(|(_, c)| c)),
+        },
+        Some(Overlay::Menu(menu)) if menu.lines.is_empty() => {
+            menu.items.iter().map(|item| line_of(app, &item.choice)).collect()
+        }
+        _ => return,
     };
-    app.overlays.push(Overlay::Confirm(confirm));
-    Vec::new()
+    match app.overlays.last_mut() {
+        Some(Overlay::Confirm(confirm)) => confirm.lines = lines,
+        Some(Overlay::Menu(menu)) => menu.lines = lines,
+        _ => {}
+    }
+}
+
+/// Returns the command line of what can be chosen; empty for what has none.
+fn line_of(app: &App, choice: &Choice) -> String {
+    let commands: Vec<Command> = match choice {
+        Choice::Signal(signal) => app
+            .selected()
+            .map(|row| Command::Kill {
+                container: row.summary.id.as_str().to_owned(),
+                signal: Some((*signal).to_owned()),
+            })
+            .into_iter()
+            .collect(),
+        Choice::Bulk(action) if app.screen == Screen::Containers => {
+            let rows = able(app, app.containers.marked_rows().into_iter(), *action);
+            rows.into_iter().filter_map(|row| Some(command(app, row, *action)?.1)).collect()
+        }
+        Choice::Action(action) if app.screen == Screen::Containers => {
+            let group = app.containers.group();
+            let rows: Vec<&Row> = match (app.selected(), group) {
+                (Some(row), _) => vec![row],
+                (None, Some(group)) => able(app, app.containers.members(group), *action),
+                (None, None) => Vec::new(),
+            };
+            rows.into_iter().filter_map(|row| Some(command(app, row, *action)?.1)).collect()
+        }
+        _ => return String::new(),
+    };
+    crate::app::command_lines(app, commands.iter()).join("; ")
 }

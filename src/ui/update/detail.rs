@@ -27,6 +27,7 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
     effects.extend(charts::sync(app));
     effects.extend(events::sync(app));
     effects.extend(networks::sync(app));
+    effects.extend(super::system::sync(app));
     effects.extend(volumes::sync(app, seen));
     effects.extend(images::sync(app, seen));
     for tab in tabs {

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use wharf_model::{Command, ImageName};
 
-use crate::app::{App, Choice, Consent, LineFor, Overlay, Page, Pending, PromptFor, Target};
+use crate::app::{
+    App, Choice, Confirm, Consent, LineFor, Overlay, Page, Pending, PromptFor, Target,
+};
 use crate::keymap::Action;
 use crate::message::{Effect, LogAsk};
 
 use super::{
-    act, arrange, charts, commands, detail, files, images, input, logs, networks, palette, volumes,
+    act, arrange, charts, columns, commands, custom, detail, edits, files, images, input, logs,
+    networks, palette, volumes,
 };
 
 /// Takes an action while a line is typed in the footer.
@@ -90,6 +93,18 @@ pub(super) fn act_overlay(app: &mut App, action: Action) -> Vec<Effect> {
         app.overlays.pop();
         return Vec::new();
     }
+    if action == Action::CopyCommand && !matches!(app.overlays.last(), Some(Overlay::Run(_))) {
+        let line = match app.overlays.last() {
+            Some(Overlay::Confirm(confirm)) => confirm.lines.join("\n"),
+            Some(Overlay::Menu(menu)) => menu.lines.get(menu.at).cloned().unwrap_or_default(),
+            _ => String::new(),
+        };
+        if line.is_empty() {
+            app.tell("this has no command line");
+            return Vec::new();
+        }
+        return act::copied(app, line);
+    }
     match app.overlays.last_mut() {
         Some(
             Overlay::Help { scroll }
@@ -131,6 +146,7 @@ pub(super) fn act_overlay(app: &mut App, action: Action) -> Vec<Effect> {
         Some(Overlay::Prompt(_)) if action == Action::Accept => answer(app),
         Some(Overlay::Palette(_)) => palette::act(app, action),
         Some(Overlay::Run(_)) => images::act_form(app, action),
+        Some(Overlay::Columns(_)) => columns::act(app, action),
         _ => Vec::new(),
     }
 }
@@ -183,6 +199,7 @@ pub(super) fn choose(app: &mut App) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Some(Choice::Go(goal)) => palette::go(app, goal),
         Some(Choice::PruneVolumes { all }) => {
             volumes::ask_to_prune(app, all);
             Vec::new()
@@ -194,6 +211,9 @@ pub(super) fn choose(app: &mut App) -> Vec<Effect> {
 /// Does what was asked about.
 pub(super) fn consent(app: &mut App) -> Vec<Effect> {
     match app.overlays.pop() {
+        Some(Overlay::Confirm(Confirm { custom: Some((name, line)), .. })) => {
+            custom::run(app, name, line)
+        }
         Some(Overlay::Confirm(confirm)) => commands::give(app, confirm.commands),
         _ => Vec::new(),
     }
@@ -215,6 +235,7 @@ fn answer(app: &mut App) -> Vec<Effect> {
                     on: Target::Image(image.clone()),
                     doing: "tagging",
                     what: format!("tag {image} as {name}"),
+                    undoable: false,
                 };
                 commands::give(app, vec![(pending, Command::Tag { image, name })])
             }
@@ -239,6 +260,24 @@ fn answer(app: &mut App) -> Vec<Effect> {
                 networks::create(app, options)
             }
         },
+        PromptFor::Rename { container } => {
+            app.overlays.pop();
+            edits::rename(app, &container, &text)
+        }
+        PromptFor::Limits { container, name, before } => {
+            match edits::limit(app, &container, &name, &before, &text) {
+                Ok(effects) => {
+                    app.overlays.pop();
+                    effects
+                }
+                Err(why) => {
+                    if let Some(Overlay::Prompt(prompt)) = app.overlays.last_mut() {
+                        prompt.error = Some(why);
+                    }
+                    Vec::new()
+                }
+            }
+        }
         PromptFor::Instant => match charts::jump(app, &text) {
             Ok(()) => {
                 app.overlays.pop();

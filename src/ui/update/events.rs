@@ -4,7 +4,7 @@ use wharf_backend::Error;
 use wharf_model::{ContainerId, Event, EventKind};
 
 use crate::app::topology::Node;
-use crate::app::{App, Redraw, Screen, Tab};
+use crate::app::{App, Goal, Redraw, Screen, Tab};
 use crate::keymap::Action;
 use crate::layout::layout;
 use crate::message::Effect;
@@ -139,7 +139,10 @@ fn jump(app: &mut App) {
     match row.kind {
         EventKind::Container => {
             app.containers.all = true;
-            app.containers.selected = row.id.parse::<ContainerId>().ok();
+            if let Ok(id) = row.id.parse::<ContainerId>() {
+                // It never asks for anything.
+                let _ = super::palette::go(app, Goal::Container(id));
+            }
         }
         EventKind::Image => {
             let found = app.images.rows.iter().find(|image| is_image(image, &row.id, &row.name));

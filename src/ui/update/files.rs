@@ -137,7 +137,7 @@ pub(super) fn copy(
     let what = shown(format!("copy {from} to {to}"));
     app.tell(what.replacen("copy", "copying", 1));
     let on = Target::Container(container.clone());
-    app.pending.insert(operation, Pending { on, doing: "copying", what });
+    app.pending.insert(operation, Pending { on, doing: "copying", what, undoable: false });
     let container = container.as_str().to_owned();
     let request = CopyRequest { container, inside, outside, out };
     vec![Effect::CopyFiles { operation, request }]

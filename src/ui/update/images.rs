@@ -192,7 +192,7 @@ fn removal(app: &App, row: &ImageRow) -> (Pending, Command) {
     let on = Target::Image(reference.clone());
     // Containers that don't run keep what they need of it: the dialog says so.
     let force = row.is_last() && !app.image_users(&row.id).is_empty();
-    let pending = Pending { on, doing: "removing", what };
+    let pending = Pending { on, doing: "removing", what, undoable: false };
     (pending, Command::RemoveImage { image: reference, force })
 }
 
@@ -211,6 +211,8 @@ fn ask_to_remove(app: &mut App) {
         verb: "Remove",
         consent: Consent::Cancel,
         scroll: 0,
+        custom: None,
+        lines: Vec::new(),
         commands: vec![removal(app, row)],
     };
     app.overlays.push(Overlay::Confirm(confirm));
@@ -287,7 +289,7 @@ pub(super) fn bulk_menu(app: &mut App) {
         return;
     }
     let title = format!("Marked: {}", names(&marked));
-    app.overlays.push(Overlay::Menu(Menu { title, items, at: 0 }));
+    app.overlays.push(Overlay::Menu(Menu { title, items, at: 0, lines: Vec::new() }));
 }
 
 fn names(rows: &[&ImageRow]) -> String {
@@ -321,6 +323,8 @@ pub(super) fn bulk(app: &mut App, action: Action) -> Vec<Effect> {
         verb: "Remove",
         consent: Consent::Cancel,
         scroll: 0,
+        custom: None,
+        lines: Vec::new(),
         commands: rows.iter().map(|row| removal(app, row)).collect(),
     };
     app.overlays.push(Overlay::Confirm(confirm));
@@ -349,7 +353,7 @@ fn prune_menu(app: &mut App) {
         item("all that no container uses", all, true);
     }
     let title = "Remove unused images".to_owned();
-    app.overlays.push(Overlay::Menu(Menu { title, items, at: 0 }));
+    app.overlays.push(Overlay::Menu(Menu { title, items, at: 0, lines: Vec::new() }));
 }
 
 /// Asks before the images that nobody uses are removed.
@@ -369,13 +373,16 @@ pub(super) fn ask_to_prune(app: &mut App, all: bool) {
     body.push("The engine takes what is unused when it is asked, be it more or less.".to_owned());
     let title = format!("Remove {}?", plural(rows.len(), "image", "images"));
     let on = Target::Image(String::new());
-    let pending = Pending { on, doing: "pruning", what: "prune images".to_owned() };
+    let pending =
+        Pending { on, doing: "pruning", what: "prune images".to_owned(), undoable: false };
     app.overlays.push(Overlay::Confirm(Confirm {
         title,
         body,
         verb: "Remove",
         consent: Consent::Cancel,
         scroll: 0,
+        custom: None,
+        lines: Vec::new(),
         commands: vec![(pending, Command::PruneImages { all, filters: Filters::default() })],
     }));
 }
@@ -448,7 +455,7 @@ fn push_menu(app: &mut App) {
     let text = format!("send it to {}", parsed.domain());
     let choice = Choice::Push { name };
     let items = vec![Item { key: String::new(), text, choice }];
-    app.overlays.push(Overlay::Menu(Menu { title, items, at: 0 }));
+    app.overlays.push(Overlay::Menu(Menu { title, items, at: 0, lines: Vec::new() }));
 }
 
 /// Begins a push.
@@ -476,7 +483,7 @@ fn show_transfers(app: &mut App) {
             };
             let items = several.iter().map(item).collect();
             let title = "On their way".to_owned();
-            app.overlays.push(Overlay::Menu(Menu { title, items, at: 0 }));
+            app.overlays.push(Overlay::Menu(Menu { title, items, at: 0, lines: Vec::new() }));
         }
     }
 }

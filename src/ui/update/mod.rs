@@ -2,18 +2,23 @@
 
 mod act;
 mod charts;
+mod columns;
 mod commands;
 mod compare;
+mod custom;
 mod detail;
 mod dialog;
+mod edits;
 mod events;
 mod files;
+mod groups;
 mod health;
 mod images;
 mod logs;
 mod mouse;
 mod networks;
 mod palette;
+mod system;
 mod volumes;
 
 use chrono::TimeDelta;
@@ -44,7 +49,30 @@ pub(crate) fn start(app: &mut App) -> Vec<Effect> {
 pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
     let mut effects = take(app, msg);
     effects.extend(detail::sync(app));
+    guard(app, &mut effects);
+    commands::show_lines(app);
     effects
+}
+
+/// Lets nothing through that changes anything where nothing may be changed, and remembers the command
+/// lines of what is done.
+fn guard(app: &mut App, effects: &mut Vec<Effect>) {
+    if app.options.read_only && effects.iter().any(Effect::changes) {
+        for effect in effects.iter().filter(|effect| effect.changes()) {
+            if let Effect::Execute { operation, .. } | Effect::Shell { operation, .. } = effect {
+                app.pending.remove(operation);
+            }
+        }
+        effects.retain(|effect| !effect.changes());
+        app.tell("this dashboard is read-only");
+    }
+    for effect in effects {
+        let Some(deed) = crate::app::deed(app, effect) else { continue };
+        if let Effect::Execute { operation, .. } = effect {
+            app.lines.insert(*operation, deed.line.clone());
+        }
+        app.last_line = Some(deed.line);
+    }
 }
 
 fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
@@ -110,6 +138,22 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
         }
         Msg::Event(event) => heard(app, &event),
         Msg::Done { operation, result } => commands::done(app, operation, result),
+        Msg::Usage(result) => {
+            system::take(app, result);
+            Vec::new()
+        }
+        Msg::Detail(result) => {
+            edits::take_detail(app, result);
+            Vec::new()
+        }
+        Msg::ShellEnded { operation, result } => {
+            custom::ended(app, operation, result);
+            Vec::new()
+        }
+        Msg::Unaudited(why) => {
+            app.fail("audit", format!("what is done can't be written down: {why}"));
+            Vec::new()
+        }
         Msg::Recorded { id, result } => {
             charts::recorded(app, id, result);
             Vec::new()
@@ -239,6 +283,12 @@ fn tick(app: &mut App, now: chrono::DateTime<chrono::Utc>) -> Vec<Effect> {
         app.notice = None;
         app.draw(Redraw::Now);
     }
+    let undoable = app.undo.len();
+    app.undo.retain(|undo| undo.until > now);
+    if app.undo.len() < undoable {
+        // What could be taken back is gone for good, which the engine sees to when it is asked.
+        return app.listing.want().then_some(Effect::FetchContainers).into_iter().collect();
+    }
     if app.look_again.take_if(|when| *when <= now).is_some() {
         app.networks.listing.mark();
         return app.listing.want().then_some(Effect::FetchContainers).into_iter().collect();
@@ -299,6 +349,10 @@ fn networks(app: &mut App, result: Result<Vec<wharf_model::NetworkInfo>, wharf_b
 fn heard(app: &mut App, event: &Event) -> Vec<Effect> {
     let mut effects = Vec::new();
     events::heard(app, event);
+    // Sizes change with what is there; what is written meanwhile is found out by and by.
+    if matches!(event.action.as_str(), "create" | "destroy" | "delete" | "pull" | "prune") {
+        app.system.listing.mark();
+    }
     health::changed(app, &event.id);
     match event.kind {
         EventKind::Container => {
@@ -362,7 +416,7 @@ fn arrange(app: &mut App) {
 fn settle(app: &mut App) {
     let Some(layout) = layout(app) else { return };
     let rows = layout.list_rows();
-    app.containers.cursor.settle(app.containers.shown.len(), rows);
+    app.containers.cursor.settle(app.containers.entries.len(), rows);
     app.images.cursor.settle(app.images.shown.len(), rows);
     app.volumes.cursor.settle(app.volumes.shown.len(), rows);
     app.networks.settle(rows);

@@ -9,7 +9,9 @@ use crate::layout::{Layout, layout, screen_at, tab_at};
 use crate::message::Effect;
 use crate::view::Hit;
 
-use super::{act, detail, dialog, files, focus, images, logs, networks, show_screen};
+use super::{
+    act, columns, detail, dialog, files, focus, groups, images, logs, networks, show_screen,
+};
 
 /// Rows a turn of the wheel scrolls.
 const WHEEL: isize = 3;
@@ -36,6 +38,7 @@ fn wheel(app: &mut App, at: Position, by: isize) -> Vec<Effect> {
         let choice = if by > 0 { Action::NextChoice } else { Action::PreviousChoice };
         let action = match app.overlays.last() {
             Some(Overlay::Menu(_) | Overlay::Palette(_) | Overlay::Run(_)) => choice,
+            Some(Overlay::Columns(_)) => choice,
             _ => action,
         };
         return dialog::act_overlay(app, action);
@@ -80,6 +83,10 @@ fn click(app: &mut App, at: Position, menu: bool) -> Vec<Effect> {
             app.set_tab(tab);
             focus(app, Focus::Detail);
         }
+    } else if layout.head.contains(at) && app.screen == Screen::Containers {
+        if let Some(column) = crate::view::column_at(app, layout.head, at.x) {
+            columns::sort_by(app, column);
+        }
     } else if layout.list.contains(at) {
         click_list(app, &layout, at);
         if menu {
@@ -103,9 +110,13 @@ fn click_list(app: &mut App, layout: &Layout, at: Position) {
     match app.screen {
         Screen::Containers => {
             let wanted = app.containers.cursor.top + row;
-            if wanted < app.containers.shown.len() {
+            if wanted < app.containers.entries.len() {
+                let again = app.containers.cursor.at == wanted && app.focus == Focus::List;
                 app.containers.cursor.at = wanted;
                 app.containers.take_selection();
+                if again && app.containers.group().is_some() {
+                    groups::fold(app, Action::Fold);
+                }
             }
         }
         Screen::Images => {
@@ -133,7 +144,11 @@ fn click_list(app: &mut App, layout: &Layout, at: Position) {
                 app.events.cursor.at = wanted;
             }
         }
-        Screen::System => {}
+        Screen::System => {
+            if row < crate::app::Kind::ALL.len() {
+                app.system.cursor.at = row;
+            }
+        }
     }
     focus(app, Focus::List);
 }
@@ -233,6 +248,11 @@ fn click_overlay(app: &mut App, at: Position) -> Vec<Effect> {
                 if again {
                     form.turn(1);
                 }
+                Vec::new()
+            }
+            Some(Overlay::Columns(choice)) => {
+                choice.at = n;
+                choice.toggle();
                 Vec::new()
             }
             Some(Overlay::Palette(palette)) => {

@@ -95,7 +95,7 @@ fn network_name(app: &App, key: &str) -> String {
 }
 
 fn on_network(key: &str, doing: &'static str, what: String) -> Pending {
-    Pending { on: Target::Network(key.to_owned()), doing, what }
+    Pending { on: Target::Network(key.to_owned()), doing, what, undoable: false }
 }
 
 fn ask_to_remove(app: &mut App) {
@@ -125,6 +125,8 @@ fn ask_to_remove(app: &mut App) {
         verb: "Remove",
         consent: Consent::Cancel,
         scroll: 0,
+        custom: None,
+        lines: Vec::new(),
         commands: vec![(pending, Command::RemoveNetwork { network: id, force: false })],
     }));
 }
@@ -157,6 +159,8 @@ fn ask_to_prune(app: &mut App) {
         verb: "Remove",
         consent: Consent::Cancel,
         scroll: 0,
+        custom: None,
+        lines: Vec::new(),
         commands: vec![(pending, Command::PruneNetworks { filters: Filters::default() })],
     }));
 }
@@ -194,7 +198,7 @@ fn connect_menu(app: &mut App) {
         app.tell("there is nothing left to connect");
         return;
     }
-    app.overlays.push(Overlay::Menu(Menu { title, items, at: 0 }));
+    app.overlays.push(Overlay::Menu(Menu { title, items, at: 0, lines: Vec::new() }));
 }
 
 /// Returns a network in a few words.
@@ -244,7 +248,12 @@ fn disconnect(app: &mut App) -> Vec<Effect> {
         choice: Choice::Disconnect { container, network },
     };
     let items = choices.into_iter().map(item).collect();
-    app.overlays.push(Overlay::Menu(Menu { title: "Disconnect".to_owned(), items, at: 0 }));
+    app.overlays.push(Overlay::Menu(Menu {
+        title: "Disconnect".to_owned(),
+        items,
+        at: 0,
+        lines: Vec::new(),
+    }));
     Vec::new()
 }
 
@@ -279,6 +288,8 @@ pub(super) fn ask_to_disconnect(app: &mut App, container: &ContainerId, network:
         verb: "Disconnect",
         consent: Consent::Cancel,
         scroll: 0,
+        custom: None,
+        lines: Vec::new(),
         commands: vec![(pending, command)],
     }));
 }
@@ -302,7 +313,7 @@ fn reach_menu(app: &mut App) {
     }
     let title = format!("Can {} reach", name(app, &from));
     let at = usize::from(items.len() > 1);
-    app.overlays.push(Overlay::Menu(Menu { title, items, at }));
+    app.overlays.push(Overlay::Menu(Menu { title, items, at, lines: Vec::new() }));
 }
 
 /// Asks for the port that is to be tried.

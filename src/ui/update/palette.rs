@@ -1,10 +1,14 @@
-//! The palette: any action by a few letters of its name.
+//! The palette: any action and any object by a few letters of its name.
 
-use crate::app::{App, Overlay, Palette, Screen};
+use crate::app::{App, Chosen, Column, Goal, ImageRow, Item, Overlay, Palette, Screen};
+use crate::app::{Choice, topology::Node};
 use crate::keymap::Action;
 use crate::message::Effect;
 
-use super::act;
+use super::{act, arrange, columns, networks, show_screen};
+
+/// Most entries that are shown.
+const MOST: usize = 200;
 
 /// Opens the palette.
 pub(super) fn open(app: &mut App) {
@@ -12,43 +16,52 @@ pub(super) fn open(app: &mut App) {
     search(app);
 }
 
-/// Finds the actions that match what is typed.
+/// Finds what matches what is typed.
 pub(super) fn search(app: &mut App) {
     let Some(Overlay::Palette(palette)) = app.overlays.last() else { return };
     let typed = palette.input.text().to_lowercase();
-    let mut found: Vec<(i32, usize, (String, String, Action))> = Vec::new();
-    for (n, (key, text, action)) in entries(app).into_iter().enumerate() {
-        let name = text.to_lowercase();
-        // `:q` is in many fingers: a whole key name wins.
-        // With nothing typed, the order is the keymap's.
-        let by_key = match palette.input.text() {
+    let whole = palette.input.text();
+    let mut entries = actions(app);
+    // With nothing typed, what can be done here; objects are looked for by their names.
+    if !typed.is_empty() {
+        objects(app, &mut entries);
+    }
+    let mut found: Vec<(i32, usize, Item)> = Vec::new();
+    for (n, item) in entries.into_iter().enumerate() {
+        // `:q` is in many fingers: a whole key name wins. With nothing typed, the order is the
+        // keymap's.
+        let by_key = match whole {
             "" => Some(0),
-            text => (key == text).then_some(1000),
+            text => (item.key == text).then_some(1000),
         };
-        if let Some(score) = by_key.or_else(|| score(&typed, &name)) {
-            found.push((-score, n, (key, text, action)));
+        if let Some(score) = by_key.or_else(|| score(&typed, &item.text.to_lowercase())) {
+            found.push((-score, n, item));
         }
     }
     found.sort_by_key(|(score, n, _)| (*score, *n));
+    found.truncate(MOST);
     if let Some(Overlay::Palette(palette)) = app.overlays.last_mut() {
-        palette.found = found.into_iter().map(|(_, _, entry)| entry).collect();
+        palette.found = found.into_iter().map(|(_, _, item)| item).collect();
         palette.at = 0;
     }
 }
 
-/// Returns all that can be done here: key, name and action.
-fn entries(app: &App) -> Vec<(String, String, Action)> {
-    let mut list: Vec<(String, String, Action)> = Vec::new();
+/// Returns all that can be done here.
+fn actions(app: &App) -> Vec<Item> {
+    let mut list: Vec<Item> = Vec::new();
+    let has = |list: &[Item], action: Action| {
+        list.iter().any(|item| item.choice == Choice::Action(action))
+    };
     for (binding, keys) in app.keymap.effective(app.main_contexts()) {
         let moves = binding.context == crate::keymap::Context::Move;
         let idle = matches!(binding.action, Action::Palette | Action::Back | Action::Menu);
-        let known = list.iter().any(|(_, _, action)| *action == binding.action);
+        let known = has(&list, binding.action);
         if moves || idle || known || app.can(binding.action).is_err() {
             continue;
         }
         let key = keys.first().map(|k| k.name()).unwrap_or_default();
-        let text = act::words(app, binding.action, binding.text);
-        list.push((key, text, binding.action));
+        let text = act::words(app, binding.action, &binding.text);
+        list.push(Item { key, text, choice: Choice::Action(binding.action) });
     }
     // The tabs can be named from anywhere on their screen.
     if app.screen == Screen::Containers {
@@ -56,14 +69,94 @@ fn entries(app: &App) -> Vec<(String, String, Action)> {
             ("show its charts", Action::ShowStats),
             ("show its log", Action::ShowLogs),
             ("inspect it", Action::ShowInspect),
+            ("show what its probes say", Action::ShowHealth),
             ("show its processes", Action::ShowTop),
+            ("look into its files", Action::ShowFiles),
+            ("show what happened to it", Action::ShowEvents),
         ] {
-            if !list.iter().any(|(_, _, a)| *a == action) {
-                list.push((String::new(), name.to_owned(), action));
+            if !has(&list, action) {
+                let choice = Choice::Action(action);
+                list.push(Item { key: String::new(), text: name.to_owned(), choice });
             }
+        }
+        for column in Column::ALL {
+            let text = format!("sort by {}", column.word());
+            let choice = Choice::Go(Goal::Sort(column));
+            list.push(Item { key: String::new(), text, choice });
         }
     }
     list
+}
+
+/// Adds all objects that are known.
+fn objects(app: &App, list: &mut Vec<Item>) {
+    let mut add = |kind: &str, name: &str, goal: Goal| {
+        let (key, text) = (String::new(), format!("{name}  {kind}"));
+        list.push(Item { key, text, choice: Choice::Go(goal) });
+    };
+    for row in &app.containers.rows {
+        add("container", &row.summary.name, Goal::Container(row.summary.id.clone()));
+    }
+    for group in &app.containers.groups {
+        add("group", &group.name, Goal::Group(group.name.clone()));
+    }
+    for row in app.images.rows.iter().filter(|row| row.name.is_some()) {
+        add("image", &ImageRow::label(row), Goal::Image(ImageRow::reference(row)));
+    }
+    for row in &app.volumes.rows {
+        add("volume", &row.label, Goal::Volume(row.info.name.clone()));
+    }
+    for bus in &app.networks.topology.buses {
+        add("network", &bus.name, Goal::Network(bus.key.clone()));
+    }
+}
+
+/// Goes to an object.
+pub(super) fn go(app: &mut App, goal: Goal) -> Vec<Effect> {
+    let chosen = match goal {
+        Goal::Sort(column) => {
+            columns::sort_by(app, column);
+            return Vec::new();
+        }
+        Goal::Container(id) => Chosen::Container(id),
+        Goal::Group(name) => Chosen::Group(name),
+        Goal::Image(reference) => {
+            show_screen(app, Screen::Images);
+            app.images.filter.clear();
+            app.images.selected = Some(reference);
+            arrange(app);
+            return Vec::new();
+        }
+        Goal::Volume(name) => {
+            show_screen(app, Screen::Volumes);
+            app.volumes.filter.clear();
+            app.volumes.selected = Some(name);
+            arrange(app);
+            return Vec::new();
+        }
+        Goal::Network(id) => {
+            show_screen(app, Screen::Networks);
+            app.networks.filter.clear();
+            arrange(app);
+            networks::select(app, Node::Bus(id));
+            return Vec::new();
+        }
+    };
+    show_screen(app, Screen::Containers);
+    let list = &mut app.containers;
+    list.filter.clear();
+    if let Chosen::Container(id) = &chosen {
+        let row = list.rows.iter().find(|row| row.summary.id == *id);
+        let project = row.and_then(|row| row.project.clone());
+        // What is looked for is to be seen.
+        list.all |= row.is_some_and(|row| !row.summary.status.is_alive());
+        if let Some(project) = project {
+            list.folded.remove(&project);
+        }
+    }
+    list.selected = Some(chosen);
+    arrange(app);
+    Vec::new()
 }
 
 /// Returns how well a name has the typed letters in their order; greater is better.
@@ -76,7 +169,7 @@ fn score(typed: &str, name: &str) -> Option<i32> {
         if letters.peek() == Some(&letter) {
             letters.next();
             run += 1;
-            score += run * 2 + if before == ' ' { 8 } else { 0 };
+            score += run * 2 + if before.is_alphanumeric() { 0 } else { 8 };
         } else {
             run = 0;
         }
@@ -94,17 +187,20 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::NextChoice => palette.at = if palette.at < last { palette.at + 1 } else { 0 },
         Action::PreviousChoice => palette.at = palette.at.checked_sub(1).unwrap_or(last),
         Action::Complete => {
-            if let Some((_, text, _)) = palette.found.get(palette.at) {
-                palette.input = crate::app::Input::new(text.clone());
+            if let Some(item) = palette.found.get(palette.at) {
+                let text = item.text.split("  ").next().unwrap_or_default().to_owned();
+                palette.input = crate::app::Input::new(text);
                 search(app);
             }
         }
         Action::Accept => {
-            let chosen = palette.found.get(palette.at).map(|(_, _, action)| *action);
+            let chosen = palette.found.get(palette.at).map(|item| item.choice.clone());
             app.overlays.pop();
-            if let Some(action) = chosen {
-                return act::main(app, action);
-            }
+            return match chosen {
+                Some(Choice::Action(action)) => act::main(app, action),
+                Some(Choice::Go(goal)) => go(app, goal),
+                _ => Vec::new(),
+            };
         }
         _ => {}
     }

@@ -105,13 +105,16 @@ fn ask_to_remove(app: &mut App) {
         format!("It is at {}. No container has it.", row.info.mountpoint),
     ];
     let what = format!("remove volume {label}");
-    let pending = Pending { on: Target::Volume(name.clone()), doing: "removing", what };
+    let pending =
+        Pending { on: Target::Volume(name.clone()), doing: "removing", what, undoable: false };
     app.overlays.push(Overlay::Confirm(Confirm {
         title: format!("Remove volume {label}?"),
         body,
         verb: "Remove",
         consent: Consent::Cancel,
         scroll: 0,
+        custom: None,
+        lines: Vec::new(),
         commands: vec![(pending, Command::RemoveVolume { volume: name, force: false })],
     }));
 }
@@ -130,7 +133,7 @@ fn prune_menu(app: &mut App) {
         item(format!("all that no container has: {all}"), true);
     }
     let title = "Remove unused volumes".to_owned();
-    app.overlays.push(Overlay::Menu(Menu { title, items, at: 0 }));
+    app.overlays.push(Overlay::Menu(Menu { title, items, at: 0, lines: Vec::new() }));
 }
 
 /// Asks before the volumes that nobody has are removed.
@@ -141,7 +144,8 @@ pub(super) fn ask_to_prune(app: &mut App, all: bool) {
     body.push("The engine takes what is unused when it is asked, be it more or less.".to_owned());
     let count = app.volumes.unused(all).count();
     let on = Target::Volume(String::new());
-    let pending = Pending { on, doing: "pruning", what: "prune volumes".to_owned() };
+    let pending =
+        Pending { on, doing: "pruning", what: "prune volumes".to_owned(), undoable: false };
     let plural = if count == 1 { "volume" } else { "volumes" };
     app.overlays.push(Overlay::Confirm(Confirm {
         title: format!("Remove {count} {plural}?"),
@@ -149,6 +153,8 @@ pub(super) fn ask_to_prune(app: &mut App, all: bool) {
         verb: "Remove",
         consent: Consent::Cancel,
         scroll: 0,
+        custom: None,
+        lines: Vec::new(),
         commands: vec![(pending, Command::PruneVolumes { all, filters: Filters::default() })],
     }));
 }
@@ -158,7 +164,7 @@ pub(super) fn create(app: &mut App, name: &str) -> Vec<Effect> {
     let name = Some(name.to_owned()).filter(|name| !name.is_empty());
     let what = format!("create volume {}", name.as_deref().unwrap_or("without a name"));
     let on = Target::Volume(String::new());
-    let pending = Pending { on, doing: "making", what };
+    let pending = Pending { on, doing: "making", what, undoable: false };
     let options = VolumeCreateOptions { name, ..VolumeCreateOptions::default() };
     commands::give(app, vec![(pending, Command::CreateVolume(Box::new(options)))])
 }

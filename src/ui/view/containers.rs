@@ -7,13 +7,13 @@ use wharf_model::Status;
 use wharf_stats::Usage;
 
 use super::{Line, say};
-use crate::app::{App, Column, Focus, Link, Row};
+use crate::app::{App, Column, Entry, Focus, Group, Link, Row};
 use crate::format::{age, bytes, percent, size};
 use crate::text::width;
 use crate::theme::Role;
 
 /// Optional columns, the most important first, and the least they need.
-const BY_WORTH: [(Column, u16); 10] = [
+const BY_WORTH: [(Column, u16); 11] = [
     (Column::Cpu, 6),
     (Column::Memory, 10),
     (Column::Uptime, 4),
@@ -22,6 +22,7 @@ const BY_WORTH: [(Column, u16); 10] = [
     (Column::Image, 10),
     (Column::Disk, 11),
     (Column::Pids, 5),
+    (Column::Restarts, 8),
     (Column::Ports, 12),
     (Column::Ip, 15),
 ];
@@ -36,29 +37,60 @@ const BESIDE_NAME: u16 = 12 + 1 + 6 + 1 + 5 + 1 + 1;
 /// Below this width the limit of the memory is left out.
 const NARROW: u16 = 60;
 
-/// The order on screen.
-const ORDER: [Column; 12] = [
-    Column::State,
-    Column::Health,
-    Column::Name,
-    Column::Image,
-    Column::Cpu,
-    Column::Memory,
-    Column::Network,
-    Column::Disk,
-    Column::Pids,
-    Column::Uptime,
-    Column::Ports,
-    Column::Ip,
-];
-
 /// Returns the columns that there is room for, in their order, with their widths.
 fn columns(app: &App, room: u16) -> Vec<(Column, u16)> {
-    let rows = || app.containers.shown.iter().filter_map(|n| app.containers.rows.get(*n));
-    let longest = |column: Column| {
-        let cells = rows().map(|r| text_of(r, column).map_or(0, width)).max().unwrap_or(0);
-        u16::try_from(cells).unwrap_or(u16::MAX).min(48)
+    match &app.columns {
+        Some(chosen) => chosen_columns(app, chosen, room),
+        None => fitting_columns(app, room),
+    }
+}
+
+/// Returns how many cells the longest text of a column has.
+fn longest(app: &App, column: Column) -> u16 {
+    let rows = app.containers.shown.iter().filter_map(|n| app.containers.rows.get(*n));
+    let indent = if column == Column::Name && !app.containers.groups.is_empty() { 2 } else { 0 };
+    let cells = rows.map(|r| text_of(r, column).map_or(0, width)).max().unwrap_or(0);
+    u16::try_from(cells).unwrap_or(u16::MAX).min(48) + indent
+}
+
+/// Returns the columns that the user has chosen, in that order, as far as there is room.
+fn chosen_columns(app: &App, chosen: &[Column], room: u16) -> Vec<(Column, u16)> {
+    let least = |column: Column| match column {
+        Column::State => 12,
+        Column::Name => longest(app, column).clamp(*NAME.start(), *NAME.end()),
+        Column::Memory if room < NARROW => 5,
+        _ => BY_WORTH.iter().find(|(c, _)| *c == column).map_or(8, |(_, least)| *least),
     };
+    let mut list: Vec<(Column, u16)> = Vec::new();
+    let mut left = room.saturating_sub(1);
+    for column in chosen {
+        let width = least(*column).min(if list.is_empty() { left } else { u16::MAX });
+        // What comes later is worth less to the user, though it might still fit.
+        if width > left {
+            break;
+        }
+        left = left.saturating_sub(width + 1);
+        list.push((*column, width));
+    }
+    widen(app, &mut list, left);
+    list
+}
+
+/// Gives what is left to the columns that can use it.
+fn widen(app: &App, columns: &mut [(Column, u16)], mut left: u16) {
+    for flexible in [Column::Name, Column::Image, Column::Ports] {
+        if let Some((_, width)) = columns.iter_mut().find(|(c, _)| *c == flexible) {
+            let more = longest(app, flexible).saturating_sub(*width).min(left);
+            *width += more;
+            left -= more;
+        }
+    }
+}
+
+/// Returns as many columns as fit, those that are worth most first.
+fn fitting_columns(app: &App, room: u16) -> Vec<(Column, u16)> {
+    let rows = || app.containers.shown.iter().filter_map(|n| app.containers.rows.get(*n));
+    let longest = |column: Column| longest(app, column);
     let name = longest(Column::Name).clamp(*NAME.start(), *NAME.end());
     let name = name.min(room.saturating_sub(BESIDE_NAME)).max(*NAME.start());
     let mut chosen = vec![(Column::State, 12), (Column::Name, name)];
@@ -71,6 +103,7 @@ fn columns(app: &App, room: u16) -> Vec<(Column, u16)> {
             Column::Health => rows().all(|r| r.summary.health.is_none()),
             Column::Ports => rows().all(|r| r.ports.is_empty()),
             Column::Ip => rows().all(|r| r.ip.is_empty()),
+            Column::Restarts => rows().all(|r| r.summary.restart_count.unwrap_or(0) == 0),
             _ => false,
         };
         if idle {
@@ -89,16 +122,19 @@ fn columns(app: &App, room: u16) -> Vec<(Column, u16)> {
         used += least + 1;
         chosen.push((column, least));
     }
-    let mut left = (room + 1).saturating_sub(used);
-    for flexible in [Column::Name, Column::Image, Column::Ports] {
-        if let Some((_, width)) = chosen.iter_mut().find(|(c, _)| *c == flexible) {
-            let more = longest(flexible).saturating_sub(*width).min(left);
-            *width += more;
-            left -= more;
-        }
-    }
-    chosen.sort_by_key(|(c, _)| ORDER.iter().position(|o| o == c));
+    widen(app, &mut chosen, (room + 1).saturating_sub(used));
+    chosen.sort_by_key(|(c, _)| Column::ALL.iter().position(|o| o == c));
     chosen
+}
+
+/// Returns the column whose heading is at a place.
+pub(crate) fn column_at(app: &App, head: Rect, x: u16) -> Option<Column> {
+    let mut left = head.x + 1;
+    columns(app, head.width).into_iter().find_map(|(column, width)| {
+        let range = left..left + width + 1;
+        left += width + 1;
+        range.contains(&x).then_some(column)
+    })
 }
 
 fn text_of(row: &Row, column: Column) -> Option<&str> {
@@ -119,6 +155,7 @@ fn is_number(column: Column) -> bool {
             | Column::Disk
             | Column::Pids
             | Column::Uptime
+            | Column::Restarts
     )
 }
 
@@ -144,15 +181,75 @@ pub(super) fn list(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
         return;
     }
     let top = app.containers.cursor.top;
-    for (y, at) in (area.y..area.bottom()).zip(top..app.containers.shown.len()) {
-        let row = app.containers.shown.get(at).and_then(|n| app.containers.rows.get(*n));
-        let Some(row) = row else { continue };
+    for (y, at) in (area.y..area.bottom()).zip(top..app.containers.entries.len()) {
         let place = Rect { y, height: 1, ..area };
-        draw_row(app, buffer, place, row, &columns);
+        match app.containers.entries.get(at) {
+            Some(Entry::Row(n)) => {
+                let Some(row) = app.containers.rows.get(*n) else { continue };
+                draw_row(app, buffer, place, row, &columns);
+            }
+            Some(Entry::Group(n)) => {
+                let Some(group) = app.containers.groups.get(*n) else { continue };
+                draw_group(app, buffer, place, group, &columns);
+            }
+            None => continue,
+        }
         if at == app.containers.cursor.at {
             let role = if app.focus == Focus::List { Role::Selected } else { Role::Resting };
             buffer.set_style(place, app.theme.style(role));
         }
+    }
+}
+
+/// Draws the heading of a group: how many of it run, and what they use together.
+fn draw_group(
+    app: &App,
+    buffer: &mut Buffer,
+    area: Rect,
+    group: &Group,
+    columns: &[(Column, u16)],
+) {
+    let list = &app.containers;
+    let glyphs = app.theme.glyphs();
+    let title = app.theme.style(Role::Title);
+    let folded = list.folded.contains(&group.name);
+    let alive = list.members(group).filter(|row| row.summary.status.is_alive()).count();
+    let sick = list
+        .members(group)
+        .filter(|row| row.summary.health == Some(wharf_model::HealthStatus::Unhealthy));
+    let sick = sick.count();
+    let sum = list.sum(group, &app.metrics);
+    let all_marked = list.members(group).all(|row| list.marked.contains(&row.summary.id));
+    let mut line = Line::new(app, buffer, area);
+    if all_marked {
+        line.text(glyphs.mark, app.theme.style(Role::Info));
+    } else {
+        line.skip(1);
+    }
+    for (column, cells) in columns {
+        let (value, style) = match column {
+            Column::State => {
+                let role = if alive == group.members.len() { Role::Good } else { Role::Warn };
+                (format!("{alive} of {}", group.members.len()), app.theme.style(role))
+            }
+            Column::Name => {
+                let fold = if folded { glyphs.folded } else { glyphs.unfolded };
+                (format!("{fold} {}", group.name), title)
+            }
+            Column::Health if sick > 0 => (format!("{sick} sick"), app.theme.style(Role::Bad)),
+            Column::Memory if *cells < 10 => (sum.memory.map(size).unwrap_or_default(), title),
+            Column::Restarts => {
+                let counts = list.members(group).filter_map(|row| row.summary.restart_count);
+                let sum = counts
+                    .fold(None, |sum: Option<u32>, n| Some(sum.unwrap_or(0).saturating_add(n)));
+                (sum.map(|n| n.to_string()).unwrap_or_default(), title)
+            }
+            measured if measured.is_measured() && alive > 0 => {
+                (number(app, *measured, Some(&sum), None), title)
+            }
+            _ => (String::new(), title),
+        };
+        line.cell(&value, *cells, is_number(*column), style);
     }
 }
 
@@ -188,6 +285,9 @@ fn draw_row(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, columns: &[(C
     for (column, cells) in columns {
         let (value, style) = match column {
             Column::State => state(app, row),
+            Column::Name if app.containers.grouped && row.project.is_some() => {
+                (format!("  {}", summary.name), text)
+            }
             Column::Name => (summary.name.clone(), text),
             Column::Health => match summary.health {
                 Some(health) => (health.as_str().to_owned(), style(app.theme.health(health))),
@@ -197,6 +297,10 @@ fn draw_row(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, columns: &[(C
             Column::Uptime => (uptime(app, row), text),
             Column::Ports => (row.ports.clone(), text),
             Column::Ip => (row.ip.clone(), text),
+            Column::Restarts => {
+                let count = summary.restart_count.map(|n| n.to_string());
+                (count.unwrap_or_else(|| app.theme.glyphs().missing.to_owned()), text)
+            }
             Column::Memory if *cells < 10 => {
                 let used = usage.and_then(|u| u.memory).map(size);
                 (used.unwrap_or_default(), text)
@@ -204,7 +308,11 @@ fn draw_row(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, columns: &[(C
             measured => {
                 let quiet = usage.is_some_and(|u| is_quiet(*measured, u));
                 let role = if quiet { style(Role::Dim) } else { text };
-                (number(app, row, *measured, usage), role)
+                let limit = app.metrics.memory_limit(&summary.id);
+                // What doesn't run uses nothing; what runs and isn't known is another matter.
+                let known = summary.status.is_alive();
+                let text = if known { number(app, *measured, usage, limit) } else { String::new() };
+                (text, role)
             }
         };
         line.cell(&value, *cells, is_number(*column), style);
@@ -253,12 +361,9 @@ fn uptime(app: &App, row: &Row) -> String {
     }
 }
 
-fn number(app: &App, row: &Row, column: Column, usage: Option<&Usage>) -> String {
+fn number(app: &App, column: Column, usage: Option<&Usage>, limit: Option<u64>) -> String {
     let glyphs = app.theme.glyphs();
-    let missing = || {
-        // What doesn't run uses nothing; what runs and isn't known is another matter.
-        if row.summary.status.is_alive() { glyphs.missing.to_owned() } else { String::new() }
-    };
+    let missing = || glyphs.missing.to_owned();
     let both = |a: Option<f64>, b: Option<f64>, one: &str, two: &str| match (a, b) {
         (Some(a), Some(b)) => format!("{one}{:>4} {two}{:>4}", bytes(a), bytes(b)),
         _ => missing(),
@@ -266,7 +371,7 @@ fn number(app: &App, row: &Row, column: Column, usage: Option<&Usage>) -> String
     let Some(usage) = usage else { return missing() };
     match column {
         Column::Cpu => usage.cpu_percent.map_or_else(missing, percent),
-        Column::Memory => match (usage.memory, app.metrics.memory_limit(&row.summary.id)) {
+        Column::Memory => match (usage.memory, limit) {
             (Some(used), Some(limit)) => format!("{}/{:<4}", size(used), size(limit)),
             (Some(used), None) => format!("{}     ", size(used)),
             _ => missing(),

@@ -34,7 +34,9 @@ pub(super) fn tabs(app: &App, buffer: &mut Buffer, area: Rect) {
     }
     let about = match app.screen {
         Screen::Containers => {
-            app.selected().map(|r| format!("{}  {}", r.summary.name, r.status_text(app.as_of())))
+            let one = app.selected();
+            let one = one.map(|r| format!("{}  {}", r.summary.name, r.status_text(app.as_of())));
+            one.or_else(|| app.about())
         }
         _ => app.about(),
     };

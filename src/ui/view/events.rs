@@ -69,7 +69,7 @@ fn action_cells(width: u16) -> u16 {
     if width >= 100 { 24 } else { 14 }
 }
 
-fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: &EventRow, named: bool) {
+pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: &EventRow, named: bool) {
     let style = |role| app.theme.style(role);
     let action = match row.action.as_str() {
         "oom" | "health_status: unhealthy" => Role::Bad,

@@ -7,6 +7,7 @@ mod detail;
 mod events;
 mod files;
 mod footer;
+mod groups;
 mod header;
 mod health;
 mod images;
@@ -31,6 +32,7 @@ use crate::layout::{LEAST, layout};
 use crate::text::{fit, width};
 use crate::theme::Role;
 
+pub(crate) use containers::column_at;
 pub(crate) use health::health_len;
 pub(crate) use images::step_at;
 pub(crate) use network_details::details_len;
@@ -89,6 +91,11 @@ fn draw(app: &App, buffer: &mut Buffer, area: Rect) -> Option<Position> {
 
 /// Draws a tab.
 fn pane(app: &App, buffer: &mut Buffer, area: Rect, tab: Tab) {
+    if app.screen == Screen::Containers
+        && let Some(group) = app.containers.group()
+    {
+        return groups::pane(app, buffer, area, tab, group);
+    }
     match tab {
         Tab::Stats => stats::stats(app, buffer, area),
         Tab::Logs => logs::logs(app, buffer, area),

@@ -6,7 +6,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::pages::{self, Spans};
 use super::{Line, put, run_form, transfers};
-use crate::app::{App, Confirm, Consent, Menu, Overlay, Palette, Prompt};
+use crate::app::{App, Column, ColumnChoice, Confirm, Consent, Menu, Overlay, Palette, Prompt};
 use crate::layout::centered;
 use crate::text::{width, wrap};
 use crate::theme::Role;
@@ -51,7 +51,7 @@ fn shape(app: &App, overlay: &Overlay) -> Shape {
         Overlay::Help { scroll } => (pages::help(app, columns.min(110)), *scroll, 0),
         Overlay::Errors { scroll } => (pages::errors(app, columns.min(90)), *scroll, 0),
         Overlay::Page(page) => (pages::page(page, columns.min(76)), page.scroll, 0),
-        Overlay::Menu(menu) => (menu_lines(menu, columns), 0, 0),
+        Overlay::Menu(menu) => (menu_lines(menu, columns), 0, line_rows(menu)),
         Overlay::Confirm(confirm) => (confirm_lines(confirm, columns.min(60)), confirm.scroll, 2),
         Overlay::Prompt(prompt) => (prompt_lines(prompt, columns.min(60)), 0, 0),
         Overlay::Palette(palette) => (palette_lines(palette), 0, 0),
@@ -59,8 +59,16 @@ fn shape(app: &App, overlay: &Overlay) -> Shape {
             (transfers::lines(app, *operation, columns.min(72)), *scroll, 0)
         }
         Overlay::Run(form) => (run_form::lines(app, form, columns.min(76), rows), 0, 0),
+        Overlay::Columns(choice) => (column_lines(app, choice), 0, 0),
     };
     let widest = lines.iter().map(|l| l.iter().map(|(t, _)| width(t)).sum::<usize>()).max();
+    let widest = match overlay {
+        Overlay::Menu(menu) => {
+            let lines = menu.lines.iter().map(|line| (width(line) + 2).min(76)).max();
+            widest.max(lines)
+        }
+        _ => widest,
+    };
     let least = match overlay {
         Overlay::Palette(_) | Overlay::Prompt(_) => 50,
         // These change while they are open, and stay where they are.
@@ -103,7 +111,13 @@ fn plain_title(overlay: &Overlay) -> &str {
         Overlay::Confirm(confirm) => &confirm.title,
         Overlay::Prompt(prompt) => &prompt.title,
         Overlay::Palette(_) => "Do",
+        Overlay::Columns(_) => "Columns, from left to right",
     }
+}
+
+/// Returns how many rows a menu has for the command line of what is selected.
+fn line_rows(menu: &Menu) -> usize {
+    if menu.lines.iter().any(|line| !line.is_empty()) { 2 } else { 0 }
 }
 
 fn menu_lines(menu: &Menu, columns: usize) -> Vec<Spans> {
@@ -119,6 +133,21 @@ fn menu_lines(menu: &Menu, columns: usize) -> Vec<Spans> {
         .collect()
 }
 
+fn column_lines(app: &App, choice: &ColumnChoice) -> Vec<Spans> {
+    let line = |(column, wanted): &(Column, bool)| {
+        let sorted = if *column == app.containers.sort { "  sorted by this" } else { "" };
+        let (mark, role) = if *wanted { ("[x] ", Role::Text) } else { ("[ ] ", Role::Dim) };
+        let name = format!("{mark}{:<10}", column.word());
+        vec![(name, role), (sorted.to_owned(), Role::Info)]
+    };
+    choice.list.iter().map(line).collect()
+}
+
+/// Returns the first of so many entries in sight, the selected one being the last at most.
+fn top_of(at: usize, rows: u16) -> usize {
+    (at + 1).saturating_sub(usize::from(rows))
+}
+
 fn confirm_lines(confirm: &Confirm, columns: usize) -> Vec<Spans> {
     let lines = confirm.body.iter().flat_map(|text| {
         // What begins with blanks is an entry of a list and keeps them.
@@ -127,7 +156,16 @@ fn confirm_lines(confirm: &Confirm, columns: usize) -> Vec<Spans> {
         let lines = wrap(text.trim_start(), columns.saturating_sub(indent));
         lines.into_iter().map(move |l| vec![(format!("{blank}{l}"), Role::Text)])
     });
-    lines.collect()
+    let mut lines: Vec<Spans> = lines.collect();
+    if !confirm.lines.is_empty() {
+        lines.push(Vec::new());
+    }
+    for line in &confirm.lines {
+        let rows = wrap(line, columns.saturating_sub(2)).into_iter().enumerate();
+        let prompt = |n: usize| if n == 0 { "$ " } else { "  " };
+        lines.extend(rows.map(|(n, row)| vec![(format!("{}{row}", prompt(n)), Role::Dim)]));
+    }
+    lines
 }
 
 fn prompt_lines(prompt: &Prompt, columns: usize) -> Vec<Spans> {
@@ -142,13 +180,13 @@ fn prompt_lines(prompt: &Prompt, columns: usize) -> Vec<Spans> {
 }
 
 fn palette_lines(palette: &Palette) -> Vec<Spans> {
-    let keys = palette.found.iter().map(|(k, _, _)| width(k)).max().unwrap_or(0);
+    let keys = palette.found.iter().map(|item| width(&item.key)).max().unwrap_or(0);
     palette
         .found
         .iter()
-        .map(|(key, text, _)| {
-            let blank = " ".repeat(keys - width(key));
-            vec![(key.clone(), Role::Key), (format!("{blank}  {text}"), Role::Text)]
+        .map(|item| {
+            let blank = " ".repeat(keys - width(&item.key));
+            vec![(item.key.clone(), Role::Key), (format!("{blank}  {}", item.text), Role::Text)]
         })
         .collect()
 }
@@ -193,7 +231,12 @@ pub(crate) fn hit_overlay(app: &App, at: Position) -> Hit {
         _ if !shape.inner.contains(at) => Hit::Inside,
         Overlay::Menu(menu) => {
             let at = menu_top(menu, &shape) + row;
-            if at < menu.items.len() { Hit::Item(at) } else { Hit::Inside }
+            let below = row >= usize::from(menu_height(menu, shape.inner));
+            if !below && at < menu.items.len() { Hit::Item(at) } else { Hit::Inside }
+        }
+        Overlay::Columns(choice) => {
+            let at = top_of(choice.at, shape.inner.height) + row;
+            if at < choice.list.len() { Hit::Item(at) } else { Hit::Inside }
         }
         Overlay::Palette(palette) => {
             let rows = usize::from(shape.inner.height).saturating_sub(1);
@@ -221,8 +264,14 @@ pub(crate) fn hit_overlay(app: &App, at: Position) -> Hit {
     }
 }
 
+/// Returns how many rows of a menu are its entries'.
+fn menu_height(menu: &Menu, inner: Rect) -> u16 {
+    let lines = u16::try_from(line_rows(menu)).unwrap_or(0);
+    inner.height.saturating_sub(lines).max(1)
+}
+
 fn menu_top(menu: &Menu, shape: &Shape) -> usize {
-    (menu.at + 1).saturating_sub(usize::from(shape.inner.height))
+    top_of(menu.at, menu_height(menu, shape.inner))
 }
 
 /// Draws all dialogs, the topmost last, and returns where the text cursor is.
@@ -253,8 +302,21 @@ fn draw(app: &App, buffer: &mut Buffer, overlay: &Overlay) -> Option<Position> {
         }
         Overlay::Menu(menu) => {
             let top = menu_top(menu, &shape);
+            let list = Rect { height: menu_height(menu, inner), ..inner };
+            lines(app, buffer, list, shape.lines.iter().skip(top));
+            select(app, buffer, list, menu.at - top);
+            if let Some(line) = menu.lines.get(menu.at).filter(|_| line_rows(menu) > 0) {
+                let y = inner.bottom().saturating_sub(1);
+                let place = Rect { y, height: 1, ..inner };
+                let text = if line.is_empty() { String::new() } else { format!("$ {line}") };
+                Line::new(app, buffer, place).text(&text, app.theme.style(Role::Dim));
+            }
+            None
+        }
+        Overlay::Columns(choice) => {
+            let top = top_of(choice.at, inner.height);
             lines(app, buffer, inner, shape.lines.iter().skip(top));
-            select(app, buffer, inner, menu.at - top);
+            select(app, buffer, inner, choice.at - top);
             None
         }
         Overlay::Palette(palette) => {

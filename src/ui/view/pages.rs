@@ -11,7 +11,7 @@ pub(super) type Spans = Vec<(String, Role)>;
 
 /// Returns the keys that do something where the help was opened, by where they belong.
 pub(super) fn help(app: &App, columns: usize) -> Vec<Spans> {
-    let mut sections: Vec<(&'static str, Vec<(String, &'static str)>)> = Vec::new();
+    let mut sections: Vec<(&'static str, Vec<(String, String)>)> = Vec::new();
     for (binding, keys) in app.keymap.effective(app.main_contexts()) {
         let title = match binding.context {
             // The list of a screen stays in force beside its tabs.
@@ -19,7 +19,7 @@ pub(super) fn help(app: &App, columns: usize) -> Vec<Spans> {
             context => context.title(),
         };
         let names: Vec<String> = keys.iter().map(|k| k.name()).collect();
-        let entry = (names.join(" "), binding.text);
+        let entry = (names.join(" "), binding.text.clone());
         match sections.iter_mut().find(|(t, _)| *t == title) {
             Some((_, list)) => list.push(entry),
             None => sections.push((title, vec![entry])),
@@ -28,7 +28,7 @@ pub(super) fn help(app: &App, columns: usize) -> Vec<Spans> {
     let keys = sections.iter().flat_map(|(_, l)| l).map(|(k, _)| width(k)).max().unwrap_or(0);
     let keys = keys.min(columns / 2);
     let texts = sections.iter().flat_map(|(_, l)| l).map(|(_, t)| width(t)).max().unwrap_or(0);
-    let entry = |(key, text): &(String, &'static str)| -> Spans {
+    let entry = |(key, text): &(String, String)| -> Spans {
         let blank = " ".repeat(keys.saturating_sub(width(key)));
         vec![(key.clone(), Role::Key), (format!("{blank}  {text}"), Role::Text)]
     };

@@ -227,6 +227,8 @@ impl Desk {
                 let result = now(fake.layer_changes(image.as_str(), layer));
                 Msg::LayerChanges { image, layer, result }
             }
+            Effect::FetchUsage => Msg::Usage(now(fake.disk_usage()).map(Box::new)),
+            Effect::FetchDetail(id) => Msg::Detail(now(fake.container(id.as_str())).map(Box::new)),
             Effect::FetchImage(image) => Msg::Image(now(fake.image(&image)).map(Box::new)),
             Effect::OpenLog { generation, origins, .. } => {
                 let mut views: Vec<Box<dyn LogView>> = Vec::new();

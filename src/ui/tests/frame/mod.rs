@@ -1,0 +1,318 @@
+//! Panes, groups, columns, settings, the palette, command lines, and what can be taken back.
+
+use wharf_model::{Command, EngineInfo, Outcome, UpdateOptions};
+use wharf_ui::app::{Column, Focus, Overlay, Screen, Tab};
+use wharf_ui::config::{Config, read};
+use wharf_ui::keymap::Keymap;
+use wharf_ui::{Effect, Msg, Options, ShellOutput};
+
+use super::support::{Desk, key};
+use super::{event, plain};
+
+fn with(config: &str, size: (u16, u16)) -> Desk {
+    let (config, problems) = read(config);
+    assert_eq!(problems, []);
+    Desk::new(plain().with(config), size)
+}
+
+fn executed(effects: &[Effect]) -> Vec<Command> {
+    let command = |effect: &Effect| match effect {
+        Effect::Execute { command, .. } => Some(command.clone()),
+        _ => None,
+    };
+    effects.iter().filter_map(command).collect()
+}
+
+/// Answers all commands that were given.
+fn answer(desk: &mut Desk, effects: &[Effect], outcome: &Outcome) {
+    for effect in effects {
+        if let Effect::Execute { operation, .. } = effect {
+            desk.send(Msg::Done { operation: *operation, result: Ok(outcome.clone()) });
+        }
+    }
+}
+
+#[test]
+fn screens_at_three_sizes() {
+    for (columns, rows) in [(80, 24), (120, 40), (200, 60)] {
+        let shot = |name: &str, desk: &Desk| {
+            insta::assert_snapshot!(format!("{name}-{columns}x{rows}"), desk.screen());
+        };
+        let mut desk = Desk::new(plain(), (columns, rows));
+        for action in ["create", "start", "die"] {
+            desk.raw(event(action));
+        }
+        shot("panes", &desk);
+        desk.keys("gz");
+        shot("group", &desk);
+        desk.keys("zd");
+        shot("group-remove", &desk);
+        desk.keys("\x1b\n");
+        shot("group-menu", &desk);
+        desk.keys("\x1bC");
+        shot("columns", &desk);
+        desk.keys("\x1b:sh");
+        shot("palette", &desk);
+        desk.keys("\x1b5");
+        shot("events", &desk);
+        desk.keys("6");
+        shot("system", &desk);
+    }
+}
+
+#[test]
+fn several_panes_are_seen_where_there_is_room_and_take_the_keys_in_turn() {
+    let mut desk = Desk::new(plain(), (120, 40));
+    assert!(desk.screen().contains("Memory") && desk.screen().contains("following"));
+    // A tab in sight gets the keys, another takes the place of the one that has them.
+    desk.keys("l");
+    assert_eq!((desk.app.tab(), desk.app.focus), (Tab::Logs, Focus::Detail));
+    desk.keys("i");
+    assert_eq!(desk.app.panes().tabs(), [Tab::Stats, Tab::Inspect]);
+    desk.press("Ctrl-w".parse().unwrap());
+    assert_eq!(desk.app.focus, Focus::List);
+    desk.press("Ctrl-w".parse().unwrap());
+    assert_eq!((desk.app.tab(), desk.app.focus), (Tab::Stats, Focus::Detail));
+    desk.keys("+");
+    assert!(!desk.screen().contains("─ Inspect ─"), "zoomed, it is alone");
+    desk.keys("_|");
+    assert_eq!(desk.app.panes().tabs(), [Tab::Inspect]);
+    desk.keys("\\");
+    assert_eq!(desk.app.panes().tabs(), [Tab::Inspect, Tab::Health]);
+    // At 80 columns one at a time.
+    desk.send(Msg::Resize(80, 24));
+    let screen = desk.screen();
+    assert!(screen.contains("[Health]") && !screen.contains("─[Health]"), "{screen}");
+}
+
+#[test]
+fn what_is_not_in_sight_is_not_asked_for() {
+    let mut desk = Desk::new(plain(), (80, 24));
+    assert!(!desk.app.logs.is_open(), "no log is open while the charts alone are seen");
+    desk.send(Msg::Resize(120, 40));
+    assert!(desk.app.logs.is_open());
+    let effects = desk.send(Msg::Resize(80, 24));
+    assert!(effects.contains(&Effect::CloseLog), "{effects:?}");
+}
+
+#[test]
+fn a_group_is_told_with_its_sum_and_steered_as_a_whole() {
+    let mut desk = Desk::new(plain(), (120, 40));
+    desk.keys("g");
+    let screen = desk.screen();
+    let row = screen.lines().find(|line| line.contains("▾ shop")).unwrap();
+    assert!(row.contains("3 of 3") && row.contains('%'), "{row}");
+    assert_eq!(executed(&desk.keys("r")).len(), 3);
+    let mut desk = Desk::new(plain(), (120, 40));
+    desk.keys("gd");
+    let screen = desk.screen();
+    assert!(screen.contains("Remove 3 containers of shop?"), "{screen}");
+    for name in ["api-1", "db-1", "web-1"] {
+        assert!(screen.contains(&format!("  {name}, running")), "{name}\n{screen}");
+    }
+    assert!(desk.keys("\n").is_empty(), "the default is to cancel");
+    desk.keys("d");
+    let commands = executed(&desk.keys("y"));
+    assert_eq!(commands.len(), 3);
+    assert!(commands.iter().all(|c| matches!(c, Command::Remove { .. })));
+}
+
+#[test]
+fn a_folded_group_hides_its_containers() {
+    let mut desk = Desk::new(plain(), (80, 24));
+    desk.keys("z");
+    let list = |desk: &Desk| desk.screen().lines().skip(3).take(9).collect::<String>();
+    assert!(!list(&desk).contains("api-1") && list(&desk).contains("▸ shop"), "{}", desk.screen());
+    assert_eq!(desk.app.about(), Some("group shop".to_owned()));
+    desk.keys("\x1b[C\x1b[C");
+    assert_eq!(desk.app.selected().unwrap().summary.name, "api-1");
+    desk.keys("\x1b[D\x1b[D");
+    assert!(desk.screen().contains("▸ shop"));
+    desk.keys("B");
+    assert!(!list(&desk).contains(" shop ") && list(&desk).contains("api-1"), "{}", desk.screen());
+}
+
+#[test]
+fn columns_are_chosen_ordered_and_sorted_by() {
+    let mut desk = Desk::new(plain(), (120, 40));
+    // No health, and the name first.
+    desk.keys("Cj jKK\n");
+    let chosen = desk.app.columns.clone().unwrap();
+    assert_eq!(chosen[..2], [Column::Name, Column::State]);
+    assert!(!chosen.contains(&Column::Health));
+    let screen = desk.screen();
+    let head = screen.lines().nth(2).unwrap();
+    assert!(head.trim_start().starts_with("NAME") && !head.contains("HEALTH"), "{head}");
+    desk.keys("C");
+    while !matches!(desk.app.overlays.last(), Some(Overlay::Columns(c))
+        if c.list[c.at].0 == Column::Memory)
+    {
+        desk.keys("j");
+    }
+    desk.keys("o\x1b");
+    assert_eq!((desk.app.containers.sort, desk.app.containers.reversed), (Column::Memory, false));
+    let screen = with("columns = [\"name\", \"restarts\"]", (80, 24)).screen();
+    assert!(screen.lines().nth(2).unwrap().trim().starts_with("NAME"), "{screen}");
+    assert!(screen.contains("RESTARTS"));
+}
+
+#[test]
+fn other_keys_are_in_force_and_told_everywhere() {
+    let mut desk = with("preset = \"k9s\"\n[keys.containers]\nstop = \"F9\"\n", (100, 60));
+    assert!(desk.screen().contains("F9 stop"), "{}", desk.screen());
+    assert!(executed(&desk.keys("s")).is_empty());
+    assert_eq!(executed(&desk.press("F9".parse().unwrap())).len(), 1);
+    desk.keys("?");
+    let screen = desk.screen();
+    assert!(screen.contains("F9") && screen.contains("Ctrl-k"), "{screen}");
+}
+
+#[test]
+fn the_palette_finds_objects_and_goes_there() {
+    let mut desk = Desk::new(plain(), (80, 24));
+    desk.keys("z3:db-1\n");
+    assert_eq!(desk.app.screen, Screen::Containers);
+    assert_eq!(desk.app.selected().unwrap().summary.name, "db-1", "its group is unfolded");
+    desk.keys(":postgres\n");
+    assert_eq!(desk.app.screen, Screen::Images);
+    assert!(desk.app.about().unwrap().contains("postgres"));
+    desk.keys(":events\n");
+    assert_eq!(desk.app.screen, Screen::Events);
+    desk.keys(":system\n");
+    assert_eq!(desk.app.screen, Screen::System);
+}
+
+#[test]
+fn every_action_tells_its_command_line() {
+    let mut desk = Desk::new(plain(), (100, 40));
+    desk.keys("\n");
+    assert!(desk.screen().contains("$ wharf stop api-1"), "{}", desk.screen());
+    let effects = desk.press("Ctrl-y".parse().unwrap());
+    assert_eq!(effects, [Effect::Copy("wharf stop api-1".to_owned())]);
+    desk.keys("\x1bd");
+    assert!(desk.screen().contains("$ wharf rm -f api-1"), "{}", desk.screen());
+    desk.keys("\x1bK");
+    assert!(desk.screen().contains("$ wharf kill --signal TERM api-1"), "{}", desk.screen());
+    desk.keys("\x1b");
+    let effects = desk.keys("r");
+    answer(&mut desk, &effects, &Outcome::Done);
+    assert!(desk.screen().contains("restart api-1: done   wharf restart api-1"));
+    let effects = desk.press("Ctrl-y".parse().unwrap());
+    assert_eq!(effects, [Effect::Copy("wharf restart api-1".to_owned())]);
+}
+
+#[test]
+fn a_command_of_ones_own_asks_runs_and_shows_what_it_wrote() {
+    let config = "[[command]]\nname = \"probe\"\nkey = \"Ctrl-n\"\nrun = \"echo {name} {id}\"\n";
+    let mut desk = with(config, (80, 24));
+    let id = desk.app.selected().unwrap().summary.id.clone();
+    desk.press("Ctrl-n".parse().unwrap());
+    let screen = desk.screen();
+    assert!(screen.contains("Run probe (api-1)?") && screen.contains("$ echo api-1"), "{screen}");
+    let effects = desk.keys("y");
+    let [Effect::Shell { operation, line, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(*line, format!("echo api-1 {}", id.as_str()));
+    let text = "one\x1b[2J\ntwo\n".to_owned();
+    let output = ShellOutput { code: Some(3), text, cut: false };
+    desk.send(Msg::ShellEnded { operation: *operation, result: Ok(output) });
+    let screen = desk.screen();
+    assert!(screen.contains("exit code 3") && screen.contains("one\u{fffd}[2J"), "{screen}");
+}
+
+#[test]
+fn reading_only_lets_no_effect_through_and_no_command_of_ones_own() {
+    let config = "[[command]]\nname = \"probe\"\nkey = \"Ctrl-n\"\nrun = \"x\"\nconfirm = false\n";
+    let (config, _) = read(config);
+    let mut desk = Desk::new(Options { read_only: true, ..plain().with(config) }, (100, 60));
+    assert!(desk.press("Ctrl-n".parse().unwrap()).is_empty());
+    for keys in ["R", "L", "u", "\n", "?", ":probe"] {
+        let effects = desk.keys(keys);
+        assert!(!effects.iter().any(Effect::changes), "{keys} {effects:?}");
+        desk.keys("\x1b\x1b");
+    }
+    // Even what slipped through the keymap would be stopped.
+    desk.app.keymap = Keymap::new(false, &Config::default());
+    desk.app.options.read_only = false;
+    desk.keys("1d");
+    desk.app.options.read_only = true;
+    let effects = desk.keys("y");
+    assert!(effects.is_empty(), "{effects:?}");
+    assert!(desk.app.pending.is_empty() && desk.screen().contains("is read-only"));
+}
+
+fn undoable(desk: &mut Desk) {
+    let info = EngineInfo { undo_seconds: Some(600), ..EngineInfo::default() };
+    desk.send(Msg::Info(Ok(Box::new(info))));
+}
+
+#[test]
+fn a_removal_is_taken_back() {
+    let mut desk = Desk::new(plain(), (80, 24));
+    undoable(&mut desk);
+    let id = desk.app.selected().unwrap().summary.id.as_str().to_owned();
+    desk.keys("d");
+    assert!(desk.screen().contains("u takes it back for 10 minutes"), "{}", desk.screen());
+    let effects = desk.keys("y");
+    assert_eq!(executed(&effects), [Command::Discard { container: id.clone() }]);
+    answer(&mut desk, &effects, &Outcome::Done);
+    assert!(desk.screen().contains("u takes it back"), "{}", desk.screen());
+    assert_eq!(executed(&desk.keys("u")), [Command::Restore { container: id }]);
+}
+
+#[test]
+fn a_removal_that_failed_or_is_long_past_is_not_taken_back() {
+    let mut desk = Desk::new(plain(), (80, 24));
+    undoable(&mut desk);
+    for works in [false, true] {
+        desk.keys("d");
+        for effect in desk.keys("y") {
+            if let Effect::Execute { operation, .. } = effect {
+                let error = wharf_backend::Error::new(wharf_model::ErrorKind::Internal, "no");
+                let result = if works { Ok(Outcome::Done) } else { Err(error) };
+                desk.send(Msg::Done { operation, result });
+            }
+        }
+        assert_eq!(desk.app.undo.len(), usize::from(works));
+    }
+    desk.send(Msg::Tick(wharf_backend::fake::time(40 + 601)));
+    assert!(desk.app.undo.is_empty());
+}
+
+#[test]
+fn limits_are_edited_and_taken_back() {
+    fn parser(words: &[String]) -> Result<UpdateOptions, String> {
+        let [flag, cpus] = words else { return Err("what?".to_owned()) };
+        if flag != "--cpus" {
+            return Err("what?".to_owned());
+        }
+        let mut options = UpdateOptions::default();
+        options.resources.nano_cpus = cpus.parse::<u64>().ok().map(|cpus| cpus * 1_000_000_000);
+        Ok(options)
+    }
+    let mut desk = Desk::new(Options { update: Some(parser), ..plain() }, (100, 30));
+    desk.keys("L");
+    assert!(desk.screen().contains("Limits of api-1"), "{}", desk.screen());
+    desk.press("Ctrl-u".parse().unwrap());
+    desk.keys("what then\n");
+    assert!(desk.screen().contains("what?"), "{}", desk.screen());
+    desk.press("Ctrl-u".parse().unwrap());
+    let effects = desk.keys("--cpus 2\n");
+    let [Command::Update { options, .. }] = &executed(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!(options.resources.nano_cpus, Some(2_000_000_000));
+    answer(&mut desk, &effects, &Outcome::Updated { warnings: Vec::new() });
+    let effects = desk.keys("u");
+    let [Command::Update { options, .. }] = &executed(&effects)[..] else { panic!("{effects:?}") };
+    // It had no limit: that is all that this host has.
+    assert_eq!(options.resources.nano_cpus, Some(8_000_000_000));
+    assert_eq!((options.resources.memory, options.unlimited_pids), (None, false));
+}
+
+#[test]
+fn another_name_is_asked_for_and_given() {
+    let mut desk = Desk::new(plain(), (80, 24));
+    desk.keys("R");
+    let effects = desk.keys("x\n");
+    let [Command::Rename { name, .. }] = &executed(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!(name, "api-1x");
+    assert!(desk.press(key("s")).is_empty(), "it is being renamed");
+}

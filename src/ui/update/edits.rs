@@ -1,0 +1,227 @@
+//! Another name, other limits, and taking things back.
+
+use chrono::TimeDelta;
+use wharf_backend::Error;
+use wharf_model::{Command, ContainerDetail, Status, UpdateOptions};
+
+use crate::app::{
+    App, Input, Overlay, Pending, Prompt, PromptFor, Redraw, Target, Undo, cpus_of, policy_word,
+};
+use crate::keymap::Action;
+use crate::message::Effect;
+
+use super::commands;
+
+/// How long a change of limits can be taken back.
+const CHANGE: TimeDelta = TimeDelta::minutes(10);
+
+/// Most changes that are remembered.
+const MOST: usize = 100;
+
+/// Takes an action.
+pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
+    match action {
+        Action::Rename => {
+            let Some(row) = app.selected() else { return Vec::new() };
+            let name = row.summary.name.clone();
+            app.overlays.push(Overlay::Prompt(Prompt {
+                title: format!("Another name for {name}"),
+                purpose: PromptFor::Rename { container: row.summary.id.clone() },
+                input: Input::new(name),
+                error: None,
+            }));
+            Vec::new()
+        }
+        Action::Limits => {
+            let id = app.selected().map(|row| row.summary.id.clone());
+            id.map(Effect::FetchDetail).into_iter().collect()
+        }
+        Action::Undo => undo(app),
+        _ => Vec::new(),
+    }
+}
+
+/// Gives a container another name.
+pub(super) fn rename(app: &mut App, id: &wharf_model::ContainerId, name: &str) -> Vec<Effect> {
+    let before = app.containers.row(id).map_or(id.short(), |row| row.summary.name.as_str());
+    let pending = Pending {
+        on: Target::Container(id.clone()),
+        doing: "renaming",
+        what: format!("rename {before} to {name}"),
+        undoable: false,
+    };
+    let command = Command::Rename { container: id.as_str().to_owned(), name: name.to_owned() };
+    commands::give(app, vec![(pending, command)])
+}
+
+/// Asks for other limits, beginning with those that there are.
+pub(super) fn take_detail(app: &mut App, result: Result<Box<ContainerDetail>, Error>) {
+    let detail = match result {
+        Ok(detail) => detail,
+        Err(error) => return app.fail("edit limits", error.message),
+    };
+    if !app.overlays.is_empty() || app.line.is_some() {
+        // The user is elsewhere by now.
+        return;
+    }
+    let resources = &detail.host_config.resources;
+    let mut text = Vec::new();
+    let mut say = |flag: &str, value: String| text.push(format!("{flag} {value}"));
+    if let Some(cpus) = resources.nano_cpus {
+        say("--cpus", cpus_of(cpus));
+    }
+    if let Some(memory) = resources.memory {
+        say("--memory", bytes(memory));
+    }
+    if let Some(swap) = resources.memory_swap {
+        say("--memory-swap", u64::try_from(swap).map_or_else(|_| swap.to_string(), bytes));
+    }
+    if let Some(pids) = resources.pids_limit {
+        say("--pids-limit", pids.to_string());
+    }
+    say("--restart", policy_word(detail.host_config.restart_policy));
+    let name = wharf_logs::sanitize_line(&detail.name).into_owned();
+    let before = Box::new(as_it_is(app, &detail));
+    app.overlays.push(Overlay::Prompt(Prompt {
+        title: format!("Limits of {name}: --cpus --memory --memory-swap --pids-limit --restart"),
+        purpose: PromptFor::Limits { container: detail.id.clone(), name, before },
+        input: Input::new(text.join(" ")),
+        error: None,
+    }));
+    app.draw(Redraw::Now);
+}
+
+/// Returns the change that brings a container back to where it is. `update` has no word for "no
+/// limit" of memory and CPUs: then it is all that the host has.
+fn as_it_is(app: &App, detail: &ContainerDetail) -> UpdateOptions {
+    let now = &detail.host_config.resources;
+    let mut resources = wharf_model::Resources {
+        nano_cpus: now.nano_cpus,
+        memory: now.memory,
+        memory_swap: now.memory_swap,
+        pids_limit: now.pids_limit,
+        ..wharf_model::Resources::default()
+    };
+    if let Some(info) = &app.info {
+        let by_quota = now.cpu_quota.is_some() || now.cpu_period.is_some();
+        if now.nano_cpus.is_none() && !by_quota && info.cpus > 0 {
+            resources.nano_cpus = Some(u64::from(info.cpus) * 1_000_000_000);
+        }
+        if now.memory.is_none() && info.memory_total > 0 {
+            resources.memory = Some(info.memory_total);
+            resources.memory_swap = Some(-1);
+        }
+    }
+    UpdateOptions {
+        unlimited_pids: now.pids_limit.is_none(),
+        resources,
+        restart_policy: Some(detail.host_config.restart_policy),
+    }
+}
+
+/// Returns bytes in the largest unit that leaves none over.
+fn bytes(count: u64) -> String {
+    for (shift, unit) in [(30, "g"), (20, "m"), (10, "k")] {
+        if count > 0 && count.trailing_zeros() >= shift {
+            return format!("{}{unit}", count >> shift);
+        }
+    }
+    count.to_string()
+}
+
+/// Changes the limits of a container, unless what is typed is wrong.
+///
+/// # Errors
+/// What is wrong, for people.
+pub(super) fn limit(
+    app: &mut App,
+    id: &wharf_model::ContainerId,
+    name: &str,
+    before: &UpdateOptions,
+    typed: &str,
+) -> Result<Vec<Effect>, String> {
+    let parser = app.options.update.ok_or("limits can't be changed here")?;
+    let words = shlex::split(typed).ok_or("a quote isn't closed")?;
+    let mut options = parser(&words)?;
+    if options.unlimited_pids {
+        options.resources.pids_limit = None;
+    }
+    // What stays as it is needn't be undone.
+    let mut back = before.clone();
+    let (to, from) = (&options.resources, &mut back.resources);
+    from.nano_cpus = from.nano_cpus.filter(|was| to.nano_cpus.is_some_and(|is| is != *was));
+    from.pids_limit = from.pids_limit.filter(|was| to.pids_limit.is_some_and(|is| is != *was));
+    back.unlimited_pids &= to.pids_limit.is_some();
+    let same = to.memory == from.memory && to.memory_swap == from.memory_swap;
+    if same || (to.memory.is_none() && to.memory_swap.is_none()) {
+        (from.memory, from.memory_swap) = (None, None);
+    }
+    if options.restart_policy == back.restart_policy {
+        back.restart_policy = None;
+    }
+    let container = id.as_str().to_owned();
+    let pending = |doing, what: String| Pending {
+        on: Target::Container(id.clone()),
+        doing,
+        what,
+        undoable: false,
+    };
+    remember(
+        app,
+        Undo {
+            what: format!("the limits of {name}"),
+            pending: pending("updating", format!("undo the limits of {name}")),
+            command: Command::Update { container: container.clone(), options: Box::new(back) },
+            until: app.now + CHANGE,
+            // The command that follows.
+            by: app.next_number + 1,
+        },
+    );
+    let command = Command::Update { container, options: Box::new(options) };
+    let pending = Pending { undoable: true, ..pending("updating", format!("limit {name}")) };
+    Ok(commands::give(app, vec![(pending, command)]))
+}
+
+/// Remembers a removal that can be taken back.
+pub(super) fn removed(app: &mut App, by: u64, id: &wharf_model::ContainerId, name: &str) {
+    let Some(seconds) = app.info.as_ref().and_then(|info| info.undo_seconds) else { return };
+    let (pending, command) = restoration(id, name);
+    let until = app.now + TimeDelta::seconds(i64::from(seconds));
+    remember(app, Undo { what: format!("remove {name}"), pending, command, until, by });
+}
+
+/// Remembers what can be taken back.
+pub(super) fn remember(app: &mut App, undo: Undo) {
+    if app.undo.len() == MOST {
+        app.undo.remove(0);
+    }
+    app.undo.push(undo);
+}
+
+/// Takes back the removal of the selected container, or else the last change.
+fn undo(app: &mut App) -> Vec<Effect> {
+    let selected = app.selected().filter(|row| row.summary.status == Status::Removing);
+    if let Some(row) = selected
+        && app.selects_discarded()
+    {
+        let id = row.summary.id.clone();
+        let (pending, command) = restoration(&id, &row.summary.name);
+        app.undo.retain(|undo| undo.pending.on != Target::Container(id.clone()));
+        return commands::give(app, vec![(pending, command)]);
+    }
+    match app.undo.pop() {
+        Some(undo) => commands::give(app, vec![(undo.pending, undo.command)]),
+        None => Vec::new(),
+    }
+}
+
+/// Returns what brings back a container that is put aside.
+pub(super) fn restoration(id: &wharf_model::ContainerId, name: &str) -> (Pending, Command) {
+    let pending = Pending {
+        on: Target::Container(id.clone()),
+        doing: "restoring",
+        what: format!("bring back {name}"),
+        undoable: false,
+    };
+    (pending, Command::Restore { container: id.as_str().to_owned() })
+}

@@ -1,0 +1,93 @@
+//! The system screen: sizes on disk, and removing what nobody uses.
+
+use wharf_backend::Error;
+use wharf_model::{Command, DiskUsage, Filters};
+
+use crate::app::{App, Confirm, Consent, Kind, Overlay, Pending, Redraw, Screen, Target};
+use crate::format::size;
+use crate::keymap::Action;
+use crate::message::Effect;
+
+use super::{images, networks, volumes};
+
+/// Returns what to ask for while the screen is shown.
+pub(super) fn sync(app: &mut App) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    if app.screen != Screen::System || app.info.is_none() {
+        return effects;
+    }
+    if app.system.due(app.now) {
+        effects.push(Effect::FetchUsage);
+    }
+    if app.volumes.listing.due() {
+        effects.push(Effect::FetchVolumes { sizes: false });
+    }
+    if app.networks.listing.due() {
+        effects.push(Effect::FetchNetworks);
+    }
+    if app.images.loaded && app.images.layering.due() {
+        effects.push(Effect::FetchImageLayers);
+    }
+    effects
+}
+
+/// Takes the sizes.
+pub(super) fn take(app: &mut App, result: Result<Box<DiskUsage>, Error>) {
+    app.system.listing.answered();
+    app.system.asked = Some(app.now);
+    let safe = |text: &str| wharf_logs::sanitize_line(text).into_owned();
+    app.system.usage = Some(result.map_err(|error| safe(&error.message)));
+    app.draw(Redraw::Now);
+}
+
+/// Moves to another kind.
+pub(super) fn step(app: &mut App, by: isize, rows: usize) {
+    app.system.cursor.step(by, Kind::ALL.len(), rows.max(Kind::ALL.len()));
+}
+
+/// Asks before what nobody uses of the selected kind is removed.
+pub(super) fn prune(app: &mut App) -> Vec<Effect> {
+    match app.system.kind() {
+        Kind::Containers => containers(app),
+        Kind::Images => return images::act(app, Action::PruneImages),
+        Kind::Volumes => volumes::act(app, Action::PruneVolumes),
+        Kind::Networks => {
+            let rows = app.containers.rows.len();
+            app.networks.arrange(&app.containers.rows, &app.metrics, rows);
+            return networks::act(app, Action::PruneNetworks);
+        }
+    }
+    Vec::new()
+}
+
+fn containers(app: &mut App) {
+    let freed = match &app.system.usage {
+        Some(Ok(usage)) => format!("It frees {}.", size(usage.containers.reclaimable)),
+        _ => "How much it frees isn't known.".to_owned(),
+    };
+    let mut body: Vec<String> = app
+        .stopped()
+        .map(|row| format!("  {}, {}", row.summary.name, row.summary.status.as_str()))
+        .collect();
+    let count = body.len();
+    body.push(
+        "Lost for good: every file they wrote outside of their mounts, their logs and their \
+         settings."
+            .to_owned(),
+    );
+    body.push(freed);
+    body.push("The engine takes what is stopped when it is asked, be it more or less.".to_owned());
+    let what = "prune containers".to_owned();
+    let pending = Pending { on: Target::Other, doing: "pruning", what, undoable: false };
+    let plural = if count == 1 { "container" } else { "containers" };
+    app.overlays.push(Overlay::Confirm(Confirm {
+        title: format!("Remove {count} stopped {plural}?"),
+        body,
+        verb: "Remove",
+        consent: Consent::Cancel,
+        scroll: 0,
+        custom: None,
+        lines: Vec::new(),
+        commands: vec![(pending, Command::Prune { filters: Filters::default() })],
+    }));
+}
