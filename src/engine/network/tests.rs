@@ -22,7 +22,7 @@ use super::{
 use crate::state::Store;
 
 /// How many chains of a table are called at hooks.
-const CHAINS: usize = 6;
+const CHAINS: usize = 5;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -45,7 +45,12 @@ fn within<T: Send>(namespace: Option<&File>, work: impl FnOnce() -> T + Send) ->
 fn prepare(store: &mut Store, container: &ContainerId) -> crate::Result<Endpoint> {
     let network = DEFAULT_NETWORK.to_owned();
     let options = EndpointOptions { network, ..EndpointOptions::default() };
-    super::prepare(store, Guest { container, hostname: "web" }, &options, &[])
+    super::prepare(
+        store,
+        Guest { container, hostname: "web" },
+        &options,
+        &super::Settings::default(),
+    )
 }
 
 fn id(n: u8) -> ContainerId {
