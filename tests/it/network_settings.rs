@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::harness::{IMAGE, Lab, PATIENCE, Test, lacks_programs};
+use crate::harness::{IMAGE, Lab, PATIENCE, Test, joined, lacks_programs};
 use crate::hosts::{Host, SHORT, Server, ask, ask_udp, network_of, succeed};
 use crate::tests;
 
@@ -101,17 +101,22 @@ fn links_open_what_is_exposed() {
     let servers = [serve("db", &db), serve("web", &web)];
     let at = |name: &str, port: u16| format!("{}:{port}", place(&lab, name, "IPAddress"));
     let opened = |from: &str, to: &str| ask(from, to, *PATIENCE).unwrap();
-    let closed = |from: &str, to: &str| {
-        let got = ask(from, to, SHORT);
-        assert!(got.is_err(), "{to}: {got:?}");
+    // Each takes its time, so all of them at once.
+    let closed = |ways: &[(&str, &str)]| {
+        std::thread::scope(|scope| {
+            let asked = ways.iter().map(|(from, to)| (to, scope.spawn(|| ask(from, to, SHORT))));
+            for (to, thread) in asked.collect::<Vec<_>>() {
+                let got = joined(thread);
+                assert!(got.is_err(), "{to}: {got:?}");
+            }
+        });
     };
     let own = place(&lab, "web", "IPAddress");
     // What is exposed, of whom it is linked to, with its own address; and nothing besides.
     assert_eq!(opened(&web, &at("db", 80)), format!("db:80 {own}"));
     assert_eq!(ask_udp(&web, &at("db", 53)).unwrap(), format!("db:53 {own}"));
-    closed(&web, &at("db", 81));
-    closed(&db, &at("web", 80));
-    closed(&other, &at("db", 80));
+    let (shut, back, to_db) = (at("db", 81), at("web", 80), at("db", 80));
+    closed(&[(&web, &shut), (&db, &back), (&other, &to_db)]);
     let ping = ["exec", "web", "ping", "-c", "1", "-W", "1", &place(&lab, "db", "IPAddress")];
     assert_ne!(lab.run(&ping).code, 0, "nor anything else");
     lab.ok(&["system", "check"]);
@@ -120,13 +125,13 @@ fn links_open_what_is_exposed() {
     lab.ends(1, &["system", "check"]);
     lab.ok(&["system", "check", "--repair"]);
     assert_eq!(opened(&web, &at("db", 80)), format!("db:80 {own}"));
-    closed(&web, &at("db", 81));
+    closed(&[(&web, &shut)]);
     // It is closed when either side goes, and open again with the other's next address.
     drop(servers);
     lab.ok(&["stop", "-t", "0", "db"]);
     let taker = sleeper(&lab, "taker", &[]);
     let server = Server::new(&taker, 80, "taker");
-    closed(&web, &at("taker", 80));
+    closed(&[(&web, &at("taker", 80))]);
     drop(server);
     lab.ok(&["start", "db"]);
     let server = Server::new(&network_of(&lab, "db"), 80, "db");
@@ -139,16 +144,16 @@ fn links_open_what_is_exposed() {
     let to = at("db", 80);
     lab.ok(&["rm", "-f", "web"]);
     let another = sleeper(&lab, "another", &[]);
-    closed(&another, &to);
     lab.ok(&["system", "check"]);
-    drop(server);
     // On networks that somebody made a link is a name, as with docker.
     let option = "com.docker.network.bridge.enable_icc=false";
     lab.ok(&["network", "create", "-o", option, "quiet"]);
     let one = sleeper(&lab, "one", &["--network", "quiet", "--expose", "80"]);
-    let _server = Server::new(&one, 80, "one");
+    let _first = Server::new(&one, 80, "one");
     let two = sleeper(&lab, "two", &["--network", "quiet", "--link", "one:first"]);
     let address = lab.inspect("one", "/NetworkSettings/Networks/quiet/IPAddress");
-    closed(&two, &format!("{}:80", address.as_str().unwrap()));
+    let quiet = format!("{}:80", address.as_str().unwrap());
+    closed(&[(&two, &quiet), (&another, &to)]);
+    drop(server);
     lab.ok(&["system", "check"]);
 }

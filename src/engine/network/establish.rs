@@ -154,7 +154,7 @@ pub(super) fn establish(
         }
     };
     let known = match known.name == DEFAULT_NETWORK && settings.contradicts(&known) {
-        true => conform(store, route, known, settings)?,
+        true => conform(store, route, &known, settings)?,
         false => known,
     };
     if known.driver != Driver::Bridge || bridge::is_up(route, &known.link)? {
@@ -214,7 +214,7 @@ pub(super) fn establish(
 fn conform(
     store: &mut Store,
     route: &mut RouteSocket,
-    known: Network,
+    known: &Network,
     settings: &Settings,
 ) -> Result<Network> {
     let _lock = bridge::lock_namespace()?;

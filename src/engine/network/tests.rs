@@ -22,7 +22,7 @@ use super::{
 use crate::state::Store;
 
 /// How many chains of a table are called at hooks.
-const CHAINS: usize = 6;
+const CHAINS: usize = 5;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
