@@ -545,7 +545,7 @@ impl App {
             Screen::Containers => self.selected().map(|row| row.summary.name.clone()),
             Screen::Images => self.images.selected().map(ImageRow::label),
             Screen::Volumes => self.volumes.selected().map(|row| row.label.clone()),
-            Screen::Events => self.events.selected().map(|row| row.about()),
+            Screen::Events => self.events.selected().map(EventRow::about),
             Screen::System => Some("the engine".to_owned()),
             Screen::Networks => match self.networks.selected.as_ref()? {
                 Node::Bus(key) => topology.bus(key).map(|(_, bus)| bus.name.clone()),
