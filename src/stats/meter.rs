@@ -19,6 +19,7 @@ pub struct Meter {
     process: Process,
     started_ms: i64,
     last: Option<RawCounters>,
+    quiet: bool,
 }
 
 impl Meter {
@@ -29,18 +30,23 @@ impl Meter {
     /// [`Error::Gone`] when the process has ended.
     pub fn open(group: &Group, pid: i32, started_ms: i64) -> Result<Self> {
         let process = Process::open(pid).ok_or_else(|| Error::Gone(group.name().to_owned()))?;
-        Ok(Self { counters: Counters::of(group), process, started_ms, last: None })
+        Ok(Self { counters: Counters::of(group), process, started_ms, last: None, quiet: false })
+    }
+
+    /// Returns whether the container had done nothing at the last reading since the one before.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// Returns the counters as they are now, which is the instant `at` for who asks; none when the
     /// group is gone. Of a container that used neither CPU time nor a block device since the last
     /// reading, only the traffic is read.
     pub fn read(&mut self, at: Duration) -> Option<Sample> {
-        let quiet = match &self.last {
+        self.quiet = match &self.last {
             Some(last) => self.counters.is_quiet_since(last, true).ok()?,
             None => false,
         };
-        if !quiet {
+        if !self.quiet {
             self.last = Some(self.counters.read().ok()?);
         }
         let raw = self.last.as_ref()?;

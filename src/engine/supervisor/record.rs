@@ -22,6 +22,9 @@ use crate::state::Happened;
 /// at twice the age of the one before.
 const FIRST: Duration = Duration::from_secs(1);
 
+/// The time between samples while nothing runs: there is nothing to be seen between them.
+const RESTING: Duration = Duration::from_secs(30);
+
 /// What is kept in mind until there is a file.
 const WAITING: usize = 16;
 
@@ -92,8 +95,9 @@ impl Record {
             return;
         }
         let age = now.duration_since(self.begun);
-        self.due = now + age.clamp(FIRST, STEP);
         self.sample(container, now);
+        let quiet = self.meter.as_ref().is_some_and(Meter::is_quiet) && age >= STEP;
+        self.due = now + if quiet { RESTING } else { age.clamp(FIRST, STEP) };
     }
 
     /// Takes a sample; of a container that has ended only if it was measured before: its first process

@@ -31,6 +31,7 @@ const PROBES_TEXT: usize = 50;
 
 /// A record.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on its way to or from its bytes")]
 pub(super) enum Record {
     Sample(Sample),
     Happening(Happening),

@@ -4,7 +4,7 @@ use wharf_backend::Error;
 use wharf_model::{ContainerId, Event, EventKind};
 
 use crate::app::topology::Node;
-use crate::app::{App, Goal, Redraw, Screen, Tab};
+use crate::app::{App, Goal, ImageRow, Redraw, Screen, Tab};
 use crate::keymap::Action;
 use crate::layout::layout;
 use crate::message::Effect;
@@ -146,7 +146,7 @@ fn jump(app: &mut App) {
         }
         EventKind::Image => {
             let found = app.images.rows.iter().find(|image| is_image(image, &row.id, &row.name));
-            app.images.selected = found.map(|image| image.reference());
+            app.images.selected = found.map(ImageRow::reference);
         }
         EventKind::Network => app.networks.selected = Some(Node::Bus(row.id.clone())),
         EventKind::Volume => app.volumes.selected = Some(row.id.clone()),
@@ -155,6 +155,6 @@ fn jump(app: &mut App) {
     super::arrange(app);
 }
 
-fn is_image(image: &crate::app::ImageRow, id: &str, name: &str) -> bool {
+fn is_image(image: &ImageRow, id: &str, name: &str) -> bool {
     image.id.as_str() == id || image.reference() == id || image.reference() == name
 }

@@ -68,9 +68,9 @@ impl Graph {
             return;
         }
         if self.unicode {
-            self.braille(buffer, area)
+            self.braille(buffer, area);
         } else {
-            self.ascii(buffer, area)
+            self.ascii(buffer, area);
         }
         self.upright(buffer, area);
     }
