@@ -236,10 +236,7 @@ pub(super) fn travel(app: &mut App, action: Action) -> Vec<Effect> {
 
 /// Returns whether the tab with the keys has something to move in; else they move the list.
 fn moves(app: &App) -> bool {
-    match app.tab() {
-        Tab::Stats | Tab::Health | Tab::Events => false,
-        _ => true,
-    }
+    !matches!(app.tab(), Tab::Stats | Tab::Health | Tab::Events)
 }
 
 /// Moves the selection of the list.
