@@ -25,8 +25,22 @@ fn open(lab: &Lab) -> Terminal {
     Terminal::start(&lab.command(&[]), 100, 40)
 }
 
+/// Goes back to the list; a key right behind Esc would be another key.
+fn back(terminal: &mut Terminal) {
+    for _ in 0..4 {
+        if terminal.text().contains("s stop") {
+            return;
+        }
+        terminal.send("\u{1b}");
+        let before = terminal.text();
+        terminal.until("what Esc does", |screen| screen.contents() != before);
+    }
+    terminal.wait_for("s stop");
+}
+
 fn quit(mut terminal: Terminal) {
-    terminal.send("\u{1b}\u{1b}\u{1b}\u{1b}q");
+    back(&mut terminal);
+    terminal.send("q");
     assert_eq!(terminal.wait(), 0);
 }
 
@@ -42,8 +56,6 @@ fn reads_a_log_of_any_shape() {
     terminal.wait_for("talker");
     terminal.send("l");
     terminal.wait_for("WARN  slow query ms=812");
-    // The long line is one, though the log has it in parts.
-    terminal.wait_for("bytes in all");
     // The histogram, and a jump along it.
     terminal.wait_for("a bar, most");
     terminal.send("/slow\r");
@@ -52,7 +64,14 @@ fn reads_a_log_of_any_shape() {
     terminal.wait_for("ms: 812");
     terminal.send("\r");
     terminal.wait_until_gone("ms: 812");
-    terminal.send("\u{1b}/plain 7$\r");
+    // The long line is one, though the log has it in parts: unfolded it has its end.
+    terminal.send("/the end\r");
+    terminal.until("the line itself", |screen| screen.contents().contains("▸000"));
+    terminal.send("\r");
+    terminal.until("its rows", |screen| screen.contents().matches("0000000000").count() > 40);
+    terminal.send("\r");
+    terminal.wait_for("done");
+    terminal.send("/plain 7$\r");
     terminal.wait_for("1 match");
     terminal.send("F");
     terminal.wait_for("only matches");
@@ -61,7 +80,7 @@ fn reads_a_log_of_any_shape() {
     terminal.until("the copy", |screen| screen.contents().contains("copied 1 line"));
     // `plain 7` and a newline, in Base64, on its way to the terminal's clipboard.
     assert!(terminal.written().contains("\u{1b}]52;c;cGxhaW4gNwo="));
-    terminal.send("\u{1b}1");
+    terminal.send("F1");
     terminal.wait_for("plain 0");
     terminal.send("T\u{15}10s ago\r");
     terminal.wait_for("held");
@@ -104,12 +123,14 @@ fn compares_documents() {
     terminal.wait_for("right");
     terminal.send("/left\riD");
     terminal.wait_for("left / image");
-    terminal.wait_for("Config.Env.COLOUR");
-    terminal.wait_for("-red");
+    terminal.wait_for("COLOUR=red");
     assert!(!terminal.text().contains("hunter2"), "{}", terminal.text());
     terminal.send("v");
     terminal.wait_for("hunter2");
-    terminal.send("v\u{1b}\u{1b}\u{1b}");
+    terminal.send("v");
+    terminal.wait_until_gone("hunter2");
+    back(&mut terminal);
+    terminal.send("\u{1b}");
     terminal.wait_for("right");
     terminal.send("  iD");
     terminal.until("both sides", |screen| {
@@ -134,7 +155,7 @@ fn browses_and_copies_files() {
                 let text = screen.contents();
                 text.lines().find(|line| line.contains(name)).unwrap_or_default().to_owned()
             };
-            row(" srv/").contains(" A ") && row(" data/").contains("volume store")
+            row(" srv/").contains(" C ") && row(" data/").contains("volume store")
         });
         // Clicked once it is selected, twice it is opened.
         let text = terminal.text();
@@ -200,15 +221,21 @@ fn draws_nothing_that_a_container_says() {
     terminal.wait_for("mean");
     terminal.send("l");
     terminal.wait_for("said");
-    terminal.send("\u{1b}iz");
-    terminal.wait_for("Env");
-    terminal.send("G");
-    terminal.send("\u{1b}f");
-    terminal.wait_for("name");
-    terminal.send("\u{1b}t");
+    back(&mut terminal);
+    terminal.send("i/Labels\r");
+    terminal.wait_for("Labels");
+    terminal.send("zG");
+    back(&mut terminal);
+    terminal.send("f");
+    terminal.wait_for("entries");
+    back(&mut terminal);
+    terminal.send("t");
     terminal.wait_for("PID");
-    terminal.send("\u{1b}5");
+    back(&mut terminal);
+    terminal.send("5");
     terminal.wait_for("start");
+    terminal.send("1");
+    terminal.wait_for("s stop");
     let written = terminal.written();
     for hostile in ["]0;evil", "66;66H", "\u{202e}"] {
         assert!(!written.contains(hostile), "{hostile:?} reached the terminal");
@@ -226,8 +253,8 @@ fn docker() {
         out.stdout
     };
     docker(&["import", "-", IMAGE], &rootfs_tar());
-    let line = "i=0; while [ $i -lt 6000 ]; do echo line $i; i=$((i+1)); done; mkdir /srv; \
-                echo made > /srv/made; echo ready; sleep 1000";
+    let line = "i=0; while [ $i -lt 6000 ]; do echo line $i; i=$((i+1)); done; mkdir /new; \
+                echo made > /new/made; echo ready; sleep 1000";
     docker(&["run", "-d", "--name", "whale", "--network", "none", IMAGE, "sh", "-c", line], b"");
     eventually("it has said all", || docker(&["logs", "whale"], b"").contains("ready"));
     let mut command = Command::new(binary());
@@ -241,10 +268,11 @@ fn docker() {
     terminal.until("the first line", |screen| {
         screen.contents().lines().any(|line| line.trim().ends_with("line 0"))
     });
-    terminal.send("\u{1b}f");
+    back(&mut terminal);
+    terminal.send("f");
     terminal.until("what was added", |screen| {
         let text = screen.contents();
-        let row = text.lines().find(|line| line.contains(" srv/")).unwrap_or_default().to_owned();
+        let row = text.lines().find(|line| line.contains(" new/")).unwrap_or_default().to_owned();
         row.contains(" A ")
     });
     terminal.wait_for("doesn't tell which layer");

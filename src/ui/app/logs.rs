@@ -320,7 +320,7 @@ impl LogPane {
     pub fn in_sight(&self, rows: usize) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let lines = || self.lines.iter().skip(self.top).take(rows.max(1));
         let first = lines().find_map(|l| l.line.time)?;
-        let last = lines().filter_map(|l| l.line.time).last()?;
+        let last = lines().filter_map(|l| l.line.time).next_back()?;
         Some((first, last))
     }
 

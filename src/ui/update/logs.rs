@@ -406,7 +406,7 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::LogsAt => {
             let (_, rows) = room(app);
-            let now = app.logs.in_sight(rows).map(|(first, _)| first).unwrap_or(app.now);
+            let now = app.logs.in_sight(rows).map_or(app.now, |(first, _)| first);
             app.overlays.push(Overlay::Prompt(Prompt {
                 title: "Show the log at (14:05, 2026-01-31 14:05, 10m ago)".to_owned(),
                 input: Input::new(now.format("%Y-%m-%d %H:%M:%S").to_string()),

@@ -73,7 +73,7 @@ fn bars(app: &App, buffer: &mut Buffer, area: Rect) {
     let style = |role| app.theme.style(role);
     let (count, width) = (bars.counts.len(), usize::from(area.width));
     let most = bars.counts.iter().copied().max().unwrap_or(0).max(1);
-    let rows = usize::from(layout(app).map_or(1, |l| l.log_room().1));
+    let rows = layout(app).map_or(1, |l| l.log_room().1);
     let seen = log.in_sight(rows).map(|(first, last)| bars.place(first)..=bars.place(last));
     let unicode = app.theme.look().unicode;
     let glyphs = if unicode { &UNICODE } else { &ASCII };

@@ -149,7 +149,6 @@ fn check(stream: &str, what: &str) {
 }
 
 /// Returns an engine whose every object bears hostile texts.
-#[expect(clippy::unwrap_used, reason = "part of the tests, though not a test itself")]
 fn engine(dice: &mut Dice) -> Fake {
     let fake = Fake::demo();
     for number in 1..4 {
