@@ -102,6 +102,7 @@ impl Context {
             Self::Tabs => "tabs",
             Self::Logs => "logs",
             Self::Inspect => "inspect",
+            Self::Charts => "charts",
             Self::Images => "images",
             Self::Volumes => "volumes",
             Self::Files => "files",

@@ -9,8 +9,8 @@ use wharf_model::{Digest, ErrorKind, ImageName, Status};
 
 use super::hash::digest;
 use super::{DEMO_IMAGE, DEMO_PROGRAMS, Images};
-use crate::{EngineOptions, Paths};
 use crate::state::{Observed, Store};
+use crate::{EngineOptions, Paths};
 
 /// How an archive comes.
 #[derive(Clone, Copy, Debug)]
@@ -269,7 +269,11 @@ fn the_same_layer_in_several_places_is_unpacked_for_each() {
             let whole = crate::Engine::open(engine.paths.clone()).unwrap();
             let mut saved = Vec::new();
             whole.save(&["plain:1".to_owned()], None).unwrap().write(&mut saved).unwrap();
-            assert!(crate::check::check(&engine.paths, EngineOptions::default(), false).unwrap().is_empty());
+            assert!(
+                crate::check::check(&engine.paths, EngineOptions::default(), false)
+                    .unwrap()
+                    .is_empty()
+            );
             let mut other = Engine::new();
             other.load(way, &saved).unwrap();
             assert_eq!(other.layers(), 3);

@@ -45,7 +45,12 @@ fn within<T: Send>(namespace: Option<&File>, work: impl FnOnce() -> T + Send) ->
 fn prepare(store: &mut Store, container: &ContainerId) -> crate::Result<Endpoint> {
     let network = DEFAULT_NETWORK.to_owned();
     let options = EndpointOptions { network, ..EndpointOptions::default() };
-    super::prepare(store, Guest { container, hostname: "web" }, &options, &super::Settings::default())
+    super::prepare(
+        store,
+        Guest { container, hostname: "web" },
+        &options,
+        &super::Settings::default(),
+    )
 }
 
 fn id(n: u8) -> ContainerId {
