@@ -105,6 +105,7 @@ impl Context {
             Self::Charts => "charts",
             Self::Logs => "logs",
             Self::Inspect => "inspect",
+            Self::Charts => "charts",
             Self::Images => "images",
             Self::Volumes => "volumes",
             Self::Files => "files",
