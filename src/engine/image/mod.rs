@@ -24,6 +24,7 @@ mod list;
 mod load;
 mod oci;
 mod outgoing;
+mod owned;
 pub(crate) mod pack;
 pub(crate) mod pipe;
 mod publish;

@@ -495,7 +495,7 @@ fn addresses_run_out_with_a_clear_error_and_come_back_late() {
         // Shrink the subnet to five containers.
         let small = |transaction: &rusqlite::Transaction<'_>| {
             let mut network = record::read(transaction, DEFAULT_NETWORK)?.unwrap();
-            network.spec.ipv4 = Some(super::Pool::of("172.17.0.0/29".parse().unwrap()));
+            network.spec.ipv4 = Some(super::Pool::of("172.17.0.0/29".parse().unwrap()).chosen());
             record::write(transaction, &network)
         };
         root.store.transaction(small).unwrap();
