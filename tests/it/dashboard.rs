@@ -210,9 +210,9 @@ fn read_only_changes_nothing() {
     terminal.send("spKd");
     // A key that is answered, pressed after those that must not be.
     terminal.send("?");
-    terminal.wait_for("Anywhere");
+    terminal.wait_for("Keys");
     terminal.send("\u{1b}");
-    terminal.wait_until_gone("Anywhere");
+    terminal.wait_until_gone("Keys");
     terminal.send("q");
     assert_eq!(terminal.wait(), 0);
     assert_eq!(lab.inspect("safe", "/State/Status"), "running");

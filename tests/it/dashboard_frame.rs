@@ -81,7 +81,7 @@ fn a_removal_is_taken_back_and_else_finished_by_the_next_command() {
     // It is told, it can't be started, and its name is free.
     let aside = format!("doomed.removed-{}", &id[..12]);
     let format = "{{.Names}} {{.Status}} {{.State}}";
-    let listed = format!("{aside} Removal In Progress removing\n");
+    let listed = format!("{aside} Removal In Progress removing");
     assert_eq!(lab.ok(&["ps", "-a", "--format", format]), listed);
     assert_eq!(lab.ok(&["ps", "-q"]), "");
     lab.fails(1, "marked for removal", &["start", &aside]);
@@ -96,9 +96,9 @@ fn a_removal_is_taken_back_and_else_finished_by_the_next_command() {
     terminal.wait_for("doomed.removed");
     terminal.send("u");
     terminal.until("it is back", |screen| screen.contents().contains("exited"));
-    assert_eq!(lab.ok(&["ps", "-a", "--format", "{{.Names}} {{.State}}"]), "doomed exited\n");
+    assert_eq!(lab.ok(&["ps", "-a", "--format", "{{.Names}} {{.State}}"]), "doomed exited");
     lab.ok(&["start", "doomed"]);
-    assert_eq!(lab.ok(&["exec", "doomed", "cat", "/kept"]), "precious\n");
+    assert_eq!(lab.ok(&["exec", "doomed", "cat", "/kept"]), "precious");
     // Again, and this time nobody takes it back.
     terminal.until("it runs", |screen| screen.contents().contains("running"));
     terminal.send("d");
@@ -135,7 +135,7 @@ fn groups_limits_and_the_audit_file() {
     terminal.wait_for("shop");
     // All of a group.
     terminal.send(":shop\r");
-    terminal.wait_for("group shop");
+    terminal.wait_for("2 containers");
     terminal.send("d");
     terminal.wait_for("Remove 2 containers of shop?");
     for wanted in ["web, running", "db, running", "$ wharf"] {

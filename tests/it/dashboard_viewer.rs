@@ -28,14 +28,19 @@ fn open(lab: &Lab) -> Terminal {
 /// Goes back to the list; a key right behind Esc would be another key.
 fn back(terminal: &mut Terminal) {
     for _ in 0..4 {
-        if terminal.text().contains("s stop") {
+        if at_the_list(&terminal.text()) {
             return;
         }
         terminal.send("\u{1b}");
         let before = terminal.text();
         terminal.until("what Esc does", |screen| screen.contents() != before);
     }
-    terminal.wait_for("s stop");
+    terminal.until("the list's keys", |screen| at_the_list(&screen.contents()));
+}
+
+/// Returns whether the keys that are hinted at are those of the list, over a container in any state.
+fn at_the_list(screen: &str) -> bool {
+    screen.contains("s stop") || screen.contains("S start")
 }
 
 fn quit(mut terminal: Terminal) {

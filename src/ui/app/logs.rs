@@ -301,6 +301,17 @@ impl LogPane {
         self.cursor = self.lines.get(to).map(|l| l.line.position);
     }
 
+    /// Scrolls until all of the selected line is in sight, or as much as there is room for.
+    pub fn reveal(&mut self, columns: usize, rows: usize) {
+        let Some(at) = self.selected() else { return };
+        let height = self.lines.get(at).map_or(1, |line| self.rows_of(line, columns));
+        let height = isize::try_from(height).unwrap_or(isize::MAX);
+        let screen = isize::try_from(rows).unwrap_or(isize::MAX);
+        let above = self.offset(at, columns);
+        let hidden = above.saturating_add(height).saturating_sub(screen);
+        self.scroll(hidden.min(above).max(0), columns, rows);
+    }
+
     /// Returns the place of the line in a row of the screen.
     pub fn line_at(&self, row: usize, columns: usize) -> Option<usize> {
         let row = isize::try_from(row).ok()?;

@@ -58,6 +58,7 @@ pub(super) fn reply(app: &mut App, generation: u64, reply: LogReply) -> Vec<Effe
         LogReply::Bars(bars) => app.logs.bars = bars,
         LogReply::Whole { position, rows: whole } => {
             app.logs.unfold(position, whole);
+            app.logs.reveal(columns, rows);
             app.logs.hold_cursor(columns, rows);
         }
         LogReply::Copied { text, lines } => {

@@ -175,8 +175,14 @@ fn score(typed: &str, name: &str) -> Option<i32> {
         }
         before = letter;
     }
+    // What somebody typed as it stands is what he means.
+    let whole = match name.find(typed) {
+        Some(0) => 400,
+        Some(_) => 200,
+        None => 0,
+    };
     let length = i32::try_from(name.len()).unwrap_or(i32::MAX);
-    letters.peek().is_none().then(|| score * 4 - length / 4)
+    letters.peek().is_none().then(|| score * 4 + whole - length / 4)
 }
 
 /// Takes an action in the palette.
@@ -217,6 +223,7 @@ mod tests {
         assert!(score("xyz", "restart the container").is_none());
         assert!(score("quit", "quit") > score("quit", "quit at once"));
         assert!(score("rm", "remove") > score("rm", "charm"));
+        assert!(score("shop", "shop  group") > score("shop", "show its processes"));
         assert!(score("", "anything").is_some());
     }
 }
