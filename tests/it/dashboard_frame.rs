@@ -74,10 +74,12 @@ fn a_removal_is_taken_back_and_else_finished_by_the_next_command() {
     eventually("it has written", || lab.run(&["exec", "doomed", "test", "-s", "/kept"]).code == 0);
     let mut terminal = home.open(&lab, &[], (100, 30));
     terminal.wait_for("doomed");
+    // What the engine can undo is known with its name.
+    terminal.wait_for("wharf on ");
     terminal.send("d");
     terminal.wait_for("u takes it back for 10 minutes");
     terminal.send("y");
-    terminal.wait_for("u takes it back");
+    terminal.wait_for("done, u takes it back");
     // It is told, it can't be started, and its name is free.
     let aside = format!("doomed.removed-{}", &id[..12]);
     let format = "{{.Names}} {{.Status}} {{.State}}";
@@ -94,6 +96,7 @@ fn a_removal_is_taken_back_and_else_finished_by_the_next_command() {
     quit(terminal);
     let mut terminal = home.open(&lab, &[], (100, 30));
     terminal.wait_for("doomed.removed");
+    terminal.wait_for("wharf on ");
     terminal.send("u");
     terminal.until("it is back", |screen| screen.contents().contains("exited"));
     assert_eq!(lab.ok(&["ps", "-a", "--format", "{{.Names}} {{.State}}"]), "doomed exited");
@@ -155,7 +158,7 @@ fn groups_limits_and_the_audit_file() {
     terminal.send("L");
     terminal.wait_for("Limits of alone");
     terminal.send("\x15--cpus 0.5 --restart always\r");
-    terminal.wait_for("u takes it back");
+    terminal.wait_for("done, u takes it back");
     let nano = || lab.inspect("alone", "/HostConfig/NanoCpus");
     let policy = || lab.inspect("alone", "/HostConfig/RestartPolicy/Name");
     assert_eq!((nano(), policy()), (500_000_000.into(), "always".into()));

@@ -52,7 +52,7 @@ fn quit(mut terminal: Terminal) {
 fn reads_a_log_of_any_shape() {
     let lab = Lab::new();
     let line = "i=0; while [ $i -lt 300 ]; do echo plain $i; i=$((i+1)); done; \
-                printf '%090000d\\n' 7 | sed 's/0$/the end/'; \
+                printf '%090000d\\n' 7 | sed 's/7$/the end/'; \
                 echo '{\"level\":\"warn\",\"msg\":\"slow query\",\"ms\":812}'; \
                 echo done; sleep 1000";
     lab.start(&["--name", "talker"], line);
@@ -71,13 +71,13 @@ fn reads_a_log_of_any_shape() {
     terminal.send("\r");
     terminal.wait_until_gone("ms: 812");
     // The long line is one, though the log has it in parts: unfolded it has its end.
-    terminal.send("/the end\r");
+    terminal.send("/\u{15}the end\r");
     terminal.until("the line itself", |screen| screen.contents().contains("▸000"));
     terminal.send("\r");
     terminal.until("its rows", |screen| screen.contents().matches("0000000000").count() > 40);
     terminal.send("\r");
     terminal.wait_for("done");
-    terminal.send("/plain 7$\r");
+    terminal.send("/\u{15}plain 7$\r");
     terminal.wait_for("1 match");
     terminal.send("F");
     terminal.wait_for("only matches");

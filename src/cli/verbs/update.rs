@@ -14,7 +14,9 @@ const RESTART: &[Flag] = &[Flag::value(
     "Restart policy: no, always, unless-stopped or on-failure[:RETRIES]",
 )];
 
-pub(crate) static VERB: Verb = Verb {
+pub(crate) static VERB: Verb = UPDATE;
+
+const UPDATE: Verb = Verb {
     name: "update",
     paths: &["container update"],
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
@@ -27,12 +29,15 @@ pub(crate) static VERB: Verb = Verb {
     run,
 };
 
+/// The same for a container that is known already.
+static FLAGS: Verb = Verb { arity: Arity::Any, ..UPDATE };
+
 /// Understands the flags of `update`, for the dashboard.
 ///
 /// # Errors
 /// What the verb would complain of.
 pub(crate) fn understand(words: &[String]) -> Result<UpdateOptions, String> {
-    let parsed = parse(&VERB, words).map_err(|error| match error {
+    let parsed = parse(&FLAGS, words).map_err(|error| match error {
         UsageError::Flag(message) | UsageError::Arguments(message) => message,
     })?;
     if let Some(word) = parsed.arguments.first() {

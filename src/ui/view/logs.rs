@@ -180,7 +180,8 @@ fn state(app: &App, buffer: &mut Buffer, area: Rect) {
 /// Draws a line from its row `skip` on and returns how many rows it took.
 fn draw_line(app: &App, buffer: &mut Buffer, area: Rect, line: &RawLine, skip: usize) -> u16 {
     let log = &app.logs;
-    let hit = log.hit == Some(line.position);
+    // A long line that the log has in parts is found by one of them.
+    let hit = log.hit.is_some_and(|at| (line.position..line.next).contains(&at));
     let gutter = u16::try_from(LogPane::gutter(log)).unwrap_or(area.width).min(area.width);
     let mark = if hit {
         Some((app.theme.glyphs().folded, Role::Match))
