@@ -147,7 +147,8 @@ pub(super) fn travel(app: &mut App, by: isize) -> Vec<Effect> {
     match by {
         isize::MIN => {
             let mut effects = stop_following(app);
-            if app.logs.at_start {
+            // While other lines are on their way, those here say nothing of where the log begins.
+            if app.logs.at_start && !app.logs.waiting {
                 (app.logs.top, app.logs.skip) = (0, 0);
                 app.logs.cursor = app.logs.lines.front().map(|l| l.line.position);
             } else {
