@@ -175,12 +175,8 @@ fn score(typed: &str, name: &str) -> Option<i32> {
         }
         before = letter;
     }
-    // What somebody typed as it stands is what he means.
-    let whole = match name.find(typed) {
-        Some(0) => 400,
-        Some(_) => 200,
-        None => 0,
-    };
+    // What begins with all that is typed, as it stands, is meant.
+    let whole = if name.starts_with(typed) { 400 } else { 0 };
     let length = i32::try_from(name.len()).unwrap_or(i32::MAX);
     letters.peek().is_none().then(|| score * 4 + whole - length / 4)
 }
