@@ -79,6 +79,10 @@ fn reads_a_log_of_any_shape() {
     terminal.wait_for("done");
     terminal.send("/\u{15}plain 7$\r");
     terminal.wait_for("1 match");
+    // It is above.
+    terminal.send("N");
+    terminal.wait_for("▸plain 7");
+    terminal.wait_for("plain 8");
     terminal.send("F");
     terminal.wait_for("only matches");
     terminal.wait_until_gone("plain 8");
