@@ -75,16 +75,21 @@ fn steers_containers() {
     let status = |wanted: &str| lab.inspect("steered", "/State/Status") == wanted;
     let mut terminal = open(&lab, 100, 30);
     terminal.wait_for("steered");
+    // One thing after the other: what is still being done isn't begun again.
     terminal.send("p");
+    terminal.wait_for("pause steered: done");
     terminal.wait_for("paused");
     assert!(status("paused"));
     terminal.send("p");
+    terminal.wait_for("resume steered: done");
     terminal.until("running again", |screen| row(screen, "steered").contains("running"));
     assert!(status("running"));
     terminal.send("s");
+    terminal.wait_for("stop steered: done");
     terminal.until("stopped", |screen| row(screen, "steered").contains("exited"));
     assert!(status("exited"));
     terminal.send("S");
+    terminal.wait_for("start steered: done");
     terminal.until("started", |screen| row(screen, "steered").contains("running"));
     let before = lab.pid("steered");
     terminal.send("r");
