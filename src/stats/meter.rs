@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wharf_cgroup::{Counters, Group, RawCounters};
-use wharf_model::Sample;
+use wharf_model::{NetCounters, Sample};
 
 use crate::net::Process;
 use crate::{Error, Result};
@@ -52,15 +52,17 @@ impl Meter {
         let raw = self.last.as_ref()?;
         let mut buffer = [0; BUFFER];
         let network = self.process.network(&mut buffer).map(|(counters, _)| counters);
-        Some(Sample {
-            at,
-            started_ms: self.started_ms,
-            cpu: raw.cpu,
-            memory: raw.memory,
-            network,
-            block: raw.block,
-            pids: raw.pids,
-            pressure: raw.pressure,
-        })
+        Some(sample(at, self.started_ms, raw, network))
     }
+}
+
+/// Puts together what was read of one container.
+pub(crate) fn sample(
+    at: Duration,
+    started_ms: i64,
+    raw: &RawCounters,
+    network: Option<NetCounters>,
+) -> Sample {
+    let RawCounters { cpu, memory, block, pids, pressure, .. } = *raw;
+    Sample { at, started_ms, cpu, memory, network, block, pids, pressure }
 }

@@ -21,6 +21,7 @@ use wharf_cgroup::{Counters, Layout, RawCounters};
 use wharf_model::{ContainerId, HostSample, NetCounters, Sample};
 
 use crate::host::HostReader;
+use crate::meter::sample;
 use crate::net::{Links, Process};
 use crate::{Error, Result};
 
@@ -254,19 +255,9 @@ impl Entry {
                 None => None,
             };
         }
-        let raw = last.raw.clone();
-        let network = last.network;
+        let sample = sample(at, self.started_ms, &last.raw, last.network);
         self.last = Some(last);
-        Some(Sample {
-            at,
-            started_ms: self.started_ms,
-            cpu: raw.cpu,
-            memory: raw.memory,
-            network,
-            block: raw.block,
-            pids: raw.pids,
-            pressure: raw.pressure,
-        })
+        Some(sample)
     }
 }
 

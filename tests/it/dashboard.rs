@@ -254,13 +254,7 @@ fn needs_a_terminal() {
 
 fn docker() {
     let dockerd = Dockerd::start();
-    let docker = |arguments: &[&str], input: &[u8]| {
-        let mut command = Command::new("docker");
-        command.args(["--host", &dockerd.host()]).args(arguments);
-        let out = run(command, input);
-        assert_eq!(out.code, 0, "{out:?}");
-        out.stdout
-    };
+    let docker = |arguments: &[&str], input: &[u8]| dockerd.docker(arguments, input);
     docker(&["import", "-", IMAGE], &rootfs_tar());
     let line = "trap 'exit 0' TERM; echo hello from docker; while :; do sleep 0.05; done";
     docker(&["run", "-d", "--name", "whale", "--network", "none", IMAGE, "sh", "-c", line], b"");

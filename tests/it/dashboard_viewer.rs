@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use crate::dockerd::{self, Dockerd};
-use crate::harness::{IMAGE, Lab, Test, binary, eventually, rootfs_tar, run};
+use crate::harness::{IMAGE, Lab, Test, binary, eventually, rootfs_tar};
 use crate::pty::Terminal;
 use crate::tests;
 
@@ -257,13 +257,7 @@ fn draws_nothing_that_a_container_says() {
 
 fn docker() {
     let dockerd = Dockerd::start();
-    let docker = |arguments: &[&str], input: &[u8]| {
-        let mut command = Command::new("docker");
-        command.args(["--host", &dockerd.host()]).args(arguments);
-        let out = run(command, input);
-        assert_eq!(out.code, 0, "{out:?}");
-        out.stdout
-    };
+    let docker = |arguments: &[&str], input: &[u8]| dockerd.docker(arguments, input);
     docker(&["import", "-", IMAGE], &rootfs_tar());
     let line = "i=0; while [ $i -lt 6000 ]; do echo line $i; i=$((i+1)); done; mkdir /new; \
                 echo made > /new/made; echo ready; sleep 1000";

@@ -7,12 +7,12 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use wharf_model::{ChangeKind, ErrorKind, FileChange, FileEntry, FileHead, FileKind, FolderList};
 
@@ -228,13 +228,7 @@ fn head(view: &View, layers: &Layers, path: &Path, most: usize) -> io::Result<Fi
         Err(Errno::NOENT) => return stack(layers).head(path, most),
         Err(cause) => return Err(cause.into()),
     };
-    if node.file_type() != FileType::RegularFile {
-        return Err(io::Error::other("it is no plain file"));
-    }
-    let content = node.content(false)?;
-    let mut bytes = Vec::new();
-    content.data.take(most as u64).read_to_end(&mut bytes)?;
-    Ok(FileHead { bytes, size: content.size })
+    node.head(most)
 }
 
 /// Adds up the disk that a tree takes, on its own filesystem only.

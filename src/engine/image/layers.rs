@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::PoisonError;
@@ -298,13 +298,7 @@ impl Stack {
             Err(cause) => return Err(cause.into()),
         };
         let Some(node) = node else { return Err(Errno::NOENT.into()) };
-        if node.file_type() != FileType::RegularFile {
-            return Err(io::Error::other("it is no plain file"));
-        }
-        let content = node.content(false)?;
-        let mut bytes = Vec::new();
-        content.data.take(most as u64).read_to_end(&mut bytes)?;
-        Ok(FileHead { bytes, size: content.size })
+        node.head(most)
     }
 
     /// Walks all of the layer.

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use rustix::fs::{Dir, FileType, Mode, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
+use wharf_model::FileHead;
 
 use super::tar_stream::{Entry, EntryKind, Segment};
 use crate::init::rootfs::by_descriptor;
@@ -187,6 +188,17 @@ impl Node {
             Some(parts) => Box::new(Parts { file, parts: parts.clone(), at: 0, done: 0 }),
         };
         Ok(Content { size, sparse, data })
+    }
+
+    /// Reads the first `most` bytes of a regular file.
+    pub(crate) fn head(&self, most: usize) -> io::Result<FileHead> {
+        if self.file_type() != FileType::RegularFile {
+            return Err(io::Error::other("it is no plain file"));
+        }
+        let content = self.content(false)?;
+        let mut bytes = Vec::new();
+        content.data.take(most as u64).read_to_end(&mut bytes)?;
+        Ok(FileHead { bytes, size: content.size })
     }
 }
 

@@ -151,7 +151,7 @@ pub enum Goal {
 
 /// A question before something is lost. What it would do is fixed when it opens: a list that
 /// changes under it can't make it hit anything else.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Confirm {
     /// The question.
     pub title: String,

@@ -3,9 +3,7 @@
 use wharf_backend::Error;
 use wharf_model::{Command, ErrorKind, MountKind, Outcome, RemoveOptions, Status};
 
-use crate::app::{
-    App, Choice, Confirm, Consent, Item, Menu, Overlay, Pending, Redraw, Row, Screen, Target,
-};
+use crate::app::{App, Choice, Confirm, Item, Menu, Overlay, Pending, Redraw, Row, Screen, Target};
 use crate::keymap::Action;
 use crate::message::Effect;
 
@@ -279,14 +277,11 @@ fn consent_to_remove(app: &App, row: &Row) -> Confirm {
         title: format!("Remove container {}?", row.summary.name),
         body,
         verb: "Remove",
-        consent: Consent::Cancel,
-        scroll: 0,
-        custom: None,
-        lines: Vec::new(),
         commands: command(app, row, Action::Remove)
             .into_iter()
             .filter(|_| app.can(Action::Remove).is_ok())
             .collect(),
+        ..Confirm::default()
     }
 }
 
@@ -424,11 +419,8 @@ fn plan(app: &App, rows: &[&Row], action: Action, whose: &str) -> Plan {
         title: format!("{what} {} {plural}{whose}?", rows.len()),
         body,
         verb,
-        consent: Consent::Cancel,
-        scroll: 0,
-        custom: None,
-        lines: Vec::new(),
         commands,
+        ..Confirm::default()
     })
 }
 

@@ -13,8 +13,8 @@ use crate::app::files::FilesOf;
 use crate::app::run_form::RunForm;
 use crate::app::transfers::{Transfer, TransferKind};
 use crate::app::{
-    App, Choice, Confirm, Consent, Cursor, Focus, ImageRow, Item, Menu, Overlay, Pending,
-    PromptFor, Redraw, Screen, Tab, Target,
+    App, Choice, Confirm, Cursor, Focus, ImageRow, Item, Menu, Overlay, Pending, PromptFor, Redraw,
+    Screen, Tab, Target,
 };
 use crate::format::size;
 use crate::keymap::Action;
@@ -209,11 +209,8 @@ fn ask_to_remove(app: &mut App) {
         title: format!("Remove image {}?", row.label()),
         body,
         verb: "Remove",
-        consent: Consent::Cancel,
-        scroll: 0,
-        custom: None,
-        lines: Vec::new(),
         commands: vec![removal(app, row)],
+        ..Confirm::default()
     };
     app.overlays.push(Overlay::Confirm(confirm));
 }
@@ -321,11 +318,8 @@ pub(super) fn bulk(app: &mut App, action: Action) -> Vec<Effect> {
         title: format!("Remove {}?", plural(rows.len(), "image", "images")),
         body,
         verb: "Remove",
-        consent: Consent::Cancel,
-        scroll: 0,
-        custom: None,
-        lines: Vec::new(),
         commands: rows.iter().map(|row| removal(app, row)).collect(),
+        ..Confirm::default()
     };
     app.overlays.push(Overlay::Confirm(confirm));
     Vec::new()
@@ -379,11 +373,8 @@ pub(super) fn ask_to_prune(app: &mut App, all: bool) {
         title,
         body,
         verb: "Remove",
-        consent: Consent::Cancel,
-        scroll: 0,
-        custom: None,
-        lines: Vec::new(),
         commands: vec![(pending, Command::PruneImages { all, filters: Filters::default() })],
+        ..Confirm::default()
     }));
 }
 

@@ -7,8 +7,8 @@ use wharf_model::{
 
 use crate::app::topology::{HOST, Node, Reach};
 use crate::app::{
-    App, Choice, Confirm, Consent, Input, Item, Menu, Overlay, Page, Pending, Prompt, PromptFor,
-    Redraw, Screen, Target,
+    App, Choice, Confirm, Input, Item, Menu, Overlay, Page, Pending, Prompt, PromptFor, Redraw,
+    Screen, Target,
 };
 use crate::keymap::Action;
 use crate::layout::layout;
@@ -123,11 +123,8 @@ fn ask_to_remove(app: &mut App) {
         title: format!("Remove network {name}?"),
         body,
         verb: "Remove",
-        consent: Consent::Cancel,
-        scroll: 0,
-        custom: None,
-        lines: Vec::new(),
         commands: vec![(pending, Command::RemoveNetwork { network: id, force: false })],
+        ..Confirm::default()
     }));
 }
 
@@ -157,11 +154,8 @@ fn ask_to_prune(app: &mut App) {
         title: "Remove the networks that no running container is on?".to_owned(),
         body,
         verb: "Remove",
-        consent: Consent::Cancel,
-        scroll: 0,
-        custom: None,
-        lines: Vec::new(),
         commands: vec![(pending, Command::PruneNetworks { filters: Filters::default() })],
+        ..Confirm::default()
     }));
 }
 
@@ -286,11 +280,8 @@ pub(super) fn ask_to_disconnect(app: &mut App, container: &ContainerId, network:
         title: format!("Disconnect {who} from {what}?"),
         body,
         verb: "Disconnect",
-        consent: Consent::Cancel,
-        scroll: 0,
-        custom: None,
-        lines: Vec::new(),
         commands: vec![(pending, command)],
+        ..Confirm::default()
     }));
 }
 

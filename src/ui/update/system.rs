@@ -3,7 +3,7 @@
 use wharf_backend::Error;
 use wharf_model::{Command, DiskUsage, Filters};
 
-use crate::app::{App, Confirm, Consent, Kind, Overlay, Pending, Redraw, Screen, Target};
+use crate::app::{App, Confirm, Kind, Overlay, Pending, Redraw, Screen, Target};
 use crate::format::size;
 use crate::keymap::Action;
 use crate::message::Effect;
@@ -84,10 +84,7 @@ fn containers(app: &mut App) {
         title: format!("Remove {count} stopped {plural}?"),
         body,
         verb: "Remove",
-        consent: Consent::Cancel,
-        scroll: 0,
-        custom: None,
-        lines: Vec::new(),
         commands: vec![(pending, Command::Prune { filters: Filters::default() })],
+        ..Confirm::default()
     }));
 }

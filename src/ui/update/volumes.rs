@@ -8,8 +8,8 @@ use wharf_model::{Command, ErrorKind, Filters, VolumeCreateOptions, VolumeInfo};
 use crate::app::files::FilesOf;
 use crate::app::volumes::Saving;
 use crate::app::{
-    App, Choice, Confirm, Consent, Input, Item, Link, Menu, Overlay, Pending, Prompt, PromptFor,
-    Redraw, Screen, Tab, Target,
+    App, Choice, Confirm, Input, Item, Link, Menu, Overlay, Pending, Prompt, PromptFor, Redraw,
+    Screen, Tab, Target,
 };
 use crate::format::size;
 use crate::keymap::Action;
@@ -111,11 +111,8 @@ fn ask_to_remove(app: &mut App) {
         title: format!("Remove volume {label}?"),
         body,
         verb: "Remove",
-        consent: Consent::Cancel,
-        scroll: 0,
-        custom: None,
-        lines: Vec::new(),
         commands: vec![(pending, Command::RemoveVolume { volume: name, force: false })],
+        ..Confirm::default()
     }));
 }
 
@@ -151,11 +148,8 @@ pub(super) fn ask_to_prune(app: &mut App, all: bool) {
         title: format!("Remove {count} {plural}?"),
         body,
         verb: "Remove",
-        consent: Consent::Cancel,
-        scroll: 0,
-        custom: None,
-        lines: Vec::new(),
         commands: vec![(pending, Command::PruneVolumes { all, filters: Filters::default() })],
+        ..Confirm::default()
     }));
 }
 
