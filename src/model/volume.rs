@@ -48,6 +48,14 @@ pub struct VolumeInfo {
     pub size: Option<u64>,
 }
 
+impl VolumeInfo {
+    /// Returns whether a prune takes it once no container has it; `all` is whether names protect
+    /// nothing. What its options say is nowhere else, so those that have any stay, as with docker.
+    pub fn is_prunable(&self, all: bool) -> bool {
+        (all || self.anonymous) && self.options.is_empty()
+    }
+}
+
 /// A container that has a volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

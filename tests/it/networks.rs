@@ -507,6 +507,12 @@ fn links_of_the_default_bridge() {
     assert!(hosts.contains(&format!("{own}\tstore {} db\n", &id[..12])), "{hosts}");
     lab.ok(&["stop", "-t", "0", "db"]);
     lab.fails(125, "Cannot link to a non running container: /db AS /store", &line);
+    lab.ok(&["start", "db"]);
+    lab.ok(&["network", "create", "quay"]);
+    lab.ok(&["network", "connect", "quay", "db"]);
+    lab.ok(&["network", "disconnect", "bridge", "db"]);
+    let text = "Cannot link to /db, as it does not belong to the default network";
+    lab.fails(125, text, &line);
     lab.fails(125, "could not get container for nope", &["run", "--link", "nope", IMAGE, "true"]);
     // Where it serves what, and what its own variables say.
     sleeper(&lab, "api", &["--expose", "8000-8001", "-e", "LEVEL=3"]);

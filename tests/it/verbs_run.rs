@@ -90,6 +90,9 @@ fn names() {
     let unnamed = lab.start(&[], "sleep 1000");
     let name = lab.inspect(&unnamed, "/Name");
     assert!(name.as_str().unwrap().contains('_'), "{name}");
+    // What was made is told although it doesn't start.
+    let out = lab.run(&["run", "-d", "--name", "lost", "--network", "none", IMAGE, "/nope"]);
+    assert_eq!((out.code, out.stdout.trim().into()), (127, lab.inspect("lost", "/Id")));
 }
 
 fn settings_of_the_process() {

@@ -238,7 +238,11 @@ fn a_volume_in_use_stays() {
     lab.ok(&["rm", "user"]);
     std::fs::write(data(&lab, "data").join("x"), vec![1; 100_000]).unwrap();
     let size = data(&lab, "data").join("x").metadata().unwrap().blocks() * 512;
+    // What a volume's options say would be lost.
+    lab.ok(&["volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "store"]);
     let pruned = lab.ok(&["volume", "prune", "-a", "-f"]);
+    assert_eq!(names(&lab), ["store"]);
+    lab.ok(&["volume", "rm", "store"]);
     assert_eq!(pruned, format!("Deleted Volumes:\ndata\n\nTotal reclaimed space: {}", shown(size)));
     is_clean(&lab);
 }

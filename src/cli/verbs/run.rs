@@ -58,11 +58,13 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         let id = created.id.as_str();
         if detach {
             let start = Command::Start { container: id.to_owned() };
-            if let Err(error) = backend.execute(start).await {
-                return Err(not_started(&**backend, id, remove, error).await.into());
-            }
+            let started = backend.execute(start).await;
+            // As docker does when the start fails too: scripts remove by it what is left.
             print_line(id)?;
-            return Ok(0);
+            return match started {
+                Ok(_) => Ok(0),
+                Err(error) => Err(not_started(&**backend, id, remove, error).await.into()),
+            };
         }
         foreground(backend, id, remove, &handover, parsed.last("sig-proxy") != Some("false")).await
     })

@@ -84,10 +84,14 @@ fn linked(store: &Store, endpoints: &[Endpoint]) -> Result<Vec<Linked>> {
             let record = store.container(other)?;
             let network = &endpoint.network().id;
             let Some(place) = endpoint::of(store.connection(), &record.id, network)? else {
-                return Err(Error::new(
-                    ErrorKind::Conflict,
-                    format!("Cannot link to a non running container: /{} AS /{alias}", record.name),
-                ));
+                let name = &record.name;
+                let text = match record.observed.state.status.is_alive() {
+                    true => format!(
+                        "Cannot link to /{name}, as it does not belong to the default network"
+                    ),
+                    false => format!("Cannot link to a non running container: /{name} AS /{alias}"),
+                };
+                return Err(Error::new(ErrorKind::Conflict, text));
             };
             found.push(Linked { alias: alias.to_owned(), record, place });
         }

@@ -56,7 +56,7 @@ impl VolumePruneFilter {
     /// Returns whether a volume is to go, if no container has it.
     pub fn matches(&self, volume: &VolumeInfo) -> bool {
         let unwanted = self.filters.values("label!");
-        (self.all || volume.anonymous)
+        volume.is_prunable(self.all)
             && labels_match(self.filters.values("label"), &volume.labels)
             && (unwanted.is_empty() || !labels_match(unwanted, &volume.labels))
     }
@@ -112,6 +112,9 @@ mod tests {
         };
         assert!(prune(&[], false, true) && !prune(&[], false, false));
         assert!(prune(&[], true, false) && prune(&[("all", "1")], false, false));
+        let filter = VolumePruneFilter::new(&Filters::default(), true).unwrap();
+        let options = [("type".to_owned(), "tmpfs".to_owned())].into();
+        assert!(!filter.matches(&VolumeInfo { options, ..volume("data", true) }));
         assert!(!prune(&[("label!", "a")], true, true) && prune(&[("label", "a=1")], true, true));
     }
 }

@@ -208,10 +208,10 @@ impl Volumes {
         self.rows.iter().find(|row| row.info.name == name)
     }
 
-    /// Returns the volumes that no container has: those made without a name, or all.
+    /// Returns the volumes that a prune takes: those made without a name, or all.
     pub fn unused(&self, all: bool) -> impl Iterator<Item = &VolumeRow> {
         let unused = |row: &&VolumeRow| row.info.users.is_empty();
-        self.rows.iter().filter(unused).filter(move |row| all || row.info.anonymous)
+        self.rows.iter().filter(unused).filter(move |row| row.info.is_prunable(all))
     }
 
     /// Returns an export of a volume.
