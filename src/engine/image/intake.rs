@@ -75,10 +75,9 @@ impl Intake<'_> {
             let (packed_in, packed_out) = conduit();
             let (tar_in, tar_out) = conduit();
             let thread = |name: &str| Builder::new().name(name.to_owned());
-            let decompressing = thread("decompress")
-                .spawn_scoped(scope, move || {
-                    tar_in.send_all(&mut decompress_buffered(packed_out)?)
-                })?;
+            let decompressing = thread("decompress").spawn_scoped(scope, move || {
+                tar_in.send_all(&mut decompress_buffered(packed_out)?)
+            })?;
             let unpacking = thread("unpack")
                 .spawn_scoped(scope, move || unpack_hashed(tar_out, root, frame))?;
             let read = self.pump(from, packed_in, progress);

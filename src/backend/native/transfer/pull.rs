@@ -14,7 +14,8 @@ use wharf_registry::{Origin, Platform, Remote, Resolved};
 
 use super::super::Native;
 use super::feed::feed;
-use super::{AT_ONCE, Counter, Tell, check_platform, joined};
+use super::{AT_ONCE, Counter, Tell, joined};
+use crate::platform::{fits, stated};
 use crate::{Error, Result};
 
 /// The greatest configuration.
@@ -46,7 +47,7 @@ impl Pull {
 
     pub(super) async fn run(mut self, tell: Tell) -> Result<()> {
         let warn = tell.clone();
-        self.remote = self.remote.warning(Arc::new(move |text| warn.note(text)));
+        self.remote = self.remote.warning(Arc::new(move |text| warn.warning(text)));
         let repository = self.options.reference.repository();
         if !self.options.all_tags {
             let reference = self.options.reference.clone();
@@ -136,9 +137,7 @@ impl Pull {
         let Some(id) = found else { return Ok(None) };
         let image = id.as_str().to_owned();
         let image = self.native.with_images(move |images| images.resolve(&image)).await?;
-        let platform =
-            Platform { os: image.os, architecture: image.architecture, ..Platform::default() };
-        if !self.platform.takes(&platform) {
+        if !self.platform.takes(&stated(image.os, image.architecture)) {
             return Ok(None);
         }
         let newer = before != Some(&id);
@@ -160,7 +159,7 @@ impl Pull {
             Error::new(ErrorKind::Invalid, format!("configuration of {reference}: {cause}"))
         })?;
         match self.named {
-            true => check_platform(reference, &self.platform, &stated),
+            true => fits(reference, &self.platform, &stated),
             false => Ok(()),
         }
     }
