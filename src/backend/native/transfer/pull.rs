@@ -197,6 +197,8 @@ impl Pull {
                 Here::Unpacked => tell.layer(&layer.blob.digest, LayerState::Exists),
                 Here::Blob | Here::Missing => {
                     tell.layer(&layer.blob.digest, LayerState::Preparing);
+                    // Whoever shows how much of all is done has to know of all from the beginning.
+                    tell.layer(&layer.blob.digest, moving(layer, 0));
                     let leader = *first.entry(&layer.blob.digest).or_insert(index);
                     missing.entry(leader).or_default().push(index);
                 }
@@ -260,8 +262,8 @@ async fn layer_from(
     source: usize,
     tell: &Tell,
 ) -> (Origin, Result<()>) {
-    let ReceivingLayer { blob, here, .. } = layer.clone();
-    let (digest, total) = (blob.digest.clone(), Some(blob.size));
+    let (moved, blob) = (layer.clone(), layer.blob.clone());
+    let digest = blob.digest.clone();
     let descriptor = Descriptor {
         media_type: blob.media_type,
         digest: blob.digest,
@@ -283,12 +285,7 @@ async fn layer_from(
     let counter = Counter::new(tell, &digest);
     let receiving = Arc::clone(receiving);
     let unpacking = tokio::task::spawn_blocking(move || {
-        let progress = |done: u64| {
-            counter.count(|| match here {
-                Here::Missing => LayerState::Downloading { done, total },
-                _ => LayerState::Extracting { done, total },
-            });
-        };
+        let progress = |done: u64| counter.count(|| moving(&moved, done));
         receiving.layer(index, &mut feed, &progress).map_err(Error::from)
     });
     let (outcome, ()) = tokio::join!(unpacking, work);
@@ -297,6 +294,15 @@ async fn layer_from(
         cause.map_or(error, Error::from)
     });
     (origin, outcome)
+}
+
+/// Returns how far a layer is.
+fn moving(layer: &ReceivingLayer, done: u64) -> LayerState {
+    let total = Some(layer.blob.size);
+    match layer.here {
+        Here::Missing => LayerState::Downloading { done, total },
+        _ => LayerState::Extracting { done, total },
+    }
 }
 
 /// Says where an image comes from, once it is known to be there.
