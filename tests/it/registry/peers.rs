@@ -165,6 +165,8 @@ fn installed(registry: &Registry, desk: &Desk, dockerd: &Dockerd) {
             "copy",
             "-q",
             "--dest-tls-verify=false",
+            "--dest-compress-format=gzip",
+            "--dest-compress-level=1",
             &from,
             &format!("docker://{name}"),
         ],
@@ -310,21 +312,27 @@ fn everybody(registry: &Registry, desk: &Desk, dockerd: &Dockerd) {
     for writer in ["wharf", "docker", "podman", "skopeo"] {
         let image = name(writer);
         let place = format!("docker://{image}");
-        let config = program("skopeo", &["inspect", "--config", "--raw", insecure, &place]);
-        let id = digest(config.as_bytes()).to_string();
-        let out = program("skopeo", &["inspect", "--format", "{{.Digest}}", insecure, &place]);
-        let known = format!("{}@{}", image.trim_end_matches(":1"), out.trim());
+        let manifest = program("skopeo", &["inspect", "--raw", insecure, &place]);
+        let known = format!("{}@{}", image.trim_end_matches(":1"), digest(manifest.as_bytes()));
+        let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+        let id = manifest["config"]["digest"].as_str().unwrap().to_owned();
         for reader in ["wharf", "docker", "podman"] {
+            // Who wrote it has to fetch it as well.
+            let anew = reader == writer;
             let (found, digest) = match reader {
                 "wharf" => {
-                    desk.ok(&["rmi", "-f", &image]);
+                    if anew {
+                        desk.ok(&["rmi", &image]);
+                    }
                     desk.ok(&["pull", "-q", &image]);
                     let format = "{{.Id}} {{index .RepoDigests 0}}";
                     let shown = desk.ok(&["image", "inspect", "-f", format, &image]);
                     shown.split_once(' ').map(|(id, of)| (id.to_owned(), of.to_owned())).unwrap()
                 }
                 "docker" => {
-                    dockerd.docker(&["rmi", "-f", &image], b"");
+                    if anew {
+                        dockerd.docker(&["rmi", &image], b"");
+                    }
                     dockerd.docker(&["pull", "-q", &image], b"");
                     let format = "{{.Id}} {{index .RepoDigests 0}}";
                     let shown = dockerd.docker(&["image", "inspect", "-f", format, &image], b"");
@@ -332,7 +340,9 @@ fn everybody(registry: &Registry, desk: &Desk, dockerd: &Dockerd) {
                     (id.to_owned(), of.to_owned())
                 }
                 _ => {
-                    podman(&["rmi", "-f", &image]);
+                    if anew {
+                        podman(&["rmi", &image]);
+                    }
                     let id = podman(&["pull", "-q", insecure, &image]);
                     let format = "{{range .RepoDigests}}{{.}} {{end}}";
                     let shown = podman(&["image", "inspect", "-f", format, &image]);
