@@ -13,8 +13,8 @@ const COLUMNS: [(&str, usize, bool); 4] =
     [("ID", 12, false), ("DISK USAGE", 10, true), ("CONTENT SIZE", 12, true), ("EXTRA", 5, false)];
 const BETWEEN: usize = 3;
 
-/// What names have at least.
-const NARROWEST: usize = 12;
+/// What names have at least: room for any platform.
+const NARROWEST: usize = 18;
 
 const LEGEND: &str = "Info ->  U In Use ";
 
@@ -137,13 +137,14 @@ mod tests {
         b                          abababababab        171MB           48MB
         └─ linux/amd64             abababababab        171MB           48MB
         ");
-        insta::assert_snapshot!(draw(&[node(&["127.0.0.1:5911/debian:12"], true)], 40), @r"
+        let long = node(&["registry.example:5000/team/image:1"], true);
+        insta::assert_snapshot!(draw(&[long], 40), @r"
                               Info ->  U In Use
 
-        IMAGE            ID
-        127.0.0.1:5911/debian:12
-                         abababababab
-        └─ linux/amd64   abababababab
+        IMAGE                       ID
+        registry.example:5000/team/image:1
+                                    abababababab
+        └─ linux/amd64              abababababab
         ");
         assert_eq!(draw(&[], 20), "  Info ->  U In Use\n\nIMAGE\n");
     }
