@@ -11,6 +11,7 @@ mod error;
 pub mod fake;
 mod files;
 pub mod native;
+mod platform;
 mod session;
 
 use std::fs::File;
@@ -31,6 +32,7 @@ use wharf_model::{
 
 pub use bytes_stream::{ByteStream, BytesReader};
 pub use error::{Error, Result};
+pub use platform::check_platform;
 pub use session::{AttachOptions, OutputChunk, Session};
 
 /// The samples of one tick.

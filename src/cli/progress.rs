@@ -105,6 +105,12 @@ impl Lines {
         let text = match event {
             TransferEvent::Layer { layer, state } => return self.layer(layer, state),
             TransferEvent::Note(text) => text.clone(),
+            // Whoever wants to hear nothing of the rest has to hear this.
+            TransferEvent::Warning(text) => {
+                self.end_of_lines();
+                crate::notice(&safe(text));
+                return Ok(());
+            }
             TransferEvent::Pulled(pulled) => format!("Digest: {}", pulled.digest),
             TransferEvent::Ended { reference, newer: true } => {
                 format!("Status: Downloaded newer image for {reference}")
@@ -117,11 +123,15 @@ impl Lines {
             }
             _ => return Ok(()),
         };
-        // What is above stays as it is; the next image's layers have lines of their own.
+        self.end_of_lines();
+        self.write(&format!("{}\n", safe(&text)))
+    }
+
+    /// What is above stays as it is; the next image's layers have lines of their own.
+    fn end_of_lines(&mut self) {
         self.places.clear();
         self.told.clear();
         self.count = 0;
-        self.write(&format!("{}\n", safe(&text)))
     }
 
     /// Looks whether the terminal has another size now: lines that were too long for it have been wrapped

@@ -91,6 +91,8 @@ pub enum LayerState {
 pub enum TransferEvent {
     /// A sentence about all of it, in docker's words (`latest: Pulling from library/alpine`).
     Note(String),
+    /// A sentence about something that isn't as it should be, and that the transfer gets along with.
+    Warning(String),
     /// A layer's new state.
     Layer {
         /// The first 12 digits of its digest: in pulls that of its blob, in pushes its diff ID.

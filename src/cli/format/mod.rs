@@ -12,6 +12,7 @@ pub(crate) mod stats;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod top;
+pub(crate) mod tree;
 pub(crate) mod usage;
 pub(crate) mod version;
 pub(crate) mod volumes;

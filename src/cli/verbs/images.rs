@@ -1,13 +1,18 @@
 //! `images`: list images.
 
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+
 use chrono::Utc;
-use wharf_model::ImageListOptions;
+use wharf_model::{ErrorKind, ImageListOptions};
 
 use crate::args::values::filters;
 use crate::args::{Arity, Flag, Group, Verb};
-use crate::call::{Call, print};
+use crate::call::{Call, Failure, print};
 use crate::format::images::{TITLES, View, format, rows};
 use crate::format::rows::{Rows, template_failed};
+use crate::format::tree::{Node, draw};
+use crate::session::terminal;
 
 pub(crate) static VERB: Verb = Verb {
     name: "images",
@@ -24,8 +29,9 @@ pub(crate) static VERB: Verb = Verb {
         Flag::value("format", "string", "Print by a template: table, json, raw or TEMPLATE"),
         Flag::switch("no-trunc", "Shorten nothing"),
         Flag::switch("quiet", "Only their IDs").short('q'),
+        Flag::switch("tree", "With the platform, the size on disk and the use of each"),
     ]],
-    missing: &[("tree", None)],
+    missing: &[],
     run,
 };
 
@@ -37,11 +43,11 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         digests: parsed.on("digests"),
     };
     let given = parsed.last("format").unwrap_or_default();
-    let list = Rows::new(&format(given, view)).map_err(template_failed)?;
-    let mut options = ImageListOptions { filters: filters(parsed)? };
-    if let Some(name) = parsed.argument(0) {
-        options.filters.insert("reference", name);
+    if parsed.on("tree") {
+        return tree(call);
     }
+    let list = Rows::new(&format(given, view)).map_err(template_failed)?;
+    let options = wanted(call)?;
     // Ids alone are each shown once, however many names an image has.
     let ids = view.quiet && matches!(given, "" | "table");
     call.over_engine(async |backend| {
@@ -53,6 +59,41 @@ fn run(call: &Call) -> anyhow::Result<i32> {
             rows
         });
         print(&list.print(all, TITLES).map_err(template_failed)?)?;
+        Ok(0)
+    })
+}
+
+/// Returns which images are wanted.
+fn wanted(call: &Call) -> Result<ImageListOptions, Failure> {
+    let mut options = ImageListOptions { filters: filters(&call.parsed)? };
+    if let Some(name) = call.parsed.argument(0) {
+        options.filters.insert("reference", name);
+    }
+    Ok(options)
+}
+
+/// `images --tree`.
+fn tree(call: &Call) -> anyhow::Result<i32> {
+    let parsed = &call.parsed;
+    let other = ["no-trunc", "quiet", "digests", "format"];
+    if let Some(flag) = other.into_iter().find(|flag| parsed.last(flag).is_some()) {
+        return Err(Failure::new(1, format!("--{flag} is not yet supported with --tree")).into());
+    }
+    let options = wanted(call)?;
+    let columns = terminal::size(std::io::stdout().as_fd()).map_or(80, |size| size.columns.into());
+    call.over_engine(async |backend| {
+        let images = backend.list_images(&options).await?;
+        let layers: BTreeMap<_, _> = backend.image_layers().await?.into_iter().collect();
+        let mut nodes = Vec::new();
+        for image in images {
+            let detail = match backend.image(image.id.as_str()).await {
+                Err(error) if error.kind == ErrorKind::NotFound => continue,
+                detail => detail?,
+            };
+            let layers = layers.get(&image.id).map_or(&[][..], Vec::as_slice);
+            nodes.push(Node::new(&image, layers, &detail));
+        }
+        print(&draw(&nodes, columns))?;
         Ok(0)
     })
 }

@@ -6,12 +6,11 @@ use wharf_backend::{Backend, Error};
 use wharf_inspect::typed;
 use wharf_model::{ContainerListOptions, ErrorKind, Filters};
 
-use crate::args::{Arity, Flag, Group, Missing, Verb};
+use super::pull::check_platform;
+use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, Failure, print};
 use crate::format::document::Format;
 use crate::format::text::is_printable;
-
-const MISSING: &[Missing] = &[("platform", None)];
 
 pub(super) const FORMAT: Flag =
     Flag::value("format", "string", "Print by a template: json or TEMPLATE").short('f');
@@ -34,7 +33,7 @@ pub(crate) static VERB: Verb = Verb {
             "Only this kind of object: container, image, network or volume",
         ),
     ]],
-    missing: MISSING,
+    missing: &[],
     run: |call| {
         let kind = match call.parsed.last("type") {
             None | Some("") => Kind::Any,
@@ -72,7 +71,7 @@ pub(crate) static CONTAINER: Verb = Verb {
     arity: Arity::AtLeast(1),
     interspersed: true,
     flags: &[&[FORMAT, SIZE]],
-    missing: MISSING,
+    missing: &[],
     run: |call| run(call, Kind::Container),
 };
 
@@ -84,8 +83,11 @@ pub(crate) static IMAGE: Verb = Verb {
     group: Group::Observe,
     arity: Arity::AtLeast(1),
     interspersed: true,
-    flags: &[&[FORMAT]],
-    missing: MISSING,
+    flags: &[&[
+        FORMAT,
+        Flag::value("platform", "string", "Only if they are for this platform: os/arch"),
+    ]],
+    missing: &[],
     run: |call| run(call, Kind::Image),
 };
 
@@ -122,7 +124,11 @@ pub(super) fn run(call: &Call, kind: Kind) -> anyhow::Result<i32> {
         let mut errors = Vec::new();
         for name in &parsed.arguments {
             let size = kind != Kind::Network && parsed.on("size");
-            match document(&**backend, name, kind, size).await {
+            let found = match check_platform(&**backend, call, name).await {
+                Ok(()) => document(&**backend, name, kind, size).await,
+                Err(error) => Err(error),
+            };
+            match found {
                 Ok(document) => documents.push(document),
                 Err(error) => errors.push(error.message),
             }

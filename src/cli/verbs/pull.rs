@@ -92,6 +92,22 @@ pub(super) fn platform(call: &Call) -> Option<String> {
         .filter(|platform| !platform.is_empty())
 }
 
+/// Refuses an image that isn't for a machine that the command line names.
+///
+/// # Errors
+/// When it is for another one, or isn't there.
+pub(super) async fn check_platform(
+    backend: &dyn Backend,
+    call: &Call,
+    image: &str,
+) -> Result<(), wharf_backend::Error> {
+    let given = call.parsed.all("platform").flat_map(|list| list.split(','));
+    for platform in given.filter(|platform| !platform.is_empty()) {
+        wharf_backend::check_platform(backend, image, platform).await?;
+    }
+    Ok(())
+}
+
 /// Fetches the image that a container is to be made from.
 ///
 /// # Errors

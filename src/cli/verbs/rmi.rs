@@ -2,6 +2,7 @@
 
 use wharf_model::{Command, ErrorKind, Outcome};
 
+use super::pull::check_platform;
 use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, each_in_turn};
 
@@ -13,8 +14,12 @@ pub(crate) static VERB: Verb = Verb {
     group: Group::Images,
     arity: Arity::AtLeast(1),
     interspersed: true,
-    flags: &[&[Flag::switch("force", "Even if stopped containers use it").short('f')]],
-    missing: &[("no-prune", None), ("platform", None)],
+    flags: &[&[
+        Flag::switch("force", "Even if stopped containers use it").short('f'),
+        Flag::switch("no-prune", "Leave untagged parents; images have none here"),
+        Flag::list("platform", "strings", "Only if it is for this platform: os/arch"),
+    ]],
+    missing: &[],
     run,
 };
 
@@ -23,6 +28,7 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     call.over_engine(async |backend| {
         each_in_turn(&call.parsed.arguments, async |image| {
             let mut lines = Vec::new();
+            check_platform(&**backend, call, image).await?;
             let command = Command::RemoveImage { image: image.to_owned(), force };
             let outcome = match backend.execute(command).await {
                 // Said, and no failure: with force, what isn't there is as it should be.

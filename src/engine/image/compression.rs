@@ -1,7 +1,7 @@
 //! Telling compressed streams by their first bytes, and undoing it.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 
 /// How a stream is packed, as far as it is undone here.
@@ -51,7 +51,14 @@ impl Packing {
 ///
 /// # Errors
 /// When the stream can't be read, or is bzip2 or xz, which are not undone here.
-pub(crate) fn decompress<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+pub(crate) fn decompress<'a>(reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    decompress_buffered(BufReader::with_capacity(1 << 16, reader))
+}
+
+/// As [`decompress`], of what has a buffer.
+pub(super) fn decompress_buffered<'a>(
+    mut reader: impl BufRead + 'a,
+) -> io::Result<Box<dyn Read + 'a>> {
     let mut magic = [0; 6];
     let mut filled = 0;
     while filled < magic.len() {
@@ -72,11 +79,8 @@ pub(crate) fn decompress<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn R
         ))
     };
     match (Packing::of(&magic[..filled]), &magic[..filled]) {
-        (Packing::Gzip, _) => {
-            let buffered = BufReader::with_capacity(1 << 16, whole);
-            Ok(Box::new(flate2::bufread::MultiGzDecoder::new(buffered)))
-        }
-        (Packing::Zstd, _) => Ok(Box::new(zstd::stream::read::Decoder::new(whole)?)),
+        (Packing::Gzip, _) => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(whole))),
+        (Packing::Zstd, _) => Ok(Box::new(zstd::stream::read::Decoder::with_buffer(whole)?)),
         (_, [b'B', b'Z', b'h', ..]) => unsupported("bzip2"),
         (_, [0xfd, b'7', b'z', b'X', b'Z', ..]) => unsupported("xz"),
         _ => Ok(Box::new(whole)),

@@ -1,7 +1,7 @@
 //! A stream of bytes from one thread to another: a few buffers that go round, so that neither waits
 //! for a copy, and what is under way is bounded.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 /// How much goes over at once. Smaller ones cost switches between threads, greater ones the cache.
@@ -10,18 +10,39 @@ const CHUNK: usize = 1 << 17;
 /// How many buffers may be full at once.
 const DEPTH: usize = 4;
 
+/// A buffer that goes round. Its room is made once, so that nobody has to clear it again.
+#[derive(Default)]
+struct Chunk {
+    room: Box<[u8]>,
+    filled: usize,
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        &self.room[..self.filled]
+    }
+
+    /// Returns the part that nothing is in yet.
+    fn free(&mut self) -> &mut [u8] {
+        if self.room.is_empty() {
+            self.room = vec![0; CHUNK].into();
+        }
+        &mut self.room[self.filled..]
+    }
+}
+
 /// The end that is written to. To be [finished](Inlet::finish): else the reader is told of a failure.
 pub(super) struct Inlet {
-    full: SyncSender<Vec<u8>>,
-    empty: Receiver<Vec<u8>>,
-    buffer: Vec<u8>,
+    full: SyncSender<Chunk>,
+    empty: Receiver<Chunk>,
+    chunk: Chunk,
 }
 
 /// The end that is read from.
 pub(super) struct Outlet {
-    full: Receiver<Vec<u8>>,
-    empty: Sender<Vec<u8>>,
-    buffer: Vec<u8>,
+    full: Receiver<Chunk>,
+    empty: Sender<Chunk>,
+    chunk: Chunk,
     at: usize,
     ended: bool,
 }
@@ -31,32 +52,32 @@ pub(super) fn conduit() -> (Inlet, Outlet) {
     let (full, outlet) = sync_channel(DEPTH);
     let (empty, inlet) = channel();
     (
-        Inlet { full, empty: inlet, buffer: Vec::new() },
-        Outlet { full: outlet, empty, buffer: Vec::new(), at: 0, ended: false },
+        Inlet { full, empty: inlet, chunk: Chunk::default() },
+        Outlet { full: outlet, empty, chunk: Chunk::default(), at: 0, ended: false },
     )
 }
 
 impl Inlet {
     fn send(&mut self) -> io::Result<()> {
         let mut next = self.empty.try_recv().unwrap_or_default();
-        next.clear();
-        let full = std::mem::replace(&mut self.buffer, next);
+        next.filled = 0;
+        let full = std::mem::replace(&mut self.chunk, next);
         self.full.send(full).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
     /// Reads once from `from`, straight into the buffer that goes over next, and returns the bytes;
     /// none at the end.
     pub(super) fn fill(&mut self, from: &mut (impl Read + ?Sized)) -> io::Result<&[u8]> {
-        self.buffer.resize(CHUNK, 0);
+        self.chunk.filled = 0;
+        let room = self.chunk.free();
         let read = loop {
-            match from.read(&mut self.buffer) {
+            match from.read(room) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                other => break other,
+                other => break other?,
             }
         };
-        self.buffer.truncate(*read.as_ref().unwrap_or(&0));
-        read?;
-        Ok(&self.buffer)
+        self.chunk.filled = read;
+        Ok(self.chunk.bytes())
     }
 
     /// Sends all that can be read.
@@ -77,33 +98,44 @@ impl Inlet {
 
 impl Write for Inlet {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.buffer.len() == CHUNK {
+        if self.chunk.filled == CHUNK {
             self.send()?;
         }
-        let n = bytes.len().min(CHUNK - self.buffer.len());
-        self.buffer.extend_from_slice(&bytes[..n]);
+        let free = self.chunk.free();
+        let n = bytes.len().min(free.len());
+        free[..n].copy_from_slice(&bytes[..n]);
+        self.chunk.filled += n;
         Ok(n)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() { Ok(()) } else { self.send() }
+        if self.chunk.filled == 0 { Ok(()) } else { self.send() }
+    }
+}
+
+impl BufRead for Outlet {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at == self.chunk.filled && !self.ended {
+            // The other side has failed, and tells why itself.
+            let next = self.full.recv().map_err(|_| io::ErrorKind::UnexpectedEof)?;
+            let used = std::mem::replace(&mut self.chunk, next);
+            // Nobody wants it back at the end.
+            let _ = self.empty.send(used);
+            self.at = 0;
+            self.ended = self.chunk.filled == 0;
+        }
+        Ok(&self.chunk.bytes()[self.at..])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.at = self.chunk.filled.min(self.at + amount);
     }
 }
 
 impl Read for Outlet {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.buffer.len() && !self.ended {
-            // The other side has failed, and tells why itself.
-            let next = self.full.recv().map_err(|_| io::ErrorKind::UnexpectedEof)?;
-            let used = std::mem::replace(&mut self.buffer, next);
-            // Nobody wants it back at the end.
-            let _ = self.empty.send(used);
-            self.at = 0;
-            self.ended = self.buffer.is_empty();
-        }
-        let n = to.len().min(self.buffer.len() - self.at);
-        to[..n].copy_from_slice(&self.buffer[self.at..self.at + n]);
-        self.at += n;
+        let n = self.fill_buf()?.read(to)?;
+        self.consume(n);
         Ok(n)
     }
 }

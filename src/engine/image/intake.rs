@@ -10,7 +10,7 @@ use std::thread::Builder;
 use wharf_model::Digest;
 
 use super::archive::{explain, invalid};
-use super::compression::decompress;
+use super::compression::decompress_buffered;
 use super::conduit::{Inlet, Outlet, conduit};
 use super::frame::{Frame, Framed};
 use super::hash::{HashReader, Hasher};
@@ -75,8 +75,9 @@ impl Intake<'_> {
             let (packed_in, packed_out) = conduit();
             let (tar_in, tar_out) = conduit();
             let thread = |name: &str| Builder::new().name(name.to_owned());
-            let decompressing = thread("decompress")
-                .spawn_scoped(scope, move || tar_in.send_all(&mut decompress(packed_out)?))?;
+            let decompressing = thread("decompress").spawn_scoped(scope, move || {
+                tar_in.send_all(&mut decompress_buffered(packed_out)?)
+            })?;
             let unpacking = thread("unpack")
                 .spawn_scoped(scope, move || unpack_hashed(tar_out, root, frame))?;
             let read = self.pump(from, packed_in, progress);

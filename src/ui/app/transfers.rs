@@ -90,7 +90,9 @@ impl Transfer {
     /// Takes a step.
     pub fn take(&mut self, event: TransferEvent) {
         match event {
-            TransferEvent::Note(text) => self.note = sanitize_line(&text).into_owned(),
+            TransferEvent::Note(text) | TransferEvent::Warning(text) => {
+                self.note = sanitize_line(&text).into_owned();
+            }
             TransferEvent::Layer { layer, state } => {
                 let id = sanitize_line(&layer).into_owned();
                 let told = match &state {

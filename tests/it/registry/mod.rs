@@ -250,6 +250,32 @@ fn a_machine_gets_its_own_image() {
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown[1]["Descriptor"]["platform"]["architecture"], "amd64");
     assert_eq!(shown[1]["OCIManifest"]["schemaVersion"], 2);
+    // There is one image of a name here, and who names another machine is told so.
+    let other = "does not match the specified platform: wanted linux/arm64, actual: linux/amd64";
+    for line in [&["history"][..], &["image", "inspect"], &["rmi"], &["rmi", "-f", "--no-prune"]] {
+        desk.fails(other, &[line, &["--platform", "linux/arm64", &name]].concat());
+    }
+    let both = "linux/amd64,linux/arm64";
+    desk.fails(other, &["image", "rm", "--platform", both, &name]);
+    desk.fails("invalid OS/architecture/variant", &["history", "--platform", "a b", &name]);
+    desk.fails("No such image: none:latest", &["rmi", "--platform", "amd64", "none"]);
+    let id = desk.ok(&["images", "-q", "--no-trunc", &name]);
+    let shown = ["image", "inspect", "--platform", "linux/amd64", "-f", "{{.Id}}", &name];
+    assert_eq!(desk.ok(&shown), id);
+    let steps = desk.ok(&["history", "--platform", "amd64", "-q", "--no-trunc", &name]);
+    assert_eq!(steps.lines().next(), Some(id.as_str()));
+    let tree = desk.ok(&["images", "--tree", &name]);
+    let short = &id["sha256:".len()..][..12];
+    let row = |begins: &str| {
+        let line = tree.lines().find(|line| line.starts_with(begins));
+        let line = line.unwrap_or_else(|| panic!("no {begins:?} in {tree}"));
+        assert!(line.contains(short), "{tree}");
+    };
+    row(&name);
+    row("└─ linux/amd64 ");
+    desk.fails("--quiet is not yet supported with --tree", &["images", "--tree", "-q"]);
+    desk.ok(&["rmi", "--no-prune", "--platform", "linux/amd64", &name]);
+    assert!(!desk.has(&name));
     // A container that wants another machine's image gets it.
     desk.ok(&["create", "-q", "--platform", "linux/arm64", "--name", "other", &name]);
     assert_eq!(machine(), "linux/arm64");

@@ -9,7 +9,7 @@ use wharf_backend::Backend;
 use wharf_backend::docker::Docker;
 
 use super::layer;
-use super::server::{Desk, Registry, program, text};
+use super::server::{Desk, Registry, digest, program, text};
 use crate::copy_docker::on_disk;
 use crate::dockerd::{self, Dockerd};
 use crate::harness::{Test, eventually, folder, lacks_programs, rootfs_tar, run};
@@ -18,7 +18,8 @@ use crate::verbs_image::image_archive;
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         Test::new("skopeo_reads_and_writes_the_same", skopeo),
-        Test::new("a_dockerd_reads_and_writes_the_same", docker).needing(dockerd::lacks()),
+        Test::new("a_dockerd_reads_and_writes_the_same", docker)
+            .needing(dockerd::lacks().or_else(|| lacks_programs(&["podman", "mmdebstrap", "tar"]))),
         Test::new("podman_reads_and_writes_the_same", podman).needing(lacks_programs(&["podman"])),
     ]
 }
@@ -98,44 +99,55 @@ fn podman() {
     });
 }
 
-/// Returns layers of files of the Debian that this host is: programs, libraries, documentation, what the
-/// package manager knows; some 100 MB, as far as there is so much.
+/// Returns the layers of a Debian: its root filesystem as mmdebstrap makes it, some 120 MB; what somebody
+/// has added, changed and removed; and one more like that.
 fn debian(folder: &Path) -> Vec<Vec<u8>> {
-    let parts = [
-        ("usr/bin", 40 << 20),
-        ("usr/lib/x86_64-linux-gnu", 50 << 20),
-        ("usr/share/doc", 4 << 20),
-        ("var/lib/dpkg/info", 3 << 20),
-    ];
-    let layer = |(part, most): (&str, u64)| {
-        let mut names = Vec::new();
-        let mut entries: Vec<_> =
-            std::fs::read_dir(Path::new("/").join(part)).unwrap().flatten().collect();
-        entries.sort_by_key(std::fs::DirEntry::file_name);
-        let mut sum = 0;
-        for entry in entries {
-            let found = entry.metadata().unwrap();
-            // Folders of documentation are small, and those of libraries have no end.
-            let size = match found.is_dir() {
-                true if part != "usr/share/doc" => continue,
-                true => 40 << 10,
-                false => found.len(),
-            };
-            if size < most / 4 && sum < most {
-                sum += size;
-                names.push(format!("{part}/{}", entry.file_name().to_str().unwrap()));
-            }
+    // Where it has to be made first, that takes its time.
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/debian");
+    let made = std::process::Command::new(script).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let root = std::fs::read(String::from_utf8(made.stdout).unwrap().trim()).unwrap();
+    assert!(root.len() > 80 << 20, "{}", root.len());
+    let top = folder.join("changes");
+    let layer = |line: &str| {
+        let mut shell = std::process::Command::new("sh");
+        std::fs::create_dir(&top).unwrap();
+        shell.args(["-euc", line]).current_dir(&top);
+        let out = run(shell, b"");
+        assert_eq!(out.code, 0, "{out:?}");
+        if let Ok(program) = std::fs::File::open(top.join("usr/bin/capable")) {
+            // cap_net_raw=ep, revision 2.
+            let value = [1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+            let flags = rustix::fs::XattrFlags::empty();
+            rustix::fs::fsetxattr(&program, "security.capability", &value, flags).unwrap();
+            rustix::fs::fsetxattr(&program, "user.note", b"two\nlines", flags).unwrap();
         }
-        let list = folder.join("list");
         let archive = text(&folder.join("layer.tar"));
-        let words = ["-C", "/", "--xattrs", "--numeric-owner", "--sort=name", "-cf", &archive];
-        // The first name is the folder alone, without what is in it.
-        let alone = ["--no-recursion", part, "--recursion", "-T", &text(&list)];
-        std::fs::write(&list, names.join("\n")).unwrap();
-        program("tar", &[&words[..], &alone[..]].concat());
+        let words = ["--sort=name", "--numeric-owner", "--sparse", "--mtime=@1600000000.123456789"];
+        let attributes = ["--format=posix", "--xattrs", "--xattrs-include=*"];
+        let place = ["-C", &text(&top), "-cf", &archive, "."];
+        program("tar", &[&words[..], &attributes, &place].concat());
+        std::fs::remove_dir_all(&top).unwrap();
         std::fs::read(&archive).unwrap()
     };
-    parts.map(layer).to_vec()
+    vec![
+        root,
+        layer(
+            "umask 022; mkdir -p usr/bin usr/share/doc/bash usr/share/base-files var/lib/own etc dev
+             cp /bin/true usr/bin/capable; chmod 755 usr/bin/capable
+             cp /bin/true usr/bin/su; chown 0:4 usr/bin/su; chmod 4755 usr/bin/su
+             ln usr/bin/su var/lib/own/su; ln -s ../nowhere etc/loose
+             touch etc/.wh.issue usr/share/doc/.wh.dpkg usr/share/base-files/.wh..wh..opq
+             echo only > usr/share/base-files/only; chmod 1777 var/lib/own; chown 7:8 var/lib/own
+             truncate -s 3M var/lib/own/sparse; echo end >> var/lib/own/sparse
+             mknod dev/odd b 7 3; mknod dev/pipe p; mkdir etc/passwd.d; chmod 700 etc/passwd.d",
+        ),
+        layer(
+            "umask 022; mkdir -p usr/share/doc/dpkg etc/issue var/lib etc/passwd.d
+             echo again > usr/share/doc/dpkg/again; echo deep > etc/issue/deep
+             touch var/lib/.wh.own etc/.wh.loose; echo 'me:x:1000:1000::/:/bin/sh' > etc/passwd",
+        ),
+    ]
 }
 
 /// What skopeo has put into the registry is on the disk as dockerd has it.
@@ -153,6 +165,8 @@ fn installed(registry: &Registry, desk: &Desk, dockerd: &Dockerd) {
             "copy",
             "-q",
             "--dest-tls-verify=false",
+            "--dest-compress-format=gzip",
+            "--dest-compress-level=1",
             &from,
             &format!("docker://{name}"),
         ],
@@ -176,8 +190,17 @@ fn installed(registry: &Registry, desk: &Desk, dockerd: &Dockerd) {
             assert_eq!(ours.len(), theirs.len());
             files += theirs.len();
         }
-        assert!(files > 1000, "{files}");
+        assert!(files > 5000, "{files}");
     }
+    // What runs in it sees the same.
+    let line = "stat -c '%a %u:%g %h' /usr/bin/su; ls /usr/share/base-files /etc/issue \
+                /usr/share/doc/dpkg; ls /var/lib/own /etc/loose 2>&1 | wc -l; dpkg -l | wc -l";
+    let seen = desk.ok(&["run", "--rm", "--network", "none", &name, "sh", "-c", line]);
+    let (seen, packages) = seen.rsplit_once('\n').unwrap();
+    let wanted = "4755 0:4 2\n/etc/issue:\ndeep\n\n/usr/share/base-files:\nonly\n\n\
+                  /usr/share/doc/dpkg:\nagain\n2";
+    assert_eq!(seen, wanted);
+    assert!(packages.parse::<u32>().unwrap() > 50, "{packages}");
     std::fs::remove_dir_all(folder).unwrap();
 }
 
@@ -217,6 +240,7 @@ fn docker() {
         (serde_json::from_str(&out).unwrap(), serde_json::from_str(&wanted.stdout).unwrap());
     assert_eq!(out, wanted);
     lists_in_docker_s_folder(&desk, &theirs, &name("list:1"));
+    everybody(&registry, &desk, &dockerd);
     // Its own pulls and pushes, seen through us.
     registry.put_image("new:1", "amd64", &[rootfs_tar(), layer("a", 700)]);
     let out = run(desk.command(&["--host", &host, "pull", &name("new:1")]), b"");
@@ -259,6 +283,78 @@ fn docker() {
             Err(error) => error,
         };
         assert_eq!(refused.kind, wharf_model::ErrorKind::NotFound, "{refused}");
+    });
+}
+
+/// What each of four writes into one registry, each of the four reads as the same image.
+fn everybody(registry: &Registry, desk: &Desk, dockerd: &Dockerd) {
+    let folder = folder();
+    let podman = |arguments: &[&str]| {
+        let (root, run) = (text(&folder.join("root")), text(&folder.join("run")));
+        let own = ["--root", &root, "--runroot", &run, "--storage-driver", "vfs"];
+        program("podman", &[&own[..], arguments].concat()).trim().to_owned()
+    };
+    let tar = text(&folder.join("root.tar"));
+    std::fs::write(&tar, layer("everybody's", 20_000)).unwrap();
+    let name = |writer: &str| format!("{}/by-{writer}:1", registry.address);
+    let insecure = "--tls-verify=false";
+    desk.ok(&["import", &tar, &name("wharf")]);
+    desk.ok(&["push", "-q", &name("wharf")]);
+    dockerd.docker(&["import", &tar, &name("docker")], b"");
+    dockerd.docker(&["push", "-q", &name("docker")], b"");
+    podman(&["import", "-q", &tar, &name("podman")]);
+    podman(&["push", "-q", insecure, &name("podman")]);
+    let archive = text(&folder.join("image.tar"));
+    std::fs::write(&archive, image_archive("x:1", &[layer("everybody's", 20_000)])).unwrap();
+    let to = format!("docker://{}", name("skopeo"));
+    let from = format!("docker-archive:{archive}");
+    program("skopeo", &["copy", "-q", "--dest-tls-verify=false", &from, &to]);
+    for writer in ["wharf", "docker", "podman", "skopeo"] {
+        let image = name(writer);
+        let place = format!("docker://{image}");
+        let manifest = program("skopeo", &["inspect", "--raw", insecure, &place]);
+        let known = format!("{}@{}", image.trim_end_matches(":1"), digest(manifest.as_bytes()));
+        let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+        let id = manifest["config"]["digest"].as_str().unwrap().to_owned();
+        for reader in ["wharf", "docker", "podman"] {
+            // Who wrote it has to fetch it as well.
+            let anew = reader == writer;
+            let (found, digest) = match reader {
+                "wharf" => {
+                    if anew {
+                        desk.ok(&["rmi", &image]);
+                    }
+                    desk.ok(&["pull", "-q", &image]);
+                    let format = "{{.Id}} {{index .RepoDigests 0}}";
+                    let shown = desk.ok(&["image", "inspect", "-f", format, &image]);
+                    shown.split_once(' ').map(|(id, of)| (id.to_owned(), of.to_owned())).unwrap()
+                }
+                "docker" => {
+                    if anew {
+                        dockerd.docker(&["rmi", &image], b"");
+                    }
+                    dockerd.docker(&["pull", "-q", &image], b"");
+                    let format = "{{.Id}} {{index .RepoDigests 0}}";
+                    let shown = dockerd.docker(&["image", "inspect", "-f", format, &image], b"");
+                    let (id, of) = shown.trim().split_once(' ').unwrap();
+                    (id.to_owned(), of.to_owned())
+                }
+                _ => {
+                    if anew {
+                        podman(&["rmi", &image]);
+                    }
+                    let id = podman(&["pull", "-q", insecure, &image]);
+                    let format = "{{range .RepoDigests}}{{.}} {{end}}";
+                    let shown = podman(&["image", "inspect", "-f", format, &image]);
+                    let of = shown.split(' ').find(|of| **of == known).unwrap_or(&shown);
+                    (format!("sha256:{id}"), of.to_owned())
+                }
+            };
+            assert_eq!((found, digest), (id.clone(), known.clone()), "{reader} of {writer}'s");
+        }
+    }
+    eventually("podman's folders can be removed", || {
+        std::fs::remove_dir_all(&folder).is_ok() || !folder.exists()
     });
 }
 

@@ -17,8 +17,6 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use wharf_model::{Digest, ErrorKind, LayerState, PullOptions, PushOptions, TransferEvent};
 
-use wharf_registry::Platform;
-
 use super::Native;
 use crate::{Error, Result, TransferStream};
 
@@ -52,6 +50,10 @@ impl Tell {
 
     fn note(&self, text: impl Into<String>) {
         self.event(TransferEvent::Note(text.into()));
+    }
+
+    fn warning(&self, text: impl Into<String>) {
+        self.event(TransferEvent::Warning(text.into()));
     }
 
     fn layer(&self, layer: &Digest, state: LayerState) {
@@ -106,24 +108,6 @@ where
         receiver.recv().await.map(|event| (event, (receiver, task)))
     })
     .boxed()
-}
-
-/// Refuses an image for another machine than the one that is wanted.
-fn check_platform(
-    reference: &impl std::fmt::Display,
-    wanted: &Platform,
-    stated: &Platform,
-) -> Result<()> {
-    if wanted.takes(stated) {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::NotFound,
-        format!(
-            "image with reference {reference} was found but does not match the specified platform: \
-             wanted {wanted}, actual: {stated}"
-        ),
-    ))
 }
 
 /// Returns the outcome of a task or a thread.

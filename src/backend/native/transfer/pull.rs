@@ -14,7 +14,8 @@ use wharf_registry::{Origin, Platform, Remote, Resolved};
 
 use super::super::Native;
 use super::feed::feed;
-use super::{AT_ONCE, Counter, Tell, check_platform, joined};
+use super::{AT_ONCE, Counter, Tell, joined};
+use crate::platform::{fits, stated};
 use crate::{Error, Result};
 
 /// The greatest configuration.
@@ -46,7 +47,7 @@ impl Pull {
 
     pub(super) async fn run(mut self, tell: Tell) -> Result<()> {
         let warn = tell.clone();
-        self.remote = self.remote.warning(Arc::new(move |text| warn.note(text)));
+        self.remote = self.remote.warning(Arc::new(move |text| warn.warning(text)));
         let repository = self.options.reference.repository();
         if !self.options.all_tags {
             let reference = self.options.reference.clone();
@@ -136,9 +137,7 @@ impl Pull {
         let Some(id) = found else { return Ok(None) };
         let image = id.as_str().to_owned();
         let image = self.native.with_images(move |images| images.resolve(&image)).await?;
-        let platform =
-            Platform { os: image.os, architecture: image.architecture, ..Platform::default() };
-        if !self.platform.takes(&platform) {
+        if !self.platform.takes(&stated(image.os, image.architecture)) {
             return Ok(None);
         }
         let newer = before != Some(&id);
@@ -160,7 +159,7 @@ impl Pull {
             Error::new(ErrorKind::Invalid, format!("configuration of {reference}: {cause}"))
         })?;
         match self.named {
-            true => check_platform(reference, &self.platform, &stated),
+            true => fits(reference, &self.platform, &stated),
             false => Ok(()),
         }
     }
@@ -198,6 +197,8 @@ impl Pull {
                 Here::Unpacked => tell.layer(&layer.blob.digest, LayerState::Exists),
                 Here::Blob | Here::Missing => {
                     tell.layer(&layer.blob.digest, LayerState::Preparing);
+                    // Whoever shows how much of all is done has to know of all from the beginning.
+                    tell.layer(&layer.blob.digest, moving(layer, 0));
                     let leader = *first.entry(&layer.blob.digest).or_insert(index);
                     missing.entry(leader).or_default().push(index);
                 }
@@ -261,8 +262,8 @@ async fn layer_from(
     source: usize,
     tell: &Tell,
 ) -> (Origin, Result<()>) {
-    let ReceivingLayer { blob, here, .. } = layer.clone();
-    let (digest, total) = (blob.digest.clone(), Some(blob.size));
+    let (moved, blob) = (layer.clone(), layer.blob.clone());
+    let digest = blob.digest.clone();
     let descriptor = Descriptor {
         media_type: blob.media_type,
         digest: blob.digest,
@@ -284,12 +285,7 @@ async fn layer_from(
     let counter = Counter::new(tell, &digest);
     let receiving = Arc::clone(receiving);
     let unpacking = tokio::task::spawn_blocking(move || {
-        let progress = |done: u64| {
-            counter.count(|| match here {
-                Here::Missing => LayerState::Downloading { done, total },
-                _ => LayerState::Extracting { done, total },
-            });
-        };
+        let progress = |done: u64| counter.count(|| moving(&moved, done));
         receiving.layer(index, &mut feed, &progress).map_err(Error::from)
     });
     let (outcome, ()) = tokio::join!(unpacking, work);
@@ -298,6 +294,15 @@ async fn layer_from(
         cause.map_or(error, Error::from)
     });
     (origin, outcome)
+}
+
+/// Returns how far a layer is.
+fn moving(layer: &ReceivingLayer, done: u64) -> LayerState {
+    let total = Some(layer.blob.size);
+    match layer.here {
+        Here::Missing => LayerState::Downloading { done, total },
+        _ => LayerState::Extracting { done, total },
+    }
 }
 
 /// Says where an image comes from, once it is known to be there.

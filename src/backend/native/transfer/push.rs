@@ -13,7 +13,8 @@ use wharf_registry::manifest::Manifest;
 use wharf_registry::{Platform, Remote, Upload, Uploaded};
 
 use super::super::Native;
-use super::{AT_ONCE, Counter, Tell, check_platform, joined};
+use super::{AT_ONCE, Counter, Tell, joined};
+use crate::platform::{fits, stated};
 use crate::{Backend as _, Error, Result};
 
 /// A push.
@@ -104,8 +105,7 @@ impl Push {
     async fn check_platform(&self, name: &ImageName, platform: &str) -> Result<()> {
         let wanted = Platform::parse(platform)?;
         let image = self.native.image(&name.canonical()).await?;
-        let (os, architecture) = (image.os, image.architecture);
-        check_platform(name, &wanted, &Platform { os, architecture, ..Platform::default() })
+        fits(name, &wanted, &stated(image.os, image.architecture))
     }
 
     /// Sends the layers that aren't there, several at once.
