@@ -82,7 +82,7 @@ pub(crate) fn layout(app: &App) -> Option<Layout> {
         }
         Zoom::Split => {
             let rows = match app.screen {
-                Screen::Containers => app.containers.shown.len(),
+                Screen::Containers => app.containers.entries.len(),
                 Screen::Images => app.images.shown.len(),
                 Screen::Volumes => app.volumes.shown.len(),
                 Screen::Networks => app.networks.topology.parts(Scale::Boxes).len(),
