@@ -111,8 +111,7 @@ impl Http {
         let tls = match secure {
             true => {
                 let certificates = self.settings.certificates(&authority)?;
-                let believed =
-                    if insecure { Believed::Anybody } else { Believed::SystemsAndThese };
+                let believed = if insecure { Believed::Anybody } else { Believed::SystemsAndThese };
                 tls_config(&authority, &certificates, believed)?
             }
             // Never used, but there has to be one.

@@ -135,9 +135,9 @@ impl Address {
                 "{self} isn't encrypted: whoever reads along can take over, and whoever reaches it \
                  is root there; use TLS (--tlsverify) or ssh://"
             )),
-            Self::Tcp { tls: None, .. } => {
-                Some(format!("{self} is open to every user of this host, and makes them root there"))
-            }
+            Self::Tcp { tls: None, .. } => Some(format!(
+                "{self} is open to every user of this host, and makes them root there"
+            )),
             Self::Tcp { tls: Some(tls), .. } if !tls.verify => {
                 Some(format!("{self}: its certificate isn't checked (--tlsverify checks it)"))
             }
@@ -198,7 +198,9 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
-            Self::Tcp { host, port, .. } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
+            Self::Tcp { host, port, .. } if host.contains(':') => {
+                write!(f, "tcp://[{host}]:{port}")
+            }
             Self::Tcp { host, port, .. } => write!(f, "tcp://{host}:{port}"),
             Self::Ssh(address) => address.fmt(f),
         }
@@ -226,7 +228,10 @@ mod tests {
             ("ssh://h", "ssh://h"),
             ("ssh://h/", "ssh://h"),
             ("ssh://me@h:22", "ssh://me@h:22"),
-            ("ssh://me@[::1]:22/run/podman/podman.sock", "ssh://me@[::1]:22/run/podman/podman.sock"),
+            (
+                "ssh://me@[::1]:22/run/podman/podman.sock",
+                "ssh://me@[::1]:22/run/podman/podman.sock",
+            ),
         ] {
             assert_eq!(parse(text).as_deref(), Ok(same), "{text}");
         }

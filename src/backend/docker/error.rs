@@ -145,10 +145,8 @@ mod tests {
             unreachable("unix:///run/none.sock", &io::Error::from(io::ErrorKind::NotFound));
         assert_eq!(missing.kind, ErrorKind::Unavailable);
         assert!(missing.message.contains("unix:///run/none.sock: is it running?"), "{missing}");
-        let denied = unreachable(
-            "unix:///run/none.sock",
-            &io::Error::from(io::ErrorKind::PermissionDenied),
-        );
+        let denied =
+            unreachable("unix:///run/none.sock", &io::Error::from(io::ErrorKind::PermissionDenied));
         assert_eq!(denied.kind, ErrorKind::Denied);
     }
 }

@@ -14,7 +14,9 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
+};
 use tokio::io::{BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdout, Command};
@@ -144,7 +146,10 @@ impl Ssh {
 
     async fn log_in(&self) -> Result<Login> {
         let folder = private_folder().map_err(|cause| {
-            Error::new(ErrorKind::Unavailable, format!("{}: a private folder: {cause}", self.address))
+            Error::new(
+                ErrorKind::Unavailable,
+                format!("{}: a private folder: {cause}", self.address),
+            )
         })?;
         let mut command = self.command(&folder.0);
         command
@@ -309,9 +314,13 @@ async fn answer(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<(bool, Opti
 }
 
 /// Asks for a sign of life; errors say what came instead.
-async fn answers(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::result::Result<(), String> {
+async fn answers(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+) -> std::result::Result<(), String> {
     let ask = async {
-        stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n").await?;
+        stream
+            .write_all(b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")
+            .await?;
         let mut head = [0; 7];
         stream.read_exact(&mut head).await?;
         Ok::<_, io::Error>(head)
@@ -399,7 +408,10 @@ mod tests {
             path: None,
         });
         let said = ssh.failed("Host key verification failed.").message;
-        assert!(said.contains("ssh://me@h: Host key") && said.contains("'ssh me@h' once"), "{said}");
+        assert!(
+            said.contains("ssh://me@h: Host key") && said.contains("'ssh me@h' once"),
+            "{said}"
+        );
         let said = ssh.failed("me@h: Permission denied (publickey,password).").message;
         assert!(said.contains("use a key"), "{said}");
         assert!(ssh.failed("").message.contains("without a word"));

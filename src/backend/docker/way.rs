@@ -35,7 +35,12 @@ pub(super) struct Way(Arc<Kind>);
 #[derive(Debug)]
 enum Kind {
     Unix(PathBuf),
-    Tcp { host: String, port: u16, tls: Option<TlsWay>, place: String },
+    Tcp {
+        host: String,
+        port: u16,
+        tls: Option<TlsWay>,
+        place: String,
+    },
     Ssh(Ssh),
     /// There is none, for this reason.
     None(Error),

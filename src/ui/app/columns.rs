@@ -8,6 +8,8 @@ pub enum Column {
     State,
     /// What the probes say.
     Health,
+    /// The engine that has it, where there are several.
+    Host,
     /// The name.
     Name,
     /// The image.
@@ -34,9 +36,10 @@ pub enum Column {
 
 impl Column {
     /// All of them, in the order of the list.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::State,
         Self::Health,
+        Self::Host,
         Self::Name,
         Self::Image,
         Self::Cpu,
@@ -54,6 +57,7 @@ impl Column {
     pub fn title(self) -> &'static str {
         match self {
             Self::State => "STATE",
+            Self::Host => "HOST",
             Self::Name => "NAME",
             Self::Health => "HEALTH",
             Self::Cpu => "CPU",
@@ -73,6 +77,7 @@ impl Column {
     pub fn word(self) -> &'static str {
         match self {
             Self::State => "state",
+            Self::Host => "host",
             Self::Name => "name",
             Self::Health => "health",
             Self::Cpu => "cpu",
