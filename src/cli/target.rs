@@ -120,7 +120,8 @@ impl Targets {
             return alone(maker.context(&name)?, true);
         }
         if variable("WHARF_ROOT").is_some() {
-            return alone(maker.own()?, true);
+            // It says where the embedded engine is, not that it alone is meant.
+            return alone(maker.own()?, false);
         }
         let contexts = folder.map(Contexts::new);
         let current = contexts.map(|contexts| contexts.current()).transpose();

@@ -446,7 +446,9 @@ fn sort(app: &mut App, action: Action) {
     match (app.screen, action) {
         (Screen::Containers, Action::Sort) => {
             let at = Column::ALL.iter().position(|s| *s == app.containers.sort).unwrap_or(0);
-            app.containers.sort = Column::ALL[(at + 1) % Column::ALL.len()];
+            let next = Column::ALL.iter().cycle().skip(at + 1);
+            let mut next = next.filter(|c| **c != Column::Host || app.hosts.several());
+            app.containers.sort = next.next().copied().unwrap_or_default();
             app.containers.reversed = false;
             let by = app.containers.sort.title().to_lowercase();
             app.tell(format!("sorted by {by}"));

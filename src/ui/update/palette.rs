@@ -79,7 +79,8 @@ fn actions(app: &App) -> Vec<Item> {
                 list.push(Item { key: String::new(), text: name.to_owned(), choice });
             }
         }
-        for column in Column::ALL {
+        let columns = Column::ALL.into_iter();
+        for column in columns.filter(|c| *c != Column::Host || app.hosts.several()) {
             let text = format!("sort by {}", column.word());
             let choice = Choice::Go(Goal::Sort(column));
             list.push(Item { key: String::new(), text, choice });
