@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 
-use wharf_backend::docker::Docker;
+use wharf_backend::docker::{Address, Docker};
 use wharf_backend::native::Native;
 use wharf_backend::{Backend, Error};
 use wharf_engine::{EngineOptions, network, rootless};
@@ -260,6 +260,20 @@ pub(crate) fn hosts(
         for target in std::iter::once(&call.target).chain(&call.others) {
             hosts.push((target.names().0, target.clone()));
         }
+    }
+    let by_ssh = |target: &Target| {
+        let Target::Docker(remote) = target else { return false };
+        matches!(remote.address, Address::Ssh(_))
+    };
+    let mut targets = hosts.iter().map(|(_, target)| target);
+    // In the namespace of an ordinary user's engine ssh would take the user for root, with root's keys.
+    if !rustix::process::geteuid().is_root()
+        && targets.clone().any(Target::is_native)
+        && targets.any(by_ssh)
+    {
+        let text = "an ordinary user's own engine and hosts by ssh can't be shown together: leave out \
+                    wharf://, or give the hosts as tcp:// or unix://";
+        return Err(Failure::new(1, text).into());
     }
     for at in 1..hosts.len() {
         let taken = |name: &str| hosts[..at].iter().any(|(other, _)| other == name);

@@ -371,7 +371,7 @@ fn beside_others(lab: &Lab, home: &Folder, dockerd: &mut Dockerd, address: &str)
     });
     terminal.wait_for("not connected: dead");
     // Stop the dockerd's; the one of the same name here goes on.
-    terminal.send("/sealed\n");
+    terminal.send("/sealed\r");
     terminal.until("one is left", |screen| lines(screen, "own", " web ") == 0);
     terminal.send("s");
     terminal.wait_for("exited");
@@ -424,7 +424,11 @@ fn podman() {
     ]
     .map(str::to_owned);
     let url = format!("unix://{socket}");
+    // Where no limit may be raised, crun is asked for what this process has at least.
+    let settings = "[containers]\ndefault_ulimits = [\"nofile=256:256\", \"nproc=256:256\"]\n";
+    fs::write(path("containers.conf"), settings).unwrap();
     let mut service = Command::new("podman");
+    service.env("CONTAINERS_CONF", path("containers.conf"));
     service.args(&places).args(["system", "service", "-t", "0", &url]);
     let _service = Background::start(&mut service);
     eventually("podman listens", || std::os::unix::net::UnixStream::connect(&socket).is_ok());

@@ -290,6 +290,7 @@ impl Ssh {
         } else {
             String::new()
         };
+        let why = why.trim_end_matches('.');
         let why = if why.is_empty() { "ssh ended without a word" } else { why };
         Error::new(ErrorKind::Unavailable, format!("{}: {why}{way}", self.address))
     }

@@ -160,7 +160,7 @@ fn list(call: &Call) -> anyhow::Result<i32> {
         )
     });
     let titles = &[
-        ("Current", "CURRENT"),
+        ("Current", ""),
         ("Description", "DESCRIPTION"),
         ("DockerEndpoint", "DOCKER ENDPOINT"),
         ("Error", "ERROR"),

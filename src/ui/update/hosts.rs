@@ -126,6 +126,12 @@ pub(super) fn connected(app: &mut App, host: usize) -> Vec<Effect> {
     known.link = Link::Up;
     known.lost_since = None;
     if was_lost {
+        // What was asked of the old connection may never be answered.
+        known.listing = Fetch::Idle;
+        if host == app.hosts.current {
+            app.image_listing = Fetch::Idle;
+        }
+        let known = app.hosts.get(host);
         let name = known.name().to_owned();
         app.tell(match app.hosts.several() {
             true => format!("{name}: connected again"),
@@ -196,7 +202,14 @@ pub(super) fn containers(
             arrange(app);
         }
         Err(e) if e.kind == ErrorKind::Unavailable => lost(app, host, &e.message),
-        Err(e) => app.fail("list containers", e.message),
+        Err(e) => {
+            let name = app.hosts.get(host).name();
+            let what = match app.hosts.several() {
+                true => format!("list containers of {name}"),
+                false => "list containers".to_owned(),
+            };
+            app.fail(what, e.message);
+        }
     }
     app.draw(Redraw::Now);
     again

@@ -240,6 +240,10 @@ fn draw_group(
                 let fold = if folded { glyphs.folded } else { glyphs.unfolded };
                 (format!("{fold} {}", group.name), title)
             }
+            Column::Host => {
+                let name = list.members(group).next().map(|row| row.host_name.clone());
+                (name.unwrap_or_default(), app.theme.style(Role::Info))
+            }
             Column::Health if sick > 0 => (format!("{sick} sick"), app.theme.style(Role::Bad)),
             Column::Memory if *cells < 10 => (sum.memory.map(size).unwrap_or_default(), title),
             Column::Restarts => {
@@ -298,6 +302,7 @@ fn draw_row(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, columns: &[(C
                 None => (String::new(), text),
             },
             Column::Image => (row.image.clone(), style(Role::Dim)),
+            Column::Host => (row.host_name.clone(), style(Role::Info)),
             Column::Uptime => (uptime(app, row), text),
             Column::Ports => (row.ports.clone(), text),
             Column::Ip => (row.ip.clone(), text),

@@ -54,9 +54,6 @@ fn right(app: &App) -> Vec<(String, Role)> {
         let name = if app.hosts.several() { app.host().name() } else { &*name };
         parts.push((format!("{} on {name}", info.engine), Role::Dim));
     }
-    if let Some(host) = app.containers.only.filter(|_| app.screen == Screen::Containers) {
-        parts.push((format!("only {}", app.hosts.get(host).name()), Role::Warn));
-    }
     if app.screen == Screen::Containers && app.containers.loaded {
         let count = |status| app.containers.count(status);
         let stopped = count(Status::Exited) + count(Status::Created) + count(Status::Dead);
@@ -147,6 +144,9 @@ fn right(app: &App) -> Vec<(String, Role)> {
     }
     if let Some(travel) = &app.travel {
         parts.push((format!("PAST {}", travel.at.format("%H:%M:%S")), Role::Warn));
+    }
+    if let Some(host) = app.containers.only.filter(|_| app.screen == Screen::Containers) {
+        parts.push((format!("only {}", app.hosts.get(host).name()), Role::Warn));
     }
     if app.options.read_only {
         parts.push(("READ-ONLY".to_owned(), Role::Warn));
