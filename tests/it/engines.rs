@@ -20,7 +20,7 @@ pub(crate) fn tests() -> Vec<Test> {
     list.push(
         Test::new("a_dockerd_by_tls_by_ssh_and_beside_others", by_tls_and_ssh).needing(lacks),
     );
-    let lacks = lacks_programs(&["podman", "crun"]);
+    let lacks = lacks_programs(&["podman", "conmon", "runc"]);
     list.push(Test::new("podman_is_an_engine_too", podman).needing(lacks));
     list
 }
@@ -268,7 +268,7 @@ fn by_tls_and_ssh() {
         &key,
     ]);
     dockerd.docker(&["import", "-", "box"], &rootfs_tar());
-    let start = ["run", "-d", "--network", "none", "--name"];
+    let start = ["run", "-d", "--network", "none", "--stop-signal", "KILL", "--name"];
     dockerd.docker(&[&start[..], &["web", "box", "sleep", "1000"]].concat(), b"");
     by_tls(&lab, &home, &address);
     by_ssh(&lab, &dockerd);
@@ -369,7 +369,7 @@ fn beside_others(lab: &Lab, home: &Folder, dockerd: &mut Dockerd, address: &str)
     terminal.until("web of both hosts", |screen| {
         lines(screen, "own", " web ") == 1 && lines(screen, "sealed", " web ") == 1
     });
-    terminal.wait_for("not connected: dead");
+    terminal.wait_for("lost: dead");
     // Stop the dockerd's; the one of the same name here goes on.
     terminal.send("/sealed\r");
     terminal.until("one is left", |screen| lines(screen, "own", " web ") == 0);
@@ -383,13 +383,12 @@ fn beside_others(lab: &Lab, home: &Folder, dockerd: &mut Dockerd, address: &str)
     terminal.send("\x1b");
     // It goes away, and what happened meanwhile is seen when it is back.
     dockerd.stop();
-    terminal.wait_for("not connected: sealed, dead");
+    terminal.wait_for("lost: sealed, dead");
     terminal.until("its container is still there", |screen| lines(screen, "sealed", " web ") == 1);
     dockerd.go();
     dockerd.docker(&["rename", "web", "renamed"], b"");
     terminal.until("it is back", |screen| {
-        lines(screen, "sealed", " renamed ") == 1
-            && !screen.contents().contains("connected: sealed")
+        lines(screen, "sealed", " renamed ") == 1 && !screen.contents().contains("lost: sealed")
     });
     terminal.send("6");
     terminal.wait_for("ADDRESS");
@@ -416,7 +415,7 @@ fn podman() {
         "--cgroup-manager",
         "cgroupfs",
         "--runtime",
-        "crun",
+        "runc",
         "--events-backend",
         "file",
         "--tmpdir",

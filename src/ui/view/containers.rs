@@ -238,7 +238,12 @@ fn draw_group(
             }
             Column::Name => {
                 let fold = if folded { glyphs.folded } else { glyphs.unfolded };
-                (format!("{fold} {}", group.name), title)
+                // Its engine has a cell of its own, if there is room for it.
+                let of = columns.iter().any(|(column, _)| *column == Column::Host);
+                let host = list.members(group).next().map_or("", |row| row.host_name.as_str());
+                let name = group.name.strip_suffix(host).filter(|_| of && !host.is_empty());
+                let name = name.and_then(|name| name.strip_suffix('@')).unwrap_or(&group.name);
+                (format!("{fold} {name}"), title)
             }
             Column::Host => {
                 let name = list.members(group).next().map(|row| row.host_name.clone());

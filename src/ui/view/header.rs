@@ -158,7 +158,7 @@ fn right(app: &App) -> Vec<(String, Role)> {
         if all > 0 {
             let glyph = app.theme.glyphs().warning;
             let more = if all > 2 { format!(" and {} more", all - 2) } else { String::new() };
-            let text = format!("{glyph} not connected: {}{more}", lost.join(", "));
+            let text = format!("{glyph} lost: {}{more}", lost.join(", "));
             parts.push((text, Role::Bad));
         }
         return parts;

@@ -161,7 +161,7 @@ fn a_host_that_goes_away_keeps_its_containers_and_the_others_go_on() {
     select(&mut desk, "web", 1);
     let screen = desk.screen();
     assert!(screen.contains("last seen 0s ago, trying again: it hung up"), "{screen}");
-    assert!(screen.contains("not connected: far, dead"), "{screen}");
+    assert!(screen.contains("lost: far, dead"), "{screen}");
     assert!(!desk.keys("s").iter().any(Effect::changes), "nothing can be done there");
     assert!(desk.screen().contains("far isn't connected"), "{}", desk.screen());
     select(&mut desk, "web", 0);
@@ -173,7 +173,7 @@ fn a_host_that_goes_away_keeps_its_containers_and_the_others_go_on() {
     let list = Effect::At { host: 1, effect: Box::new(Effect::FetchContainers) };
     assert!(effects.contains(&list), "{effects:?}");
     assert_eq!(desk.app.containers.row(&web).unwrap().summary.status, Status::Exited);
-    assert!(!desk.screen().contains("not connected: far"), "{}", desk.screen());
+    assert!(!desk.screen().contains("lost: far"), "{}", desk.screen());
 }
 
 #[test]
