@@ -345,7 +345,7 @@ impl Runtime {
                 self.ask(host, async move { Msg::Containers(backend.containers(true).await) });
             }
             Effect::FetchImages => {
-                self.ask(host, async move { Msg::Images(backend.images().await) })
+                self.ask(host, async move { Msg::Images(backend.images().await) });
             }
             Effect::FetchInfo => {
                 self.ask(host, async move { Msg::Info(backend.info().await.map(Box::new)) });

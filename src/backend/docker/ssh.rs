@@ -118,7 +118,9 @@ impl Ssh {
                 Ok(stream) => Ok(Stream::Unix(stream)),
                 Err(cause) => Err(self.failed(&cause.to_string())),
             },
-            By::Dial => self.dial(&login.folder.0, Stdio::null()).map(Stream::Pipe),
+            By::Dial => {
+                self.dial(&login.folder.0, Stdio::null()).map(|pipe| Stream::Pipe(Box::new(pipe)))
+            }
         }
     }
 
@@ -187,7 +189,7 @@ impl Ssh {
         if docker {
             let mut pipe = self.dial(folder, Stdio::piped())?;
             let complaints = pipe.complaints();
-            let answered = answers(&mut Stream::Pipe(pipe)).await;
+            let answered = answers(&mut Stream::Pipe(Box::new(pipe))).await;
             return match answered {
                 Ok(()) => Ok(By::Dial),
                 Err(cause) => {

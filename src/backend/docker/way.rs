@@ -222,7 +222,7 @@ pub(super) enum Stream {
     /// TLS.
     Tls(Box<TlsStream<TcpStream>>),
     /// A program's input and output.
-    Pipe(Pipe),
+    Pipe(Box<Pipe>),
 }
 
 /// A program that passes the connection on; dropping it ends it.
@@ -270,10 +270,10 @@ impl AsyncWrite for Stream {
             Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Pipe(Pipe { input: Some(input), .. }) => {
-                Pin::new(input).poll_write(context, bytes)
-            }
-            Self::Pipe(_) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Self::Pipe(pipe) => match &mut pipe.input {
+                Some(input) => Pin::new(input).poll_write(context, bytes),
+                None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            },
         }
     }
 
@@ -282,8 +282,10 @@ impl AsyncWrite for Stream {
             Self::Unix(stream) => Pin::new(stream).poll_flush(context),
             Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
             Self::Tls(stream) => Pin::new(stream).poll_flush(context),
-            Self::Pipe(Pipe { input: Some(input), .. }) => Pin::new(input).poll_flush(context),
-            Self::Pipe(_) => Poll::Ready(Ok(())),
+            Self::Pipe(pipe) => match &mut pipe.input {
+                Some(input) => Pin::new(input).poll_flush(context),
+                None => Poll::Ready(Ok(())),
+            },
         }
     }
 
