@@ -255,7 +255,7 @@ impl Drop for Dockerd {
 
 /// Removes a control group and those below it. The kernel may need a moment until it takes a group
 /// for empty.
-fn remove_groups(group: &Path) {
+pub(crate) fn remove_groups(group: &Path) {
     let Ok(children) = std::fs::read_dir(group) else {
         return;
     };

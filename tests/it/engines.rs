@@ -401,7 +401,20 @@ fn beside_others(lab: &Lab, home: &Folder, dockerd: &mut Dockerd, address: &str)
     assert_eq!(terminal.wait(), 0);
 }
 
+/// Removes the control groups that podman leaves behind, when its service has ended.
+struct Groups;
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            dockerd::remove_groups(&hierarchy.path().join("libpod_parent"));
+        }
+        dockerd::remove_groups(Path::new("/sys/fs/cgroup/libpod_parent"));
+    }
+}
+
 fn podman() {
+    let _groups = Groups;
     let (lab, home) = (Lab::empty(), Folder::new());
     let path = |name: &str| home.path(name);
     let (root, run_root, socket) = (path("storage"), path("run"), path("podman.sock"));
@@ -460,7 +473,7 @@ fn podman() {
     assert!(ok(&["ps", "-a"], b"").contains("talker"));
     assert_eq!(ok(&["start", "-ai", "talker"], b"and more\n"), "hello\nand more\n");
     assert_eq!(ok(&["inspect", "-f", "{{.State.Status}}", "talker"], b"").trim(), "exited");
-    let mut terminal = Terminal::start(&lab.command(&["-H", &url]), 100, 30);
+    let mut terminal = Terminal::start(&lab.command(&["-H", &url]), 120, 30);
     terminal.wait_for("podman on ");
     terminal.wait_for("talker");
     ok(&["rm", "talker"], b"");
