@@ -180,6 +180,12 @@ pub trait Backend: Send + Sync {
         Err(no_layer_files(self.name()))
     }
 
+    /// Asks for a sign of life; returns how long it took to come. None from an engine that is part of
+    /// this program.
+    async fn ping(&self) -> Result<Option<Duration>> {
+        Ok(None)
+    }
+
     /// Makes a change, and answers when it is made.
     async fn execute(&self, command: Command) -> Result<Outcome>;
 

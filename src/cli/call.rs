@@ -9,7 +9,8 @@ use wharf_backend::Backend;
 use wharf_registry::Registries;
 
 use crate::args::Parsed;
-use crate::connect::{self, Target};
+use crate::connect;
+use crate::target::Target;
 
 /// Exit code for what went wrong before the container's own program ran.
 pub(crate) const ENGINE_FAILED: i32 = 125;
@@ -80,6 +81,10 @@ pub(crate) struct Call {
     pub(crate) path: String,
     /// The flags before the verb, as far as they name the engine.
     pub(crate) target: Target,
+    /// Further engines that they name, for the dashboard.
+    pub(crate) others: Vec<Target>,
+    /// Whether somebody chose them.
+    pub(crate) chosen: bool,
     /// Its flags and arguments.
     pub(crate) parsed: Parsed,
 }
@@ -93,10 +98,12 @@ impl Call {
         &self,
         work: impl AsyncFnOnce(&Arc<dyn Backend>) -> anyhow::Result<i32>,
     ) -> anyhow::Result<i32> {
-        enough_descriptors()?;
-        connect::enter(&self.target)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let code = runtime.block_on(async {
+        if let Target::Docker(remote) = &self.target
+            && let Some(warning) = remote.address.warning()
+        {
+            crate::report(&format!("WARNING: {warning}"));
+        }
+        over(std::slice::from_ref(&self.target), async || {
             let reached = connect::backend(&self.target).await;
             let backend = reached.map_err(|error| match self.path.as_str() {
                 // Of all verbs, docker's `run` alone tells its own failures from the program's.
@@ -104,17 +111,32 @@ impl Call {
                 _ => error,
             })?;
             work(&backend).await
-        });
-        let cancelled = |error: &anyhow::Error| {
-            error.downcast_ref::<Failure>().is_some_and(Failure::is_cancelled)
-        };
-        match &code {
-            Err(error) if cancelled(error) => undo(runtime),
-            // A thread may sit in a read of the terminal that never ends; the process ends anyway.
-            _ => runtime.shutdown_background(),
-        }
-        code
+        })
     }
+}
+
+/// Runs `work`, which talks to these engines, on one thread.
+///
+/// # Errors
+/// When there can't be such a thread, or what `work` returns.
+pub(crate) fn over(
+    targets: &[Target],
+    work: impl AsyncFnOnce() -> anyhow::Result<i32>,
+) -> anyhow::Result<i32> {
+    enough_descriptors()?;
+    for target in targets {
+        connect::enter(target)?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let code = runtime.block_on(work());
+    let cancelled =
+        |error: &anyhow::Error| error.downcast_ref::<Failure>().is_some_and(Failure::is_cancelled);
+    match &code {
+        Err(error) if cancelled(error) => undo(runtime),
+        // A thread may sit in a read of the terminal that never ends; the process ends anyway.
+        _ => runtime.shutdown_background(),
+    }
+    code
 }
 
 /// Ends all tasks, and waits for the threads that work for them.

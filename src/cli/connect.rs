@@ -7,113 +7,21 @@ use std::sync::{Arc, OnceLock};
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 
-use wharf_backend::Backend;
-use wharf_backend::docker::Docker;
+use wharf_backend::docker::{Address, Docker};
 use wharf_backend::native::Native;
-use wharf_engine::{EngineOptions, Paths, network, rootless};
+use wharf_backend::{Backend, Error};
+use wharf_engine::{EngineOptions, network, rootless};
+use wharf_model::ErrorKind;
 use wharf_registry::{CredentialStore, Folders, Registries, Resolve, Settings};
 
-use crate::call::{ENGINE_FAILED, Failure};
+use crate::call::{Call, ENGINE_FAILED, Failure};
+use crate::target::{Remote, Target, of_setting};
 use crate::verbs;
 
-/// Where the embedded engine keeps what lasts.
-const DEFAULT_ROOT: &str = "/var/lib/wharf";
-/// Where it keeps what doesn't outlive a reboot.
-const DEFAULT_RUN: &str = "/run/wharf";
 /// Where root says what is so for registries and networks.
 const DEFAULT_CONFIG: &str = "/etc/wharf";
 /// The name of the settings of networks in it.
 const NETWORKS: &str = "networks.json";
-
-/// An engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// The embedded one, with its folders.
-    Native(Paths),
-    /// A Docker Engine API socket: `unix:///path`.
-    Docker(String),
-}
-
-impl Target {
-    /// Returns the engine that flags and environment name: `--host`, then `--root`, then
-    /// `WHARF_HOST`, `DOCKER_HOST` and `WHARF_ROOT`. What is said on the command line counts more
-    /// than what is in the environment.
-    ///
-    /// # Errors
-    /// When the host isn't a unix socket.
-    pub(crate) fn choose(
-        host: Option<&str>,
-        root: Option<&str>,
-        environment: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, Failure> {
-        let variable = |name: &str| environment(name).filter(|value| !value.is_empty());
-        if let Some(host) = host {
-            return Self::host(host);
-        }
-        if let Some(root) = root {
-            return Ok(Self::native(Some(root.to_owned())));
-        }
-        match variable("WHARF_HOST").or_else(|| variable("DOCKER_HOST")) {
-            Some(host) => Self::host(&host),
-            None => match variable("WHARF_ROOT") {
-                None if !rustix::process::geteuid().is_root() => rootless::folders(&variable)
-                    .map(Self::Native)
-                    .map_err(|error| Failure::new(ENGINE_FAILED, error.to_string())),
-                root => Ok(Self::native(root)),
-            },
-        }
-    }
-
-    /// Returns the embedded engine with everything below `root`, or in its usual places.
-    pub(crate) fn native(root: Option<String>) -> Self {
-        Self::Native(match root {
-            None => Paths::new(DEFAULT_ROOT, DEFAULT_RUN),
-            Some(root) => {
-                // Absolute, since supervisors outlive this working directory.
-                let root = std::path::absolute(&root).unwrap_or_else(|_| PathBuf::from(root));
-                let run = root.join("run");
-                Paths::new(root, run)
-            }
-        })
-    }
-
-    fn host(host: &str) -> Result<Self, Failure> {
-        match host.split_once("://") {
-            Some(("unix", path)) if path.starts_with('/') => Ok(Self::Docker(host.to_owned())),
-            None if host.starts_with('/') => Ok(Self::Docker(format!("unix://{host}"))),
-            Some((scheme @ ("tcp" | "ssh" | "npipe" | "fd" | "http" | "https"), _)) => {
-                Err(Failure::new(
-                    1,
-                    format!(
-                        "host {host:?}: {scheme} is not supported yet by this version of wharf: \
-                         give unix:///path/to/docker.sock"
-                    ),
-                ))
-            }
-            _ => Err(Failure::new(
-                1,
-                format!("unable to parse docker host `{host}`: give unix:///path/to/docker.sock"),
-            )),
-        }
-    }
-
-    /// Returns the words of a command line that lead to it.
-    fn program(&self) -> Vec<String> {
-        match self {
-            // Those of `--root`; whoever is elsewhere said nothing.
-            Self::Native(paths) if paths.run() == paths.root().join("run") => {
-                vec!["wharf".to_owned(), "--root".to_owned(), paths.root().display().to_string()]
-            }
-            Self::Native(_) => vec!["wharf".to_owned()],
-            Self::Docker(host) => vec!["wharf".to_owned(), "--host".to_owned(), host.clone()],
-        }
-    }
-
-    /// Returns whether the engine is the embedded one.
-    pub(crate) fn is_native(&self) -> bool {
-        matches!(self, Self::Native(_))
-    }
-}
 
 /// Enters the user namespace in which an ordinary user's engine is. To be called before there is a
 /// second thread; root, and who is in it already, stay where they are.
@@ -140,12 +48,6 @@ pub(crate) fn tell_of_namespace() {
     }
 }
 
-/// Returns whether the embedded engine is where it is when nobody says otherwise.
-pub(crate) fn is_default(paths: &Paths) -> bool {
-    paths.root() == std::path::Path::new(DEFAULT_ROOT)
-        && paths.run() == std::path::Path::new(DEFAULT_RUN)
-}
-
 /// Returns a connection to the engine.
 ///
 /// # Errors
@@ -160,10 +62,34 @@ pub(crate) async fn backend(target: &Target) -> anyhow::Result<Arc<dyn Backend>>
             let native = Native::open_with(paths.clone(), engine_options()?)?;
             Ok(Arc::new(native.with_registries(folders())))
         }
-        Target::Docker(host) => {
-            let store = CredentialStore::new(folders().docker);
-            Ok(Arc::new(Docker::connect(host)?.with_credentials(store)))
+        Target::Docker(remote) => {
+            let docker = docker(remote)?;
+            docker.check()?;
+            Ok(Arc::new(docker))
         }
+    }
+}
+
+fn docker(remote: &Remote) -> anyhow::Result<Docker> {
+    let store = CredentialStore::new(folders().docker);
+    Ok(Docker::at(&remote.address)?.with_credentials(store))
+}
+
+/// Returns the engine, whether or not it can be reached now: what is wrong with it, each question to it
+/// tells.
+///
+/// # Errors
+/// None that depends on the target.
+pub(crate) async fn backend_or_reason(target: &Target) -> anyhow::Result<Arc<dyn Backend>> {
+    match target {
+        Target::Native(_) => Ok(match backend(target).await {
+            Ok(backend) => backend,
+            Err(error) => {
+                let text = format!("{error:#}");
+                Arc::new(Docker::nowhere(Error::new(ErrorKind::Unavailable, text))?)
+            }
+        }),
+        Target::Docker(remote) => Ok(Arc::new(docker(remote)?)),
     }
 }
 
@@ -245,8 +171,8 @@ pub(crate) fn engine(target: &Target) -> anyhow::Result<wharf_engine::Engine> {
         Target::Native(paths) => {
             Ok(wharf_engine::Engine::open_with(paths.clone(), engine_options()?)?)
         }
-        Target::Docker(host) => {
-            bail!("this is for wharf's own engine, and can't be done at {host}")
+        Target::Docker(remote) => {
+            bail!("this is for wharf's own engine, and can't be done at {}", remote.address)
         }
     }
 }
@@ -307,6 +233,70 @@ fn settings(
     (config, complaint)
 }
 
+/// Returns the engines that a dashboard shows, with names that tell them apart: those that were chosen,
+/// else those of its settings, else the embedded one.
+///
+/// # Errors
+/// When the settings name one that can't be understood.
+pub(crate) fn hosts(
+    call: &Call,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> anyhow::Result<Vec<(String, Target)>> {
+    let settings = match call.chosen {
+        true => Vec::new(),
+        // What is wrong with the file, the dashboard tells.
+        false => settings(environment).0.hosts,
+    };
+    let folder = docker_folder();
+    let mut hosts: Vec<(String, Target)> = Vec::new();
+    for setting in &settings {
+        let target = of_setting(setting, folder.as_deref(), environment).map_err(|failure| {
+            let text = format!("config.toml: host {:?}: {}", setting.name, failure.message());
+            Failure::new(failure.code(), text)
+        })?;
+        hosts.push((setting.name.clone(), target));
+    }
+    if hosts.is_empty() {
+        for target in std::iter::once(&call.target).chain(&call.others) {
+            hosts.push((target.names().0, target.clone()));
+        }
+    }
+    let by_ssh = |target: &Target| {
+        let Target::Docker(remote) = target else { return false };
+        matches!(remote.address, Address::Ssh(_))
+    };
+    let mut targets = hosts.iter().map(|(_, target)| target);
+    // In the namespace of an ordinary user's engine ssh would take the user for root, with root's keys.
+    if !rustix::process::geteuid().is_root()
+        && targets.clone().any(Target::is_native)
+        && targets.any(by_ssh)
+    {
+        let text = "an ordinary user's own engine and hosts by ssh can't be shown together: leave out \
+                    wharf://, or give the hosts as tcp:// or unix://";
+        return Err(Failure::new(1, text).into());
+    }
+    for at in 1..hosts.len() {
+        let taken = |name: &str| hosts[..at].iter().any(|(other, _)| other == name);
+        let name = hosts[at].0.clone();
+        let free = (2..).map(|n| format!("{name}-{n}")).find(|name| !taken(name));
+        if taken(&name)
+            && let Some(free) = free
+        {
+            hosts[at].0 = free;
+        }
+    }
+    Ok(hosts)
+}
+
+fn host(name: &str, target: &Target) -> wharf_ui::HostOptions {
+    let warning = match target {
+        Target::Native(_) => None,
+        Target::Docker(remote) => remote.address.warning(),
+    };
+    let (name, address) = (name.to_owned(), target.names().1);
+    wharf_ui::HostOptions { name, address, program: target.program(), warning }
+}
+
 /// Why the dashboard was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
@@ -321,8 +311,8 @@ pub(crate) enum Left {
 /// # Errors
 /// When the terminal fails.
 pub(crate) async fn dashboard(
-    target: &Target,
-    backend: Arc<dyn Backend>,
+    hosts: Vec<(String, Target)>,
+    backends: Vec<Arc<dyn Backend>>,
     read_only: bool,
     replay: Option<DateTime<Utc>>,
     environment: &dyn Fn(&str) -> Option<String>,
@@ -336,52 +326,14 @@ pub(crate) async fn dashboard(
         complaint,
         state: state_folder(environment),
         update: Some(verbs::update::understand),
-        program: target.program(),
+        hosts: hosts.iter().map(|(name, target)| host(name, target)).collect(),
         run: Some(verbs::run::understand),
         copy: Some(verbs::cp::for_dashboard),
         ..wharf_ui::Options::default()
     };
     let options = options.with(config);
-    Ok(match wharf_ui::run(backend, options).await? {
+    Ok(match wharf_ui::run(backends, options).await? {
         wharf_ui::Exit::Quit => Left::Closed,
         wharf_ui::Exit::Terminated => Left::Terminated,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn command_line_counts_more_than_environment() {
-        let environment = |name: &str| match name {
-            "WHARF_HOST" => Some("unix:///w.sock".to_owned()),
-            "DOCKER_HOST" => Some("unix:///d.sock".to_owned()),
-            "WHARF_ROOT" => Some("/r".to_owned()),
-            _ => None,
-        };
-        let none = |_: &str| None;
-        let choose = |host, root, environment: &dyn Fn(&str) -> Option<String>| {
-            Target::choose(host, root, environment).unwrap()
-        };
-        assert_eq!(
-            choose(Some("unix:///x"), Some("/y"), &environment),
-            Target::Docker("unix:///x".into())
-        );
-        assert_eq!(
-            choose(None, Some("/y"), &environment),
-            Target::Native(Paths::new("/y", "/y/run"))
-        );
-        assert_eq!(choose(None, None, &environment), Target::Docker("unix:///w.sock".into()));
-        let docker = |name: &str| if name == "WHARF_HOST" { None } else { environment(name) };
-        assert_eq!(choose(None, None, &docker), Target::Docker("unix:///d.sock".into()));
-        let root = |name: &str| (name == "WHARF_ROOT").then(|| "/r".to_owned());
-        assert_eq!(choose(None, None, &root), Target::Native(Paths::new("/r", "/r/run")));
-        assert_eq!(
-            choose(None, None, &none),
-            Target::Native(Paths::new("/var/lib/wharf", "/run/wharf"))
-        );
-        assert!(Target::choose(Some("tcp://1.2.3.4:2375"), None, &none).is_err());
-        assert!(Target::choose(Some("foo"), None, &none).is_err());
-    }
 }

@@ -16,6 +16,7 @@ mod paths;
 mod progress;
 mod roff;
 mod session;
+mod target;
 #[cfg(test)]
 mod tests;
 mod verbs;
@@ -25,7 +26,7 @@ use std::io::IsTerminal;
 
 use args::{Flag, Missing, UsageError};
 use call::{Call, ENGINE_FAILED, Failure};
-use connect::Target;
+use target::{Targets, Wanted};
 use verbs::Found;
 
 /// The version of this program.
@@ -34,23 +35,20 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Flags before the verb.
 pub(crate) const GLOBAL: &[&[Flag]] = &[&[
     Flag::value("config", "string", "Docker's folder of credentials (or DOCKER_CONFIG)"),
-    Flag::value("host", "string", "Docker Engine API socket to talk to instead: unix:///path")
+    Flag::list("context", "string", "The engine that docker knows by this name").short('c'),
+    Flag::list("host", "string", "Docker engine to talk to instead: unix://, ssh:// or tcp://")
         .short('H'),
     Flag::value("root", "path", "Where wharf keeps its data (or WHARF_ROOT)"),
+    Flag::switch("tls", "Use TLS with a tcp:// host"),
+    Flag::value("tlscacert", "path", "Authority of the host's certificate: ~/.docker/ca.pem"),
+    Flag::value("tlscert", "path", "Your certificate: ~/.docker/cert.pem"),
+    Flag::value("tlskey", "path", "Its key: ~/.docker/key.pem"),
+    Flag::switch("tlsverify", "Use TLS and check the host's certificate"),
     Flag::switch("version", "Print the version and quit").short('v'),
 ]];
 
 /// Docker's flags before the verb that don't work yet.
-const GLOBAL_MISSING: &[Missing] = &[
-    ("context", Some('c')),
-    ("debug", Some('D')),
-    ("log-level", Some('l')),
-    ("tls", None),
-    ("tlscacert", None),
-    ("tlscert", None),
-    ("tlskey", None),
-    ("tlsverify", None),
-];
+const GLOBAL_MISSING: &[Missing] = &[("debug", Some('D')), ("log-level", Some('l'))];
 
 /// Does what the command line asks for and returns the exit code. `args` begins with the program's
 /// own name.
@@ -105,9 +103,10 @@ fn dispatch(
     if let Some((first, rest)) = words.split_first()
         && first == complete::MODE
     {
-        let names = |wanted, (host, root): &complete::Engine| {
-            let target = Target::choose(host.as_deref(), root.as_deref(), environment);
-            target.map(|target| complete::names(wanted, &target)).unwrap_or_default()
+        let names = |wanted, engine: &Wanted| {
+            let folder = connect::docker_folder();
+            let found = Targets::choose(engine, folder.as_deref(), environment);
+            found.map(|found| complete::names(wanted, &found.first)).unwrap_or_default()
         };
         return printed(&complete::answer(rest, &names));
     }
@@ -131,7 +130,10 @@ fn dispatch(
     if let Some(folder) = globals.last("config") {
         connect::use_docker_folder(folder);
     }
-    let target = || Target::choose(globals.last("host"), globals.last("root"), environment);
+    let target = || {
+        let folder = connect::docker_folder();
+        Targets::choose(&Wanted::of(&globals), folder.as_deref(), environment)
+    };
     if rest.is_empty() {
         let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         if !terminal {
@@ -170,7 +172,7 @@ fn missing(path: &str) -> Failure {
 fn invoke(
     verb: &'static args::Verb,
     path: &str,
-    target: Target,
+    targets: Targets,
     words: &[String],
 ) -> Result<i32, Failure> {
     let usage = |code: i32, message: &str| {
@@ -191,7 +193,13 @@ fn invoke(
     if parsed.help {
         return printed(&help::verb(verb, path));
     }
-    let call = Call { path: path.to_owned(), target, parsed };
+    if !targets.others.is_empty() && !std::ptr::eq(verb, &verbs::ui::VERB) {
+        // Docker's sentence for one of each.
+        let text = "conflicting options: only the dashboard takes several of --host and --context";
+        return Err(Failure::new(1, text));
+    }
+    let Targets { first: target, others, chosen } = targets;
+    let call = Call { path: path.to_owned(), target, others, chosen, parsed };
     (verb.run)(&call).map_err(|error| {
         if call::is_broken_pipe(&error) {
             // What a program ends with whose reader has gone: 128 and SIGPIPE.

@@ -16,7 +16,8 @@ use wharf_model::ErrorKind;
 
 use crate::error::innermost;
 use crate::settings::{Certificates, Settings, host_of, is_loopback};
-use crate::{Error, Result, tls};
+use crate::tls::{Believed, tls_config};
+use crate::{Error, Result};
 
 /// How names of hosts become addresses.
 pub type Resolve = Arc<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>;
@@ -110,10 +111,11 @@ impl Http {
         let tls = match secure {
             true => {
                 let certificates = self.settings.certificates(&authority)?;
-                tls::config(&authority, &certificates, insecure)?
+                let believed = if insecure { Believed::Anybody } else { Believed::SystemsAndThese };
+                tls_config(&authority, &certificates, believed)?
             }
             // Never used, but there has to be one.
-            false => tls::config(&authority, &Certificates::default(), true)?,
+            false => tls_config(&authority, &Certificates::default(), Believed::Anybody)?,
         };
         let mut builder = Client::builder()
             .user_agent(AGENT)

@@ -187,13 +187,13 @@ impl Settings {
     }
 }
 
-/// What a folder of certificates holds, as PEM.
+/// Certificates, as PEM.
 #[derive(Debug, Default)]
-pub(crate) struct Certificates {
+pub struct Certificates {
     /// Those of authorities, beside the system's.
-    pub(crate) authorities: Vec<Vec<u8>>,
+    pub authorities: Vec<Vec<u8>>,
     /// The client's own, and its key.
-    pub(crate) client: Option<(Vec<u8>, Vec<u8>)>,
+    pub client: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 fn read(path: &Path) -> Result<Option<String>> {

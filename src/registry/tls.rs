@@ -12,27 +12,39 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use crate::settings::Certificates;
 use crate::{Error, Result};
 
-/// Returns how to talk to a host: believing the system's authorities and those given, or, when
-/// `insecure`, everybody.
+/// Whose certificates are believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Believed {
+    /// Those of the system's authorities, and of those given.
+    SystemsAndThese,
+    /// Those of the given authorities alone.
+    These,
+    /// Everybody's.
+    Anybody,
+}
+
+/// Returns how to talk HTTP/1.1 to a host.
 ///
 /// # Errors
 /// When a certificate or a key can't be read.
-pub(crate) fn config(
+pub fn tls_config(
     authority: &str,
     certificates: &Certificates,
-    insecure: bool,
+    believed: Believed,
 ) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(unreadable(authority, "TLS"))?;
-    let builder = if insecure {
+    let builder = if believed == Believed::Anybody {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
     } else {
         let mut roots = RootCertStore::empty();
-        // What can't be read isn't believed; a host that needs it is refused with its name.
-        let (_, _) =
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if believed == Believed::SystemsAndThese {
+            // What can't be read isn't believed; a host that needs it is refused with its name.
+            let (_, _) =
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
         for pem in &certificates.authorities {
             for certificate in CertificateDer::pem_slice_iter(pem) {
                 let certificate = certificate.map_err(unreadable(authority, "authority"))?;

@@ -153,6 +153,9 @@ pub enum Action {
     Undo,
     PruneKind,
     Refresh,
+    ChooseHost,
+    HostOnOff,
+    UseHost,
     ChooseColumns,
     Toggle,
     MoveDown,
@@ -249,6 +252,8 @@ impl Action {
                 | Self::Undo
                 | Self::PruneKind
                 | Self::Refresh
+                | Self::HostOnOff
+                | Self::UseHost
                 | Self::Bulk
                 | Self::RunImage
                 | Self::PullImage
@@ -512,6 +517,8 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('y')] CopyName "" "copy the object's name";
         [K::char('Y')] CopyId "" "copy the object's id";
     System:
+        [K::char('u')] UseHost "use" "show this host's images, volumes and networks";
+        [K::char('c')] HostOnOff "connect" "disconnect from a host, or connect";
         [K::char('d'), K::char('P')] PruneKind "prune" "remove what nobody uses of this kind";
         [K::char('r')] Refresh "measure" "measure again";
     Logs:
@@ -593,6 +600,7 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::ctrl('p')] PreviousPane "" "keys to the previous pane";
         [K::char('\\')] MorePanes "" "a further pane, where there is room";
         [K::char('|')] FewerPanes "" "one pane fewer";
+        [K::char('@')] ChooseHost "" "choose a host";
         [K::char('E')] ShowErrors "" "show past errors in full";
         [K::char('M')] ToggleMouse "" "leave the mouse to the terminal, or take it back";
         [K::ctrl('y')] CopyCommand "" "copy the command line of the last change";

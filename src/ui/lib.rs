@@ -31,7 +31,9 @@ mod view;
 
 pub use app::App;
 pub use message::{Effect, LogAsk, LogReply, Msg, Place, RawLine, ScreenTag, ShellOutput};
-pub use options::{Colors, Copier, CopyRequest, Look, Options, RunParser, UpdateParser};
+pub use options::{
+    Colors, Copier, CopyRequest, HostOptions, Look, Options, RunParser, UpdateParser,
+};
 pub use runtime::health::report;
 pub use runtime::{Error, Exit, run};
 pub use theme::{Role, Theme};

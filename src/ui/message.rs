@@ -226,6 +226,15 @@ pub enum Msg {
         /// Bytes written, or why it failed; what was written is gone then.
         result: Result<u64, Error>,
     },
+    /// What one of several engines told.
+    Of {
+        /// Its place among them.
+        host: usize,
+        /// What.
+        msg: Box<Msg>,
+    },
+    /// How long the engine's last sign of life took to come.
+    Latency(Duration),
     /// How much disk the engine takes.
     Usage(Result<Box<DiskUsage>, Error>),
     /// All that is known of the container whose limits are to be edited.
@@ -433,6 +442,15 @@ pub enum Effect {
         /// Which.
         command: Command,
     },
+    /// The same, for one of several engines.
+    At {
+        /// Its place among them.
+        host: usize,
+        /// What.
+        effect: Box<Effect>,
+    },
+    /// Keep the connection to the engine, or give it up.
+    Watch(bool),
     /// Ask how much disk the engine takes.
     FetchUsage,
     /// Ask for all that is known of a container.

@@ -93,8 +93,8 @@ pub struct Options {
     pub complaint: Option<String>,
     /// The folder for what is kept between runs; none keeps nothing.
     pub state: Option<PathBuf>,
-    /// The words of a command line that lead to this engine's verbs: `wharf --root /srv/wharf`.
-    pub program: Vec<String>,
+    /// The engines, in the order of the backends.
+    pub hosts: Vec<HostOptions>,
     /// What understands the words after `run`; without one no containers can be made here.
     pub run: Option<RunParser>,
     /// What copies files by the rules of `cp`; without it none are copied.
@@ -115,6 +115,30 @@ impl Options {
         self.byte_budget = config.byte_budget.unwrap_or(self.byte_budget);
         self.config = config;
         self
+    }
+}
+
+/// What is known of an engine before it is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostOptions {
+    /// What it is called.
+    pub name: String,
+    /// Where it is: `ssh://host`.
+    pub address: String,
+    /// The words of a command line that lead to its verbs: `wharf --root /srv/wharf`.
+    pub program: Vec<String>,
+    /// What its user should know of the way there.
+    pub warning: Option<String>,
+}
+
+impl Default for HostOptions {
+    fn default() -> Self {
+        Self {
+            name: "local".to_owned(),
+            address: "wharf://".to_owned(),
+            program: vec!["wharf".to_owned()],
+            warning: None,
+        }
     }
 }
 
@@ -153,7 +177,7 @@ impl Default for Options {
             config: Config::default(),
             complaint: None,
             state: None,
-            program: vec!["wharf".to_owned()],
+            hosts: vec![HostOptions::default()],
             run: None,
             copy: None,
             update: None,

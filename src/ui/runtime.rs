@@ -24,7 +24,7 @@ use crossterm::event::{Event, EventStream};
 use futures_util::StreamExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use wharf_backend::Backend;
 use wharf_model::Filters;
@@ -38,7 +38,7 @@ use crate::update::{start, update};
 use audit::Audit;
 use budget::Budget;
 use logs::LogJob;
-use watch::Samples;
+use watch::{Samples, Tag};
 
 /// Answers that may wait before those who send them have to.
 const QUEUE: usize = 256;
@@ -75,14 +75,14 @@ pub enum Error {
     Terminal(#[from] std::io::Error),
 }
 
-/// Shows the dashboard over a backend until the user leaves.
+/// Shows the dashboard over these backends, which are those of [`Options::hosts`], until the user leaves.
 ///
 /// The terminal is taken at once and the first frame drawn before the backend is asked anything.
 /// On every way out, panics included, the terminal is given back.
 ///
 /// # Errors
 /// When standard input or output isn't a terminal, or can't be used as one.
-pub async fn run(backend: Arc<dyn Backend>, options: Options) -> Result<Exit, Error> {
+pub async fn run(backends: Vec<Arc<dyn Backend>>, options: Options) -> Result<Exit, Error> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         return Err(Error::NotATerminal);
     }
@@ -101,23 +101,23 @@ pub async fn run(backend: Arc<dyn Backend>, options: Options) -> Result<Exit, Er
     let mut runtime = Runtime {
         budget: Budget::new(app.options.byte_budget),
         screen,
-        backend: backend.clone(),
-        sender: sender.clone(),
+        backends,
+        watches: Vec::new(),
+        interval,
+        samples: Arc::default(),
+        sender,
         log: None,
         begun: Instant::now(),
         works: HashMap::new(),
         audit: app.options.state.clone().map(Audit::new),
     };
     runtime.draw(&mut app)?;
-    let samples = Arc::new(Samples::default());
-    let tasks = [
-        tokio::spawn(watch::samples(backend.clone(), interval, samples.clone())),
-        tokio::spawn(watch::events(backend, sender)),
-    ];
-    let result = runtime.work(&mut app, signals, receiver, &samples).await;
-    for task in tasks {
-        task.abort();
+    for host in 0..runtime.backends.len() {
+        runtime.watch(host, true);
     }
+    let samples = Arc::clone(&runtime.samples);
+    let result = runtime.work(&mut app, signals, receiver, &samples).await;
+    runtime.watches.clear();
     if let Some(folder) = &app.options.state {
         // A layout that can't be kept is no reason to fail at the end.
         let _ = state::store(folder, &app::Saved::of(&app));
@@ -178,7 +178,12 @@ impl Signals {
 
 struct Runtime {
     screen: Screen,
-    backend: Arc<dyn Backend>,
+    /// The engines; at least one.
+    backends: Vec<Arc<dyn Backend>>,
+    /// What listens to each of them; dropping it ends that.
+    watches: Vec<JoinSet<()>>,
+    interval: Duration,
+    samples: Arc<Samples>,
     sender: mpsc::Sender<Msg>,
     log: Option<LogJob>,
     budget: Budget,
@@ -231,7 +236,9 @@ impl Runtime {
                     None => return Ok(Exit::Terminated),
                 },
                 Some(msg) = receiver.recv() => Some(msg),
-                batch = samples.take() => Some(Msg::Samples(batch)),
+                (host, batch) = samples.take() => {
+                    Some(self.tag(host).message(Msg::Samples(batch)))
+                }
                 () = tokio::time::sleep_until(next_tick) => {
                     let wait = if app.is_animated() { TURN } else { until_next_second() };
                     next_tick = Instant::now() + wait;
@@ -301,7 +308,6 @@ impl Runtime {
 
     /// Does what the state wants done. What takes time is done aside and comes back as a message.
     fn perform(&mut self, app: &mut App, effect: Effect) -> Result<ControlFlow<()>, Error> {
-        let backend = self.backend.clone();
         if let (Some(audit), Some(operation)) = (&mut self.audit, effect.operation())
             && let Some(deed) = app::deed(app, &effect)
         {
@@ -309,7 +315,17 @@ impl Runtime {
             // It asks for nothing.
             let _ = unaudited(app, begun);
         }
+        let (host, effect) = match effect {
+            Effect::At { host, effect } => (host, *effect),
+            effect => (0, effect),
+        };
+        let Some(backend) = self.backends.get(host).cloned() else {
+            return Ok(ControlFlow::Continue(()));
+        };
         match effect {
+            // It is wrapped once.
+            Effect::At { .. } => {}
+            Effect::Watch(on) => self.watch(host, on),
             Effect::Quit => return Ok(ControlFlow::Break(())),
             Effect::Suspend => {
                 if self.screen.suspend()? {
@@ -326,63 +342,70 @@ impl Runtime {
             Effect::Mouse(mouse) => self.screen.set_mouse(mouse)?,
             Effect::Copy(text) => self.screen.copy(&text)?,
             Effect::FetchContainers => {
-                self.ask(async move { Msg::Containers(backend.containers(true).await) });
+                self.ask(host, async move { Msg::Containers(backend.containers(true).await) });
             }
-            Effect::FetchImages => self.ask(async move { Msg::Images(backend.images().await) }),
+            Effect::FetchImages => {
+                self.ask(host, async move { Msg::Images(backend.images().await) });
+            }
             Effect::FetchInfo => {
-                self.ask(async move { Msg::Info(backend.info().await.map(Box::new)) });
+                self.ask(host, async move { Msg::Info(backend.info().await.map(Box::new)) });
             }
-            Effect::FetchDocument(tag) => self.ask(async move {
+            Effect::FetchDocument(tag) => self.ask(host, async move {
                 let result = fetch(&*backend, &tag).await.map(Box::new);
                 Msg::Document { tag, result }
             }),
-            Effect::FetchRecording { id, host_memory } => self.ask(async move {
+            Effect::FetchRecording { id, host_memory } => self.ask(host, async move {
                 let result = backend.recording(id.as_str()).await;
                 let result = result.map(|found| Box::new(Past::new(found, host_memory)));
                 Msg::Recorded { id, result }
             }),
-            Effect::FetchThen(at) => self.ask(async move {
+            Effect::FetchThen(at) => self.ask(host, async move {
                 let result = backend.recordings_at(at).await;
                 Msg::Then { at, result }
             }),
-            Effect::FetchHealth { id, ended } => self.ask(async move {
+            Effect::FetchHealth { id, ended } => self.ask(host, async move {
                 let result = health::report(&*backend, &id, ended).await;
                 Msg::Health { id, result }
             }),
             Effect::FetchEvents => {
-                self.ask(async move { Msg::EventHistory(watch::remembered(&*backend).await) });
+                self.ask(
+                    host,
+                    async move { Msg::EventHistory(watch::remembered(&*backend).await) },
+                );
             }
-            Effect::FetchDetails(id) => self.ask(async move {
+            Effect::FetchDetails(id) => self.ask(host, async move {
                 let result = backend.details(id.as_str()).await;
                 Msg::Details { id, result }
             }),
-            Effect::FetchTop(id) => self.ask(async move {
+            Effect::FetchTop(id) => self.ask(host, async move {
                 let result = backend.top(id.as_str(), &[]).await;
                 Msg::Top { id, result }
             }),
-            Effect::FetchHistory(image) => self.ask(async move {
+            Effect::FetchHistory(image) => self.ask(host, async move {
                 let result = backend.history(image.as_str()).await;
                 Msg::History { image, result }
             }),
             Effect::FetchNetworks => {
-                self.ask(async move { Msg::Networks(backend.networks(&Filters::default()).await) });
+                self.ask(host, async move {
+                    Msg::Networks(backend.networks(&Filters::default()).await)
+                });
             }
             Effect::FetchLinks => {
                 let clock = self.begun;
-                self.ask(async move {
+                self.ask(host, async move {
                     let result = backend.links().await;
                     Msg::Links { at: clock.elapsed(), result }
                 });
             }
-            Effect::TryReach(question) => self.ask(async move {
+            Effect::TryReach(question) => self.ask(host, async move {
                 let result = backend.reach(&question).await;
                 Msg::Reached { question, result }
             }),
-            Effect::FetchVolumes { sizes } => self.ask(async move {
+            Effect::FetchVolumes { sizes } => self.ask(host, async move {
                 let result = backend.volumes(&Filters::default(), sizes).await;
                 Msg::Volumes { sizes, result }
             }),
-            Effect::FetchFiles { of, path } => self.ask(async move {
+            Effect::FetchFiles { of, path } => self.ask(host, async move {
                 let result = match &of {
                     FilesOf::Container(id) => {
                         let result = backend.container_files(id.as_str(), &path).await;
@@ -395,7 +418,7 @@ impl Runtime {
                 };
                 Msg::Files { of, path, result }
             }),
-            Effect::FetchFile { of, path } => self.ask(async move {
+            Effect::FetchFile { of, path } => self.ask(host, async move {
                 let result = match &of {
                     FilesOf::Container(id) => {
                         let file = backend.container_file(id.as_str(), &path, HEAD).await;
@@ -416,7 +439,7 @@ impl Runtime {
             }),
             Effect::MeasureFolders { operation, container, path, names } => {
                 let sender = self.sender.clone();
-                self.begin(operation, async move {
+                self.begin(host, operation, async move {
                     for name in names {
                         let folder = path.join(&name);
                         let size = backend.container_folder_size(container.as_str(), &folder);
@@ -428,54 +451,61 @@ impl Runtime {
             }
             Effect::CopyFiles { operation, request } => {
                 if let Some(copy) = app.options.copy {
-                    self.ask(async move {
+                    self.ask(host, async move {
                         let result = copy(backend, request).await;
                         Msg::FilesCopied { operation, result }
                     });
                 }
             }
-            Effect::Compare(first, second) => self.ask(async move {
-                let result = match fetch(&*backend, &first).await {
-                    Ok(a) => fetch(&*backend, &second).await.map(|b| Box::new((a, b))),
-                    Err(error) => Err(error),
-                };
-                Msg::Compared { pair: (first, second), result }
-            }),
+            Effect::Compare(first, second) => {
+                let other = app.host_of_tag(&second);
+                let other = self.backends.get(other).unwrap_or(&backend).clone();
+                self.ask(host, async move {
+                    let result = match fetch(&*backend, &first).await {
+                        Ok(a) => fetch(&*other, &second).await.map(|b| Box::new((a, b))),
+                        Err(error) => Err(error),
+                    };
+                    Msg::Compared { pair: (first, second), result }
+                });
+            }
             Effect::SaveVolume { operation, volume, path } => {
                 let sender = self.sender.clone();
-                self.ask(async move {
+                self.ask(host, async move {
                     let stream = backend.volume_export(&volume, false);
                     let result = save::save(stream, &path, operation, &sender).await;
                     Msg::Saved { operation, result }
                 });
             }
             Effect::FetchImageLayers => {
-                self.ask(async move { Msg::ImageLayers(backend.image_layers().await) });
+                self.ask(host, async move { Msg::ImageLayers(backend.image_layers().await) });
             }
-            Effect::FetchLayerChanges { image, layer } => self.ask(async move {
+            Effect::FetchLayerChanges { image, layer } => self.ask(host, async move {
                 let result = backend.layer_changes(image.as_str(), layer).await;
                 Msg::LayerChanges { image, layer, result }
             }),
             Effect::FetchImage(image) => {
-                self.ask(async move { Msg::Image(backend.image(&image).await.map(Box::new)) });
+                self.ask(
+                    host,
+                    async move { Msg::Image(backend.image(&image).await.map(Box::new)) },
+                );
             }
             Effect::Pull { operation, options } => {
                 let sender = self.sender.clone();
-                self.begin(operation, async move {
+                self.begin(host, operation, async move {
                     let stream = backend.pull(options).await;
                     transfer::follow(stream, operation, &sender).await
                 });
             }
             Effect::Push { operation, options } => {
                 let sender = self.sender.clone();
-                self.begin(operation, async move {
+                self.begin(host, operation, async move {
                     let stream = backend.push(options).await;
                     transfer::follow(stream, operation, &sender).await
                 });
             }
             Effect::SaveImages { operation, images, path } => {
                 let sender = self.sender.clone();
-                self.begin(operation, async move {
+                self.begin(host, operation, async move {
                     let stream = backend.save(&images, None);
                     let result = save::save(stream, &path, operation, &sender).await;
                     Msg::Saved { operation, result }
@@ -490,28 +520,31 @@ impl Runtime {
             }
             Effect::Run { operation, words } => {
                 let parser = app.options.run;
-                self.ask(async move {
+                self.ask(host, async move {
                     let result = run::run(&*backend, parser, &words).await;
                     Msg::Ran { operation, result }
                 });
             }
-            Effect::Execute { operation, command } => self.ask(async move {
+            Effect::Execute { operation, command } => self.ask(host, async move {
                 let result = backend.execute(command).await;
                 Msg::Done { operation, result }
             }),
             Effect::FetchUsage => {
-                self.ask(async move { Msg::Usage(backend.disk_usage().await.map(Box::new)) });
+                self.ask(host, async move { Msg::Usage(backend.disk_usage().await.map(Box::new)) });
             }
             Effect::FetchDetail(id) => {
-                self.ask(async move {
+                self.ask(host, async move {
                     let result = backend.container(id.as_str()).await;
                     Msg::Detail(result.map(Box::new))
                 });
             }
-            Effect::Shell { operation, line, .. } => self
-                .ask(async move { Msg::ShellEnded { operation, result: shell::run(&line).await } }),
+            Effect::Shell { operation, line, .. } => self.ask(host, async move {
+                Msg::ShellEnded { operation, result: shell::run(&line).await }
+            }),
             Effect::OpenLog { generation, origins, .. } => {
-                self.log = Some(LogJob::open(backend, origins, generation, self.sender.clone()));
+                let of = |host: usize| self.backends.get(host).unwrap_or(&backend).clone();
+                let backends = origins.iter().map(|origin| of(origin.host)).collect();
+                self.log = Some(LogJob::open(backends, origins, generation, self.sender.clone()));
             }
             Effect::CloseLog => self.log = None,
             Effect::Log(ask) => {
@@ -524,21 +557,45 @@ impl Runtime {
     }
 
     /// Begins what may take long, and can be given up: then it ends where it is, and nothing is told.
-    fn begin(&mut self, operation: u64, work: impl Future<Output = Msg> + Send + 'static) {
-        let sender = self.sender.clone();
+    fn begin(
+        &mut self,
+        host: usize,
+        operation: u64,
+        work: impl Future<Output = Msg> + Send + 'static,
+    ) {
+        let (sender, tag) = (self.sender.clone(), self.tag(host));
         self.works.retain(|_, work| !work.is_finished());
         let task = tokio::spawn(async move {
             // Nobody listens any more when the dashboard has ended.
-            let _ = sender.send(work.await).await;
+            let _ = sender.send(tag.message(work.await)).await;
         });
         self.works.insert(operation, task.abort_handle());
     }
 
-    fn ask(&self, question: impl Future<Output = Msg> + Send + 'static) {
-        let sender = self.sender.clone();
+    /// Listens to an engine from now on, or no more.
+    fn watch(&mut self, host: usize, on: bool) {
+        if self.watches.len() <= host {
+            self.watches.resize_with(host + 1, JoinSet::new);
+        }
+        let mut tasks = JoinSet::new();
+        if on && let Some(backend) = self.backends.get(host) {
+            let (samples, tag) = (Arc::clone(&self.samples), self.tag(host));
+            tasks.spawn(watch::samples(backend.clone(), host, self.interval, samples));
+            tasks.spawn(watch::events(backend.clone(), tag, self.sender.clone()));
+        }
+        self.watches[host] = tasks;
+    }
+
+    /// Returns what marks the messages of an engine.
+    fn tag(&self, host: usize) -> Tag {
+        Tag((self.backends.len() > 1).then_some(host))
+    }
+
+    fn ask(&self, host: usize, question: impl Future<Output = Msg> + Send + 'static) {
+        let (sender, tag) = (self.sender.clone(), self.tag(host));
         tokio::spawn(async move {
             // Nobody listens any more when the dashboard has ended.
-            let _ = sender.send(question.await).await;
+            let _ = sender.send(tag.message(question.await)).await;
         });
     }
 }

@@ -44,6 +44,7 @@ const KEPT_TO: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("reqwest", &["registry"]),
     ("rustls", &["registry"]),
+    ("tokio-rustls", &["backend"]),
     ("tokio", &["registry", "backend", "ui", "cli", "api"]),
     ("libc", &["sys", "cgroup", "engine"]),
 ];

@@ -61,9 +61,9 @@ fn docker_that_is_not_there() {
     let missing = connect("unix:///nonexistent/wharf.sock");
     assert_eq!(missing.kind, ErrorKind::Unavailable);
     assert!(missing.message.contains("is it running?"), "{missing}");
-    let tcp = connect("tcp://127.0.0.1:2375");
-    assert_eq!(tcp.kind, ErrorKind::Unsupported);
-    assert!(tcp.message.contains("tcp"), "{tcp}");
+    let pipe = connect("npipe:////./pipe/docker_engine");
+    assert_eq!(pipe.kind, ErrorKind::Invalid);
+    assert!(pipe.message.contains("npipe isn't supported"), "{pipe}");
 }
 
 fn runtime() -> tokio::runtime::Runtime {

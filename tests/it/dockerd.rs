@@ -51,6 +51,17 @@ impl Dockerd {
         Self::with(Some(host.file()), &["--live-restore"])
     }
 
+    /// Starts one that leaves the machine's network alone and listens elsewhere, too.
+    pub(crate) fn listening(flags: &[&str]) -> Self {
+        let alone = ["--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"];
+        Self::with(None, &[&alone, flags].concat())
+    }
+
+    /// Returns its socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.join("docker.sock")
+    }
+
     fn with(network: Option<String>, flags: &[&str]) -> Self {
         let folder = folder();
         let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
@@ -244,7 +255,7 @@ impl Drop for Dockerd {
 
 /// Removes a control group and those below it. The kernel may need a moment until it takes a group
 /// for empty.
-fn remove_groups(group: &Path) {
+pub(crate) fn remove_groups(group: &Path) {
     let Ok(children) = std::fs::read_dir(group) else {
         return;
     };

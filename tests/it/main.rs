@@ -30,6 +30,7 @@ mod dashboard_images;
 mod dashboard_objects;
 mod dashboard_viewer;
 mod dockerd;
+mod engines;
 mod faults;
 mod faults_disk;
 mod faults_host;
@@ -102,6 +103,7 @@ fn main() -> ExitCode {
         ("dashboard_images", dashboard_images::tests()),
         ("dashboard_objects", dashboard_objects::tests()),
         ("dashboard_viewer", dashboard_viewer::tests()),
+        ("engines", engines::tests()),
         ("faults", faults::tests()),
         ("faults_disk", faults_disk::tests()),
         ("faults_host", faults_host::tests()),

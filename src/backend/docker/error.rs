@@ -1,7 +1,6 @@
 //! From what a Docker engine answers to this crate's error.
 
 use std::io;
-use std::path::Path;
 
 use bollard::errors::Error as BollardError;
 use hyper::StatusCode;
@@ -54,9 +53,8 @@ fn command_kind(message: &str) -> Option<ErrorKind> {
     refused.iter().any(|words| message.contains(words)).then_some(ErrorKind::CommandNotExecutable)
 }
 
-/// Returns the error of a socket that doesn't take the connection, with the way out.
-pub(super) fn unreachable(socket: &Path, cause: &io::Error) -> Error {
-    let place = format!("unix://{}", socket.display());
+/// Returns the error of an address that doesn't take the connection, with the way out.
+pub(super) fn unreachable(place: &str, cause: &io::Error) -> Error {
     match cause.kind() {
         io::ErrorKind::PermissionDenied => Error::new(
             ErrorKind::Denied,
@@ -144,13 +142,11 @@ mod tests {
     #[test]
     fn a_missing_socket_and_a_closed_one_say_what_to_do() {
         let missing =
-            unreachable(Path::new("/run/none.sock"), &io::Error::from(io::ErrorKind::NotFound));
+            unreachable("unix:///run/none.sock", &io::Error::from(io::ErrorKind::NotFound));
         assert_eq!(missing.kind, ErrorKind::Unavailable);
         assert!(missing.message.contains("unix:///run/none.sock: is it running?"), "{missing}");
-        let denied = unreachable(
-            Path::new("/run/none.sock"),
-            &io::Error::from(io::ErrorKind::PermissionDenied),
-        );
+        let denied =
+            unreachable("unix:///run/none.sock", &io::Error::from(io::ErrorKind::PermissionDenied));
         assert_eq!(denied.kind, ErrorKind::Denied);
     }
 }

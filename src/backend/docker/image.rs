@@ -71,11 +71,7 @@ impl Docker {
             .unwrap_or_default();
         let document: models::ImageInspect = serde_json::from_value(document)
             .map_err(|cause| error::malformed("image document", cause))?;
-        let id: Digest = document
-            .id
-            .unwrap_or_default()
-            .parse()
-            .map_err(|cause| error::malformed("image document", cause))?;
+        let id = image_id("image document", &document.id.unwrap_or_default())?;
         let history = self.image_history(id.as_str()).await?;
         let containers = self.containers(true).await?;
         let diff_ids = document.root_fs.and_then(|root| root.layers).unwrap_or_default();
@@ -119,8 +115,7 @@ impl Docker {
         let rows = self.client.list_images(None::<ListImagesOptions>).await?;
         let mut list = Vec::new();
         for row in rows {
-            let id: Digest =
-                row.id.parse().map_err(|cause| error::malformed("image list", cause))?;
+            let id = image_id("image list", &row.id)?;
             match self.layers_of(&id).await {
                 Ok(layers) => list.push((id, layers)),
                 // It was removed meanwhile.
@@ -253,7 +248,7 @@ impl Docker {
 
 /// Returns an image of a list, which so many containers use.
 fn summary(row: models::ImageSummary, containers: usize) -> Result<ImageSummary> {
-    let id: Digest = row.id.parse().map_err(|cause| error::malformed("image list", cause))?;
+    let id = image_id("image list", &row.id)?;
     Ok(ImageSummary {
         tags: names(&row.repo_tags),
         repo_digests: digests(row.repo_digests),
@@ -279,6 +274,15 @@ fn failure(progress: &Progress) -> Result<()> {
         Some(message) => Err(Error::new(ErrorKind::Invalid, message.trim_end())),
         None => Ok(()),
     }
+}
+
+/// Returns an image's id, which podman writes without the algorithm in some places.
+fn image_id(operation: &str, text: &str) -> Result<Digest> {
+    let whole = match text.contains(':') {
+        true => text.parse(),
+        false => format!("sha256:{text}").parse(),
+    };
+    whole.map_err(|cause| error::malformed(operation, cause))
 }
 
 /// Returns the names among docker's, which writes `<none>:<none>` for no name.

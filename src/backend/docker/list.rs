@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use bollard::models;
-use bollard::query_parameters::{ListContainersOptionsBuilder, TopOptionsBuilder};
+use bollard::query_parameters::ListContainersOptionsBuilder;
 use chrono::{DateTime, Utc};
 use wharf_model::{
-    ContainerListOptions, ContainerSize, ContainerSummary, EndpointInfo, Filters, HealthStatus,
-    MountInfo, MountKind, PortBinding, Propagation, Status, TopTable,
+    ContainerListOptions, ContainerSize, ContainerSummary, EndpointInfo, ErrorKind, Filters,
+    HealthStatus, MountInfo, MountKind, PortBinding, Propagation, Status, TopTable,
 };
 
 use super::{Docker, container_segment, error};
@@ -34,9 +34,15 @@ impl Docker {
     /// Returns a container's processes as the host's `ps` shows them.
     pub(super) async fn top_table(&self, container: &str, ps_args: &[String]) -> Result<TopTable> {
         let args = if ps_args.is_empty() { "-ef".to_owned() } else { ps_args.join(" ") };
-        let options = TopOptionsBuilder::default().ps_args(&args).build();
-        let table =
-            self.client.top_processes(&container_segment(container)?, Some(options)).await?;
+        let path = format!("/containers/{}/top", container_segment(container)?);
+        let answer = self.transport.get(&path, &[("ps_args", &args)]).await?.bytes().await?;
+        if answer.is_empty() {
+            // podman's way of saying that its own look at them failed.
+            let text = format!("{container}: the engine tells nothing of its processes");
+            return Err(Error::new(ErrorKind::Unavailable, text));
+        }
+        let table: models::ContainerTopResponse = serde_json::from_slice(&answer)
+            .map_err(|cause| error::malformed("processes", cause))?;
         Ok(TopTable {
             titles: table.titles.unwrap_or_default(),
             processes: table.processes.unwrap_or_default(),

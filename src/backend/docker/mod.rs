@@ -1,12 +1,15 @@
-//! Any Docker Engine API socket as a [`Backend`]: dockerd, or podman's service.
+//! Any Docker Engine API as a [`Backend`]: dockerd, or podman's service, behind a socket of this host, a
+//! port, or ssh.
 //!
 //! A method asks through bollard or, where bollard would lose something, through the same
 //! [`transport`] directly; its answer is translated into the model's types in the module named
 //! after the thing. Nothing is remembered between calls: the engine is the only truth. Every request
 //! has a connection of its own, so an engine that was restarted is found again by the next call.
 
+mod address;
 mod archive;
 mod command;
+mod context;
 mod detail;
 mod error;
 mod events;
@@ -21,15 +24,16 @@ mod resources;
 mod samples;
 mod session;
 mod spaces;
+mod ssh;
 mod stats;
 mod system;
 mod transfer;
 mod transport;
 mod volume_data;
 mod volumes;
+mod way;
 
 use std::fs::File;
-use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -49,8 +53,12 @@ use crate::{
     Session, TransferStream,
 };
 use transport::{Transport, image_path, segment};
+use way::Way;
 
-/// A Docker engine behind a unix socket.
+pub use address::{Address, SshAddress, Tls};
+pub use context::{Context, Contexts, DEFAULT};
+
+/// A Docker engine.
 #[derive(Clone, Debug)]
 pub struct Docker {
     transport: Transport,
@@ -63,30 +71,47 @@ pub struct Docker {
 /// as its grace period. The transport limits questions itself.
 const NO_TIMEOUT: u64 = 365 * 24 * 3600;
 
+/// How long an engine may take for a sign of life: a login by ssh is part of it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 impl Docker {
-    /// Connects to `unix:///path/to/docker.sock`.
+    /// Connects to an address: see [`Address::parse`]. At a socket of this host somebody has to answer;
+    /// of other ways, the first request tells.
     ///
     /// # Errors
     /// When the address has another form, or nobody answers at it; the message says what to do.
     pub fn connect(host: &str) -> Result<Self> {
-        let Some(path) = host.strip_prefix("unix://") else {
-            let scheme = host.split_once("://").map_or(host, |(scheme, _)| scheme);
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!(
-                    "host {host:?}: {scheme:?} addresses aren't supported, only \
-                     unix:///path/to/docker.sock"
-                ),
-            ));
-        };
-        if path.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                format!("host {host:?} names no socket: write unix:///path/to/docker.sock"),
-            ));
-        }
-        let transport = Transport::new(Path::new(path));
-        transport.check()?;
+        let docker = Self::at(&Address::parse(host, None)?)?;
+        docker.check()?;
+        Ok(docker)
+    }
+
+    /// Returns the engine at an address. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// None that depends on the address.
+    pub fn at(address: &Address) -> Result<Self> {
+        Self::by(Way::new(address))
+    }
+
+    /// Returns an engine that can't be reached, for this reason.
+    ///
+    /// # Errors
+    /// As [`Docker::at`].
+    pub fn nowhere(why: Error) -> Result<Self> {
+        Self::by(Way::none(why))
+    }
+
+    /// Returns an error if it is known at once that nobody listens.
+    ///
+    /// # Errors
+    /// That one.
+    pub fn check(&self) -> Result<()> {
+        self.transport.check()
+    }
+
+    fn by(way: Way) -> Result<Self> {
+        let transport = Transport::new(way);
         let sender = transport.clone();
         let client = bollard::Docker::connect_with_custom_transport(
             move |request: BollardRequest| {
@@ -328,5 +353,17 @@ impl Backend for Docker {
 
     async fn reach(&self, question: &ReachQuestion) -> Result<ReachAnswer> {
         self.try_reach(question).await
+    }
+
+    async fn ping(&self) -> Result<Option<Duration>> {
+        let begun = tokio::time::Instant::now();
+        let answer = tokio::time::timeout(PATIENCE, self.transport.get("/_ping", &[])).await;
+        match answer {
+            Ok(reply) => reply.map(|_| Some(begun.elapsed())),
+            Err(_) => {
+                let text = format!("the engine hasn't answered for {} seconds", PATIENCE.as_secs());
+                Err(Error::new(ErrorKind::Unavailable, text))
+            }
+        }
     }
 }

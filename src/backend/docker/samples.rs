@@ -51,7 +51,7 @@ impl Docker {
         let wanted = EventOptions { filters, ..EventOptions::default() };
         let events = self.event_stream(&wanted).await?;
         let running = self.containers(false).await?;
-        let host_memory = self.client.info().await?.mem_total.and_then(|b| u64::try_from(b).ok());
+        let host_memory = Some(self.engine_info().await?.memory_total).filter(|bytes| *bytes > 0);
         let newest = Newest::default();
         for container in &running {
             locked(&newest).insert(container.id.clone(), None);

@@ -5,13 +5,12 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::UnixStream;
-use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::mpsc;
 use tokio_util::codec::{Decoder, FramedRead};
 use wharf_model::{ErrorKind, LogStream, TermSize};
 
 use super::transport::empty;
+use super::way::{Input, Stream};
 use super::{Docker, container_segment, error, list};
 use crate::{AttachOptions, Error, OutputChunk, Result, Session};
 
@@ -114,13 +113,14 @@ pub(super) fn chunks(
 /// A connection's two directions. Where input isn't passed on, the output keeps the other half, so
 /// that the engine doesn't take its closing for the end of input.
 pub(super) fn streams(
-    (connection, first): (UnixStream, Bytes),
+    (connection, first): (Stream, Bytes),
     framing: Framing,
     stdin: bool,
 ) -> (Option<Box<dyn AsyncWrite + Send + Unpin>>, BoxStream<'static, Result<OutputChunk>>) {
-    let (reader, writer) = connection.into_split();
+    let (reader, writer) = tokio::io::split(connection);
+    let writer = Input::new(writer);
     // Dropping the half shuts its direction down, which is the end of input.
-    let (input, kept): (Option<Box<dyn AsyncWrite + Send + Unpin>>, Option<OwnedWriteHalf>) =
+    let (input, kept): (Option<Box<dyn AsyncWrite + Send + Unpin>>, Option<Input>) =
         if stdin { (Some(Box::new(writer)), None) } else { (None, Some(writer)) };
     let reader = AsyncReadExt::chain(std::io::Cursor::new(first), reader);
     let output = chunks(reader, ChunkDecoder::eager(framing)).map(move |chunk| {

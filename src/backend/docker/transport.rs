@@ -1,4 +1,4 @@
-//! HTTP over the engine's unix socket, one connection a request as docker's own client does.
+//! HTTP over the way to the engine, one connection a request as docker's own client does.
 //!
 //! Bollard builds most requests and reads most answers; it is given this transport, so that all of
 //! them leave by one door. What bollard can't carry goes through here directly: documents byte for
@@ -6,9 +6,7 @@
 //! into the streams of a process.
 
 use std::io;
-use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,13 +20,13 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncRead;
-use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 use tokio_util::codec::{FramedRead, LinesCodec};
 use tokio_util::io::StreamReader;
 use wharf_model::ErrorKind;
 
 use super::error;
+use super::way::{Stream, Way};
 use crate::{ByteStream, Error, Reader, Result};
 
 /// How long a question may stay without the beginning of an answer. Changes (a `stop` with a long
@@ -44,7 +42,7 @@ pub(super) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
 /// The way to one engine.
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
-    socket: Arc<Path>,
+    way: Way,
 }
 
 /// Ends a connection's task when the last user of its answer is gone.
@@ -72,16 +70,14 @@ pub(super) struct Reply {
 }
 
 impl Transport {
-    /// Returns the way through this socket.
-    pub(super) fn new(socket: &Path) -> Self {
-        Self { socket: socket.into() }
+    /// Returns the requests' way.
+    pub(super) fn new(way: Way) -> Self {
+        Self { way }
     }
 
-    /// Returns an error if nobody listens.
+    /// Returns an error if it is known at once that nobody listens.
     pub(super) fn check(&self) -> Result<()> {
-        std::os::unix::net::UnixStream::connect(&self.socket)
-            .map(drop)
-            .map_err(|cause| error::unreachable(&self.socket, &cause))
+        self.way.check()
     }
 
     /// Sends one request on a connection of its own and returns the head of the answer.
@@ -99,9 +95,7 @@ impl Transport {
         })?;
         request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
 
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|cause| error::unreachable(&self.socket, &cause))?;
+        let stream = self.way.open().await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|cause| error::broken(&operation, cause))?;
@@ -214,7 +208,7 @@ impl Transport {
         path: &str,
         query: &[(&str, &str)],
         body: Vec<u8>,
-    ) -> Result<(UnixStream, Bytes)> {
+    ) -> Result<(Stream, Bytes)> {
         let mut request =
             self.request(Method::POST, path, query, full(body), "application/json")?;
         let headers = request.headers_mut();
@@ -225,7 +219,7 @@ impl Transport {
         let upgraded =
             hyper::upgrade::on(reply.response).await.map_err(|cause| error::broken(path, cause))?;
         connection.detach();
-        match upgraded.downcast::<TokioIo<UnixStream>>() {
+        match upgraded.downcast::<TokioIo<Stream>>() {
             Ok(parts) => Ok((parts.io.into_inner(), parts.read_buf)),
             Err(_) => Err(error::malformed(path, "the connection is of another kind")),
         }

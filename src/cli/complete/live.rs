@@ -6,7 +6,8 @@ use wharf_backend::{Backend, Error};
 use wharf_model::{Filters, Status};
 
 use super::{Candidate, Names};
-use crate::connect::{self, Target};
+use crate::connect;
+use crate::target::Target;
 
 /// How long an engine may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -9,6 +9,7 @@ mod script;
 mod values;
 
 use crate::args::{Flag, Takes, Verb};
+use crate::target::Wanted;
 use crate::verbs::{self, Found};
 use crate::{GLOBAL, help};
 
@@ -57,9 +58,6 @@ pub(crate) enum Names {
     All,
 }
 
-/// Engine flags before the verb, as far as they were given: `host` and `root`.
-pub(crate) type Engine = (Option<String>, Option<String>);
-
 /// What can come next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -71,7 +69,7 @@ pub(crate) struct Answer {
 
 /// Returns the answer for the shell: the word that is completed, a candidate a line, and what else to
 /// offer. `words` are those behind the program's name; the last one is not finished.
-pub(crate) fn answer(words: &[String], names: &dyn Fn(Names, &Engine) -> Vec<Candidate>) -> String {
+pub(crate) fn answer(words: &[String], names: &dyn Fn(Names, &Wanted) -> Vec<Candidate>) -> String {
     let line;
     let words = match words {
         [flag, text] if flag == "--line" => {
@@ -102,7 +100,7 @@ pub(crate) fn answer(words: &[String], names: &dyn Fn(Names, &Engine) -> Vec<Can
 pub(crate) fn complete(
     before: &[String],
     current: &str,
-    names: &dyn Fn(Names, &Engine) -> Vec<Candidate>,
+    names: &dyn Fn(Names, &Wanted) -> Vec<Candidate>,
 ) -> Answer {
     let globals: Vec<&Flag> = GLOBAL.iter().flat_map(|part| part.iter()).collect();
     let (found, used) = read(&globals, before, false);
@@ -110,7 +108,16 @@ pub(crate) fn complete(
         let given = found.given.iter().rev().find(|(flag, _)| flag.long == long);
         given.map(|(_, value)| value.clone())
     };
-    let engine: Engine = (global("host"), global("root"));
+    let engine = Wanted {
+        hosts: global("host").into_iter().collect(),
+        contexts: global("context").into_iter().collect(),
+        root: global("root"),
+        tls: global("tls").map(|_| true),
+        verify: global("tlsverify").map(|_| true),
+        authority: global("tlscacert"),
+        certificate: global("tlscert"),
+        key: global("tlskey"),
+    };
     let names = |wanted| names(wanted, &engine);
     if let Some(flag) = found.open {
         return of_value(None, flag, "", current, &names);
@@ -341,7 +348,7 @@ fn split(line: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn live(names: Names, engine: &Engine) -> Vec<Candidate> {
+    fn live(names: Names, engine: &Wanted) -> Vec<Candidate> {
         let all: &[&str] = match names {
             Names::Running => &["web"],
             Names::Stopped => &["done"],
@@ -353,7 +360,7 @@ mod tests {
             Names::Images => &["box:latest", "wharf/demo:latest"],
             Names::All => &["web", "done", "box:latest", "bridge", "net", "data"],
         };
-        let root = engine.1.clone().unwrap_or_default();
+        let root = engine.root.clone().unwrap_or_default();
         all.iter().map(|name| candidate(name, &root)).collect()
     }
 

@@ -5,7 +5,8 @@ use wharf_engine::check::{Finding, check};
 
 use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, Failure, print_line};
-use crate::connect::{Target, engine_options};
+use crate::connect::engine_options;
+use crate::target::Target;
 
 pub(crate) static VERB: Verb = Verb {
     name: "check",

@@ -44,7 +44,9 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         set.start(&**backend).await?;
         let shown = {
             let environment = |name: &str| std::env::var(name).ok();
-            connect::dashboard(&call.target, Arc::clone(backend), false, None, &environment).await
+            let hosts = vec![(call.target.names().0, call.target.clone())];
+            let backends = vec![Arc::clone(backend)];
+            connect::dashboard(hosts, backends, false, None, &environment).await
         };
         // Where nobody can be asked, nothing is taken away.
         let can_ask = !matches!(shown, Ok(Left::Terminated));

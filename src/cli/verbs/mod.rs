@@ -6,6 +6,7 @@ mod check;
 mod commit;
 mod completion;
 pub(crate) mod config;
+mod context;
 pub(crate) mod cp;
 pub(crate) mod create;
 mod demo;
@@ -114,6 +115,12 @@ static GROUPED: &[&Verb] = &[
     &prune::SYSTEM,
     &config::CHECK,
     &config::REFERENCE,
+    &context::LS,
+    &context::USE,
+    &context::SHOW,
+    &context::INSPECT,
+    &context::CREATE,
+    &context::RM,
     &df::VERB,
     &check::VERB,
     &reset::VERB,
@@ -141,8 +148,9 @@ pub(crate) struct Section {
 }
 
 /// The groups that have verbs.
-pub(crate) static SECTIONS: [Section; 7] = [
+pub(crate) static SECTIONS: [Section; 8] = [
     Section { name: "config", about: "The dashboard's settings" },
+    Section { name: "context", about: "Names for engines, as docker knows them" },
     Section { name: "container", about: "Manage containers" },
     Section { name: "image", about: "Manage images" },
     Section { name: "manifest", about: "Look at manifests in registries" },
@@ -162,7 +170,9 @@ const MISSING: &[&str] = &[
     "config inspect",
     "config ls",
     "config rm",
-    "context",
+    "context export",
+    "context import",
+    "context update",
     "image build",
     "manifest annotate",
     "manifest create",

@@ -45,7 +45,8 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     call.over_engine(async |backend| {
         let environment = |name: &str| std::env::var(name).ok();
         let backend = Arc::clone(backend);
-        connect::dashboard(&call.target, backend, false, Some(at), &environment).await?;
+        let hosts = vec![(call.target.names().0, call.target.clone())];
+        connect::dashboard(hosts, vec![backend], false, Some(at), &environment).await?;
         Ok(0)
     })
 }

@@ -11,7 +11,7 @@ use anyhow::Context;
 
 use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, Failure, print_line};
-use crate::connect::{self, Target};
+use crate::target::Target;
 
 pub(crate) static VERB: Verb = Verb {
     name: "service",
@@ -36,7 +36,7 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     let Target::Native(paths) = &call.target else {
         return Err(Failure::new(1, "this is for wharf's own engine: leave out --host").into());
     };
-    let private = !connect::is_default(paths);
+    let private = !crate::target::is_default(paths);
     let folder = call.parsed.last("unit-dir").filter(|folder| !folder.is_empty());
     let service = Service {
         units: PathBuf::from(folder.unwrap_or(UNITS)),

@@ -1,11 +1,11 @@
 //! `ui`: the dashboard.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
 
 use crate::args::{Arity, Flag, Group, Verb};
-use crate::call::{Call, Failure};
+use crate::call::{Call, Failure, over};
 use crate::connect;
+use crate::target::Target;
 
 pub(crate) static VERB: Verb = Verb {
     name: "ui",
@@ -25,10 +25,22 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         return Err(Failure::new(1, "the dashboard needs a terminal").into());
     }
     let read_only = call.parsed.on("read-only");
-    call.over_engine(async |backend| {
-        let environment = |name: &str| std::env::var(name).ok();
-        connect::dashboard(&call.target, Arc::clone(backend), read_only, None, &environment)
-            .await?;
+    let environment = |name: &str| std::env::var(name).ok();
+    let hosts = connect::hosts(call, &environment)?;
+    let targets: Vec<Target> = hosts.iter().map(|(_, target)| target.clone()).collect();
+    over(&targets, async || {
+        let backends = match targets.as_slice() {
+            // A mistyped address is told where it was typed.
+            [target] => vec![connect::backend(target).await?],
+            targets => {
+                let mut backends = Vec::new();
+                for target in targets {
+                    backends.push(connect::backend_or_reason(target).await?);
+                }
+                backends
+            }
+        };
+        connect::dashboard(hosts, backends, read_only, None, &environment).await?;
         Ok(0)
     })
 }

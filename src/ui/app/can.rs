@@ -9,6 +9,10 @@ impl App {
     /// # Errors
     /// The reason, for people.
     pub fn can_on(&self, row: &Row, action: Action) -> Result<(), String> {
+        let host = self.hosts.get(row.host);
+        if self.hosts.several() && host.is_stale() && action.changes() {
+            return Err(format!("{} isn't connected", host.name()));
+        }
         containers::can(row, action, self.pending_on(&row.summary.id))
     }
 
@@ -59,6 +63,10 @@ impl App {
             {
                 Err("it belongs to no group".to_owned())
             }
+            Action::ChooseHost | Action::HostOnOff | Action::UseHost => self.can_with_hosts(action),
+            Action::PruneKind | Action::Refresh if self.host_row().is_some() => {
+                Err("a host is selected: select a kind of objects".to_owned())
+            }
             Action::PruneKind => self.can_prune_kind(),
             Action::Rename | Action::Limits => self.can_edit(action),
             Action::Undo if self.undo.is_empty() && !self.selects_discarded() => {
@@ -70,7 +78,7 @@ impl App {
             }
 
             Action::TimeTravel | Action::JumpToTime if self.travel.is_none() => {
-                self.charts.no_past.clone().map_or(Ok(()), Err)
+                self.host().no_past.clone().map_or(Ok(()), Err)
             }
             Action::TravelBack | Action::TravelOn if self.travel.is_none() => {
                 Err("this is now: t in the charts goes back in time".to_owned())

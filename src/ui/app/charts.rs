@@ -78,8 +78,6 @@ pub struct Charts {
     pub alone: bool,
     /// Of which containers the past was asked for.
     pub asked: Vec<Asked>,
-    /// Why the past can't be had.
-    pub no_past: Option<String>,
     /// When details were asked for last.
     pub details_asked: Option<DateTime<Utc>>,
 }

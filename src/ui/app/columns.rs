@@ -8,6 +8,8 @@ pub enum Column {
     State,
     /// What the probes say.
     Health,
+    /// The engine that has it, where there are several.
+    Host,
     /// The name.
     Name,
     /// The image.
@@ -34,9 +36,10 @@ pub enum Column {
 
 impl Column {
     /// All of them, in the order of the list.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::State,
         Self::Health,
+        Self::Host,
         Self::Name,
         Self::Image,
         Self::Cpu,
@@ -54,6 +57,7 @@ impl Column {
     pub fn title(self) -> &'static str {
         match self {
             Self::State => "STATE",
+            Self::Host => "HOST",
             Self::Name => "NAME",
             Self::Health => "HEALTH",
             Self::Cpu => "CPU",
@@ -73,6 +77,7 @@ impl Column {
     pub fn word(self) -> &'static str {
         match self {
             Self::State => "state",
+            Self::Host => "host",
             Self::Name => "name",
             Self::Health => "health",
             Self::Cpu => "cpu",
@@ -106,15 +111,23 @@ pub struct ColumnChoice {
     pub list: Vec<(Column, bool)>,
     /// Which is selected.
     pub at: usize,
+    /// Those there are.
+    all: Vec<Column>,
 }
 
 impl ColumnChoice {
-    /// Returns the choice as it stands; without one, every column is wanted.
-    pub fn new(chosen: Option<&[Column]>) -> Self {
-        let chosen = chosen.unwrap_or(&Column::ALL);
-        let others = Column::ALL.into_iter().filter(|column| !chosen.contains(column));
+    /// Returns the choice as it stands; without one, every column is wanted. That of the hosts is
+    /// there only if there are `several`.
+    pub fn new(chosen: Option<&[Column]>, several: bool) -> Self {
+        let all = Column::ALL.into_iter().filter(|column| several || *column != Column::Host);
+        let all: Vec<Column> = all.collect();
+        let chosen: Vec<Column> = match chosen {
+            Some(chosen) => chosen.iter().copied().filter(|one| all.contains(one)).collect(),
+            None => all.clone(),
+        };
+        let others = all.iter().filter(|column| !chosen.contains(column));
         let list = chosen.iter().map(|column| (*column, true));
-        Self { list: list.chain(others.map(|column| (column, false))).collect(), at: 0 }
+        Self { list: list.chain(others.map(|column| (*column, false))).collect(), at: 0, all }
     }
 
     /// Moves the selected column, or the selection alone.
@@ -138,7 +151,7 @@ impl ColumnChoice {
     pub fn chosen(&self) -> Option<Vec<Column>> {
         let wanted = self.list.iter().filter(|(_, wanted)| *wanted);
         let chosen: Vec<Column> = wanted.map(|(column, _)| *column).collect();
-        (chosen != Column::ALL).then_some(chosen)
+        (chosen != self.all).then_some(chosen)
     }
 }
 
@@ -148,15 +161,16 @@ mod tests {
 
     #[test]
     fn columns_are_chosen_and_ordered_and_the_name_stays() {
-        let mut choice = ColumnChoice::new(Some(&[Column::Name, Column::Cpu]));
-        assert_eq!(choice.list.len(), Column::ALL.len());
+        let mut choice = ColumnChoice::new(Some(&[Column::Name, Column::Cpu]), false);
+        assert_eq!(choice.list.len(), Column::ALL.len() - 1);
         choice.toggle();
         choice.step(1, true);
         assert_eq!(choice.chosen(), Some(vec![Column::Cpu, Column::Name]));
         choice.step(1, false);
         choice.toggle();
         assert_eq!(choice.chosen(), Some(vec![Column::Cpu, Column::Name, Column::State]));
-        assert_eq!(ColumnChoice::new(None).chosen(), None);
+        assert_eq!(ColumnChoice::new(None, false).chosen(), None);
+        assert_eq!(ColumnChoice::new(None, true).list.len(), Column::ALL.len());
         for column in Column::ALL {
             assert_eq!(Column::of(column.word()), Some(column));
         }

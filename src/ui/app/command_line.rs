@@ -5,6 +5,7 @@ use wharf_logs::sanitize_line;
 use wharf_model::{Command, Filters, ImageName, RestartPolicy, UpdateOptions};
 
 use super::App;
+use super::hosts::{host_for, host_of_command};
 use super::run_form::quoted;
 use crate::message::Effect;
 
@@ -17,17 +18,22 @@ pub struct Deed {
     pub object: String,
     /// The command line that does the same.
     pub line: String,
+    /// The engine; none where there is but one.
+    pub host: Option<String>,
 }
 
 /// Returns what an effect does outside of the dashboard; none for one that only looks.
 pub(crate) fn deed(app: &App, effect: &Effect) -> Option<Deed> {
+    let host = host_for(app, effect).unwrap_or(app.hosts.current);
+    let effect = if let Effect::At { effect, .. } = effect { effect } else { effect };
+    let name = app.hosts.several().then(|| app.hosts.get(host).name().to_owned());
     let words = match effect {
         Effect::Execute { command, .. } => words(app, command),
         Effect::Run { words, .. } => {
             let (image, flags) = (words.last().cloned().unwrap_or_default(), words.clone());
             let verb = vec!["run".to_owned()];
-            let line = line(app, &[verb, flags].concat());
-            return Some(Deed { verb: "run".to_owned(), object: image, line });
+            let line = line(app, host, &[verb, flags].concat());
+            return Some(Deed { verb: "run".to_owned(), object: image, line, host: name });
         }
         Effect::Pull { options, .. } => strings(&["pull", &options.reference.to_string()]),
         Effect::Push { options, .. } => {
@@ -45,16 +51,16 @@ pub(crate) fn deed(app: &App, effect: &Effect) -> Option<Deed> {
         Effect::CopyFiles { request, .. } => {
             let rows = &app.containers.rows;
             let row = rows.iter().find(|row| row.summary.id.as_str() == request.container);
-            let name = row.map_or(request.container.as_str(), |row| &row.summary.name);
-            let inside = format!("{name}:{}", request.inside);
+            let whose = row.map_or(request.container.as_str(), |row| &row.summary.name);
+            let inside = format!("{whose}:{}", request.inside);
             match request.out {
                 true => strings(&["cp", &inside, &request.outside]),
                 false => strings(&["cp", &request.outside, &inside]),
             }
         }
-        Effect::Shell { name, line, .. } => {
-            let (verb, object) = ("command".to_owned(), name.clone());
-            return Some(Deed { verb, object, line: line.clone() });
+        Effect::Shell { name: object, line, .. } => {
+            let (verb, object) = ("command".to_owned(), object.clone());
+            return Some(Deed { verb, object, line: line.clone(), host: name });
         }
         _ => return None,
     };
@@ -62,13 +68,14 @@ pub(crate) fn deed(app: &App, effect: &Effect) -> Option<Deed> {
     let count = if words.first().is_some_and(|w| nouns.contains(&w.as_str())) { 2 } else { 1 };
     let verb = words.iter().take(count).cloned().collect::<Vec<_>>().join(" ");
     let object = words.iter().skip(count).next_back().cloned().unwrap_or_default();
-    Some(Deed { verb, object, line: line(app, &words) })
+    Some(Deed { verb, object, line: line(app, host, &words), host: name })
 }
 
 impl Effect {
     /// Returns the number that comes back with the result of what is written to the audit file.
     pub(crate) fn operation(&self) -> Option<u64> {
         match self {
+            Self::At { effect, .. } => effect.operation(),
             Self::Execute { operation, .. }
             | Self::Run { operation, .. }
             | Self::Pull { operation, .. }
@@ -90,7 +97,9 @@ impl Effect {
             | Self::Push { .. }
             | Self::Shell { .. } => true,
             Self::CopyFiles { request, .. } => !request.out,
+            Self::At { effect, .. } => effect.changes(),
             Self::Quit
+            | Self::Watch(_)
             | Self::Suspend
             | Self::Repaint
             | Self::Mouse(_)
@@ -132,27 +141,28 @@ impl Effect {
 /// Returns the command lines of several commands; those that differ only in their object become one.
 pub(crate) fn lines<'c>(app: &App, commands: impl Iterator<Item = &'c Command>) -> Vec<String> {
     let mut list: Vec<Vec<String>> = Vec::new();
-    let mut heads: Vec<usize> = Vec::new();
+    let mut heads: Vec<(usize, usize)> = Vec::new();
     for command in commands {
+        let host = host_of_command(app, command);
         let words = words(app, command);
         let head = words.len().saturating_sub(1);
-        let same = |(list, n): &(&mut Vec<String>, &usize)| {
-            head > 0 && **n == head && list[..head] == words[..head]
+        let same = |(list, n): &(&mut Vec<String>, &(usize, usize))| {
+            head > 0 && **n == (host, head) && list[..head] == words[..head]
         };
         match list.iter_mut().zip(&heads).find(same) {
             Some((list, _)) => list.extend(words.last().cloned()),
             None => {
                 list.push(words);
-                heads.push(head);
+                heads.push((host, head));
             }
         }
     }
-    list.iter().map(|words| line(app, words)).collect()
+    list.iter().zip(heads).map(|(words, (host, _))| line(app, host, words)).collect()
 }
 
-fn line(app: &App, words: &[String]) -> String {
+fn line(app: &App, host: usize, words: &[String]) -> String {
     let words: Vec<String> =
-        app.options.program.iter().chain(words).map(|word| quoted(word)).collect();
+        app.program(host).iter().chain(words).map(|word| quoted(word)).collect();
     sanitize_line(&words.join(" ")).into_owned()
 }
 

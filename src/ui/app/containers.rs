@@ -27,7 +27,11 @@ pub struct Row {
     pub ip: String,
     /// The image, without the tag that goes without saying.
     pub image: String,
-    /// The compose project it belongs to.
+    /// The engine that has it, by its place.
+    pub host: usize,
+    /// What that is called; empty where there is but one.
+    pub host_name: String,
+    /// The compose project it belongs to; with its engine where there are several.
     pub project: Option<String>,
     /// Since when it is in its state.
     pub since: Option<DateTime<Utc>>,
@@ -36,7 +40,11 @@ pub struct Row {
 }
 
 impl Row {
-    fn new(mut summary: ContainerSummary, now: DateTime<Utc>) -> Self {
+    fn new(
+        mut summary: ContainerSummary,
+        (host, host_name): (usize, Option<&str>),
+        now: DateTime<Utc>,
+    ) -> Self {
         for text in
             [&mut summary.name, &mut summary.image, &mut summary.command, &mut summary.status_text]
         {
@@ -59,15 +67,21 @@ impl Row {
             let text = summary.labels.get(name).filter(|text| !text.is_empty());
             text.map(|text| sanitize_line(text).into_owned())
         };
-        let project = label("com.docker.compose.project");
+        let project = label("com.docker.compose.project").map(|project| match host_name {
+            // A project is one engine's affair, whatever others call theirs.
+            Some(host) => format!("{project}@{host}"),
+            None => project,
+        });
         for text in project.iter().chain(&label("com.docker.compose.service")) {
             haystack.push(' ');
             haystack.push_str(text);
         }
+        haystack.extend(host_name.into_iter().flat_map(|name| [" ", name]));
         let haystack = haystack.to_lowercase();
         let image = short_image(&summary.image).to_owned();
         let since = since(&summary, now);
-        Self { summary, ports, ip, image, project, since, haystack }
+        let host_name = host_name.unwrap_or_default().to_owned();
+        Self { summary, ports, ip, image, host, host_name, project, since, haystack }
     }
 
     /// Returns docker's sentence about its state as of now: `Up 3 minutes (healthy)`.
@@ -178,6 +192,8 @@ pub struct Containers {
     pub filter: String,
     /// Whether those that don't run are shown.
     pub all: bool,
+    /// The only engine whose containers are shown, by its place.
+    pub only: Option<usize>,
     /// What the order is by.
     pub sort: Column,
     /// Whether the order is reversed.
@@ -199,6 +215,7 @@ impl Default for Containers {
             marked: HashSet::new(),
             filter: String::new(),
             all: true,
+            only: None,
             sort: Column::State,
             reversed: false,
         }
@@ -206,12 +223,31 @@ impl Default for Containers {
 }
 
 impl Containers {
-    /// Takes a new list that came at `now`.
-    pub fn replace(&mut self, list: Vec<ContainerSummary>, now: DateTime<Utc>) {
-        let before = std::mem::take(&mut self.rows);
+    /// Takes a new list of an engine, that came at `now`; `name` is its name where there are several. A
+    /// container that two of them have is the first one's. Returns how many were left out for that.
+    pub fn replace(
+        &mut self,
+        host: usize,
+        name: Option<&str>,
+        mut list: Vec<ContainerSummary>,
+        now: DateTime<Utc>,
+    ) -> usize {
+        let all = list.len();
+        let mut others = Vec::new();
+        let mut before = std::mem::take(&mut self.rows);
+        if name.is_some() || before.iter().any(|row| row.host != host) {
+            let mine;
+            (mine, others) = before.into_iter().partition(|row| row.host == host);
+            before = mine;
+            let owners: HashMap<_, _> = others.iter().map(|r| (&r.summary.id, r.host)).collect();
+            list.retain(|one| owners.get(&one.id).is_none_or(|owner| *owner > host));
+            let ids: HashSet<_> = list.iter().map(|one| one.id.clone()).collect();
+            others.retain(|row| !ids.contains(&row.summary.id));
+        }
+        let left_out = all - list.len();
         let before: HashMap<_, _> = before.iter().map(|r| (&r.summary.id, r)).collect();
         let row = |summary| {
-            let mut row = Row::new(summary, now);
+            let mut row = Row::new(summary, (host, name), now);
             let old = before.get(&row.summary.id);
             let old = old.filter(|old| old.summary.status == row.summary.status);
             if let (Some(new), Some(old)) = (row.since, old.and_then(|old| old.since)) {
@@ -219,10 +255,11 @@ impl Containers {
             }
             row
         };
-        self.rows = list.into_iter().map(row).collect();
+        self.rows = list.into_iter().map(row).chain(others).collect();
         self.loaded = true;
         let rows = &self.rows;
         self.marked.retain(|id| rows.iter().any(|r| r.summary.id == *id));
+        left_out
     }
 
     /// Makes the shown rows anew and keeps the selection, or its place if it is gone.
@@ -234,7 +271,9 @@ impl Containers {
         self.shown.extend((0..rows.len()).filter(|n| {
             let row = &rows[*n];
             let lives = row.summary.status.is_alive() || row.summary.status == Status::Restarting;
-            (self.all || lives) && words.iter().all(|w| row.haystack.contains(w))
+            (self.all || lives)
+                && self.only.is_none_or(|host| host == row.host)
+                && words.iter().all(|w| row.haystack.contains(w))
         }));
         let (sort, reversed) = (self.sort, self.reversed);
         self.shown.sort_by(|a, b| {
@@ -243,6 +282,7 @@ impl Containers {
             let order = if reversed != sort.is_measured() { order.reverse() } else { order };
             order
                 .then_with(|| a.summary.name.cmp(&b.summary.name))
+                .then_with(|| a.host.cmp(&b.host))
                 .then_with(|| a.summary.id.as_str().cmp(b.summary.id.as_str()))
         });
         self.gather();
@@ -441,6 +481,7 @@ fn compare(sort: Column, a: &Row, b: &Row, metrics: &Metrics) -> Ordering {
     };
     match sort {
         Column::State => rank(x.status).cmp(&rank(y.status)),
+        Column::Host => a.host.cmp(&b.host),
         Column::Name => x.name.cmp(&y.name),
         Column::Health => {
             let rank = |h| match h {
@@ -483,7 +524,9 @@ mod tests {
         let mut list = Containers::default();
         let names =
             [("b", Status::Running), ("a", Status::Exited), ("c\u{1b}[2J", Status::Running)];
-        list.replace(
+        let _ = list.replace(
+            0,
+            None,
             (1..)
                 .zip(names)
                 .map(|(n, (name, status))| fake::container(n, name, "img", status))
@@ -536,7 +579,7 @@ mod tests {
             container(3, "c", ""),
             container(4, "d", "shop"),
         ];
-        list.replace(rows.to_vec(), fake::time(0));
+        let _ = list.replace(0, None, rows.to_vec(), fake::time(0));
         let metrics = Metrics::new();
         list.arrange(&metrics, 10);
         let of = |list: &Containers| -> String {

@@ -125,6 +125,10 @@ pub enum Choice {
     Transfer(u64),
     /// Go to an object.
     Go(Goal),
+    /// Show one of the engines, by its place.
+    Host(usize),
+    /// Show the containers of all engines.
+    AllHosts,
     /// Remove the volumes that nobody has, after asking: those without a name, or all.
     PruneVolumes {
         /// Whether those with names go too.

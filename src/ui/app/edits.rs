@@ -3,7 +3,7 @@
 use wharf_model::{ContainerId, Status};
 
 use super::topology::Node;
-use super::{App, ImageRow, Screen};
+use super::{App, ImageRow, Row, Screen};
 use crate::keymap::Action;
 
 /// What custom commands know of the selected object.
@@ -56,9 +56,9 @@ impl App {
 
     /// Returns whether the selected container is put aside, to be removed.
     pub fn selects_discarded(&self) -> bool {
-        let restorable = self.info.as_ref().is_some_and(|info| info.undo_seconds.is_some());
-        let removing = |status| status == Status::Removing;
-        restorable && self.selected().is_some_and(|row| removing(row.summary.status))
+        let restorable = |row: &Row| self.hosts.get(row.host).undo_seconds().is_some();
+        let removing = |row: &Row| row.summary.status == Status::Removing;
+        self.selected().is_some_and(|row| removing(row) && restorable(row))
     }
 
     pub(super) fn can_edit(&self, action: Action) -> Result<(), String> {

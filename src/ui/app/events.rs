@@ -26,10 +26,12 @@ pub struct EventRow {
     pub name: String,
     /// More about it: `exitCode=0`.
     pub details: String,
+    /// The engine that told, by its place.
+    pub host: usize,
 }
 
 impl EventRow {
-    fn new(event: &Event) -> Self {
+    fn new(event: &Event, host: usize) -> Self {
         let safe = |text: &str| sanitize_line(text).into_owned();
         let name = event.attributes.get("name").unwrap_or(&event.id);
         let details: Vec<String> = ["image", "exitCode", "signal", "container", "type"]
@@ -43,6 +45,7 @@ impl EventRow {
             id: safe(&event.id),
             name: safe(name),
             details: safe(&details.join(" ")),
+            host,
         }
     }
 
@@ -88,16 +91,19 @@ pub struct EventLog {
 
 impl EventLog {
     /// Takes in an event. A cursor at the end stays there.
-    pub fn push(&mut self, event: &Event) {
-        self.rows.push_back(EventRow::new(event));
+    pub fn push(&mut self, event: &Event, host: usize) {
+        self.rows.push_back(EventRow::new(event, host));
         let old = self.rows.len().saturating_sub(KEPT);
         self.rows.drain(..old);
     }
 
     /// Takes in what the engine remembers of before, and what it told already.
-    pub fn remember(&mut self, events: &[Event]) {
+    pub fn remember(&mut self, events: &[Event], host: usize) {
         let told: HashSet<(DateTime<Utc>, String, String)> = self.rows.iter().map(key).collect();
-        let rows = events.iter().map(EventRow::new).filter(|row| !told.contains(&key(row)));
+        let rows = events
+            .iter()
+            .map(|event| EventRow::new(event, host))
+            .filter(|row| !told.contains(&key(row)));
         let mut all: Vec<EventRow> = rows.chain(self.rows.drain(..)).collect();
         all.sort_by_key(|row| row.time);
         let old = all.len().saturating_sub(KEPT);
@@ -152,6 +158,7 @@ impl EventLog {
         let own = self.rows.iter().filter(|row| row.id == id.as_str());
         let own: Vec<&EventRow> = own.filter(|row| self.programs || !row.is_program()).collect();
         let known = own.first().map(|row| row.time);
+        let host = own.first().map_or(0, |row| row.host);
         // The recorder's clock reads a moment later than the engine's.
         let old = past
             .iter()
@@ -164,6 +171,7 @@ impl EventLog {
                 id: id.to_string(),
                 name: String::new(),
                 details: exit_code.map(|code| format!("exitCode={code}")).unwrap_or_default(),
+                host,
             }),
             What::Probes(_) => None,
         });
@@ -201,9 +209,9 @@ mod tests {
     #[test]
     fn what_is_remembered_and_what_was_told_make_one_list() {
         let mut log = EventLog::default();
-        log.push(&event(5, "start"));
-        log.push(&event(6, "exec_create: true"));
-        log.remember(&[event(1, "create"), event(5, "start")]);
+        log.push(&event(5, "start"), 0);
+        log.push(&event(6, "exec_create: true"), 0);
+        log.remember(&[event(1, "create"), event(5, "start")], 0);
         log.arrange(10);
         assert_eq!(actions(&log), ["create", "start"]);
         assert_eq!(log.hidden(), 1);
@@ -215,10 +223,10 @@ mod tests {
     #[test]
     fn what_is_held_does_not_move() {
         let mut log = EventLog::default();
-        log.push(&event(1, "create"));
+        log.push(&event(1, "create"), 0);
         log.arrange(10);
         log.paused = Some(time(1));
-        log.push(&event(2, "start"));
+        log.push(&event(2, "start"), 0);
         log.arrange(10);
         assert_eq!((actions(&log), log.missed()), (vec!["create"], 1));
         log.paused = None;
@@ -232,7 +240,7 @@ mod tests {
     #[test]
     fn what_was_recorded_comes_before_what_is_remembered() {
         let mut log = EventLog::default();
-        log.push(&event(100, "start"));
+        log.push(&event(100, "start"), 0);
         let id = container(1, "web", "nginx", wharf_model::Status::Running).id;
         let recorded = |seconds, action: &str, exit_code| Happening {
             at: time(seconds),

@@ -367,7 +367,9 @@ impl App {
     /// Returns the containers that were made from an image.
     pub fn image_users(&self, id: &Digest) -> Vec<&Row> {
         let uses = |row: &&Row| row.summary.image_id.as_ref() == Some(id);
-        self.containers.rows.iter().filter(uses).collect()
+        let host = self.here();
+        let rows = self.containers.rows.iter().filter(|row| row.host == host);
+        rows.filter(uses).collect()
     }
 
     /// Returns whether an action makes sense for an image; if not, why.

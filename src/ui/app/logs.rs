@@ -27,6 +27,8 @@ pub struct LogOrigin {
     pub id: ContainerId,
     /// What it is called.
     pub name: String,
+    /// Its engine, by its place.
+    pub host: usize,
 }
 
 /// How much of a log is shown, by the digit of its key.

@@ -101,11 +101,10 @@ impl Past {
 #[derive(Debug, Default)]
 pub struct Metrics {
     containers: HashMap<ContainerId, Measured>,
-    host: HostHistory,
-    /// When the newest samples were taken.
+    /// What is known of each engine's host.
+    hosts: Vec<Measuring>,
+    /// When the newest samples of any of them were taken.
     at: Duration,
-    /// The time since 1970 at the zero of the samples' clock.
-    zero: Option<Duration>,
     /// What is recorded, the one that was asked for last at the end.
     pasts: Vec<(ContainerId, Past)>,
     /// What was used at another instant, while that is looked at.
@@ -114,9 +113,21 @@ pub struct Metrics {
     cores: Option<Cores>,
 }
 
+/// An engine whose samples come.
+#[derive(Debug, Default)]
+struct Measuring {
+    history: HostHistory,
+    /// When its newest samples were taken.
+    at: Duration,
+    /// The time since 1970 at the zero of its samples' clock.
+    zero: Option<Duration>,
+}
+
 #[derive(Debug, Default)]
 struct Measured {
     history: History,
+    /// Its engine, by its place.
+    host: usize,
     /// When its newest sample was taken.
     seen: Duration,
     /// When processes of it were killed for want of memory.
@@ -134,37 +145,7 @@ pub struct Cores {
     series: Vec<Series>,
 }
 
-impl Metrics {
-    /// Returns an empty history.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Takes in the samples of a tick that came at `now`.
-    pub fn take(&mut self, batch: SampleBatch, now: DateTime<Utc>) {
-        let newest = batch.containers.iter().map(|(_, s)| s.at);
-        let Some(newest) = newest.chain(batch.host.iter().map(|h| h.at)).max() else { return };
-        let zero = self.zero(newest, now);
-        self.at = (newest + zero).max(self.at);
-        if let Some(mut host) = batch.host {
-            host.at += zero;
-            self.host.push(host);
-        }
-        let host_memory = self.host_memory();
-        for (id, mut sample) in batch.containers {
-            sample.at += zero;
-            let measured = self.containers.entry(id).or_default();
-            // A container's samples may be a little older than the newest of the tick.
-            measured.seen = self.at;
-            measured.history.push(sample, host_memory);
-            if measured.history.usage().oom_kills.is_some_and(|kills| kills > 0) {
-                measured.kills.push(self.at);
-                let old = measured.kills.len().saturating_sub(KILLS);
-                measured.kills.drain(..old);
-            }
-        }
-    }
-
+impl Measuring {
     /// Returns the time since 1970 at the zero of the samples' clock. A host that slept, or a clock that
     /// was put forward, makes a gap; time never goes back here.
     fn zero(&mut self, newest: Duration, now: DateTime<Utc>) -> Duration {
@@ -176,6 +157,45 @@ impl Metrics {
         };
         self.zero = Some(zero);
         zero
+    }
+}
+
+impl Metrics {
+    /// Returns an empty history.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in the samples of a tick of an engine, that came at `now`.
+    pub fn take(&mut self, host: usize, batch: SampleBatch, now: DateTime<Utc>) {
+        let newest = batch.containers.iter().map(|(_, s)| s.at);
+        let Some(newest) = newest.chain(batch.host.iter().map(|h| h.at)).max() else { return };
+        if self.hosts.len() <= host {
+            self.hosts.resize_with(host + 1, Measuring::default);
+        }
+        let measuring = &mut self.hosts[host];
+        let zero = measuring.zero(newest, now);
+        measuring.at = (newest + zero).max(measuring.at);
+        let at = measuring.at;
+        self.at = self.at.max(at);
+        if let Some(mut sample) = batch.host {
+            sample.at += zero;
+            measuring.history.push(sample);
+        }
+        let host_memory = self.host_memory(host);
+        for (id, mut sample) in batch.containers {
+            sample.at += zero;
+            let measured = self.containers.entry(id).or_default();
+            // A container's samples may be a little older than the newest of the tick.
+            measured.seen = at;
+            measured.host = host;
+            measured.history.push(sample, host_memory);
+            if measured.history.usage().oom_kills.is_some_and(|kills| kills > 0) {
+                measured.kills.push(at);
+                let old = measured.kills.len().saturating_sub(KILLS);
+                measured.kills.drain(..old);
+            }
+        }
     }
 
     /// Forgets the containers that aren't kept.
@@ -202,9 +222,9 @@ impl Metrics {
         self.then = then;
     }
 
-    /// Returns the memory of the host, in bytes.
-    pub fn host_memory(&self) -> Option<u64> {
-        self.host_sample().and_then(|host| host.memory_total)
+    /// Returns the memory of an engine's host, in bytes.
+    pub fn host_memory(&self, host: usize) -> Option<u64> {
+        self.host_sample(host).and_then(|sample| sample.memory_total)
     }
 
     /// Takes in the details of a container, which is the only one whose details are kept.
@@ -255,7 +275,7 @@ impl Metrics {
             return then.get(id);
         }
         let measured = self.containers.get(id)?;
-        (measured.seen == self.at).then(|| measured.history.usage())
+        (measured.seen == self.newest_of(measured.host)).then(|| measured.history.usage())
     }
 
     /// Returns a container's newest counters.
@@ -315,8 +335,9 @@ impl Metrics {
     pub fn window(&self, id: &ContainerId, pace: u64) -> Window {
         let live = self.containers.get(id).map(|m| m.seen);
         let recorded = self.past(id).and_then(|past| past.to);
-        let seen = live.max(recorded).unwrap_or(self.at);
-        let live = seen >= self.at;
+        let newest = self.newest_for(id);
+        let seen = live.max(recorded).unwrap_or(newest);
+        let live = seen >= newest;
         // What has ended doesn't move, and may as well end at the edge.
         let step = if live { (STEP / pace).max(2) } else { 1 };
         let at = seen.as_secs() / pace;
@@ -373,7 +394,7 @@ impl Metrics {
         seconds: u64,
         until: Option<DateTime<Utc>>,
     ) -> Option<f64> {
-        let end = until.map_or(self.at, since_epoch);
+        let end = until.map_or(self.newest_for(id), since_epoch);
         let window = Window { end, pace: seconds, lead: 0, live: true };
         let column = self.columns(id, metric, 1, window).first()?.avg;
         // A column lies at a multiple of its length: the one that has just begun knows little.
@@ -403,14 +424,24 @@ impl Metrics {
         self.at
     }
 
-    /// Returns what the host uses.
-    pub fn host(&self) -> &HostUsage {
-        self.host.usage()
+    /// Returns when the newest samples of an engine were taken.
+    fn newest_of(&self, host: usize) -> Duration {
+        self.hosts.get(host).map_or(self.at, |measuring| measuring.at)
     }
 
-    /// Returns the host's newest counters.
-    pub fn host_sample(&self) -> Option<&HostSample> {
-        self.host.sample()
+    /// Returns when the newest samples of a container's engine were taken.
+    fn newest_for(&self, id: &ContainerId) -> Duration {
+        self.containers.get(id).map_or(self.at, |measured| self.newest_of(measured.host))
+    }
+
+    /// Returns what an engine's host uses.
+    pub fn host(&self, host: usize) -> Option<&HostUsage> {
+        self.hosts.get(host).map(|measuring| measuring.history.usage())
+    }
+
+    /// Returns the newest counters of an engine's host.
+    pub fn host_sample(&self, host: usize) -> Option<&HostSample> {
+        self.hosts.get(host)?.history.sample()
     }
 }
 

@@ -20,14 +20,14 @@ fn a_container_that_stops_has_a_past_but_no_present() {
     let fake = Fake::demo();
     let mut metrics = Metrics::new();
     for tick in 1..5 {
-        metrics.take(fake.batch(tick), time(i64::try_from(tick).unwrap()));
+        metrics.take(0, fake.batch(tick), time(i64::try_from(tick).unwrap()));
     }
     let mut web = container(1, "web-1", "nginx", Status::Running);
     let id = web.id.clone();
     assert!(metrics.now(&id).unwrap().cpu_percent.is_some());
     web = container(1, "web-1", "nginx", Status::Exited);
     fake.put(web);
-    metrics.take(fake.batch(5), time(5));
+    metrics.take(0, fake.batch(5), time(5));
     assert_eq!(metrics.now(&id), None);
     // Its charts end with it.
     let window = metrics.window(&id, 1);
@@ -55,7 +55,7 @@ fn what_was_recorded_fills_the_gap_before_the_first_sample() {
     let fake = Fake::demo();
     let mut metrics = Metrics::new();
     for tick in 100..=120 {
-        metrics.take(fake.batch(tick), time(i64::try_from(tick).unwrap()));
+        metrics.take(0, fake.batch(tick), time(i64::try_from(tick).unwrap()));
     }
     let id = container(1, "web-1", "nginx", Status::Running).id;
     let window = Window::until(time(120), 1);
@@ -78,22 +78,22 @@ fn what_was_recorded_fills_the_gap_before_the_first_sample() {
 fn a_clock_that_is_put_forward_makes_a_gap() {
     let fake = Fake::demo();
     let mut metrics = Metrics::new();
-    metrics.take(fake.batch(1), time(1));
-    metrics.take(fake.batch(2), time(2));
+    metrics.take(0, fake.batch(1), time(1));
+    metrics.take(0, fake.batch(2), time(2));
     // A little late is no gap.
-    metrics.take(fake.batch(3), time(5));
+    metrics.take(0, fake.batch(3), time(5));
     assert_eq!(metrics.newest(), since_epoch(time(3)));
-    metrics.take(fake.batch(4), time(1000));
+    metrics.take(0, fake.batch(4), time(1000));
     assert_eq!(metrics.newest(), since_epoch(time(1000)));
     // Put back, it goes on from where it was.
-    metrics.take(fake.batch(5), time(10));
+    metrics.take(0, fake.batch(5), time(10));
     assert_eq!(metrics.newest(), since_epoch(time(1001)));
 }
 
 #[test]
 fn cores_are_shares_of_the_time_between_two_answers() {
     let mut metrics = Metrics::new();
-    metrics.take(Fake::demo().batch(1), time(1));
+    metrics.take(0, Fake::demo().batch(1), time(1));
     let id = container(1, "web-1", "nginx", Status::Running).id;
     let details = |seconds: u64, cores: &[u64]| DetailSample {
         at: Duration::from_secs(seconds),

@@ -10,6 +10,7 @@ mod edits;
 mod events;
 pub mod files;
 pub mod health;
+pub mod hosts;
 mod images;
 mod input;
 mod inspect;
@@ -31,11 +32,12 @@ pub mod volumes;
 use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, Utc};
-use wharf_model::{Command, ContainerId, EngineInfo, TopTable};
+use wharf_model::{Command, ContainerId, TopTable};
 
 use crate::keymap::{Context, Keymap};
 use crate::options::Options;
 use crate::theme::Theme;
+use hosts::Hosts;
 use topology::Node;
 use transfers::Transfer;
 
@@ -127,6 +129,8 @@ pub enum Link {
     Up,
     /// It doesn't, for this reason.
     Lost(String),
+    /// The user doesn't want it.
+    Off,
 }
 
 /// A line for the footer.
@@ -235,12 +239,8 @@ pub struct App {
     pub zoom: Zoom,
     /// What is in sight beside the list of each screen, in the order of the screens.
     pub panes: [Panes; 6],
-    /// The connection.
-    pub link: Link,
-    /// Since when the engine that once answered doesn't: what is shown is as it was then.
-    pub lost_since: Option<DateTime<Utc>>,
-    /// About the engine.
-    pub info: Option<EngineInfo>,
+    /// The engines.
+    pub hosts: Hosts,
     /// The container screen.
     pub containers: Containers,
     /// The columns of its list that the user wants; none means as many as fit.
@@ -299,9 +299,7 @@ pub struct App {
     pub next_number: u64,
     /// Whether the mouse is ours.
     pub mouse: bool,
-    /// Whether a container list was asked for and hasn't come, and whether it is already stale.
-    pub listing: Fetch,
-    /// The same for images.
+    /// Whether an image list was asked for and hasn't come, and whether it is already stale.
     pub image_listing: Fetch,
     /// When to ask for the containers once more.
     pub look_again: Option<DateTime<Utc>>,
@@ -389,9 +387,7 @@ impl App {
             focus: Focus::List,
             zoom: Zoom::Split,
             panes: Screen::ALL.map(|screen| Panes::new(screen.opening())),
-            link: Link::Connecting,
-            lost_since: None,
-            info: None,
+            hosts: Hosts::new(options.hosts.clone()),
             containers: Containers {
                 grouped: options.config.group.unwrap_or(true),
                 ..Containers::default()
@@ -402,7 +398,10 @@ impl App {
             container_files: files::FilePane::default(),
             networks: Networks::default(),
             events: EventLog::default(),
-            system: System::default(),
+            system: System {
+                hosts: if options.hosts.len() > 1 { options.hosts.len() } else { 0 },
+                ..System::default()
+            },
             details_top: 0,
             metrics: Metrics::new(),
             health: health::HealthPane::default(),
@@ -424,7 +423,6 @@ impl App {
             undo: Vec::new(),
             next_number: 1,
             mouse: options.mouse,
-            listing: Fetch::Idle,
             image_listing: Fetch::Idle,
             look_again: None,
             redraw: Redraw::Now,
@@ -432,27 +430,9 @@ impl App {
         }
     }
 
-    /// Notes that the engine answers.
-    pub fn found(&mut self) {
-        self.link = Link::Up;
-        self.lost_since = None;
-    }
-
-    /// Notes that the engine doesn't answer.
-    pub fn lost(&mut self, why: String) {
-        if self.link == Link::Up {
-            self.lost_since = Some(self.now);
-        }
-        if self.link != Link::Lost(why.clone()) {
-            self.link = Link::Lost(why);
-            self.draw(Redraw::Now);
-        }
-    }
-
     /// Returns the time that what is shown is true of.
     pub fn as_of(&self) -> DateTime<Utc> {
-        let past = self.travel.as_ref().map(|travel| travel.shown.unwrap_or(travel.at));
-        past.or(self.lost_since).unwrap_or(self.now)
+        self.as_of_host(self.here())
     }
 
     /// Returns what is in sight beside the list of this screen.
@@ -597,12 +577,15 @@ impl App {
         match self.screen {
             Screen::Containers => match self.containers.group() {
                 Some(group) => Some(format!("group {}", group.name)),
-                None => self.selected().map(|row| row.summary.name.clone()),
+                None => self.selected().map(|row| self.called(row)),
             },
             Screen::Images => self.images.selected().map(ImageRow::label),
             Screen::Volumes => self.volumes.selected().map(|row| row.label.clone()),
             Screen::Events => self.events.selected().map(EventRow::about),
-            Screen::System => Some("the engine".to_owned()),
+            Screen::System => Some(match self.host_row() {
+                Some(host) => format!("host {}", self.hosts.get(host).name()),
+                None => "the engine".to_owned(),
+            }),
             Screen::Networks => match self.networks.selected.as_ref()? {
                 Node::Bus(key) => topology.bus(key).map(|(_, bus)| bus.name.clone()),
                 Node::Station(id) => topology.station(id).map(|(_, s)| s.name.clone()),

@@ -57,7 +57,7 @@ impl Networks {
     }
 
     /// Makes the drawing anew, and keeps the selection, or chooses one when it is gone.
-    pub fn arrange(&mut self, containers: &[Row], metrics: &Metrics, rows: usize) {
+    pub fn arrange(&mut self, host: usize, containers: &[Row], metrics: &Metrics, rows: usize) {
         let links = &self.links;
         let rate = |id: &ContainerId, link: Option<&str>| match link {
             // What the host's end receives, the container has sent.
@@ -69,6 +69,7 @@ impl Networks {
         };
         self.topology = Topology::new(&Snapshot {
             networks: &self.list,
+            host,
             containers,
             filter: &self.filter.to_lowercase(),
             rate: &rate,

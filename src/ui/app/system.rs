@@ -40,8 +40,10 @@ const FRESH: TimeDelta = TimeDelta::minutes(5);
 /// The system screen.
 #[derive(Clone, Debug, Default)]
 pub struct System {
-    /// Which kind is selected.
+    /// Which engine or kind is selected.
     pub cursor: Cursor,
+    /// How many engines stand above the kinds; none where there is but one.
+    pub hosts: usize,
     /// What takes how much, or why that isn't known.
     pub usage: Option<Result<Box<DiskUsage>, String>>,
     /// Whether that is asked for.
@@ -53,7 +55,8 @@ pub struct System {
 impl System {
     /// Returns the selected kind.
     pub fn kind(&self) -> Kind {
-        Kind::ALL.get(self.cursor.at).copied().unwrap_or(Kind::Containers)
+        let at = self.cursor.at.saturating_sub(self.hosts);
+        Kind::ALL.get(at).copied().unwrap_or(Kind::Containers)
     }
 
     /// Returns whether to ask for the sizes now, for a screen that is seen.
@@ -79,6 +82,6 @@ impl App {
 
     /// Returns the containers that a prune would remove.
     pub fn stopped(&self) -> impl Iterator<Item = &super::Row> {
-        self.containers.rows.iter().filter(|row| !row.summary.status.is_supervised())
+        self.rows_here().filter(|row| !row.summary.status.is_supervised())
     }
 }

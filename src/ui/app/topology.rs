@@ -152,7 +152,9 @@ pub type Rate<'a> = dyn Fn(&ContainerId, Option<&str>) -> Option<(f64, f64)> + '
 pub struct Snapshot<'a> {
     /// The networks, every text made safe.
     pub networks: &'a [NetworkInfo],
-    /// The containers.
+    /// The engine that it is about, by its place.
+    pub host: usize,
+    /// The containers of all engines.
     pub containers: &'a [Row],
     /// What the user looks for, in lower case.
     pub filter: &'a str,
@@ -173,8 +175,8 @@ impl Topology {
                 Some((network.name.as_str(), buses.iter().position(|b| b.key == key)?))
             })
             .collect();
-        let mut stations: Vec<Station> =
-            snapshot.containers.iter().map(|row| station(row, snapshot, &by_name)).collect();
+        let rows = snapshot.containers.iter().filter(|row| row.host == snapshot.host);
+        let mut stations: Vec<Station> = rows.map(|row| station(row, snapshot, &by_name)).collect();
         let words: Vec<&str> = snapshot.filter.split_whitespace().collect();
         let matches = |text: &str| words.iter().all(|word| text.contains(word));
         let wanted: Vec<bool> = buses.iter().map(|b| matches(&words_of_bus(b))).collect();
@@ -506,10 +508,11 @@ mod tests {
         let networks = fake.networks(&Filters::default()).now_or_never().unwrap().unwrap();
         let containers = fake.containers(true).now_or_never().unwrap().unwrap();
         let mut list = crate::app::Containers::default();
-        list.replace(containers, fake::time(0));
+        let _ = list.replace(0, None, containers, fake::time(0));
         let rows = list.rows;
         let rate = |_: &ContainerId, _: Option<&str>| Some((1.0, 2.0));
-        Topology::new(&Snapshot { networks: &networks, containers: &rows, filter, rate: &rate })
+        let (networks, containers) = (&networks, &rows);
+        Topology::new(&Snapshot { networks, host: 0, containers, filter, rate: &rate })
     }
 
     fn names(topology: &Topology) -> (Vec<&str>, Vec<&str>) {

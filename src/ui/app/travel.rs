@@ -15,9 +15,11 @@ const GAP: Duration = Duration::from_secs(400);
 /// A look at the past.
 #[derive(Clone, Debug)]
 pub struct Travel {
+    /// The engine whose past it is, by its place.
+    pub host: usize,
     /// The instant.
     pub at: DateTime<Utc>,
-    /// The containers as they are now, for the way back.
+    /// Its containers as they are now, for the way back.
     pub present: Vec<ContainerSummary>,
     /// The instant that was asked for and isn't answered.
     pub asked: Option<DateTime<Utc>>,
@@ -27,8 +29,8 @@ pub struct Travel {
 
 impl Travel {
     /// Returns a look at an instant.
-    pub fn new(at: DateTime<Utc>, present: Vec<ContainerSummary>) -> Self {
-        Self { at, present, asked: None, shown: None }
+    pub fn new(host: usize, at: DateTime<Utc>, present: Vec<ContainerSummary>) -> Self {
+        Self { host, at, present, asked: None, shown: None }
     }
 
     /// Returns whether to ask for an instant now.
@@ -149,7 +151,7 @@ mod tests {
 
     #[test]
     fn only_the_newest_instant_is_asked_for() {
-        let mut travel = Travel::new(time(1), Vec::new());
+        let mut travel = Travel::new(0, time(1), Vec::new());
         assert_eq!(travel.due(), Some(time(1)));
         travel.at = time(2);
         assert_eq!(travel.due(), None, "one question at a time");

@@ -4,6 +4,7 @@
 //! [`SETTINGS`](settings) and the keymap are the only lists of what can be set: the check, the
 //! messages and the [reference](reference()) are made from them.
 
+mod hosts;
 mod keys;
 mod presets;
 mod reference;
@@ -20,6 +21,7 @@ use crate::app::Column;
 use crate::keymap::{Action, Context, Key};
 use crate::options::Colors;
 
+pub use hosts::HostSetting;
 pub use presets::Preset;
 pub use reference::reference;
 
@@ -77,6 +79,8 @@ pub struct Config {
     pub group: Option<bool>,
     /// The user's own commands.
     pub commands: Vec<Custom>,
+    /// The engines to show when nothing else says which.
+    pub hosts: Vec<HostSetting>,
 }
 
 /// Something wrong with the file.
@@ -139,6 +143,7 @@ impl Reader<'_> {
             match name.get_ref().as_ref() {
                 "keys" => self.keys(value),
                 "command" => self.commands(value),
+                "hosts" => self.hosts(value),
                 "theme" => match value.get_ref() {
                     DeValue::Table(table) => self.settings("theme.", table),
                     _ => self.problem(value.span().start, "theme is a table: [theme]"),

@@ -46,6 +46,23 @@ pub fn reference() -> String {
              #confirm = false\n"
         ),
     );
+    text.push_str(
+        "\n# The engines to show when neither the command line nor the environment names one; these\n\
+         # and no others. url is wharf:// (this program's own engine), unix:///path, ssh://user@host\n\
+         # or tcp://host:port; context is a name of docker's instead. cert-path is a folder with\n\
+         # ca.pem, cert.pem and key.pem, for TLS.\n\
+         #[[hosts]]\n\
+         #name = \"here\"\n\
+         #url = \"wharf://\"\n\
+         #[[hosts]]\n\
+         #name = \"far\"\n\
+         #url = \"ssh://admin@far.example\"\n\
+         #[[hosts]]\n\
+         #name = \"build\"\n\
+         #url = \"tcp://build.example:2376\"\n\
+         #cert-path = \"/home/me/.docker/build\"\n\
+         #tls-verify = true\n",
+    );
     let presets = Preset::ALL.map(Preset::word).join(", ");
     add(
         &mut text,

@@ -67,9 +67,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
     Setting {
         path: "columns",
-        values: "a list of columns: state, health, name, image, cpu, memory, network, disk, pids, \
-                 uptime, restarts, ports, ip",
-        default: "[\"state\", \"health\", \"name\", \"image\", \"cpu\", \"memory\", \"network\", \
+        values: "a list of columns: state, health, host, name, image, cpu, memory, network, disk, \
+                 pids, uptime, restarts, ports, ip",
+        default: "[\"state\", \"health\", \"host\", \"name\", \"image\", \"cpu\", \"memory\", \"network\", \
                   \"disk\", \"pids\", \"uptime\", \"restarts\", \"ports\", \"ip\"]",
         text: "the columns of the container list, from left to right, as far as there is room;\n\
                left out, those that are worth most are shown",

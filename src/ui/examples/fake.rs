@@ -37,6 +37,6 @@ async fn main() -> std::io::Result<()> {
         look: Look::from_env(|name| std::env::var(name).ok()),
         ..Options::default()
     };
-    println!("ended: {:?}", run(Arc::new(fake), options).await);
+    println!("ended: {:?}", run(vec![Arc::new(fake)], options).await);
     Ok(())
 }

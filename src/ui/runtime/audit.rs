@@ -97,7 +97,7 @@ impl Audit {
     }
 
     fn write(&self, operation: u64, deed: &Deed, result: &str) -> std::io::Result<()> {
-        let line = serde_json::json!({
+        let mut line = serde_json::json!({
             "time": Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
             "user": self.user,
             "dashboard": std::process::id(),
@@ -107,6 +107,9 @@ impl Audit {
             "command": deed.line,
             "result": result,
         });
+        if let (Some(host), Some(fields)) = (&deed.host, line.as_object_mut()) {
+            fields.insert("host".to_owned(), host.as_str().into());
+        }
         let mut file = self.open()?;
         file.write_all(format!("{line}\n").as_bytes())
     }
@@ -181,7 +184,7 @@ mod tests {
 
     fn deed(object: &str) -> Deed {
         let line = format!("wharf stop {object}");
-        Deed { verb: "stop".to_owned(), object: object.to_owned(), line }
+        Deed { verb: "stop".to_owned(), object: object.to_owned(), line, host: None }
     }
 
     #[test]

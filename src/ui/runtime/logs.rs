@@ -43,9 +43,10 @@ pub(super) struct LogJob {
 }
 
 impl LogJob {
-    /// Opens the log of a container, or of several as one, and answers with this generation.
+    /// Opens the log of a container, or of several as one, each at its engine, and answers with this
+    /// generation.
     pub(super) fn open(
-        backend: Arc<dyn Backend>,
+        backends: Vec<Arc<dyn Backend>>,
         origins: Vec<LogOrigin>,
         generation: u64,
         sender: mpsc::Sender<Msg>,
@@ -53,8 +54,9 @@ impl LogJob {
         let (asks, receiver) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             let replies = Replies { generation, sender };
-            let ids: Vec<_> = origins.iter().map(|origin| origin.id.clone()).collect();
-            match Source::open(&backend, &ids).await {
+            let ids = origins.iter().map(|origin| origin.id.clone());
+            let logs: Vec<_> = backends.into_iter().zip(ids).collect();
+            match Source::open(&logs).await {
                 Ok(source) => Job::new(source, origins, receiver, replies).work().await,
                 Err(text) => replies.send(LogReply::Failed(text)).await,
             }

@@ -10,6 +10,7 @@ mod support;
 mod charts;
 mod frame;
 mod hostile;
+mod hosts;
 mod images;
 mod objects;
 mod viewer;

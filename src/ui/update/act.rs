@@ -11,7 +11,7 @@ use crate::message::Effect;
 
 use super::{
     arrange, charts, columns, commands, compare, custom, detail, dialog, edits, events, files,
-    focus, groups, health, images, logs, networks, palette, show_screen, system, volumes,
+    focus, groups, health, hosts, images, logs, networks, palette, show_screen, system, volumes,
 };
 
 /// Takes an action where it belongs.
@@ -133,6 +133,9 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         | Action::Remove
         | Action::Bulk => return commands::ask(app, action),
         Action::Rename | Action::Limits | Action::Undo => return edits::act(app, action),
+        Action::ChooseHost | Action::HostOnOff | Action::UseHost => {
+            return hosts::act(app, action);
+        }
         Action::PruneKind => return system::prune(app),
         Action::Refresh => {
             app.system.listing.mark();
@@ -331,6 +334,8 @@ fn back(app: &mut App) -> Vec<Effect> {
     }
     if app.zoom == Zoom::List {
         app.zoom = Zoom::Split;
+    } else if app.screen == Screen::Containers && app.containers.only.take().is_some() {
+        app.tell("containers of all hosts");
     } else if !app.filter().is_empty() {
         app.set_filter(String::new());
     } else if app.marked() > 0 {
@@ -441,7 +446,9 @@ fn sort(app: &mut App, action: Action) {
     match (app.screen, action) {
         (Screen::Containers, Action::Sort) => {
             let at = Column::ALL.iter().position(|s| *s == app.containers.sort).unwrap_or(0);
-            app.containers.sort = Column::ALL[(at + 1) % Column::ALL.len()];
+            let next = Column::ALL.iter().cycle().skip(at + 1);
+            let mut next = next.filter(|c| **c != Column::Host || app.hosts.several());
+            app.containers.sort = next.next().copied().unwrap_or_default();
             app.containers.reversed = false;
             let by = app.containers.sort.title().to_lowercase();
             app.tell(format!("sorted by {by}"));

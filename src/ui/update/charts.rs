@@ -15,7 +15,7 @@ use crate::app::{
 use crate::keymap::Action;
 use crate::message::Effect;
 
-use super::{arrange, focus, logs};
+use super::{arrange, focus, hosts, logs};
 
 /// How many columns a large step has.
 const LARGE: i64 = 20;
@@ -70,8 +70,12 @@ pub(super) fn go(app: &mut App, at: DateTime<Utc>) {
     match &mut app.travel {
         Some(travel) => travel.at = at,
         None => {
-            let present = app.containers.rows.iter().map(|row| row.summary.clone()).collect();
-            app.travel = Some(Box::new(Travel::new(at, present)));
+            let host = app.here();
+            let rows = app.containers.rows.iter().filter(|row| row.host == host);
+            let present = rows.map(|row| row.summary.clone()).collect();
+            app.travel = Some(Box::new(Travel::new(host, at, present)));
+            // The others have no past that could be shown beside it.
+            app.containers.rows.retain(|row| row.host == host);
         }
     }
 }
@@ -82,11 +86,21 @@ fn leave(app: &mut App) -> Vec<Effect> {
     app.charts.end = None;
     app.charts.instant = None;
     app.metrics.show_then(None);
-    app.containers.replace(travel.present, app.now);
+    place(app, travel.host, travel.present, app.now);
     arrange(app);
     app.tell("this is now");
     app.logs.goto = None;
-    if app.logs.is_open() { logs::travel(app, isize::MAX) } else { Vec::new() }
+    let mut effects = if app.logs.is_open() { logs::travel(app, isize::MAX) } else { Vec::new() };
+    if app.hosts.several() {
+        effects.extend(hosts::list_all(app));
+    }
+    effects
+}
+
+/// Puts the containers of an engine into the list.
+fn place(app: &mut App, host: usize, list: Vec<ContainerSummary>, at: DateTime<Utc>) {
+    let name = app.hosts.several().then(|| app.hosts.get(host).name().to_owned());
+    let _ = app.containers.replace(host, name.as_deref(), list, at);
 }
 
 /// Goes a step back from what the charts show to now; none if there is no such step.
@@ -119,10 +133,12 @@ pub(super) fn jump(app: &mut App, text: &str) -> Result<(), String> {
 }
 
 /// Takes a fresh list while the past is shown: it is for the way back.
-pub(super) fn keep_present(app: &mut App, list: &mut Vec<ContainerSummary>) -> bool {
+pub(super) fn keep_present(app: &mut App, host: usize, list: &mut Vec<ContainerSummary>) -> bool {
     match &mut app.travel {
         Some(travel) => {
-            travel.present = std::mem::take(list);
+            if travel.host == host {
+                travel.present = std::mem::take(list);
+            }
             true
         }
         None => false,
@@ -168,14 +184,15 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
             let fresh = !others || (app.now - asked.at).num_seconds() < ANEW;
             asked.id == id && (app.travel.is_some() || asked.run == started && fresh)
         });
-        if known || !app.rested || app.charts.no_past.is_some() {
+        let host = app.host_of(id.as_str());
+        if known || !app.rested || app.hosts.get(host).no_past.is_some() {
             continue;
         }
         app.charts.asked.retain(|asked| asked.id != id);
         app.charts.asked.push(Asked { id: id.clone(), run: started, at: app.now });
         let old = app.charts.asked.len().saturating_sub(4);
         app.charts.asked.drain(..old);
-        effects.push(Effect::FetchRecording { id, host_memory: app.metrics.host_memory() });
+        effects.push(Effect::FetchRecording { id, host_memory: app.metrics.host_memory(host) });
     }
     if charts {
         effects.extend(sync_details(app, id));
@@ -203,11 +220,17 @@ fn sync_details(app: &mut App, id: ContainerId) -> Option<Effect> {
 }
 
 /// Takes in the past of a container.
-pub(super) fn recorded(app: &mut App, id: ContainerId, result: Result<Box<Past>, Error>) {
+pub(super) fn recorded(
+    app: &mut App,
+    host: usize,
+    id: ContainerId,
+    result: Result<Box<Past>, Error>,
+) {
     match result {
         Ok(past) => app.metrics.take_past(id, *past),
         Err(error) if error.kind == ErrorKind::Unsupported => {
-            app.charts.no_past = Some(wharf_logs::sanitize_line(&error.message).into_owned());
+            app.hosts.get_mut(host).no_past =
+                Some(wharf_logs::sanitize_line(&error.message).into_owned());
         }
         // It was removed meanwhile, or the engine can't be reached: asked again when it is selected.
         Err(_) => app.charts.asked.retain(|asked| asked.id != id),
@@ -232,14 +255,15 @@ pub(super) fn arrived(
     at: DateTime<Utc>,
     result: Result<Vec<(ContainerId, Recording)>, Error>,
 ) -> Vec<Effect> {
-    let host_memory = app.metrics.host_memory();
+    let host = app.travel.as_ref().map_or(0, |travel| travel.host);
+    let host_memory = app.metrics.host_memory(host);
     let Some(travel) = &mut app.travel else { return Vec::new() };
     travel.asked = None;
     travel.shown = Some(at);
     match result {
         Ok(recordings) => {
             let (rows, usage) = then(&travel.present, &recordings, at, host_memory);
-            app.containers.replace(rows, at);
+            place(app, host, rows, at);
             app.metrics.show_then(Some(usage));
             arrange(app);
         }

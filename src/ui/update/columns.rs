@@ -8,7 +8,7 @@ use super::arrange;
 
 /// Opens the choice.
 pub(super) fn open(app: &mut App) {
-    let choice = ColumnChoice::new(app.columns.as_deref());
+    let choice = ColumnChoice::new(app.columns.as_deref(), app.hosts.several());
     app.overlays.push(Overlay::Columns(choice));
 }
 

@@ -7,7 +7,7 @@ use crate::app::{App, Choice, Confirm, Item, Menu, Overlay, Pending, Redraw, Row
 use crate::keymap::Action;
 use crate::message::Effect;
 
-use super::{edits, images};
+use super::{edits, hosts, images};
 
 /// The signals of the kill menu and what they are for.
 const SIGNALS: [(&str, &str); 9] = [
@@ -85,7 +85,7 @@ pub(super) fn ask(app: &mut App, action: Action) -> Vec<Effect> {
 
 /// Returns the command of an action for a container.
 fn command(app: &App, row: &Row, action: Action) -> Option<(Pending, Command)> {
-    let undoable = app.info.as_ref().is_some_and(|info| info.undo_seconds.is_some());
+    let undoable = app.hosts.get(row.host).undo_seconds().is_some();
     let container = row.summary.id.as_str().to_owned();
     let alive = row.summary.status.is_alive() || row.summary.status == Status::Restarting;
     let (doing, verb, command) = match action {
@@ -103,7 +103,7 @@ fn command(app: &App, row: &Row, action: Action) -> Option<(Pending, Command)> {
         Action::Kill => ("killing", "kill", Command::Kill { container, signal: None }),
         // What is put aside already goes for good.
         Action::Remove if undoable && row.summary.status != Status::Removing => {
-            let pending = Pending { undoable, ..pending(row, "removing", "remove") };
+            let pending = Pending { undoable, ..pending(app, row, "removing", "remove") };
             return Some((pending, Command::Discard { container }));
         }
         Action::Remove => {
@@ -112,14 +112,14 @@ fn command(app: &App, row: &Row, action: Action) -> Option<(Pending, Command)> {
         }
         _ => return None,
     };
-    Some((pending(row, doing, verb), command))
+    Some((pending(app, row, doing, verb), command))
 }
 
-fn pending(row: &Row, doing: &'static str, verb: &str) -> Pending {
+fn pending(app: &App, row: &Row, doing: &'static str, verb: &str) -> Pending {
     Pending {
         on: Target::Container(row.summary.id.clone()),
         doing,
-        what: format!("{verb} {}", row.summary.name),
+        what: format!("{verb} {}", app.called(row)),
         undoable: false,
     }
 }
@@ -131,7 +131,7 @@ pub(super) fn signal(app: &mut App, signal: &'static str) -> Vec<Effect> {
         return Vec::new();
     }
     let Some(row) = app.selected() else { return Vec::new() };
-    let pending = pending(row, "signalling", &format!("send {signal} to"));
+    let pending = pending(app, row, "signalling", &format!("send {signal} to"));
     let container = row.summary.id.as_str().to_owned();
     let command = Command::Kill { container, signal: Some(signal.to_owned()) };
     give(app, vec![(pending, command)])
@@ -171,11 +171,15 @@ pub(super) fn done(app: &mut App, operation: u64, result: Result<Outcome, Error>
         Err(e) => app.fail(pending.what, e.message),
     }
     app.system.listing.mark();
+    let host = match &pending.on {
+        Target::Container(id) => app.host_of(id.as_str()),
+        _ => app.hosts.current,
+    };
     // The engine's event says the same, where it can be heard.
     match pending.on {
         Target::Container(_) => {
             app.networks.listing.mark();
-            app.listing.want().then_some(Effect::FetchContainers).into_iter().collect()
+            hosts::list(app, host).into_iter().collect()
         }
         Target::Image(_) => {
             app.image_listing.want().then_some(Effect::FetchImages).into_iter().collect()
@@ -183,15 +187,13 @@ pub(super) fn done(app: &mut App, operation: u64, result: Result<Outcome, Error>
         Target::Network(_) => {
             app.networks.listing.mark();
             // Who is on what is part of the containers' rows.
-            app.listing.want().then_some(Effect::FetchContainers).into_iter().collect()
+            hosts::list(app, host).into_iter().collect()
         }
         Target::Volume(_) => {
             app.volumes.listing.mark();
             Vec::new()
         }
-        Target::Other => {
-            app.listing.want().then_some(Effect::FetchContainers).into_iter().collect()
-        }
+        Target::Other => hosts::list(app, host).into_iter().collect(),
     }
 }
 
@@ -245,14 +247,20 @@ fn report(app: &mut App, pending: &Pending, line: &str, outcome: Outcome) {
 }
 
 /// Returns what a removal costs: where it can be taken back, when.
-fn lost(app: &App, text: &str) -> String {
-    match app.info.as_ref().and_then(|info| info.undo_seconds) {
-        Some(seconds) => {
-            let minutes = seconds / 60;
-            let what = text.trim_start_matches("Lost for good: ");
-            format!("u takes it back for {minutes} minutes; then it is lost for good: {what}")
-        }
-        None => text.to_owned(),
+fn lost(app: &App, rows: &[&Row], text: &str) -> String {
+    let seconds = |row: &&Row| app.hosts.get(row.host).undo_seconds();
+    let Some(seconds) = rows.iter().filter_map(seconds).min() else { return text.to_owned() };
+    let minutes = seconds / 60;
+    let what = text.trim_start_matches("Lost for good: ");
+    let never = rows.iter().filter(|row| app.hosts.get(row.host).undo_seconds().is_none());
+    let mut never: Vec<&str> = never.map(|row| row.host_name.as_str()).collect();
+    never.dedup();
+    match never.is_empty() {
+        true => format!("u takes it back for {minutes} minutes; then it is lost for good: {what}"),
+        false => format!(
+            "What is on {} is lost for good: {what} The rest u takes back for {minutes} minutes.",
+            never.join(" and ")
+        ),
     }
 }
 
@@ -270,11 +278,11 @@ fn consent_to_remove(app: &App, row: &Row) -> Confirm {
     body.push(if row.summary.status == Status::Removing {
         LOST.to_owned()
     } else {
-        lost(app, LOST)
+        lost(app, &[row], LOST)
     });
     body.push(format!("Kept: {}.", kept(&[row])));
     Confirm {
-        title: format!("Remove container {}?", row.summary.name),
+        title: format!("Remove container {}?", app.called(row)),
         body,
         verb: "Remove",
         commands: command(app, row, Action::Remove)
@@ -322,9 +330,9 @@ fn bulk_menu(app: &mut App) {
             (!rows.is_empty()).then(|| Item {
                 key: String::new(),
                 text: match rows.as_slice() {
-                    [row] => format!("{verb} {}", row.summary.name),
+                    [row] => format!("{verb} {}", app.called(row)),
                     _ if rows.len() == marked.len() => format!("{verb} all {}", rows.len()),
-                    _ => format!("{verb} {}: {}", rows.len(), names(&rows)),
+                    _ => format!("{verb} {}: {}", rows.len(), names(app, &rows)),
                 },
                 choice: Choice::Bulk(action),
             })
@@ -334,12 +342,12 @@ fn bulk_menu(app: &mut App) {
         app.tell("nothing can be done with all that is marked now");
         return;
     }
-    let title = format!("Marked: {}", names(&marked));
+    let title = format!("Marked: {}", names(app, &marked));
     app.overlays.push(Overlay::Menu(Menu { title, items, at: 0, lines: Vec::new() }));
 }
 
-fn names(rows: &[&Row]) -> String {
-    let names: Vec<&str> = rows.iter().map(|r| r.summary.name.as_str()).collect();
+fn names(app: &App, rows: &[&Row]) -> String {
+    let names: Vec<String> = rows.iter().map(|row| app.called(row)).collect();
     names.join(", ")
 }
 
@@ -391,7 +399,7 @@ fn carry_out(app: &mut App, plan: Plan) -> Vec<Effect> {
 fn plan(app: &App, rows: &[&Row], action: Action, whose: &str) -> Plan {
     let commands: Vec<_> = rows.iter().filter_map(|row| command(app, row, action)).collect();
     let (verb, what, lost) = match action {
-        Action::Remove => ("Remove", "Remove", lost(app, ALL_LOST)),
+        Action::Remove => ("Remove", "Remove", lost(app, rows, ALL_LOST)),
         Action::Kill => {
             let text = "Their processes end at once: what they hadn't saved is lost.";
             ("Kill", "Send KILL to", text.to_owned())
@@ -408,7 +416,7 @@ fn plan(app: &App, rows: &[&Row], action: Action, whose: &str) -> Plan {
             } else {
                 ""
             };
-            format!("  {}, {}{first}", row.summary.name, state.as_str())
+            format!("  {}, {}{first}", app.called(row), state.as_str())
         })
         .collect();
     body.push(lost);

@@ -9,7 +9,7 @@ use crate::message::{Effect, ShellOutput};
 pub(super) fn ask(app: &mut App, number: usize) -> Vec<Effect> {
     let Some(custom) = app.options.config.commands.get(number).cloned() else { return Vec::new() };
     let Some(object) = app.object() else { return Vec::new() };
-    let program: Vec<String> = app.options.program.iter().map(|word| quoted(word)).collect();
+    let program: Vec<String> = app.program(app.here()).iter().map(|word| quoted(word)).collect();
     // What comes from a container is one word each, whatever is in it.
     let line = fill(&custom.run, |word| match word {
         "name" => Some(quoted(&object.name)),

@@ -10,7 +10,7 @@ use crate::layout::layout;
 use crate::message::{Effect, LogAsk, ScreenTag};
 
 use super::act::copied;
-use super::{charts, events, files, health, images, logs, networks, volumes};
+use super::{charts, events, files, health, hosts, images, logs, networks, volumes};
 
 /// How many lines a freshly opened log shows.
 const FIRST_LINES: usize = 200;
@@ -26,6 +26,7 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
     let mut effects = sync_log(app, tabs.contains(&Tab::Logs));
     effects.extend(charts::sync(app));
     effects.extend(events::sync(app));
+    effects.extend(hosts::sync(app));
     effects.extend(networks::sync(app));
     effects.extend(super::system::sync(app));
     effects.extend(volumes::sync(app, seen));
@@ -57,7 +58,7 @@ fn sync_log(app: &mut App, seen: bool) -> Vec<Effect> {
         }
         selected => selected.into_iter().collect(),
     };
-    let origins: Vec<LogOrigin> = wanted.iter().map(|row| origin(row)).collect();
+    let origins: Vec<LogOrigin> = wanted.iter().map(|row| origin(app, row)).collect();
     let started = wanted.first().and_then(|row| row.summary.started_at);
     if origins.is_empty() {
         let open = app.logs.is_open();
@@ -86,8 +87,13 @@ fn sync_log(app: &mut App, seen: bool) -> Vec<Effect> {
     effects
 }
 
-fn origin(row: &Row) -> LogOrigin {
-    LogOrigin { id: row.summary.id.clone(), name: row.summary.name.clone() }
+fn origin(app: &App, row: &Row) -> LogOrigin {
+    let same = |other: &&Row| other.summary.name == row.summary.name;
+    let name = match app.containers.rows.iter().filter(same).count() {
+        1 => row.summary.name.clone(),
+        _ => format!("{}@{}", row.summary.name, row.host_name),
+    };
+    LogOrigin { id: row.summary.id.clone(), name, host: row.host }
 }
 
 fn sync_inspect(app: &mut App) -> Option<Effect> {

@@ -11,8 +11,8 @@ use crate::keymap::Action;
 use crate::message::{Effect, LogAsk};
 
 use super::{
-    act, arrange, charts, columns, commands, custom, detail, edits, files, images, input, logs,
-    networks, palette, volumes,
+    act, arrange, charts, columns, commands, custom, detail, edits, files, hosts, images, input,
+    logs, networks, palette, volumes,
 };
 
 /// Takes an action while a line is typed in the footer.
@@ -200,6 +200,14 @@ pub(super) fn choose(app: &mut App) -> Vec<Effect> {
             Vec::new()
         }
         Some(Choice::Go(goal)) => palette::go(app, goal),
+        Some(Choice::Host(host)) => {
+            hosts::chosen(app, Some(host));
+            Vec::new()
+        }
+        Some(Choice::AllHosts) => {
+            hosts::chosen(app, None);
+            Vec::new()
+        }
         Some(Choice::PruneVolumes { all }) => {
             volumes::ask_to_prune(app, all);
             Vec::new()

@@ -102,7 +102,8 @@ fn as_it_is(app: &App, detail: &ContainerDetail) -> UpdateOptions {
         pids_limit: now.pids_limit,
         ..wharf_model::Resources::default()
     };
-    if let Some(info) = &app.info {
+    let host = app.host_of(detail.id.as_str());
+    if let Some(info) = &app.hosts.get(host).info {
         let by_quota = now.cpu_quota.is_some() || now.cpu_period.is_some();
         if now.nano_cpus.is_none() && !by_quota && info.cpus > 0 {
             resources.nano_cpus = Some(u64::from(info.cpus) * 1_000_000_000);
@@ -184,7 +185,8 @@ pub(super) fn limit(
 
 /// Remembers a removal that can be taken back.
 pub(super) fn removed(app: &mut App, by: u64, id: &wharf_model::ContainerId, name: &str) {
-    let Some(seconds) = app.info.as_ref().and_then(|info| info.undo_seconds) else { return };
+    let host = app.hosts.get(app.host_of(id.as_str()));
+    let Some(seconds) = host.undo_seconds() else { return };
     let (pending, command) = restoration(id, name);
     let until = app.now + TimeDelta::seconds(i64::from(seconds));
     remember(app, Undo { what: format!("remove {name}"), pending, command, until, by });

@@ -4,16 +4,16 @@ use wharf_backend::Error;
 use wharf_model::{ContainerId, Event, EventKind};
 
 use crate::app::topology::Node;
-use crate::app::{App, Goal, ImageRow, Redraw, Screen, Tab};
+use crate::app::{App, Goal, ImageRow, Link, Redraw, Screen, Tab};
 use crate::keymap::Action;
 use crate::layout::layout;
 use crate::message::Effect;
 
-use super::show_screen;
+use super::{enter, hosts};
 
 /// Takes in an event.
-pub(super) fn heard(app: &mut App, event: &Event) {
-    app.events.push(event);
+pub(super) fn heard(app: &mut App, host: usize, event: &Event) {
+    app.events.push(event, host);
     if app.screen == Screen::Events {
         arrange(app);
         app.draw(Redraw::Lively);
@@ -21,18 +21,20 @@ pub(super) fn heard(app: &mut App, event: &Event) {
 }
 
 /// Takes in what the engine remembers.
-pub(super) fn remembered(app: &mut App, result: Result<Vec<Event>, Error>) {
+pub(super) fn remembered(app: &mut App, host: usize, result: Result<Vec<Event>, Error>) {
     match result {
-        Ok(events) => app.events.remember(&events),
+        Ok(events) => app.events.remember(&events, host),
         // Those to come are heard; these are asked for again when they are looked at again.
-        Err(_) => app.events.asked = false,
+        Err(_) if !app.hosts.several() => app.events.asked = false,
+        // They are asked for again when this engine is back.
+        Err(_) => {}
     }
     arrange(app);
     app.draw(Redraw::Now);
 }
 
 /// Asks for what the engine remembers, once, when it is looked at.
-pub(super) fn sync(app: &mut App) -> Option<Effect> {
+pub(super) fn sync(app: &mut App) -> Vec<Effect> {
     let until = app.travel.as_ref().map(|travel| travel.at);
     if app.events.until != until {
         app.events.until = until;
@@ -43,10 +45,12 @@ pub(super) fn sync(app: &mut App) -> Option<Effect> {
     }
     let tab = layout(app).is_some_and(|layout| layout.pane(Tab::Events).is_some());
     if app.events.asked || !(tab || app.screen == Screen::Events) {
-        return None;
+        return Vec::new();
     }
     app.events.asked = true;
-    Some(Effect::FetchEvents)
+    let hosts = 0..app.hosts.list.len();
+    let wanted = hosts.filter(|host| app.hosts.get(*host).link != Link::Off);
+    wanted.map(|host| hosts::at(app, host, Effect::FetchEvents)).collect()
 }
 
 /// Makes the list anew.
@@ -123,7 +127,12 @@ fn jump(app: &mut App) {
             return;
         }
     };
+    if row.kind != EventKind::Container {
+        hosts::switch(app, row.host);
+    }
     let there = match row.kind {
+        // They are being asked for.
+        _ if app.hosts.images_due => true,
         EventKind::Container => app.containers.rows.iter().any(|c| c.summary.id.as_str() == row.id),
         EventKind::Image => app.images.rows.iter().any(|image| is_image(image, &row.id, &row.name)),
         // These lists are asked for when they are seen.
@@ -134,7 +143,7 @@ fn jump(app: &mut App) {
         app.tell(format!("{about} isn't there any more"));
         return;
     }
-    show_screen(app, screen);
+    enter(app, screen);
     app.set_filter(String::new());
     match row.kind {
         EventKind::Container => {
@@ -146,7 +155,7 @@ fn jump(app: &mut App) {
         }
         EventKind::Image => {
             let found = app.images.rows.iter().find(|image| is_image(image, &row.id, &row.name));
-            app.images.selected = found.map(ImageRow::reference);
+            app.images.selected = found.map(ImageRow::reference).or(Some(row.id.clone()));
         }
         EventKind::Network => app.networks.selected = Some(Node::Bus(row.id.clone())),
         EventKind::Volume => app.volumes.selected = Some(row.id.clone()),

@@ -604,7 +604,7 @@ pub(super) fn take_detail(app: &mut App, result: Result<Box<ImageDetail>, Error>
 
 /// Takes an action in the form.
 pub(super) fn act_form(app: &mut App, action: Action) -> Vec<Effect> {
-    let program = app.options.program.clone();
+    let program = app.program(app.hosts.current).to_vec();
     let Some(Overlay::Run(form)) = app.overlays.last_mut() else { return Vec::new() };
     match action {
         Action::NextChoice => form.step(1),
@@ -659,5 +659,5 @@ pub(super) fn ran(
         (Err(error), None) => app.fail("run a container", error.message),
     }
     app.draw(Redraw::Now);
-    app.listing.want().then_some(Effect::FetchContainers).into_iter().collect()
+    super::hosts::list(app, app.hosts.current).into_iter().collect()
 }

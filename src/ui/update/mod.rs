@@ -13,6 +13,7 @@ mod events;
 mod files;
 mod groups;
 mod health;
+pub(crate) mod hosts;
 mod images;
 mod logs;
 mod mouse;
@@ -23,9 +24,10 @@ mod volumes;
 
 use chrono::TimeDelta;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use wharf_backend::SampleBatch;
 use wharf_model::{ErrorKind, Event, EventKind};
 
-use crate::app::{App, Focus, Input, Link, Overlay, Redraw, Screen, Tab};
+use crate::app::{App, Focus, Input, Overlay, Redraw, Screen, Tab};
 use crate::keymap::Key;
 use crate::layout::layout;
 use crate::message::{Effect, Msg};
@@ -35,13 +37,13 @@ const NOTICE: i64 = 5;
 
 /// Returns what to do before anything has happened.
 pub(crate) fn start(app: &mut App) -> Vec<Effect> {
-    let mut effects = vec![Effect::FetchInfo];
-    if app.listing.want() {
-        effects.push(Effect::FetchContainers);
-    }
+    let mut effects: Vec<Effect> =
+        (0..app.hosts.list.len()).map(|host| hosts::at(app, host, Effect::FetchInfo)).collect();
+    effects.extend(hosts::list_all(app));
     if app.image_listing.want() {
         effects.push(Effect::FetchImages);
     }
+    hosts::route(app, &mut effects);
     effects
 }
 
@@ -50,6 +52,7 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
     let mut effects = take(app, msg);
     effects.extend(detail::sync(app));
     guard(app, &mut effects);
+    hosts::route(app, &mut effects);
     commands::show_lines(app);
     effects
 }
@@ -100,43 +103,27 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Tick(now) => tick(app, now),
-        Msg::Samples(batch) => {
-            let now = app.now;
-            app.metrics.take(batch, now);
-            if app.containers.follows_samples() || app.screen == Screen::Networks {
-                arrange(app);
-            }
-            app.draw(Redraw::Soon);
-            networks::sampled(app).into_iter().collect()
-        }
-        Msg::Containers(result) => containers(app, result),
+        Msg::Of { host, msg } => hosts::take(app, host, *msg),
+        Msg::Samples(batch) => samples(app, 0, batch),
+        Msg::Containers(result) => hosts::containers(app, 0, result),
         Msg::Images(result) => images::take(app, result),
         Msg::Info(result) => {
             if let Ok(info) = result {
-                app.info = Some(*info);
+                app.hosts.get_mut(0).info = Some(*info);
                 app.draw(Redraw::Now);
             }
             Vec::new()
         }
-        Msg::Connected => {
-            let was_lost = matches!(app.link, Link::Lost(_));
-            app.found();
-            if was_lost {
-                app.tell("connected again");
-            }
-            app.networks.listing.mark();
-            app.volumes.listing.mark();
-            let mut effects = vec![Effect::FetchInfo];
-            effects.extend(app.listing.want().then_some(Effect::FetchContainers));
-            effects.extend(app.image_listing.want().then_some(Effect::FetchImages));
-            effects
-        }
+        Msg::Connected => hosts::connected(app, 0),
         Msg::Lost(error) => {
-            let text = wharf_logs::sanitize_line(&error.message).into_owned();
-            app.lost(text);
+            hosts::lost(app, 0, &error.message);
             Vec::new()
         }
-        Msg::Event(event) => heard(app, &event),
+        Msg::Event(event) => heard(app, 0, &event),
+        Msg::Latency(latency) => {
+            app.hosts.get_mut(0).latency = Some(latency);
+            Vec::new()
+        }
         Msg::Done { operation, result } => commands::done(app, operation, result),
         Msg::Usage(result) => {
             system::take(app, result);
@@ -155,7 +142,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Recorded { id, result } => {
-            charts::recorded(app, id, result);
+            charts::recorded(app, 0, id, result);
             Vec::new()
         }
         Msg::Then { at, result } => charts::arrived(app, at, result),
@@ -164,7 +151,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::EventHistory(result) => {
-            events::remembered(app, result);
+            events::remembered(app, 0, result);
             Vec::new()
         }
         Msg::Details { id, result } => {
@@ -287,44 +274,24 @@ fn tick(app: &mut App, now: chrono::DateTime<chrono::Utc>) -> Vec<Effect> {
     app.undo.retain(|undo| undo.until > now);
     if app.undo.len() < undoable {
         // What could be taken back is gone for good, which the engine sees to when it is asked.
-        return app.listing.want().then_some(Effect::FetchContainers).into_iter().collect();
+        return hosts::list_all(app);
     }
     if app.look_again.take_if(|when| *when <= now).is_some() {
         app.networks.listing.mark();
-        return app.listing.want().then_some(Effect::FetchContainers).into_iter().collect();
+        return hosts::list_all(app);
     }
     Vec::new()
 }
 
-fn containers(
-    app: &mut App,
-    result: Result<Vec<wharf_model::ContainerSummary>, wharf_backend::Error>,
-) -> Vec<Effect> {
-    let again = app.listing.answered();
-    match result {
-        Ok(mut list) => {
-            if app.link == Link::Connecting {
-                app.found();
-            }
-            if charts::keep_present(app, &mut list) {
-                return if again { vec![Effect::FetchContainers] } else { Vec::new() };
-            }
-            let first = !app.containers.loaded;
-            app.containers.replace(list, app.now);
-            if first {
-                charts::begin(app);
-            }
-            let rows = &app.containers.rows;
-            app.metrics.retain(|id| rows.iter().any(|r| r.summary.id == *id));
-            arrange(app);
-        }
-        Err(e) if e.kind == ErrorKind::Unavailable => {
-            app.lost(wharf_logs::sanitize_line(&e.message).into_owned());
-        }
-        Err(e) => app.fail("list containers", e.message),
+/// Takes the samples of an engine.
+fn samples(app: &mut App, host: usize, batch: SampleBatch) -> Vec<Effect> {
+    let now = app.now;
+    app.metrics.take(host, batch, now);
+    if app.containers.follows_samples() || app.screen == Screen::Networks {
+        arrange(app);
     }
-    app.draw(Redraw::Now);
-    if again { vec![Effect::FetchContainers] } else { Vec::new() }
+    app.draw(Redraw::Soon);
+    networks::sampled(app).into_iter().collect()
 }
 
 fn networks(app: &mut App, result: Result<Vec<wharf_model::NetworkInfo>, wharf_backend::Error>) {
@@ -346,9 +313,18 @@ fn networks(app: &mut App, result: Result<Vec<wharf_model::NetworkInfo>, wharf_b
 }
 
 /// Asks anew for what an event says has changed.
-fn heard(app: &mut App, event: &Event) -> Vec<Effect> {
+fn heard(app: &mut App, host: usize, event: &Event) -> Vec<Effect> {
     let mut effects = Vec::new();
-    events::heard(app, event);
+    events::heard(app, host, event);
+    if host != app.hosts.current {
+        // Of the other engines only the containers are shown.
+        if event.kind == EventKind::Container && !is_idle(&event.action) {
+            health::changed(app, &event.id);
+            effects.extend(hosts::list(app, host));
+            effects.extend(detail::changed(app, &event.id));
+        }
+        return effects;
+    }
     // Sizes change with what is there; what is written meanwhile is found out by and by.
     if matches!(event.action.as_str(), "create" | "destroy" | "delete" | "pull" | "prune") {
         app.system.listing.mark();
@@ -357,11 +333,10 @@ fn heard(app: &mut App, event: &Event) -> Vec<Effect> {
     match event.kind {
         EventKind::Container => {
             let action = event.action.as_str();
-            let idle = ["exec_", "top", "attach", "detach", "resize", "copy", "export", "archive"];
-            if idle.iter().any(|word| action.starts_with(word)) {
+            if is_idle(action) {
                 return effects;
             }
-            effects.extend(app.listing.want().then_some(Effect::FetchContainers));
+            effects.extend(hosts::list(app, host));
             effects.extend(detail::changed(app, &event.id));
             // Who is on a network, and who has a volume; asked for when it is seen.
             app.networks.listing.mark();
@@ -381,7 +356,7 @@ fn heard(app: &mut App, event: &Event) -> Vec<Effect> {
             app.networks.listing.mark();
             // Who is on what is part of the containers' rows.
             if matches!(event.action.as_str(), "connect" | "disconnect") {
-                effects.extend(app.listing.want().then_some(Effect::FetchContainers));
+                effects.extend(hosts::list(app, host));
                 // An engine tells of it while it is at it: its rows may follow a moment later.
                 app.look_again = Some(app.now + TimeDelta::seconds(1));
             }
@@ -392,6 +367,12 @@ fn heard(app: &mut App, event: &Event) -> Vec<Effect> {
     effects
 }
 
+/// Returns whether an event of a container changes nothing that is listed.
+fn is_idle(action: &str) -> bool {
+    let idle = ["exec_", "top", "attach", "detach", "resize", "copy", "export", "archive"];
+    idle.iter().any(|word| action.starts_with(word))
+}
+
 /// Makes the lists anew from what is known.
 fn arrange(app: &mut App) {
     let rows = layout(app).map_or(1, |l| l.list_rows());
@@ -399,7 +380,7 @@ fn arrange(app: &mut App) {
     app.images.arrange(rows);
     match app.screen {
         Screen::Networks => {
-            app.networks.arrange(&app.containers.rows, &app.metrics, rows);
+            app.networks.arrange(app.hosts.current, &app.containers.rows, &app.metrics, rows);
             // The room depends on how much there is to draw.
             if let Some(now) = layout(app).map(|l| l.list_rows()).filter(|now| *now != rows) {
                 app.networks.settle(now);
@@ -519,8 +500,16 @@ fn focus(app: &mut App, focus: Focus) {
     arrange(app);
 }
 
-/// Shows a screen.
+/// Shows a screen. From the containers' it is about the engine of the selected one.
 fn show_screen(app: &mut App, screen: Screen) {
+    if app.screen == Screen::Containers && app.screen != screen {
+        hosts::switch(app, app.here());
+    }
+    enter(app, screen);
+}
+
+/// Shows a screen about the current engine.
+fn enter(app: &mut App, screen: Screen) {
     if app.screen != screen {
         app.screen = screen;
         app.focus = Focus::List;

@@ -177,7 +177,7 @@ fn connect_menu(app: &mut App) {
             (format!("Connect {} to", name(app, id)), free.map(item).collect())
         }
         Some(Node::Bus(key)) => {
-            let rows = app.containers.rows.iter();
+            let rows = app.rows_here();
             let free = rows.filter(|row| topology.edge(&row.summary.id, key).is_none());
             let item = |row: &crate::app::Row| Item {
                 key: String::new(),
@@ -293,7 +293,7 @@ fn reach_menu(app: &mut App) {
         choice: Choice::Reach { from: from.clone(), to: None },
     }];
     // All of them, whatever the drawing is filtered by.
-    for row in app.containers.rows.iter().filter(|row| row.summary.id != from) {
+    for row in app.rows_here().filter(|row| row.summary.id != from) {
         let status = row.summary.status;
         let state = if status.is_alive() { "" } else { status.as_str() };
         items.push(Item {

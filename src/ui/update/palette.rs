@@ -5,7 +5,7 @@ use crate::app::{Choice, topology::Node};
 use crate::keymap::Action;
 use crate::message::Effect;
 
-use super::{act, arrange, columns, networks, show_screen};
+use super::{act, arrange, columns, enter, networks};
 
 /// Most entries that are shown.
 const MOST: usize = 200;
@@ -79,7 +79,8 @@ fn actions(app: &App) -> Vec<Item> {
                 list.push(Item { key: String::new(), text: name.to_owned(), choice });
             }
         }
-        for column in Column::ALL {
+        let columns = Column::ALL.into_iter();
+        for column in columns.filter(|c| *c != Column::Host || app.hosts.several()) {
             let text = format!("sort by {}", column.word());
             let choice = Choice::Go(Goal::Sort(column));
             list.push(Item { key: String::new(), text, choice });
@@ -95,7 +96,7 @@ fn objects(app: &App, list: &mut Vec<Item>) {
         list.push(Item { key, text, choice: Choice::Go(goal) });
     };
     for row in &app.containers.rows {
-        add("container", &row.summary.name, Goal::Container(row.summary.id.clone()));
+        add("container", &app.called(row), Goal::Container(row.summary.id.clone()));
     }
     for group in &app.containers.groups {
         add("group", &group.name, Goal::Group(group.name.clone()));
@@ -121,28 +122,28 @@ pub(super) fn go(app: &mut App, goal: Goal) -> Vec<Effect> {
         Goal::Container(id) => Chosen::Container(id),
         Goal::Group(name) => Chosen::Group(name),
         Goal::Image(reference) => {
-            show_screen(app, Screen::Images);
+            enter(app, Screen::Images);
             app.images.filter.clear();
             app.images.selected = Some(reference);
             arrange(app);
             return Vec::new();
         }
         Goal::Volume(name) => {
-            show_screen(app, Screen::Volumes);
+            enter(app, Screen::Volumes);
             app.volumes.filter.clear();
             app.volumes.selected = Some(name);
             arrange(app);
             return Vec::new();
         }
         Goal::Network(id) => {
-            show_screen(app, Screen::Networks);
+            enter(app, Screen::Networks);
             app.networks.filter.clear();
             arrange(app);
             networks::select(app, Node::Bus(id));
             return Vec::new();
         }
     };
-    show_screen(app, Screen::Containers);
+    enter(app, Screen::Containers);
     let list = &mut app.containers;
     list.filter.clear();
     if let Chosen::Container(id) = &chosen {
@@ -150,6 +151,7 @@ pub(super) fn go(app: &mut App, goal: Goal) -> Vec<Effect> {
         let project = row.and_then(|row| row.project.clone());
         // What is looked for is to be seen.
         list.all |= row.is_some_and(|row| !row.summary.status.is_alive());
+        list.only = list.only.filter(|host| row.is_none_or(|row| row.host == *host));
         if let Some(project) = project {
             list.folded.remove(&project);
         }

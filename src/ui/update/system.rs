@@ -13,7 +13,7 @@ use super::{images, networks, volumes};
 /// Returns what to ask for while the screen is shown.
 pub(super) fn sync(app: &mut App) -> Vec<Effect> {
     let mut effects = Vec::new();
-    if app.screen != Screen::System || app.info.is_none() {
+    if app.screen != Screen::System || app.hosts.get(app.hosts.current).info.is_none() {
         return effects;
     }
     if app.system.due(app.now) {
@@ -42,7 +42,8 @@ pub(super) fn take(app: &mut App, result: Result<Box<DiskUsage>, Error>) {
 
 /// Moves to another kind.
 pub(super) fn step(app: &mut App, by: isize, rows: usize) {
-    app.system.cursor.step(by, Kind::ALL.len(), rows.max(Kind::ALL.len()));
+    let count = app.system.hosts + Kind::ALL.len();
+    app.system.cursor.step(by, count, rows.max(count));
 }
 
 /// Asks before what nobody uses of the selected kind is removed.
@@ -53,7 +54,7 @@ pub(super) fn prune(app: &mut App) -> Vec<Effect> {
         Kind::Volumes => volumes::act(app, Action::PruneVolumes),
         Kind::Networks => {
             let rows = app.containers.rows.len();
-            app.networks.arrange(&app.containers.rows, &app.metrics, rows);
+            app.networks.arrange(app.hosts.current, &app.containers.rows, &app.metrics, rows);
             return networks::act(app, Action::PruneNetworks);
         }
     }

@@ -26,7 +26,7 @@ pub(super) fn sync(app: &mut App, detail_seen: bool) -> Vec<Effect> {
     if app.volumes.listing.due() {
         effects.push(Effect::FetchVolumes { sizes: false });
     }
-    if app.link == Link::Up && app.volumes.wants_sizes(app.now) {
+    if app.hosts.get(app.hosts.current).link == Link::Up && app.volumes.wants_sizes(app.now) {
         app.volumes.sizing = true;
         effects.push(Effect::FetchVolumes { sizes: true });
     }

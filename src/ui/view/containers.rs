@@ -13,7 +13,8 @@ use crate::text::width;
 use crate::theme::Role;
 
 /// Optional columns, the most important first, and the least they need.
-const BY_WORTH: [(Column, u16); 11] = [
+const BY_WORTH: [(Column, u16); 12] = [
+    (Column::Host, 8),
     (Column::Cpu, 6),
     (Column::Memory, 10),
     (Column::Uptime, 4),
@@ -63,6 +64,7 @@ fn chosen_columns(app: &App, chosen: &[Column], room: u16) -> Vec<(Column, u16)>
     };
     let mut list: Vec<(Column, u16)> = Vec::new();
     let mut left = room.saturating_sub(1);
+    let chosen = chosen.iter().filter(|c| **c != Column::Host || app.hosts.several());
     for column in chosen {
         let width = least(*column).min(if list.is_empty() { left } else { u16::MAX });
         // What comes later is worth less to the user, though it might still fit.
@@ -78,7 +80,7 @@ fn chosen_columns(app: &App, chosen: &[Column], room: u16) -> Vec<(Column, u16)>
 
 /// Gives what is left to the columns that can use it.
 fn widen(app: &App, columns: &mut [(Column, u16)], mut left: u16) {
-    for flexible in [Column::Name, Column::Image, Column::Ports] {
+    for flexible in [Column::Host, Column::Name, Column::Image, Column::Ports] {
         if let Some((_, width)) = columns.iter_mut().find(|(c, _)| *c == flexible) {
             let more = longest(app, flexible).saturating_sub(*width).min(left);
             *width += more;
@@ -100,6 +102,7 @@ fn fitting_columns(app: &App, room: u16) -> Vec<(Column, u16)> {
         // Without room for the limit, the memory alone.
         let least = if column == Column::Memory && room < NARROW { 5 } else { least };
         let idle = match column {
+            Column::Host => !app.hosts.several(),
             Column::Health => rows().all(|r| r.summary.health.is_none()),
             Column::Ports => rows().all(|r| r.ports.is_empty()),
             Column::Ip => rows().all(|r| r.ip.is_empty()),
@@ -140,6 +143,7 @@ pub(crate) fn column_at(app: &App, head: Rect, x: u16) -> Option<Column> {
 fn text_of(row: &Row, column: Column) -> Option<&str> {
     match column {
         Column::Name => Some(&row.summary.name),
+        Column::Host => Some(&row.host_name),
         Column::Image => Some(&row.image),
         Column::Ports => Some(&row.ports),
         _ => None,
@@ -234,7 +238,16 @@ fn draw_group(
             }
             Column::Name => {
                 let fold = if folded { glyphs.folded } else { glyphs.unfolded };
-                (format!("{fold} {}", group.name), title)
+                // Its engine has a cell of its own, if there is room for it.
+                let of = columns.iter().any(|(column, _)| *column == Column::Host);
+                let host = list.members(group).next().map_or("", |row| row.host_name.as_str());
+                let name = group.name.strip_suffix(host).filter(|_| of && !host.is_empty());
+                let name = name.and_then(|name| name.strip_suffix('@')).unwrap_or(&group.name);
+                (format!("{fold} {name}"), title)
+            }
+            Column::Host => {
+                let name = list.members(group).next().map(|row| row.host_name.clone());
+                (name.unwrap_or_default(), app.theme.style(Role::Info))
             }
             Column::Health if sick > 0 => (format!("{sick} sick"), app.theme.style(Role::Bad)),
             Column::Memory if *cells < 10 => (sum.memory.map(size).unwrap_or_default(), title),
@@ -254,7 +267,7 @@ fn draw_group(
 }
 
 fn why_empty(app: &App) -> (String, Role) {
-    match &app.link {
+    match &app.host().link {
         Link::Lost(why) if !app.containers.loaded => (why.clone(), Role::Bad),
         _ if !app.containers.loaded => ("asking the engine".to_owned(), Role::Dim),
         _ if !app.containers.filter.is_empty() => {
@@ -294,6 +307,7 @@ fn draw_row(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, columns: &[(C
                 None => (String::new(), text),
             },
             Column::Image => (row.image.clone(), style(Role::Dim)),
+            Column::Host => (row.host_name.clone(), style(Role::Info)),
             Column::Uptime => (uptime(app, row), text),
             Column::Ports => (row.ports.clone(), text),
             Column::Ip => (row.ip.clone(), text),
@@ -317,7 +331,7 @@ fn draw_row(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, columns: &[(C
         };
         line.cell(&value, *cells, is_number(*column), style);
     }
-    if app.lost_since.is_some() {
+    if app.hosts.get(row.host).is_stale() {
         // As it was, which may not be as it is.
         buffer.set_style(area, app.theme.style(Role::Dim));
     }
@@ -356,7 +370,7 @@ fn state(app: &App, row: &Row) -> (String, Style) {
 
 fn uptime(app: &App, row: &Row) -> String {
     match row.since {
-        Some(since) if row.summary.status.is_alive() => age(since, app.as_of()),
+        Some(since) if row.summary.status.is_alive() => age(since, app.as_of_host(row.host)),
         _ => String::new(),
     }
 }

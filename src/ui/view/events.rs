@@ -7,14 +7,18 @@ use super::{Line, put, say};
 use crate::app::{App, EventRow};
 use crate::theme::Role;
 
-/// Draws the events of the whole engine.
+/// The cells of an engine's name.
+const HOST: u16 = 10;
+
+/// Draws the events of all engines.
 pub(super) fn list(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
     buffer.set_style(head, app.theme.style(Role::Bar));
     let mut line = Line::new(app, buffer, head);
     line.skip(1);
     let wide = action_cells(area.width);
+    let hosts = if app.hosts.several() { HOST } else { 0 };
     for (title, cells) in
-        [("TIME", 11), ("OBJECT", 9), ("ACTION", wide), ("NAME", 24), ("MORE", 40)]
+        [("TIME", 11), ("HOST", hosts), ("OBJECT", 9), ("ACTION", wide), ("NAME", 24), ("MORE", 40)]
     {
         line.cell(title, cells, false, app.theme.style(Role::Bar));
     }
@@ -82,6 +86,9 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: &EventRow, n
     let today = row.time.date_naive() == app.now.date_naive();
     let format = if today { "%H:%M:%S" } else { "%m-%d %H:%M" };
     line.cell(&row.time.format(format).to_string(), 11, false, style(Role::Dim));
+    if named && app.hosts.several() {
+        line.cell(app.hosts.get(row.host).name(), HOST, false, style(Role::Info));
+    }
     if named {
         line.cell(row.kind.as_str(), 9, false, style(Role::Dim));
     }

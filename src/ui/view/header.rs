@@ -49,8 +49,9 @@ fn bar_background(app: &App) -> ratatui::style::Style {
 
 fn right(app: &App) -> Vec<(String, Role)> {
     let mut parts = Vec::new();
-    if let Some(info) = &app.info {
+    if let Some(info) = &app.host().info {
         let name = wharf_logs::sanitize_line(&info.name);
+        let name = if app.hosts.several() { app.host().name() } else { &*name };
         parts.push((format!("{} on {name}", info.engine), Role::Dim));
     }
     if app.screen == Screen::Containers && app.containers.loaded {
@@ -133,7 +134,7 @@ fn right(app: &App) -> Vec<(String, Role)> {
         Screen::Volumes => (&app.volumes.filter, app.volumes.shown.len(), app.volumes.rows.len()),
         Screen::Networks => {
             let shown = app.networks.topology.stations.len();
-            (&app.networks.filter, shown, app.containers.rows.len())
+            (&app.networks.filter, shown, app.rows_here().count())
         }
     };
     if !filter.is_empty() {
@@ -144,11 +145,26 @@ fn right(app: &App) -> Vec<(String, Role)> {
     if let Some(travel) = &app.travel {
         parts.push((format!("PAST {}", travel.at.format("%H:%M:%S")), Role::Warn));
     }
+    if let Some(host) = app.containers.only.filter(|_| app.screen == Screen::Containers) {
+        parts.push((format!("only {}", app.hosts.get(host).name()), Role::Warn));
+    }
     if app.options.read_only {
         parts.push(("READ-ONLY".to_owned(), Role::Warn));
     }
-    match &app.link {
-        Link::Up => {}
+    if app.hosts.several() {
+        let mut lost: Vec<&str> = app.hosts.lost().map(crate::app::hosts::Host::name).collect();
+        let all = lost.len();
+        lost.truncate(2);
+        if all > 0 {
+            let glyph = app.theme.glyphs().warning;
+            let more = if all > 2 { format!(" and {} more", all - 2) } else { String::new() };
+            let text = format!("{glyph} lost: {}{more}", lost.join(", "));
+            parts.push((text, Role::Bad));
+        }
+        return parts;
+    }
+    match &app.host().link {
+        Link::Up | Link::Off => {}
         Link::Connecting => parts.push(("connecting".to_owned(), Role::Warn)),
         Link::Lost(_) => {
             let glyph = app.theme.glyphs().warning;
@@ -162,8 +178,13 @@ fn right(app: &App) -> Vec<(String, Role)> {
 pub(super) fn host(app: &App, buffer: &mut Buffer, area: Rect) {
     let mut line = Line::new(app, buffer, area);
     line.skip(1);
-    if let Link::Lost(why) = &app.link {
-        let text = match app.lost_since {
+    let host = app.host();
+    if app.hosts.several() {
+        line.text("host", app.theme.style(Role::Dim)).skip(1);
+        line.text(host.name(), app.theme.style(Role::Text)).skip(2);
+    }
+    if let Link::Lost(why) = &host.link {
+        let text = match host.lost_since {
             Some(since) => {
                 let ago = age(since, app.now);
                 format!("last seen {ago} ago, trying again: {why}")
@@ -194,10 +215,11 @@ pub(super) fn host(app: &App, buffer: &mut Buffer, area: Rect) {
 
 fn parts(app: &App) -> Vec<(&'static str, String, Role)> {
     let mut parts = Vec::new();
-    let usage = app.metrics.host();
-    let Some(sample) = app.metrics.host_sample() else {
+    let here = app.here();
+    let (Some(usage), Some(sample)) = (app.metrics.host(here), app.metrics.host_sample(here))
+    else {
         // A remote engine tells how large its host is, not what it does.
-        if let Some(info) = &app.info {
+        if let Some(info) = &app.host().info {
             parts.push(("cpus", info.cpus.to_string(), Role::Text));
             parts.push(("mem", size(info.memory_total), Role::Text));
         }

@@ -162,7 +162,7 @@ fn used_before(app: &App, row: &Row, end: DateTime<Utc>) -> String {
         parts.push(format!("{pids:.0} {tasks} at most"));
     }
     if parts.is_empty() {
-        let told = app.charts.no_past.clone();
+        let told = app.host().no_past.clone();
         return told.unwrap_or_else(|| "nothing is recorded of its last minutes".to_owned());
     }
     parts.join(", ")

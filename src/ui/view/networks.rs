@@ -72,7 +72,7 @@ pub(super) fn drawing(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
     let parts = networks.topology.parts(scale);
     legend(app, buffer, head, scale, parts.len(), usize::from(area.height));
     if !networks.loaded {
-        let (text, role) = match &app.link {
+        let (text, role) = match &app.host().link {
             Link::Lost(why) => (why.as_str(), Role::Bad),
             _ => ("asking the engine", Role::Dim),
         };
@@ -83,7 +83,7 @@ pub(super) fn drawing(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
         let mut row = Row { app, buffer, across: &across, y };
         row.draw(*part);
     }
-    if app.lost_since.is_some() {
+    if app.host().is_stale() {
         // As it was, which may not be as it is.
         buffer.set_style(area, app.theme.style(Role::Dim));
     }

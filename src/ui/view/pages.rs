@@ -75,7 +75,7 @@ pub(super) fn page(page: &Page, columns: usize) -> Vec<Spans> {
 /// Returns past failures, newest first.
 pub(super) fn errors(app: &App, columns: usize) -> Vec<Spans> {
     let mut lines: Vec<Spans> = Vec::new();
-    if let crate::app::Link::Lost(why) = &app.link {
+    if let crate::app::Link::Lost(why) = &app.host().link {
         lines.push(vec![("not connected".to_owned(), Role::Bad)]);
         lines.extend(wrap(why, columns).into_iter().map(|l| vec![(l, Role::Text)]));
     }

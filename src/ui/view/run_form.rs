@@ -98,7 +98,7 @@ pub(super) fn lines(app: &App, form: &RunForm, columns: usize, rows: usize) -> V
 
 /// Returns the command line in at most so many rows, broken so that a shell takes it.
 fn command(app: &App, form: &RunForm, columns: usize, rows: usize) -> Vec<Spans> {
-    let Ok(words) = form.command(&app.options.program) else {
+    let Ok(words) = form.command(app.program(app.hosts.current)) else {
         return vec![vec![("a quote isn't closed".to_owned(), Role::Warn)]];
     };
     let room = columns.saturating_sub(4);

@@ -86,7 +86,7 @@ pub(super) fn stats(app: &App, buffer: &mut Buffer, area: Rect) {
     let Some(row) = app.selected() else { return };
     let summary = &row.summary;
     if !app.metrics.knows(&summary.id) {
-        let missing = app.info.as_ref().and_then(|info| info.no_statistics.clone());
+        let missing = app.host().info.as_ref().and_then(|info| info.no_statistics.clone());
         let text = match (summary.status.is_alive(), missing) {
             (true, Some(why)) => why,
             (true, None) => "waiting for the first samples".to_owned(),
@@ -330,7 +330,11 @@ fn why(app: &App, row: &Row) -> (String, Role) {
             .and_then(|usage| usage.pids)
             .map(|pids| (pids, app.metrics.pids_limit(id))),
         // The host of another time isn't recorded.
-        host_cpu: app.metrics.host().cpu_percent.filter(|_| instant.is_none()),
+        host_cpu: app
+            .metrics
+            .host(app.here())
+            .and_then(|usage| usage.cpu_percent)
+            .filter(|_| instant.is_none()),
     };
     let causes = causes(&signs, size);
     match causes.first() {
@@ -349,7 +353,7 @@ fn why(app: &App, row: &Row) -> (String, Role) {
 /// Returns why a chart has nothing to show.
 fn gap(app: &App, row: &Row, chart: Chart) -> String {
     let summary = &row.summary;
-    let engine = app.info.as_ref().map_or("this engine", |info| info.engine.as_str());
+    let engine = app.host().info.as_ref().map_or("this engine", |info| info.engine.as_str());
     let on = |network: &str| summary.networks.iter().any(|name| name == network);
     match chart {
         Chart::Network if on("host") => {
@@ -693,7 +697,7 @@ fn time_axis(
     let text = format!("-{}", span(columns as u64 * window.pace));
     let after = put(buffer, area, &text, dim);
     // Two columns share a cell; the word ends below the newest.
-    let live = alive && window.live && app.lost_since.is_none() && app.charts.end.is_none();
+    let live = alive && window.live && !app.host().is_stale() && app.charts.end.is_none();
     let word = match app.charts.end {
         Some(end) if area.width >= 20 => end.format("%H:%M:%S").to_string(),
         None if live => "now".to_owned(),

@@ -78,7 +78,7 @@ pub(super) fn list(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
 
 fn why_empty(app: &App) -> (String, Role) {
     let volumes = &app.volumes;
-    match &app.link {
+    match &app.host().link {
         Link::Lost(why) if !volumes.loaded => (why.clone(), Role::Bad),
         _ if !volumes.loaded => ("asking the engine".to_owned(), Role::Dim),
         _ if volumes.filter.is_empty() => (

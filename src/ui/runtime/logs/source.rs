@@ -44,14 +44,11 @@ pub(super) struct Source {
 
 impl Source {
     /// Opens the logs of these containers.
-    pub(super) async fn open(
-        backend: &Arc<dyn Backend>,
-        ids: &[ContainerId],
-    ) -> Result<Self, String> {
+    pub(super) async fn open(logs: &[(Arc<dyn Backend>, ContainerId)]) -> Result<Self, String> {
         let mut views: Vec<Box<dyn LogView>> = Vec::new();
         let mut feeds = SelectAll::new();
         let mut streams = 0;
-        for (place, id) in ids.iter().enumerate() {
+        for (place, (backend, id)) in logs.iter().enumerate() {
             let source = backend.log_source(id.as_str()).await.map_err(|e| e.message)?;
             if let LogSource::Files(path) = source
                 && let Ok(view) = FileView::open(&path)
@@ -65,7 +62,7 @@ impl Source {
             let records = backend.logs(id.as_str(), options).await.map_err(|e| e.message)?;
             let records = records.ready_chunks(MANY).map(move |part| Woken::Records(place, part));
             feeds.push(records.chain(stream::once(async { Woken::Ended })).boxed());
-            views.push(Box::new(StreamView::new(KEPT / ids.len().max(1))));
+            views.push(Box::new(StreamView::new(KEPT / logs.len().max(1))));
             streams += 1;
         }
         let view: Box<dyn LogView> = match views.len() {

@@ -49,8 +49,8 @@ impl Open {
         let (sender, receiver) = mpsc::channel(64);
         Self {
             job: LogJob::open(
-                Arc::new(fake),
-                vec![LogOrigin { id: c.id, name: "talker".to_owned() }],
+                vec![Arc::new(fake)],
+                vec![LogOrigin { id: c.id, name: "talker".to_owned(), host: 0 }],
                 7,
                 sender,
             ),

@@ -25,8 +25,10 @@ use wharf_ui::{update, view};
 pub(crate) struct Desk {
     /// The state.
     pub(crate) app: App,
-    /// The engine.
+    /// The engine, or the first of several.
     pub(crate) fake: Fake,
+    /// The others.
+    pub(crate) others: Vec<Fake>,
     log: Option<(u64, Since)>,
     search: Option<Search>,
     only: bool,
@@ -59,7 +61,20 @@ impl Desk {
     /// Returns a dashboard that knows nothing.
     pub(crate) fn empty(options: Options, size: (u16, u16)) -> Self {
         let app = App::new(options, size, time(0));
-        Self { app, fake: Fake::demo(), log: None, search: None, only: false, raw: false, reads: 0 }
+        let (fake, others) = (Fake::demo(), Vec::new());
+        Self { app, fake, others, log: None, search: None, only: false, raw: false, reads: 0 }
+    }
+
+    /// Returns the dashboard over several engines, of which nothing is heard yet.
+    pub(crate) fn over(fakes: Vec<Fake>, options: Options, size: (u16, u16)) -> Self {
+        let mut fakes = fakes.into_iter();
+        let fake = fakes.next().unwrap();
+        Self { fake, others: fakes.collect(), ..Self::empty(options, size) }
+    }
+
+    /// Sends a message of one of several engines.
+    pub(crate) fn of(&mut self, host: usize, msg: Msg) -> Vec<Effect> {
+        self.send(Msg::Of { host, msg: Box::new(msg) })
     }
 
     /// Returns the dashboard over an engine, forty seconds on.
@@ -120,8 +135,15 @@ impl Desk {
     }
 
     fn answer(&mut self, effect: &Effect) {
-        let fake = self.fake.clone();
-        let msg = match effect.clone() {
+        let (host, effect) = match effect.clone() {
+            Effect::At { host, effect } => (Some(host), *effect),
+            effect => (None, effect),
+        };
+        let fake = match host {
+            Some(host) if host > 0 => self.others[host - 1].clone(),
+            _ => self.fake.clone(),
+        };
+        let msg = match effect {
             Effect::FetchContainers => Msg::Containers(now(fake.containers(true))),
             Effect::FetchImages => Msg::Images(now(fake.images())),
             Effect::FetchInfo => Msg::Info(now(fake.info()).map(Box::new)),
@@ -260,7 +282,10 @@ impl Desk {
             }
             _ => return,
         };
-        self.send(msg);
+        match host {
+            Some(host) => self.of(host, msg),
+            None => self.send(msg),
+        };
     }
 
     /// Answers as the runtime's task does, from a log in memory.
