@@ -40,6 +40,7 @@ mod rm;
 mod rmi;
 pub(crate) mod run;
 mod save;
+mod serve;
 mod service;
 mod start;
 mod stats;
@@ -100,6 +101,7 @@ static VERBS: &[&Verb] = &[
     &info::VERB,
     &version::VERB,
     &boot::VERB,
+    &serve::VERB,
     &completion::VERB,
     &man::VERB,
 ];
