@@ -104,35 +104,43 @@ impl Connection {
         send(&mut self.writer, data).await
     }
 
-    /// Joins the client and a program until the program ends or the client leaves; returns the
-    /// program's exit code, if it ended.
-    pub(crate) async fn join(self, session: Session, wanted: Wanted) -> Option<Result<i32, Error>> {
+    /// Joins the client and a program until the program ends or the client leaves. `ended` is told
+    /// the exit code before the client sees the end of the output, so that it can ask for it then.
+    pub(crate) async fn join(self, session: Session, wanted: Wanted, ended: impl FnOnce(i32)) {
         let Self { reader, writer, early } = self;
-        let Session { output, input, resize, exit } = session;
+        let Session { mut output, mut input, resize, exit } = session;
         let keys = wanted.keys.clone().filter(|_| input.is_some());
-        let reads_on = wanted.reads_on;
-        let mut output = output;
-        let left = {
-            let giving = pass_input(reader, early, input, keys);
+        let over = {
+            let giving = pass_input(reader, early, &mut input, keys);
             let taking = pass_output(&mut output, writer, &wanted);
             tokio::pin!(giving, taking);
             tokio::select! {
-                over = &mut taking => !over,
+                writer = &mut taking => writer,
                 // It left: by its keys, or altogether.
-                () = &mut giving => true,
+                () = &mut giving => None,
             }
         };
-        if !left {
-            return Some(exit.await);
-        }
-        if !reads_on {
-            return None;
+        if let Some(mut writer) = over {
+            ended(code(exit.await));
+            // Whoever has gone needs no end.
+            let _ = writer.shutdown().await;
+            return;
         }
         // Its sizes were the client's.
         drop(resize);
-        while output.next().await.is_some() {}
-        Some(exit.await)
+        if wanted.reads_on {
+            while output.next().await.is_some() {}
+            ended(code(exit.await));
+        }
+        // In this order it is a detach: without its input alone the program would see an end of it.
+        drop(output);
+        drop(input);
     }
+}
+
+/// What an exit code is that nobody can tell.
+pub(crate) fn code(exit: Result<i32, Error>) -> i32 {
+    exit.unwrap_or(255)
 }
 
 /// Returns whether the other end of a connection is closed altogether.
@@ -156,34 +164,33 @@ async fn send(writer: &mut OwnedWriteHalf, data: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Passes output on; returns whether it came to its end, rather than that the client has gone.
+/// Passes output on until its end, and returns the client's end then; none when the client has gone.
 async fn pass_output(
     output: &mut (impl futures_util::Stream<Item = Result<OutputChunk, Error>> + Unpin),
     mut writer: OwnedWriteHalf,
     wanted: &Wanted,
-) -> bool {
+) -> Option<OwnedWriteHalf> {
     while let Some(chunk) = output.next().await {
         let Ok(OutputChunk { stream, data }) = chunk else { break };
         if wanted.takes(stream) {
             let frame = wanted.framing.frame(stream, &data);
             if send(&mut writer, &frame).await.is_err() {
-                return false;
+                return None;
             }
         }
     }
-    // Whoever has gone needs no end.
-    let _ = writer.shutdown().await;
-    true
+    Some(writer)
 }
 
-/// Passes input on until the client leaves. The end of its input is passed on too, and then it is
-/// still there to read.
+/// Passes input on until the client leaves. The end of its input is passed on too, but to a terminal,
+/// and then the client is still there to read.
 async fn pass_input(
     mut reader: OwnedReadHalf,
     early: Bytes,
-    mut input: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    input: &mut Option<Box<dyn AsyncWrite + Send + Unpin>>,
     keys: Option<DetachKeys>,
 ) {
+    let terminal = keys.is_some();
     let mut detach = keys.map(Detach::new);
     let mut buffer = vec![0; PIECE];
     let mut early: &[u8] = &early;
@@ -202,17 +209,17 @@ async fn pass_input(
             }
             None => (Bytes::copy_from_slice(&buffer[..length]), false),
         };
-        if let Some(to) = &mut input
+        if let Some(to) = input
             && (to.write_all(&data).await.is_err() || to.flush().await.is_err())
         {
             // The program takes no more input; its output goes on.
-            input = None;
+            *input = None;
         }
         if leaves {
             return;
         }
     }
-    if let Some(mut to) = input.take() {
+    if !terminal && let Some(mut to) = input.take() {
         let _ = to.shutdown().await;
     }
     loop {

@@ -17,7 +17,6 @@ use crate::frames::Framing;
 use crate::hijack::{self, Connection, Wanted};
 use crate::request::{Ask, Query};
 use crate::server::Server;
-use crate::waiting::Waiter;
 
 /// Reads a terminal's size.
 ///
@@ -86,10 +85,8 @@ pub(crate) async fn attach(server: &Arc<Server>, name: &str, ask: Ask) -> Answer
     let session = match detail.state.status {
         _ if !attach.stream => Place::Nowhere,
         Status::Created | Status::Exited | Status::Dead | Status::Removing => {
-            let (sender, receiver) = oneshot::channel();
-            let waiter = Waiter { stdin: attach.stdin, session: sender };
-            server.waiting.add(detail.id.as_str(), waiter);
-            Place::Later(receiver)
+            let (number, receiver) = server.waiting.wait(detail.id.as_str(), attach.stdin);
+            Place::Later(number, receiver)
         }
         _ => {
             let options = options(attach.stdin);
@@ -119,7 +116,7 @@ pub(crate) async fn attach(server: &Arc<Server>, name: &str, ask: Ask) -> Answer
             keys: attach.keys,
             reads_on: false,
         };
-        connection.join(session, wanted).await;
+        connection.join(session, wanted, |_| ()).await;
     });
     Ok(hijack::switching(framing, version))
 }
@@ -131,7 +128,7 @@ enum Place {
     /// Here.
     Now(Box<Session>),
     /// With whoever starts it.
-    Later(oneshot::Receiver<Session>),
+    Later(u64, oneshot::Receiver<Session>),
 }
 
 fn options(stdin: bool) -> AttachOptions {
@@ -146,24 +143,28 @@ async fn arrive(
     place: Place,
     stdin: bool,
 ) -> Option<Session> {
-    let receiver = match place {
+    let (number, mut receiver) = match place {
         Place::Nowhere => return None,
         Place::Now(session) => return Some(*session),
-        Place::Later(receiver) => receiver,
+        Place::Later(number, receiver) => (number, receiver),
     };
     let id = detail.id.as_str();
     let filters = Filters::from_iter([("container", id), ("event", "start"), ("event", "destroy")]);
     let options_of_events = EventOptions { filters, ..EventOptions::default() };
     let mut events = server.engine.list_events(options_of_events).await.ok()?;
-    tokio::select! {
-        biased;
-        session = receiver => session.ok(),
-        event = events.next() => match event {
-            Some(Ok(event)) if event.action == "start" => {
-                server.engine.attach(id, options(stdin)).await.ok()
-            }
-            _ => None,
-        },
+    let event = tokio::select! {
+        session = &mut receiver => return session.ok(),
+        event = events.next() => event,
+    };
+    if !server.waiting.withdraw(id, number) {
+        // It is this server that starts it, or has: the connection is on its way.
+        return receiver.await.ok();
+    }
+    match event {
+        Some(Ok(event)) if event.action == "start" => {
+            server.engine.attach(id, options(stdin)).await.ok()
+        }
+        _ => None,
     }
 }
 

@@ -154,11 +154,10 @@ pub(crate) async fn start(server: &Arc<Server>, id: &str, mut ask: Ask) -> Answe
     let wanted = Wanted { framing, stdout, stderr, keys, reads_on: true };
     tokio::spawn(async move {
         let _busy = busy;
-        let code = match Connection::taken(upgrade).await {
-            Ok(connection) => connection.join(session, wanted).await,
-            Err(_) => drained(session).await,
-        };
-        ended(code.and_then(Result::ok).unwrap_or(255));
+        match Connection::taken(upgrade).await {
+            Ok(connection) => connection.join(session, wanted, ended).await,
+            Err(_) => ended(drained(session).await),
+        }
     });
     Ok(hijack::switching(framing, version))
 }
@@ -178,10 +177,10 @@ async fn end_of(id: &str, mut events: BoxStream<'static, Result<Event, Error>>) 
 }
 
 /// Reads a program whose client has gone to its end: its next output would end it.
-async fn drained(mut session: Session) -> Option<Result<i32, Error>> {
+async fn drained(mut session: Session) -> i32 {
     drop(session.input.take());
     while session.output.next().await.is_some() {}
-    Some(session.exit.await)
+    hijack::code(session.exit.await)
 }
 
 /// Answers a client that stays with HTTP: it gets the output as a body, and can give no input.
@@ -205,8 +204,9 @@ fn plain(
                 let _ = sender.send(framing.frame(chunk.stream, &chunk.data)).await;
             }
         }
+        ended(hijack::code(exit.await));
+        // Whoever sees the end can ask for the exit code.
         drop(sender);
-        ended(exit.await.unwrap_or(255));
     });
     let frames = futures_util::stream::unfold(receiver, |mut receiver| async move {
         let frame = receiver.recv().await?;

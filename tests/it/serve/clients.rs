@@ -46,16 +46,21 @@ fn runs() {
     }
     // What `--rm` leaves goes right after the end.
     eventually("all are removed", || served.docker(&["ps", "-a", "-q"]).is_empty());
-    let id = served.docker(&[&["run", "-d", "--name", "web"], &ALONE[..], &[IMAGE, "sleep", "1000"]].concat());
+    let id = served
+        .docker(&[&["run", "-d", "--name", "web"], &ALONE[..], &[IMAGE, "sleep", "1000"]].concat());
     assert_eq!(id.len(), 64);
-    let exec = |words: &[&str], input: &[u8]| served.docker_run(&[&["exec"], words].concat(), input);
+    let exec =
+        |words: &[&str], input: &[u8]| served.docker_run(&[&["exec"], words].concat(), input);
     let out = exec(&["web", "sh", "-c", "echo a; echo b >&2; exit 3"], b"");
     assert_eq!((out.code, out.stdout.as_str(), out.stderr.as_str()), (3, "a\n", "b\n"));
-    let out = exec(&["-i", "-e", "X=1", "-w", "/srv", "web", "sh", "-c", "pwd; echo $X; cat"], b"in");
+    let out =
+        exec(&["-i", "-e", "X=1", "-w", "/srv", "web", "sh", "-c", "pwd; echo $X; cat"], b"in");
     assert_eq!((out.code, out.stdout.as_str()), (0, "/srv\n1\nin"));
     assert_eq!(exec(&["web", "no-such-program"], b"").code, 127);
     served.docker(&["exec", "-d", "web", "touch", "/tmp/made"]);
-    eventually("the detached program ran", || exec(&["web", "test", "-e", "/tmp/made"], b"").code == 0);
+    eventually("the detached program ran", || {
+        exec(&["web", "test", "-e", "/tmp/made"], b"").code == 0
+    });
     assert!(served.docker(&["top", "web"]).contains("sleep 1000"));
     for words in [
         &["pause", "web"][..],
@@ -86,9 +91,7 @@ fn lists() {
     lab.ok(&["create", "--name", "idle", "--label", "kind=idle", IMAGE, "true"]);
     lab.start(&["--name", "busy", "--label", "kind=busy"], "echo hello; exec sleep 1000");
     lab.wait_for_log("busy", "hello");
-    let ps = |words: &[&str]| {
-        served.docker(&[&["ps", "--format", "{{.Names}}"], words].concat())
-    };
+    let ps = |words: &[&str]| served.docker(&[&["ps", "--format", "{{.Names}}"], words].concat());
     assert_eq!(ps(&[]), "busy");
     assert_eq!(ps(&["-a"]), "busy\nidle");
     assert_eq!(ps(&["-a", "-f", "status=created"]), "idle");
@@ -103,12 +106,22 @@ fn lists() {
     assert_eq!(state, "running /busy");
     let version = served.docker(&["version", "-f", "{{.Server.APIVersion}} {{.Server.Os}}"]);
     assert!(version.ends_with(" linux"), "{version}");
-    assert_eq!(served.docker(&["info", "-f", "{{.ContainersRunning}} {{.Swarm.LocalNodeState}}"]), "1 inactive");
+    assert_eq!(
+        served.docker(&["info", "-f", "{{.ContainersRunning}} {{.Swarm.LocalNodeState}}"]),
+        "1 inactive"
+    );
     let stats = served.docker(&["stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "busy"]);
     assert_eq!(stats, "busy 1");
     assert!(served.docker(&["system", "df"]).contains("Containers"));
     let events = served.docker(&[
-        "events", "--since", "1h", "--until", "0s", "-f", "container=busy", "--format",
+        "events",
+        "--since",
+        "1h",
+        "--until",
+        "0s",
+        "-f",
+        "container=busy",
+        "--format",
         "{{.Action}}",
     ]);
     let mut actions = events.lines();
@@ -143,7 +156,8 @@ fn terminal() {
     let mut again = Terminal::start(&served.docker_command(&["attach", "shell"]), 80, 24);
     again.send("echo it is $word\r");
     again.wait_for("it is kept");
-    let mut inside = Terminal::start(&served.docker_command(&["exec", "-it", "shell", "sh"]), 70, 20);
+    let mut inside =
+        Terminal::start(&served.docker_command(&["exec", "-it", "shell", "sh"]), 70, 20);
     inside.wait_for("/ # ");
     inside.send("tty; exit 4\r");
     inside.wait_for("/dev/pts/1");
@@ -205,7 +219,8 @@ fn objects() {
     served.docker(&["tag", IMAGE, "other/name:v1"]);
     assert_eq!(served.docker(&["images", "-q", "other/name"]).len(), 12);
     let base = served.docker(&["create", "--network", "none", IMAGE, "sh"]);
-    let committed = served.docker(&["commit", "-c", "CMD [\"true\"]", "-m", "remark", &base, "made:1"]);
+    let committed =
+        served.docker(&["commit", "-c", "CMD [\"true\"]", "-m", "remark", &base, "made:1"]);
     assert!(committed.starts_with("sha256:"));
     assert!(served.docker(&["history", "made:1"]).contains("remark"));
     let place = folder();
@@ -224,20 +239,53 @@ fn objects() {
     served.docker(&["network", "create", "--label", "a=b", "back"]);
     assert_eq!(served.docker(&["network", "ls", "-q", "-f", "label=a=b"]).len(), 12);
     served.docker(&["volume", "create", "data"]);
-    let words = ["run", "-d", "--name", "db", "--network", "back", "-v", "data:/data", IMAGE, "sleep", "1000"];
+    let words = [
+        "run",
+        "-d",
+        "--name",
+        "db",
+        "--network",
+        "back",
+        "-v",
+        "data:/data",
+        IMAGE,
+        "sleep",
+        "1000",
+    ];
     served.docker(&words);
-    served.docker(&["run", "--rm", "--network", "back", IMAGE, "ping", "-c", "1", "-W", "10", "db"]);
+    served.docker(&[
+        "run",
+        "--rm",
+        "--network",
+        "back",
+        IMAGE,
+        "ping",
+        "-c",
+        "1",
+        "-W",
+        "10",
+        "db",
+    ]);
     served.docker(&["exec", "db", "sh", "-c", "echo kept > /data/x"]);
-    let inspect = served.docker(&["network", "inspect", "-f", "{{range .Containers}}{{.Name}}{{end}}", "back"]);
+    let inspect = served.docker(&[
+        "network",
+        "inspect",
+        "-f",
+        "{{range .Containers}}{{.Name}}{{end}}",
+        "back",
+    ]);
     assert_eq!(inspect, "db");
     served.docker(&["network", "disconnect", "back", "db"]);
     served.docker(&["network", "connect", "--alias", "store", "back", "db"]);
     let out = served.docker_run(&["volume", "rm", "data"], b"");
     assert!(out.code != 0 && out.stderr.contains("volume is in use"), "{out:?}");
     served.docker(&["rm", "-f", "db"]);
-    let kept = served.docker(&["run", "--rm", "--network", "none", "-v", "data:/d", IMAGE, "cat", "/d/x"]);
+    let kept =
+        served.docker(&["run", "--rm", "--network", "none", "-v", "data:/d", IMAGE, "cat", "/d/x"]);
     assert_eq!(kept, "kept");
-    eventually("the volume is free", || served.docker_run(&["volume", "rm", "data"], b"").code == 0);
+    eventually("the volume is free", || {
+        served.docker_run(&["volume", "rm", "data"], b"").code == 0
+    });
     served.docker(&["network", "rm", "back"]);
     served.docker(&["system", "prune", "-f"]);
 }

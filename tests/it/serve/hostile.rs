@@ -46,8 +46,7 @@ fn bad_requests_are_refused() {
     }
     for name in ["../x", "a/b", "..", "a\u{0}b", "é", "-x", "x"] {
         let body = json!({"Image": IMAGE, "Cmd": ["true"]});
-        let escaped: String =
-            name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let escaped: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
         let path = format!("/containers/create?name={escaped}");
         let reply = served.ask("POST", &path, Some(&body));
         assert_eq!(reply.status, 400, "{name:?}: {reply:?}");
@@ -59,7 +58,8 @@ fn bad_requests_are_refused() {
     let reply = served.ask("GET", "/containers/web/archive?path=../../../../secret", None);
     assert_eq!(reply.status, 404, "{reply:?}");
     // Documents that aren't.
-    for text in ["{", "[]", "null", "5", "\"x\"", "{\"Image\":5}", "{\"Image\":\"box\"}x", "\u{0}"] {
+    for text in ["{", "[]", "null", "5", "\"x\"", "{\"Image\":5}", "{\"Image\":\"box\"}x", "\u{0}"]
+    {
         let request = format!(
             "POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\nConnection: close\r\n\r\n{text}",
@@ -116,12 +116,16 @@ fn bad_requests_are_refused() {
 fn clients_that_stop_cost_nothing() {
     let served = Served::new();
     let lab = &served.lab;
-    lab.start(&["--name", "flood"], "yes | head -c 100000000; echo; echo over >&2; exec sleep 1000");
+    lab.start(
+        &["--name", "flood"],
+        "yes | head -c 100000000; echo; echo over >&2; exec sleep 1000",
+    );
     // Followers that read nothing, and some that leave at once.
     let mut stopped = Vec::new();
     for number in 0..20 {
         let mut stream = served.connect();
-        let request = "GET /containers/flood/logs?follow=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: x\r\n\r\n";
+        let request =
+            "GET /containers/flood/logs?follow=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: x\r\n\r\n";
         stream.write_all(request.as_bytes()).unwrap();
         if number % 2 == 0 {
             stopped.push(stream);

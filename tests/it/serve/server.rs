@@ -20,10 +20,9 @@ pub(crate) fn tests() -> Vec<Test> {
 
 fn a_killed_server_harms_nothing() {
     let mut served = Served::new();
-    served.lab.start(
-        &["--name", "talk"],
-        "i=0; while :; do echo line $i; i=$((i+1)); sleep 0.1; done",
-    );
+    served
+        .lab
+        .start(&["--name", "talk"], "i=0; while :; do echo line $i; i=$((i+1)); sleep 0.1; done");
     let id = served.lab.ok(&["inspect", "-f", "{{.Id}}", "talk"]);
     let started = served.lab.inspect("talk", "/State/StartedAt");
     // Streams of every kind, in the middle of which the server goes.
@@ -77,7 +76,17 @@ fn several_serve_one_engine() {
     served.docker(&["run", "-d", "--name", "one", "--network", "none", IMAGE, "sleep", "1000"]);
     assert_eq!(there(&["ps", "--format", "{{.Names}}"]), "one");
     let mut waiting = docker(&host, &["wait", "one"]).stdout(Stdio::piped()).spawn().unwrap();
-    served.docker(&["create", "--name", "two", "--network", "none", IMAGE, "sh", "-c", "sleep 1; echo hi"]);
+    served.docker(&[
+        "create",
+        "--name",
+        "two",
+        "--network",
+        "none",
+        IMAGE,
+        "sh",
+        "-c",
+        "sleep 1; echo hi",
+    ]);
     // Attached at one server, started at the other.
     let mut attached =
         served.docker_command(&["start", "-a", "one"]).stdout(Stdio::null()).spawn().unwrap();
@@ -142,7 +151,8 @@ fn a_service_manager_hands_the_socket_over() {
     let listener = UnixListener::bind(&path).unwrap();
     // A shell puts it where a service manager does, and becomes the server.
     let mut command = Command::new("sh");
-    let line = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve --idle-timeout 1s";
+    let line =
+        "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve --idle-timeout 1s";
     command.args(["-c", line]).arg(crate::harness::binary()).env("WHARF_ROOT", lab.root());
     command.stdin(Stdio::from(std::os::fd::OwnedFd::from(listener)));
     let mut child = command.spawn().unwrap();
