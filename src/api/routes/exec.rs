@@ -6,9 +6,10 @@ use std::time::Instant;
 use bollard_stubs::models::{ExecConfig, ExecStartConfig};
 use futures_util::stream::{BoxStream, StreamExt};
 use hyper::StatusCode;
+use hyper::upgrade::OnUpgrade;
 use serde_json::json;
 use wharf_backend::{Backend, DetachKeys, Error, Session};
-use wharf_model::{ErrorKind, Event, EventOptions, ExecSpec, Filters, Status, TermSize};
+use wharf_model::{ErrorKind, Event, EventOptions, ExecSpec, Filters, LogStream, Status, TermSize};
 
 use super::attach::size;
 use crate::answer::{self, Answered, Refusal};
@@ -130,7 +131,13 @@ pub(crate) async fn start(server: &Arc<Server>, id: &str, mut ask: Ask) -> Answe
                 _ => 126,
             };
             server.execs.set(id, Stage::Ended(code, Instant::now()));
-            return Err(error.into());
+            // As docker has it, why a program can't be run is its only output.
+            return match error.kind {
+                ErrorKind::CommandNotFound | ErrorKind::CommandNotExecutable if !detach => {
+                    Ok(told(error, Framing::of(tty), upgrade, version))
+                }
+                _ => Err(error.into()),
+            };
         }
     };
     server.execs.set(id, Stage::Running(session.resize.clone()));
@@ -160,6 +167,26 @@ pub(crate) async fn start(server: &Arc<Server>, id: &str, mut ask: Ask) -> Answe
         }
     });
     Ok(hijack::switching(framing, version))
+}
+
+/// Answers with an error as the output of a program.
+fn told(
+    error: Error,
+    framing: Framing,
+    upgrade: Option<OnUpgrade>,
+    version: crate::version::Version,
+) -> answer::Answer {
+    let frame = framing.frame(LogStream::Stdout, format!("{}\r\n", error.message).as_bytes());
+    let Some(upgrade) = upgrade else {
+        return answer::of_type(framing.content_type(version), body::full(frame));
+    };
+    tokio::spawn(async move {
+        if let Ok(mut connection) = Connection::taken(upgrade).await {
+            // Whoever has gone needs no reason.
+            let _ = connection.send(&frame).await;
+        }
+    });
+    hijack::switching(framing, version)
 }
 
 /// Waits for the end of a program that nobody is connected to, which is at the latest its container's.

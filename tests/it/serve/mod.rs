@@ -117,12 +117,15 @@ impl Served {
         ask(&self.socket, method, path, body)
     }
 
-    /// Sends bytes and returns all that comes back until the server closes.
-    pub(crate) fn raw(&self, bytes: &[u8]) -> Vec<u8> {
+    /// Sends bytes and returns all that comes back until the server closes. A client that `breaks_off`
+    /// says at once that nothing more will come.
+    pub(crate) fn raw(&self, bytes: &[u8], breaks_off: bool) -> Vec<u8> {
         let mut stream = self.connect();
         // A server that refuses early may have closed by then.
         let _ = stream.write_all(bytes);
-        let _ = stream.shutdown(std::net::Shutdown::Write);
+        if breaks_off {
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+        }
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
         answer
@@ -186,7 +189,14 @@ impl Reply {
 #[track_caller]
 pub(crate) fn ask(socket: &Path, method: &str, path: &str, body: Option<&Value>) -> Reply {
     let mut command = Command::new("curl");
-    command.args(["--silent", "--show-error", "--path-as-is", "--include", "--unix-socket"]);
+    command.args([
+        "--silent",
+        "--show-error",
+        "--path-as-is",
+        "--globoff",
+        "--include",
+        "--unix-socket",
+    ]);
     command.arg(socket).args(["--header", "Expect:"]);
     match method {
         "HEAD" => command.arg("--head"),

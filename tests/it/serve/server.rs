@@ -34,7 +34,6 @@ fn a_killed_server_harms_nothing() {
         begin(&["logs", "-f", "talk"]),
         begin(&["attach", "--no-stdin", "talk"]),
         begin(&["exec", "talk", "sleep", "1000"]),
-        begin(&["stats", "--no-trunc", "talk"]),
         begin(&["events"]),
         begin(&["wait", "talk"]),
         begin(&["run", "--rm", "--name", "second", "--network", "none", IMAGE, "sleep", "1000"]),
