@@ -80,7 +80,7 @@ fn row<'a>(
         "Status": container.status_text,
         "HostConfig": {"NetworkMode": mode},
         "NetworkSettings": {"Networks": networks},
-        "Mounts": container.mounts.iter().map(mount).collect::<Vec<_>>(),
+        "Mounts": container.mounts.iter().filter(kept).map(mount).collect::<Vec<_>>(),
     });
     if let Some(size) = container.size {
         // Docker leaves out what is 0.
@@ -130,6 +130,11 @@ fn port(port: &PortBinding) -> Value {
     }
     row.insert("Type".to_owned(), port.protocol.as_str().into());
     row.into()
+}
+
+/// As with docker, a list has no mounts of memory.
+fn kept(mount: &&MountInfo) -> bool {
+    mount.kind != MountKind::Tmpfs
 }
 
 fn mount(mount: &MountInfo) -> Value {
