@@ -83,7 +83,7 @@ fn nothing(parts: &[&str]) -> Refusal {
             "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" \
              to connect this node to swarm and try again.",
         ),
-        ["build", ..] | ["session", ..] | ["grpc", ..] => refused(
+        ["build" | "session" | "grpc", ..] => refused(
             StatusCode::NOT_IMPLEMENTED,
             "wharf builds no images yet: build the image elsewhere, and pull, load or import it",
         ),

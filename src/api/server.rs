@@ -17,6 +17,7 @@ use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use wharf_backend::native::Native;
 
+use crate::answer::Refusal;
 use crate::body::{Activity, Busy, Counted};
 use crate::execs::Execs;
 use crate::request::{Ask, Query};
@@ -169,7 +170,7 @@ async fn respond(server: Arc<Server>, mut request: Request<Incoming>) -> Respons
         busy,
     };
     let answered = route::answer(&server, &parts.method, parts.uri.path(), ask).await;
-    let (mut parts, body) = answered.unwrap_or_else(|refusal| refusal.answer()).into_parts();
+    let (mut parts, body) = answered.unwrap_or_else(Refusal::answer).into_parts();
     put_common(&mut parts.headers, &server.product);
     Response::from_parts(parts, Counted { body, _busy: kept })
 }

@@ -72,7 +72,7 @@ pub(super) fn host(mut asked: DockerHost) -> Result<HostConfig, Refusal> {
             ))
         })?),
     };
-    if let Some(policy) = asked.restart_policy {
+    if let Some(policy) = &asked.restart_policy {
         host.restart_policy = restart_policy(policy)?;
     }
     if let Some(config) = asked.log_config {
@@ -123,7 +123,7 @@ fn security(option: &str, host: &mut HostConfig) -> Result<(), Refusal> {
 }
 
 /// Returns when a container is started again.
-pub(super) fn restart_policy(policy: DockerPolicy) -> Result<RestartPolicy, Refusal> {
+pub(super) fn restart_policy(policy: &DockerPolicy) -> Result<RestartPolicy, Refusal> {
     let kind = match policy.name.unwrap_or(RestartPolicyNameEnum::EMPTY) {
         RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::NO => RestartKind::No,
         RestartPolicyNameEnum::ALWAYS => RestartKind::Always,

@@ -162,7 +162,7 @@ pub(crate) fn update(document: Value) -> Result<UpdateOptions, Refusal> {
     check_fields(&document)?;
     let body: ContainerUpdateBody = typed(document)?;
     let unlimited_pids = body.pids_limit.is_some_and(|limit| limit <= 0);
-    let restart_policy = body.restart_policy.clone().map(host::restart_policy).transpose()?;
+    let restart_policy = body.restart_policy.as_ref().map(host::restart_policy).transpose()?;
     Ok(UpdateOptions { resources: limits::changed(body)?, unlimited_pids, restart_policy })
 }
 

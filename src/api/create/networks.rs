@@ -111,7 +111,7 @@ pub(crate) fn endpoint(
 mod tests {
     use super::*;
 
-    fn read(mode: &str, config: Value) -> Result<Vec<EndpointOptions>, String> {
+    fn read(mode: &str, config: &Value) -> Result<Vec<EndpointOptions>, String> {
         let mut host = HostConfig { network_mode: mode.to_owned().into(), ..HostConfig::default() };
         let mut document = json!({"NetworkingConfig": {"EndpointsConfig": config}});
         fill(&mut document);
@@ -122,15 +122,15 @@ mod tests {
 
     #[test]
     fn the_network_of_the_mode_comes_first() {
-        assert_eq!(read("default", json!({"default": null})), Ok(Vec::new()));
-        assert_eq!(read("none", json!({"none": null})), Ok(Vec::new()));
-        assert_eq!(read("b", json!({"b": {}})), Ok(Vec::new()));
-        let networks = read("b", json!({"a": {"Aliases": ["x"]}, "b": {}})).unwrap();
+        assert_eq!(read("default", &json!({"default": null})), Ok(Vec::new()));
+        assert_eq!(read("none", &json!({"none": null})), Ok(Vec::new()));
+        assert_eq!(read("b", &json!({"b": {}})), Ok(Vec::new()));
+        let networks = read("b", &json!({"a": {"Aliases": ["x"]}, "b": {}})).unwrap();
         assert_eq!(networks.iter().map(|n| n.network.as_str()).collect::<Vec<_>>(), ["b", "a"]);
         let ip = json!({"b": {"IPAMConfig": {"IPv4Address": "10.1.2.3", "IPv6Address": ""}}});
-        assert_eq!(read("b", ip).unwrap()[0].ipv4, Some("10.1.2.3".parse().unwrap()));
+        assert_eq!(read("b", &ip).unwrap()[0].ipv4, Some("10.1.2.3".parse().unwrap()));
         let bad = json!({"b": {"IPAMConfig": {"IPv4Address": "x"}}});
-        assert!(read("b", bad).unwrap_err().contains("invalid IP address: x"));
-        assert!(read("host", json!({"a": {}})).unwrap_err().contains("conflicting options"));
+        assert!(read("b", &bad).unwrap_err().contains("invalid IP address: x"));
+        assert!(read("host", &json!({"a": {}})).unwrap_err().contains("conflicting options"));
     }
 }

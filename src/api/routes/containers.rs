@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use wharf_backend::Backend;
 use wharf_model::{
-    ChangeKind, Command, ContainerListOptions, ContainerSummary, EndpointInfo, ErrorKind, Filters,
-    MountInfo, MountKind, Outcome, PortBinding,
+    ChangeKind, Command, ContainerId, ContainerListOptions, ContainerSummary, EndpointInfo,
+    ErrorKind, Filters, MountInfo, MountKind, Outcome, PortBinding,
 };
 
 use crate::answer::{self, Answered, Refusal};
@@ -221,7 +221,7 @@ pub(crate) async fn prune(server: &Arc<Server>, query: &Query) -> Answered {
     let filters = query.filters()?;
     match server.engine.execute(Command::Prune { filters }).await? {
         Outcome::Pruned { deleted, reclaimed, .. } => {
-            let ids: Vec<&str> = deleted.iter().map(|id| id.as_str()).collect();
+            let ids: Vec<&str> = deleted.iter().map(ContainerId::as_str).collect();
             let ids = if ids.is_empty() { Value::Null } else { json!(ids) };
             answer::document(&json!({"ContainersDeleted": ids, "SpaceReclaimed": reclaimed}))
         }

@@ -134,7 +134,7 @@ pub(crate) async fn start(server: &Arc<Server>, id: &str, mut ask: Ask) -> Answe
             // As docker has it, why a program can't be run is its only output.
             return match error.kind {
                 ErrorKind::CommandNotFound | ErrorKind::CommandNotExecutable if !detach => {
-                    Ok(told(error, Framing::of(tty), upgrade, version))
+                    Ok(told(&error, Framing::of(tty), upgrade, version))
                 }
                 _ => Err(error.into()),
             };
@@ -171,7 +171,7 @@ pub(crate) async fn start(server: &Arc<Server>, id: &str, mut ask: Ask) -> Answe
 
 /// Answers with an error as the output of a program.
 fn told(
-    error: Error,
+    error: &Error,
     framing: Framing,
     upgrade: Option<OnUpgrade>,
     version: crate::version::Version,

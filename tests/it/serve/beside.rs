@@ -119,7 +119,7 @@ fn differ(at: &str, ours: &Value, theirs: &Value, found: &mut Vec<String>) {
     if OWN.contains(&name) {
         let either = |value: &Value| value.is_null() || value.is_array();
         let same = std::mem::discriminant(ours) == std::mem::discriminant(theirs);
-        if !same && !(either(ours) && either(theirs)) {
+        if !(same || either(ours) && either(theirs)) {
             found.push(format!("{at}: {ours} is of another kind than {theirs}"));
         }
         return;

@@ -154,6 +154,8 @@ fn terminal() {
     assert_eq!(terminal.wait(), 0);
     assert_eq!(served.lab.inspect("shell", "/State/Status"), "running");
     let mut again = Terminal::start(&served.docker_command(&["attach", "shell"]), 80, 24);
+    // What is typed before is lost with the change of the terminal's mode.
+    eventually("docker has the terminal", || again.is_raw());
     again.send("echo it is $word\r");
     again.wait_for("it is kept");
     let mut inside =
