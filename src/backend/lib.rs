@@ -6,6 +6,7 @@
 
 mod archived;
 mod bytes_stream;
+mod detach;
 pub mod docker;
 mod error;
 pub mod fake;
@@ -31,6 +32,7 @@ use wharf_model::{
 };
 
 pub use bytes_stream::{ByteStream, BytesReader};
+pub use detach::{Detach, Keys as DetachKeys};
 pub use error::{Error, Result};
 pub use platform::check_platform;
 pub use session::{AttachOptions, OutputChunk, Session};

@@ -131,6 +131,12 @@ pub(crate) fn docker_folder() -> Option<PathBuf> {
     folders().docker
 }
 
+/// Returns the folders of a server's registries: the settings are this user's, and who somebody is at
+/// a registry, each client says itself.
+pub(crate) fn registry_folders() -> Folders {
+    Folders { docker: None, ..folders() }
+}
+
 /// Returns where this user's settings are: `WHARF_CONFIG`, or the usual places; and docker's.
 fn folders() -> Folders {
     let variable =

@@ -13,6 +13,9 @@ use crate::network;
 use crate::state::{Record, Store};
 use crate::{Error, Paths, Result};
 
+/// How many open databases are kept for the next callers: each has memory and descriptors of its own.
+const IDLE: usize = 4;
+
 /// Settings of an engine, which its callers hand in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineOptions {
@@ -99,7 +102,10 @@ impl Engine {
             None => Store::open(&self.paths.database())?,
         };
         let result = work(&mut store).map_err(|error| error.of_database(&self.paths.database()));
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(store);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE {
+            idle.push(store);
+        }
         result
     }
 

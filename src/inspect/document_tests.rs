@@ -169,6 +169,8 @@ fn a_running_container_with_everything() {
         prefix: 16,
         gateway: Some("172.17.0.1".parse().unwrap()),
         mac: "02:42:ac:11:00:02".into(),
+        network_id: String::new(),
+        endpoint_id: String::new(),
     })];
     let document = document(&detail);
     assert_eq!(keys(&document["State"]).last(), Some(&"Health"));

@@ -10,22 +10,27 @@
 
 pub mod difference;
 mod document;
+mod event;
 pub mod filter;
 pub mod human;
 mod image;
 mod instant;
+mod log;
 mod network;
 pub mod secret;
 mod system;
 pub mod template;
 pub mod text;
+pub mod transfer;
 mod tree;
 mod typed;
 mod volume;
 
 pub use document::document;
+pub use event::event_document;
 pub use image::image_document;
 pub use instant::{duration, instant};
+pub use log::log_attributes;
 pub use network::network_document;
 pub use system::{engine_document, version_document};
 pub use tree::{Row, RowKind, Tree};

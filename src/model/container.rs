@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::host::{HealthCheck, HostConfig, MountKind, Propagation};
+use crate::host::{HealthCheck, HostConfig, MountKind, NetworkMode, Propagation};
 use crate::{ContainerId, Digest, EndpointDetail, EndpointOptions, ManifestDescriptor};
 
 /// The life-cycle state of a container, in docker's words.
@@ -260,6 +260,12 @@ pub struct EndpointInfo {
     pub gateway: Option<IpAddr>,
     /// The hardware address, `02:42:ac:11:00:02` for instance.
     pub mac: String,
+    /// The network's id, as far as the backend says.
+    #[serde(default)]
+    pub network_id: String,
+    /// The endpoint's own id, as far as the backend says.
+    #[serde(default)]
+    pub endpoint_id: String,
 }
 
 /// A port of a container that the host serves.
@@ -340,6 +346,9 @@ pub struct ContainerSummary {
     pub endpoints: Vec<EndpointInfo>,
     /// The networks it is on, by name (`host` and `none` too).
     pub networks: Vec<String>,
+    /// Which network it was made for: docker's `NetworkMode`.
+    #[serde(default)]
+    pub network_mode: NetworkMode,
     /// Its mounts.
     pub mounts: Vec<MountInfo>,
     /// How much disk it takes, when that was asked for.
@@ -407,6 +416,9 @@ pub struct TermSize {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ExecSpec {
+    /// The id that events tell of it under; empty where it is nobody's to follow, and then there are
+    /// no events.
+    pub id: String,
     /// The program and its arguments.
     pub command: Vec<String>,
     /// `NAME=value` entries added to the container's.

@@ -14,6 +14,7 @@ mod host;
 mod id;
 mod image;
 mod log;
+pub mod mounts;
 mod network;
 mod recording;
 mod reference;

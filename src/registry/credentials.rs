@@ -51,6 +51,39 @@ impl Credential {
         self == &Self::default()
     }
 
+    /// Reads the header with which a Docker engine is handed credentials; none where it says nothing.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn from_client(header: &str) -> Result<Option<Self>> {
+        use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+        let lenient =
+            GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+        let wrong =
+            || Error::invalid("invalid X-Registry-Auth header: it must be JSON in base64url");
+        if header.is_empty() {
+            return Ok(None);
+        }
+        let alphabets = [base64::alphabet::URL_SAFE, base64::alphabet::STANDARD];
+        let text = alphabets
+            .iter()
+            .find_map(|alphabet| GeneralPurpose::new(alphabet, lenient).decode(header).ok())
+            .ok_or_else(wrong)?;
+        let document: Value = serde_json::from_slice(&text).map_err(|_| wrong())?;
+        Ok(Some(Self::from_document(&document)).filter(|credential| !credential.is_empty()))
+    }
+
+    /// Reads docker's document of a credential.
+    pub fn from_document(document: &Value) -> Self {
+        let text = |name: &str| document[name].as_str().unwrap_or_default().to_owned();
+        Self {
+            username: text("username"),
+            password: text("password"),
+            identity_token: text("identitytoken"),
+            registry_token: text("registrytoken"),
+        }
+    }
+
     /// Returns the header with which a Docker engine is handed credentials for `domain`.
     pub fn for_engine(&self, domain: &str) -> String {
         let document = json!({
@@ -77,6 +110,8 @@ pub enum Kept {
 #[derive(Clone, Debug, Default)]
 pub struct CredentialStore {
     folder: Option<PathBuf>,
+    /// Who the user is at one registry, instead of all that.
+    only: Option<(String, Credential)>,
 }
 
 /// Returns the name under which a registry's credentials are kept.
@@ -84,10 +119,34 @@ pub fn key(domain: &str) -> &str {
     if domain == HUB { HUB_KEY } else { domain }
 }
 
+/// Returns the registry's name in references of what users call it.
+///
+/// # Errors
+/// When it is none.
+pub fn domain(server: &str) -> Result<&str> {
+    let rest = server.strip_prefix("https://").or_else(|| server.strip_prefix("http://"));
+    let host = rest.unwrap_or(server).split('/').next().unwrap_or_default();
+    let host = match host {
+        "" | "docker.io" | "index.docker.io" | "registry-1.docker.io" => HUB,
+        host => host,
+    };
+    if format!("{host}/x").parse::<wharf_model::ImageReference>().is_err()
+        || !(host.contains(['.', ':']) || host == "localhost")
+    {
+        return Err(Error::invalid(format!("{server:?} is not a registry: give HOST[:PORT]")));
+    }
+    Ok(host)
+}
+
 impl CredentialStore {
     /// Returns the store in docker's folder; without one, nobody is known.
     pub fn new(folder: Option<PathBuf>) -> Self {
-        Self { folder }
+        Self { folder, only: None }
+    }
+
+    /// Returns the store of somebody who is known at one registry alone.
+    pub fn only(domain: &str, credential: Credential) -> Self {
+        Self { folder: None, only: Some((domain.to_owned(), credential)) }
     }
 
     /// Returns who the user is at a registry, if that is known. Starts a helper where the file names
@@ -96,6 +155,10 @@ impl CredentialStore {
     /// # Errors
     /// When the file can't be read, or a helper fails.
     pub fn get(&self, domain: &str) -> Result<Option<Credential>> {
+        if let Some((known, credential)) = &self.only {
+            let is_known = known == domain && !credential.is_empty();
+            return Ok(is_known.then(|| credential.clone()));
+        }
         let Some(document) = self.document()? else { return Ok(None) };
         let key = key(domain);
         if let Some(helper) = helper_for(&document, key) {

@@ -27,7 +27,7 @@ mod tls;
 mod upload;
 
 pub use blob::{BlobStream, OnRetry, Origin};
-pub use credentials::{Credential, CredentialStore, Kept, key};
+pub use credentials::{Credential, CredentialStore, Kept, domain, key};
 pub use error::{Error, Result};
 pub use http::Resolve;
 pub use platform::Platform;

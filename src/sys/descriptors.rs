@@ -1,7 +1,36 @@
-//! `close_range`: what a process that begins anew must not keep.
+//! Descriptors that a process finds: those that it must not keep, and those that it was handed.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The first descriptor that a service manager hands over, `sd_listen_fds(3)`.
+const FIRST_GIVEN: RawFd = 3;
+
+/// Takes over the descriptors that the service manager handed to this process, which stays without
+/// them from then on: the second call returns none. `count` is what it says in `LISTEN_FDS`. None of
+/// them is passed on to programs that this one executes.
+///
+/// For a process at its beginning: nothing else in it may own these numbers.
+///
+/// # Errors
+/// When one of them isn't open.
+pub fn given(count: u16) -> io::Result<Vec<OwnedFd>> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::SeqCst) {
+        return Ok(Vec::new());
+    }
+    let numbers = FIRST_GIVEN..FIRST_GIVEN + RawFd::from(count);
+    for number in numbers.clone() {
+        // SAFETY: the call takes integers. A number that isn't open is an error.
+        if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    // SAFETY: they are open, as the calls above have shown; they were so when the process began, so
+    // that nothing in it has made them; and they are taken once.
+    Ok(numbers.map(|number| unsafe { OwnedFd::from_raw_fd(number) }).collect())
+}
 
 /// Closes every descriptor but the standard three and `keep`.
 ///

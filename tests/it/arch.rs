@@ -20,13 +20,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("build", &["model", "engine"]),
     ("backend", &["model", "sys", "cgroup", "logs", "stats", "inspect", "engine", "registry"]),
     ("compose", &["model", "backend"]),
-    ("api", &["model", "backend"]),
+    ("api", &["model", "inspect", "registry", "backend"]),
     ("ui", &["model", "stats", "logs", "inspect", "backend"]),
     (
         "cli",
         &[
-            "model", "engine", "inspect", "logs", "stats", "backend", "compose", "build", "ui",
-            "api", "demo", "registry",
+            "model", "sys", "engine", "inspect", "logs", "stats", "backend", "compose", "build",
+            "ui", "api", "demo", "registry",
         ],
     ),
 ];
@@ -34,6 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Outside crates that only these may use.
 const KEPT_TO: &[(&str, &[&str])] = &[
     ("bollard", &["backend"]),
+    ("bollard-stubs", &["api"]),
     ("hyper", &["backend", "api"]),
     ("cgroups-rs", &["cgroup"]),
     ("rusqlite", &["engine"]),

@@ -31,6 +31,7 @@ pub(crate) fn tests() -> Vec<Test> {
     vec![
         Test::new("native", native),
         Test::new("docker", docker).needing(dockerd::lacks()),
+        Test::new("served", served),
         Test::new("docker_that_is_not_there", docker_that_is_not_there),
     ]
 }
@@ -46,6 +47,15 @@ fn native() {
 fn docker() {
     let dockerd = Dockerd::start();
     let backend = wharf_backend::docker::Docker::connect(&dockerd.host()).unwrap();
+    import(&backend);
+    let backend: Arc<dyn Backend> = Arc::new(backend);
+    suite(&backend);
+}
+
+/// The embedded engine as others see it: through its own server and the adapter for Docker engines.
+fn served() {
+    let served = crate::serve::Served::over(Lab::empty());
+    let backend = wharf_backend::docker::Docker::connect(&served.host()).unwrap();
     import(&backend);
     let backend: Arc<dyn Backend> = Arc::new(backend);
     suite(&backend);

@@ -58,6 +58,7 @@ mod remap;
 mod restart;
 mod rootless;
 mod same_as_docker;
+mod serve;
 mod sides;
 mod spaces;
 mod verbs_attach;
@@ -128,6 +129,7 @@ fn main() -> ExitCode {
         ("restart", restart::tests()),
         ("verbs_attach", verbs_attach::tests()),
         ("same_as_docker", same_as_docker::tests()),
+        ("serve", serve::tests()),
         ("spaces", spaces::tests()),
         ("images_kept", images_kept::tests()),
         ("verbs_image", verbs_image::tests()),

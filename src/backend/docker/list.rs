@@ -8,7 +8,7 @@ use bollard::query_parameters::ListContainersOptionsBuilder;
 use chrono::{DateTime, Utc};
 use wharf_model::{
     ContainerListOptions, ContainerSize, ContainerSummary, EndpointInfo, ErrorKind, Filters,
-    HealthStatus, MountInfo, MountKind, PortBinding, Propagation, Status, TopTable,
+    HealthStatus, MountInfo, MountKind, NetworkMode, PortBinding, Propagation, Status, TopTable,
 };
 
 use super::{Docker, container_segment, error};
@@ -63,6 +63,7 @@ fn summary(row: models::ContainerSummary) -> Result<ContainerSummary> {
         .map_err(|cause| error::malformed("container list", cause))?;
     let status_text = row.status.unwrap_or_default();
     let status = row.state.map_or(Status::Dead, |state| status(state.as_ref()));
+    let mode = row.host_config.and_then(|host| host.network_mode);
     let networks = row.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let mut names: Vec<String> = networks.keys().cloned().collect();
     names.sort_unstable();
@@ -89,6 +90,7 @@ fn summary(row: models::ContainerSummary) -> Result<ContainerSummary> {
         ports: ports(row.ports.unwrap_or_default()),
         endpoints,
         networks: names,
+        network_mode: NetworkMode::from(mode.unwrap_or_default()),
         mounts: row.mounts.unwrap_or_default().into_iter().filter_map(mount).collect(),
         // The engine leaves out what is 0.
         size: row.size_root_fs.map(|root| ContainerSize {
@@ -174,6 +176,8 @@ pub(super) fn endpoint(name: String, settings: models::EndpointSettings) -> Opti
         prefix: prefix.and_then(|bits| u8::try_from(bits).ok()).unwrap_or_default(),
         gateway,
         mac: settings.mac_address.unwrap_or_default(),
+        network_id: settings.network_id.unwrap_or_default(),
+        endpoint_id: settings.endpoint_id.unwrap_or_default(),
     })
 }
 

@@ -10,8 +10,8 @@ use wharf_model::{
     BlockCounters, ContainerConfig, ContainerDetail, ContainerId, ContainerState, ContainerSummary,
     CpuCounters, Digest, EndpointInfo, EngineInfo, HealthStatus, HistoryEntry, HostConfig,
     HostSample, ImageConfig, ImageDetail, ImageName, ImageSummary, Limit, LogRecord, LogStream,
-    MemoryCounters, MountInfo, MountKind, NetCounters, PidCounters, PortBinding, Pressure,
-    PressureLine, Sample, Status, TopTable,
+    MemoryCounters, MountInfo, MountKind, NetCounters, NetworkMode, PidCounters, PortBinding,
+    Pressure, PressureLine, Sample, Status, TopTable,
 };
 
 const MIB: u64 = 1 << 20;
@@ -54,8 +54,11 @@ pub fn container(number: u8, name: &str, image: &str, status: Status) -> Contain
             prefix: 16,
             gateway: Some(IpAddr::V4(Ipv4Addr::new(172, 17, 0, 1))),
             mac: format!("02:42:ac:11:00:{:02x}", number.saturating_add(2)),
+            network_id: String::new(),
+            endpoint_id: String::new(),
         }],
         networks: vec!["bridge".to_owned()],
+        network_mode: NetworkMode::Bridge,
         mounts: Vec::new(),
         size: None,
     };
@@ -120,6 +123,8 @@ fn behind(c: &mut ContainerSummary, number: u8) {
         prefix: 16,
         gateway: None,
         mac: format!("02:42:ac:13:00:{number:02x}"),
+        network_id: String::new(),
+        endpoint_id: String::new(),
     });
 }
 

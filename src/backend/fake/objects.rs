@@ -95,6 +95,8 @@ pub(super) fn attach(container: &mut ContainerSummary, network: &NetworkInfo) {
         prefix: subnet.prefix_len(),
         gateway: network.pools.first().and_then(|pool| pool.gateway),
         mac: format!("02:42:{a:02x}:{b:02x}:{c:02x}:{last:02x}"),
+        network_id: network.id.clone(),
+        endpoint_id: String::new(),
     });
 }
 

@@ -30,7 +30,7 @@ use wharf_model::{
     NetCounters, NetworkInfo, Outcome, PathStat, PullOptions, PushOptions, ReachAnswer,
     ReachQuestion, Recording, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
-use wharf_registry::{Folders, Registries, Resolve};
+use wharf_registry::{Credential, CredentialStore, Folders, Registries, Resolve, Settings};
 
 use crate::bytes_stream::written;
 use crate::{
@@ -84,7 +84,25 @@ impl Native {
         Self { folders, registries: Arc::default(), ..self }
     }
 
-    fn registries(&self) -> Result<Arc<Registries>> {
+    /// Returns the same engine for somebody who is known at one registry, by this credential, and is
+    /// nobody elsewhere.
+    ///
+    /// # Errors
+    /// When the settings of registries can't be understood.
+    pub fn as_somebody(&self, domain: &str, credential: Credential) -> Result<Self> {
+        let store = CredentialStore::only(domain, credential);
+        let resolve: Resolve = Arc::new(wharf_engine::network::host_addresses);
+        let settings = Settings::read(&self.folders)?;
+        let registries = OnceLock::new();
+        let _ = registries.set(Arc::new(Registries::new(settings, store, resolve)));
+        Ok(Self { registries: Arc::new(registries), ..self.clone() })
+    }
+
+    /// Returns the registries as this user sees them.
+    ///
+    /// # Errors
+    /// When a file can't be understood.
+    pub fn registries(&self) -> Result<Arc<Registries>> {
         if let Some(registries) = self.registries.get() {
             return Ok(Arc::clone(registries));
         }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use wharf_model::{Attach, CreateOptions, HostConfig, UsernsMode};
+use wharf_model::{Attach, CreateOptions, HostConfig, UsernsMode, mounts};
 
 use super::values::{self, Reason};
-use super::{Flag, Parsed, Takes, mounts, networks, policy, ports, resources, signals, spaces};
+use super::{Flag, Parsed, Takes, networks, policy, ports, resources, signals, spaces};
 use crate::call::Failure;
 
 /// What the conversion needs to know of its surroundings.

@@ -9,7 +9,6 @@ pub(crate) mod create;
 pub(crate) mod create_flags;
 pub(crate) mod headings;
 mod mount_flag;
-mod mounts;
 pub(crate) mod networks;
 mod parse;
 pub(crate) mod policy;

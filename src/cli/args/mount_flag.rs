@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
+use wharf_model::mounts::clean;
 use wharf_model::{Mount, MountKind, Propagation, ReadOnlyBelow};
 
 use super::create::invalid;
-use super::mounts::clean;
 use super::values::{self, Reason};
 use crate::call::Failure;
 

@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use wharf_model::{HostConfig, NamespaceMode, SeccompMode};
+use wharf_model::{HostConfig, NamespaceMode, SeccompMode, mounts};
 
 use super::create::invalid;
 use super::values;
-use super::{Parsed, mount_flag, mounts};
+use super::{Parsed, mount_flag};
 use crate::call::Failure;
 
 /// Sets all of it.

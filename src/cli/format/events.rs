@@ -1,9 +1,9 @@
 //! What happens to objects, a line each.
 
 use chrono::{Local, SecondsFormat};
-use serde_json::{Value as Json, json};
+use wharf_inspect::event_document;
 use wharf_inspect::template::{Record, Value};
-use wharf_model::{Event, EventKind};
+use wharf_model::Event;
 
 use super::text;
 
@@ -24,35 +24,10 @@ pub(crate) fn line(event: &Event) -> String {
     line
 }
 
-/// Returns docker's document of an event.
-pub(crate) fn document(event: &Event) -> Json {
-    let mut document = json!({
-        "status": event.action,
-        "id": event.id,
-        "from": event.attributes.get("image").cloned().unwrap_or_default(),
-        "Type": event.kind.as_str(),
-        "Action": event.action,
-        "Actor": {"ID": event.id, "Attributes": event.attributes},
-        "scope": "local",
-        "time": event.time.timestamp(),
-        "timeNano": event.time.timestamp_nanos_opt().unwrap_or_default(),
-    });
-    if let Some(map) = document.as_object_mut() {
-        // What containers and images have from the first API on, and others don't.
-        let old = matches!(event.kind, EventKind::Container | EventKind::Image);
-        map.retain(|key, value| match key.as_str() {
-            "status" | "id" => old,
-            "from" => event.kind == EventKind::Container && value != "",
-            _ => true,
-        });
-    }
-    document
-}
-
 /// Returns an event as templates see it: the names are those of docker's own program, the JSON is
 /// the document.
 pub(crate) fn record(event: &Event) -> Value {
-    let typed = wharf_inspect::typed(&document(event));
+    let typed = wharf_inspect::typed(&event_document(event));
     let Value::Record(document) = &typed else { return typed };
     let find = |name: &str| {
         let found = document.fields.iter().find(|(known, _)| known == name);
@@ -78,6 +53,7 @@ pub(crate) fn record(event: &Event) -> Value {
 mod tests {
     use super::*;
     use wharf_inspect::template::{Options, Template};
+    use wharf_model::EventKind;
 
     #[test]
     fn lines_and_documents_are_dockers() {

@@ -179,6 +179,7 @@ mod tests {
             ports: Vec::new(),
             endpoints: Vec::new(),
             networks: Vec::new(),
+            network_mode: Default::default(),
             mounts: Vec::new(),
             size: None,
         }

@@ -5,7 +5,6 @@
 //! and, where there is no terminal, signals are passed on. It ends when the program has ended and
 //! all it wrote is written.
 
-mod detach;
 mod input;
 mod output;
 mod signals;
@@ -19,8 +18,8 @@ use tokio::sync::mpsc;
 use wharf_backend::Session;
 use wharf_model::{Attach, LogStream, TermSize};
 
-pub(crate) use detach::Keys;
 pub(crate) use signals::Signals;
+pub(crate) use wharf_backend::DetachKeys as Keys;
 
 /// How to hand over.
 pub(crate) struct Handover {
@@ -135,7 +134,7 @@ async fn drain(
 /// Passes input on; returns when the user detaches, and never otherwise. The end of input is passed
 /// on by closing.
 async fn pass_input(mut to: Box<dyn tokio::io::AsyncWrite + Send + Unpin>, keys: Option<Keys>) {
-    let mut detach = keys.map(detach::Detach::new);
+    let mut detach = keys.map(wharf_backend::Detach::new);
     let mut chunks = input::read_stdin();
     while let Some(chunk) = chunks.recv().await {
         let (bytes, detached) = match &mut detach {

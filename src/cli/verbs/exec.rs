@@ -73,6 +73,7 @@ fn spec(call: &Call, stdin: bool) -> Result<ExecSpec, Failure> {
     let non_empty =
         |flag: &str| parsed.last(flag).filter(|value| !value.is_empty()).map(str::to_owned);
     Ok(ExecSpec {
+        id: String::new(),
         command: parsed.arguments.iter().skip(1).cloned().collect(),
         env,
         user: non_empty("user"),

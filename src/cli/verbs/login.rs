@@ -43,20 +43,8 @@ pub(crate) static LOGOUT: Verb = Verb {
 /// The greatest password that is read.
 const LONGEST: u64 = 64 << 10;
 
-/// Returns the registry's name in references of what users call it.
 fn domain(server: &str) -> Result<&str, Failure> {
-    let rest = server.strip_prefix("https://").or_else(|| server.strip_prefix("http://"));
-    let host = rest.unwrap_or(server).split('/').next().unwrap_or_default();
-    let host = match host {
-        "" | "docker.io" | "index.docker.io" | "registry-1.docker.io" => "docker.io",
-        host => host,
-    };
-    if format!("{host}/x").parse::<wharf_model::ImageReference>().is_err()
-        || !(host.contains(['.', ':']) || host == "localhost")
-    {
-        return Err(Failure::new(1, format!("{server:?} is not a registry: give HOST[:PORT]")));
-    }
-    Ok(host)
+    wharf_registry::domain(server).map_err(failed)
 }
 
 fn log_in(call: &Call) -> anyhow::Result<i32> {
@@ -174,25 +162,4 @@ fn log_out(call: &Call) -> anyhow::Result<i32> {
         }
         Ok(0)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn registries_are_known_by_what_users_call_them() {
-        for (text, wanted) in [
-            ("", "docker.io"),
-            ("https://index.docker.io/v1/", "docker.io"),
-            ("localhost:5000", "localhost:5000"),
-            ("https://a.example/v2/", "a.example"),
-            ("[::1]:5000", "[::1]:5000"),
-        ] {
-            assert_eq!(domain(text), Ok(wanted), "{text}");
-        }
-        for bad in ["a b", "user", "a.example:x", "-a.example"] {
-            assert!(domain(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -1,6 +1,5 @@
 //! `logs`: what a container has written.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use chrono::{SecondsFormat, Utc};
@@ -114,7 +113,8 @@ impl Lines {
             self.buffer.push(b' ');
         }
         if self.details && *fresh {
-            self.buffer.extend_from_slice(attributes(&record.attributes).as_bytes());
+            self.buffer
+                .extend_from_slice(wharf_inspect::log_attributes(&record.attributes).as_bytes());
             self.buffer.push(b' ');
         }
         *fresh = record.message.ends_with(b"\n");
@@ -139,16 +139,6 @@ impl Lines {
     }
 }
 
-/// Returns attributes as docker writes them: `key=value,key=value`, escaped as in a query.
-fn attributes(attributes: &BTreeMap<String, String>) -> String {
-    let escaped = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let pairs: Vec<String> = attributes
-        .iter()
-        .map(|(key, value)| format!("{}={}", escaped(key), escaped(value)))
-        .collect();
-    pairs.join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,7 +152,7 @@ mod tests {
                     time: "2024-05-06T12:00:00.5Z".parse().unwrap(),
                     stream: LogStream::Stdout,
                     message: message.as_bytes().to_vec(),
-                    attributes: BTreeMap::new(),
+                    attributes: Default::default(),
                 })
                 .unwrap();
         }

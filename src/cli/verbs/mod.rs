@@ -41,6 +41,7 @@ mod rm;
 mod rmi;
 pub(crate) mod run;
 mod save;
+mod serve;
 mod service;
 mod start;
 mod stats;
@@ -101,6 +102,7 @@ static VERBS: &[&Verb] = &[
     &info::VERB,
     &version::VERB,
     &boot::VERB,
+    &serve::VERB,
     &completion::VERB,
     &man::VERB,
 ];

@@ -332,6 +332,7 @@ pub(super) fn summary(paths: &Paths, record: &Record) -> ContainerSummary {
         ports: ports(record),
         endpoints: Vec::new(),
         networks: networks(record),
+        network_mode: record.spec.host.network_mode.clone(),
         mounts: mounts::shown(paths, &record.spec),
         size: None,
     }

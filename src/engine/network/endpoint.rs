@@ -507,6 +507,8 @@ impl Endpoint {
             prefix: first.map_or(0, |pool| pool.subnet.prefix_len()),
             gateway: self.gateway(ip.is_ipv4()),
             mac: self.mac.clone().unwrap_or_default(),
+            network_id: self.network.id.clone(),
+            endpoint_id: self.id.clone(),
         }
     }
 

@@ -137,6 +137,9 @@ impl Supervisor {
                         let token = self.number();
                         self.watch(starting.channel().as_fd(), token, EventFlags::IN);
                         self.starting.insert(token, (starting, number));
+                        if !spec.id.is_empty() {
+                            self.told.insert(token, (spec.id, spec.command.join(" ")));
+                        }
                         if let Some(client) = self.clients.get_mut(&number) {
                             client.role = Role::Exec;
                         }

@@ -85,6 +85,8 @@ pub(super) struct Supervisor {
     pub(super) starting: BTreeMap<u64, (Starting, u64)>,
     /// Further programs, and who wants to know their end.
     programs: BTreeMap<u64, (Child, u64)>,
+    /// Those of them that events tell of: their ids and their command lines.
+    pub(super) told: BTreeMap<u64, (String, String)>,
     next_number: u64,
     pub(super) oom_seen: u64,
     pub(super) phase: Phase,
@@ -170,6 +172,7 @@ impl Supervisor {
             clients: BTreeMap::new(),
             starting: BTreeMap::new(),
             programs: BTreeMap::new(),
+            told: BTreeMap::new(),
             next_number: FIRST_NUMBER,
             oom_seen: 0,
             phase: Phase::Running,
@@ -563,6 +566,14 @@ impl Supervisor {
             (None, Progress::Running(child, terminal)) => {
                 self.watch(child.pidfd.as_fd(), token, EventFlags::IN);
                 self.programs.insert(token, (child, number));
+                if let Some((id, command)) = self.told.get(&token) {
+                    let attributes = vec![("execID", id.clone())];
+                    let events = [
+                        (format!("exec_create: {command}"), attributes.clone()),
+                        (format!("exec_start: {command}"), attributes),
+                    ];
+                    self.store_events(&events);
+                }
                 let descriptors: Vec<_> = terminal.iter().map(AsFd::as_fd).collect();
                 if let Some(client) = self.clients.get(&number)
                     && client.channel().send_ok(&descriptors).is_err()
@@ -571,6 +582,7 @@ impl Supervisor {
                 }
             }
             (None, Progress::Failed(error)) => {
+                self.told.remove(&token);
                 // Whatever it failed with, that its container has ended is the reason.
                 let error = match self.has_ended() {
                     true => not_running(&self.container.record),
@@ -597,6 +609,10 @@ impl Supervisor {
         let code = reap(&child).unwrap_or(255);
         drop(child);
         self.make_room();
+        if let Some((id, _)) = self.told.remove(&token) {
+            let attributes = vec![("execID", id), ("exitCode", code.to_string())];
+            self.store_events(&[("exec_die".to_owned(), attributes)]);
+        }
         if let Some(client) = self.clients.get_mut(&number)
             && client.exit(code).is_err()
         {

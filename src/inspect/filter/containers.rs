@@ -244,6 +244,7 @@ mod tests {
             }],
             endpoints: Vec::new(),
             networks: vec!["bridge".into()],
+            network_mode: Default::default(),
             mounts: vec![MountInfo {
                 kind: MountKind::Bind,
                 name: None,

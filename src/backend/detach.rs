@@ -3,7 +3,7 @@
 
 /// A sequence of keys, as the bytes a terminal in raw mode sends for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Keys(Vec<u8>);
+pub struct Keys(Vec<u8>);
 
 impl Default for Keys {
     fn default() -> Self {
@@ -16,7 +16,7 @@ impl Keys {
     ///
     /// # Errors
     /// When a part is neither one character nor `ctrl-` and one of `a`–`z @ [ \ ] ^ _`.
-    pub(crate) fn parse(text: Option<&str>) -> Result<Self, String> {
+    pub fn parse(text: Option<&str>) -> Result<Self, String> {
         let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(Self::default()) };
         let byte = |part: &str| -> Option<u8> {
             if let [single] = part.as_bytes() {
@@ -43,19 +43,19 @@ impl Keys {
 /// Watches input for the keys. Keys of a sequence that isn't complete are held back until the next
 /// key shows whether it will be.
 #[derive(Debug)]
-pub(crate) struct Detach {
+pub struct Detach {
     keys: Keys,
     held: usize,
 }
 
 impl Detach {
     /// Returns a watcher for these keys.
-    pub(crate) fn new(keys: Keys) -> Self {
+    pub fn new(keys: Keys) -> Self {
         Self { keys, held: 0 }
     }
 
     /// Takes in input; returns what is to be passed on, and whether the keys were all there.
-    pub(crate) fn feed(&mut self, input: &[u8]) -> (Vec<u8>, bool) {
+    pub fn feed(&mut self, input: &[u8]) -> (Vec<u8>, bool) {
         let keys = &self.keys.0;
         let mut out = Vec::with_capacity(input.len());
         for &byte in input {

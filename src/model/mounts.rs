@@ -1,14 +1,12 @@
-//! What `-v` and `--tmpfs` take.
+//! What `-v` and `--tmpfs`, and the Engine API's `Binds`, take.
 
 use std::path::{Component, Path, PathBuf};
 
-use wharf_model::{Bind, Propagation};
-
-use super::values::Reason;
+use crate::{Bind, Propagation};
 
 /// What `-v` asks for.
 #[derive(Debug)]
-pub(crate) enum Asked {
+pub enum Asked {
     /// A host path or a named volume.
     Bind(Bind),
     /// A volume without a name at this path.
@@ -20,7 +18,7 @@ pub(crate) enum Asked {
 ///
 /// # Errors
 /// Docker's.
-pub(crate) fn volume(text: &str, folder: &Path) -> Result<Asked, Reason> {
+pub fn volume(text: &str, folder: &Path) -> Result<Asked, String> {
     if text.is_empty() {
         return Err("invalid empty volume spec".to_owned());
     }
@@ -65,7 +63,7 @@ pub(crate) fn volume(text: &str, folder: &Path) -> Result<Asked, Reason> {
 }
 
 /// Takes in the options of a bind; one of each kind may be given.
-fn mode(mut bind: Bind, text: &str) -> Result<Bind, Reason> {
+fn mode(mut bind: Bind, text: &str) -> Result<Bind, String> {
     let mut kinds = Vec::new();
     let options = bind.options.clone();
     for option in options.split(',').filter(|_| !options.is_empty()) {
@@ -107,7 +105,7 @@ fn mode(mut bind: Bind, text: &str) -> Result<Bind, Reason> {
 }
 
 /// Returns the path without `.`, `..` and doubled slashes, by its text alone.
-pub(super) fn clean(path: &Path) -> String {
+pub fn clean(path: &Path) -> String {
     let mut out = PathBuf::from("/");
     for part in path.components() {
         match part {
@@ -125,7 +123,7 @@ pub(super) fn clean(path: &Path) -> String {
 ///
 /// # Errors
 /// When the path isn't absolute.
-pub(crate) fn tmpfs(text: &str) -> Result<(String, String), Reason> {
+pub fn tmpfs(text: &str) -> Result<(String, String), String> {
     let (path, options) = text.split_once(':').unwrap_or((text, ""));
     if !path.starts_with('/') {
         return Err(format!("invalid mount path: '{path}' mount path must be absolute"));

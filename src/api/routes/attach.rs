@@ -1,0 +1,228 @@
+//! `attach`: a container's streams on the connection itself.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use hyper::StatusCode;
+use tokio::sync::oneshot;
+use wharf_backend::{AttachOptions, Backend, DetachKeys, Error, Session};
+use wharf_model::{
+    ContainerDetail, ErrorKind, EventOptions, Filters, LogOptions, Status, TermSize,
+};
+
+use super::logs::Lines;
+use crate::answer::{self, Answered, Refusal};
+use crate::body;
+use crate::frames::Framing;
+use crate::hijack::{self, Connection, Wanted};
+use crate::request::{Ask, Query};
+use crate::server::Server;
+
+/// Reads a terminal's size.
+///
+/// # Errors
+/// When it isn't one.
+pub(super) fn size(query: &Query) -> Result<TermSize, Refusal> {
+    let cells = |name: &str| {
+        let text = query.get(name).unwrap_or_default();
+        text.parse::<u16>().map_err(|_| {
+            Refusal::invalid(format!("invalid resize {name}: {text:?} is not a number of cells"))
+        })
+    };
+    Ok(TermSize { rows: cells("h")?, columns: cells("w")? })
+}
+
+pub(crate) async fn resize(server: &Arc<Server>, name: &str, query: &Query) -> Answered {
+    let size = Some(size(query)?);
+    let options = AttachOptions { start: false, stdin: false, output: false, size };
+    // The size goes with the connection, which isn't needed any longer.
+    match server.engine.attach(name, options).await {
+        Ok(_) => Ok(answer::status(StatusCode::OK)),
+        Err(error) if error.kind == ErrorKind::Conflict => Err(not_running(server, name).await?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn not_running(server: &Arc<Server>, name: &str) -> Result<Refusal, Error> {
+    let detail = server.engine.container(name).await?;
+    Ok(Refusal::new(
+        StatusCode::CONFLICT,
+        format!("cannot resize a stopped container: {}", detail.id),
+    ))
+}
+
+/// What a client asked for.
+struct Attach {
+    stdin: bool,
+    stdout: bool,
+    stderr: bool,
+    /// What is and what comes, rather than what was.
+    stream: bool,
+    /// What was.
+    logs: bool,
+    keys: Option<DetachKeys>,
+}
+
+impl Attach {
+    fn read(query: &Query, detail: &ContainerDetail) -> Result<Self, Refusal> {
+        let keys = DetachKeys::parse(query.text("detachKeys")).map_err(Refusal::invalid)?;
+        Ok(Self {
+            stdin: query.on("stdin") && detail.config.open_stdin,
+            stdout: query.on("stdout"),
+            stderr: query.on("stderr"),
+            stream: query.on("stream"),
+            logs: query.on("logs"),
+            // Only a terminal has keys.
+            keys: detail.config.tty.then_some(keys),
+        })
+    }
+}
+
+pub(crate) async fn attach(server: &Arc<Server>, name: &str, ask: Ask) -> Answered {
+    let detail = server.engine.container(name).await?;
+    let attach = Attach::read(&ask.query, &detail)?;
+    let framing = Framing::of(detail.config.tty);
+    let session = match detail.state.status {
+        _ if !attach.stream => Place::Nowhere,
+        Status::Created | Status::Exited | Status::Dead | Status::Removing => {
+            let (number, receiver) = server.waiting.wait(detail.id.as_str(), attach.stdin);
+            Place::Later(number, receiver)
+        }
+        _ => {
+            let options = options(attach.stdin);
+            Place::Now(Box::new(server.engine.attach(detail.id.as_str(), options).await?))
+        }
+    };
+    let Ask { upgrade, busy, version, .. } = ask;
+    let Some(upgrade) = upgrade else {
+        return plain(server, detail, attach, session, version).await;
+    };
+    let server = Arc::clone(server);
+    tokio::spawn(async move {
+        let _busy = busy;
+        let Ok(mut connection) = Connection::taken(upgrade).await else { return };
+        if attach.logs && replay(&server, &detail, &attach, &mut connection).await.is_err() {
+            return;
+        }
+        let session = tokio::select! {
+            session = arrive(&server, &detail, session, attach.stdin) => session,
+            () = connection.gone() => None,
+        };
+        let Some(session) = session else { return };
+        let wanted = Wanted {
+            framing,
+            stdout: attach.stdout,
+            stderr: attach.stderr,
+            keys: attach.keys,
+            reads_on: false,
+        };
+        connection.join(session, wanted, |_| ()).await;
+    });
+    Ok(hijack::switching(framing, version))
+}
+
+/// Where a container's streams are.
+enum Place {
+    /// Not wanted.
+    Nowhere,
+    /// Here.
+    Now(Box<Session>),
+    /// With whoever starts it.
+    Later(u64, oneshot::Receiver<Session>),
+}
+
+fn options(stdin: bool) -> AttachOptions {
+    AttachOptions { start: false, stdin, output: true, size: None }
+}
+
+/// Waits for a container's streams. Where somebody else starts it than this server, the first output
+/// may be missed.
+async fn arrive(
+    server: &Server,
+    detail: &ContainerDetail,
+    place: Place,
+    stdin: bool,
+) -> Option<Session> {
+    let (number, mut receiver) = match place {
+        Place::Nowhere => return None,
+        Place::Now(session) => return Some(*session),
+        Place::Later(number, receiver) => (number, receiver),
+    };
+    let id = detail.id.as_str();
+    let filters = Filters::from_iter([("container", id), ("event", "start"), ("event", "destroy")]);
+    let options_of_events = EventOptions { filters, ..EventOptions::default() };
+    let mut events = server.engine.list_events(options_of_events).await.ok()?;
+    let event = tokio::select! {
+        session = &mut receiver => return session.ok(),
+        event = events.next() => event,
+    };
+    if !server.waiting.withdraw(id, number) {
+        // It is this server that starts it, or has: the connection is on its way.
+        return receiver.await.ok();
+    }
+    match event {
+        Some(Ok(event)) if event.action == "start" => {
+            server.engine.attach(id, options(stdin)).await.ok()
+        }
+        _ => None,
+    }
+}
+
+/// Sends what a container has written so far.
+async fn replay(
+    server: &Server,
+    detail: &ContainerDetail,
+    attach: &Attach,
+    connection: &mut Connection,
+) -> Result<(), ()> {
+    let records = server.engine.logs(detail.id.as_str(), LogOptions::default()).await;
+    // A container without a log has written nothing that could be read.
+    let Ok(records) = records else { return Ok(()) };
+    let framing = Framing::of(detail.config.tty);
+    let lines = Lines::plain(attach.stdout, attach.stderr).frames(records, framing);
+    let mut lines = std::pin::pin!(lines);
+    while let Some(piece) = lines.next().await {
+        let piece = piece.map_err(drop)?;
+        connection.send(&piece).await.map_err(drop)?;
+    }
+    Ok(())
+}
+
+/// Answers a client that stays with HTTP: it gets the output as a body, and can give no input.
+async fn plain(
+    server: &Arc<Server>,
+    detail: ContainerDetail,
+    attach: Attach,
+    place: Place,
+    version: crate::version::Version,
+) -> Answered {
+    let framing = Framing::of(detail.config.tty);
+    let id = detail.id.as_str().to_owned();
+    let before = match attach.logs {
+        true => server.engine.logs(&id, LogOptions::default()).await.ok(),
+        false => None,
+    };
+    let before =
+        before.map(|records| Lines::plain(attach.stdout, attach.stderr).frames(records, framing));
+    let server = Arc::clone(server);
+    let (stdout, stderr) = (attach.stdout, attach.stderr);
+    let live = futures_util::stream::once(async move {
+        let session = arrive(&server, &detail, place, false).await;
+        let output = session.map(|session| session.output);
+        futures_util::stream::iter(output).flatten().map(move |chunk| {
+            chunk.map(|chunk| {
+                let wanted = match chunk.stream {
+                    wharf_model::LogStream::Stdout => stdout,
+                    wharf_model::LogStream::Stderr => stderr,
+                };
+                match wanted {
+                    true => framing.frame(chunk.stream, &chunk.data),
+                    false => bytes::Bytes::new(),
+                }
+            })
+        })
+    })
+    .flatten();
+    let all = futures_util::stream::iter(before).flatten().chain(live);
+    Ok(answer::of_type(framing.content_type(version), body::stream(all)))
+}

@@ -1,0 +1,161 @@
+//! The server itself: its socket, its end, and that containers don't notice either.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::process::{Command, Stdio};
+
+use super::{Served, ask, docker, server};
+use crate::harness::{IMAGE, Lab, PATIENCE, Test, eventually, run, wait_for};
+use crate::tests;
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![
+        a_killed_server_harms_nothing,
+        several_serve_one_engine,
+        the_socket_is_for_its_group,
+        an_idle_server_ends,
+        a_service_manager_hands_the_socket_over,
+    ]
+}
+
+fn a_killed_server_harms_nothing() {
+    let mut served = Served::new();
+    served
+        .lab
+        .start(&["--name", "talk"], "i=0; while :; do echo line $i; i=$((i+1)); sleep 0.1; done");
+    let id = served.lab.ok(&["inspect", "-f", "{{.Id}}", "talk"]);
+    let started = served.lab.inspect("talk", "/State/StartedAt");
+    // Streams of every kind, in the middle of which the server goes.
+    let begin = |words: &[&str]| {
+        let mut command = docker(&served.host(), words);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let mut clients = [
+        begin(&["logs", "-f", "talk"]),
+        begin(&["attach", "--no-stdin", "talk"]),
+        begin(&["exec", "talk", "sleep", "1000"]),
+        begin(&["events"]),
+        begin(&["wait", "talk"]),
+        begin(&["run", "--rm", "--name", "second", "--network", "none", IMAGE, "sleep", "1000"]),
+    ];
+    for reader in &clients[..2] {
+        assert!(crate::harness::readable(reader.stdout.as_ref().unwrap(), *PATIENCE));
+    }
+    served.lab.wait_for_log("talk", "line 3");
+    eventually("the second one runs", || served.lab.ok(&["ps", "-q"]).lines().count() == 2);
+    served.kill();
+    for client in &mut clients {
+        assert!(wait_for(client, *PATIENCE).is_some(), "a client hears of the end");
+    }
+    let goes_on = |lab: &Lab| {
+        let seen = lab.ok(&["logs", "talk"]).lines().count();
+        eventually("it goes on", || lab.ok(&["logs", "talk"]).lines().count() > seen + 2);
+    };
+    goes_on(&served.lab);
+    assert_eq!(served.lab.inspect("talk", "/State/StartedAt"), started);
+    assert_eq!(served.lab.inspect("second", "/State/Status"), "running");
+    served.restart();
+    assert_eq!(served.docker(&["inspect", "-f", "{{.Id}}", "talk"]), id);
+    assert_eq!(served.docker(&["logs", "-n", "1", "talk"]).split(' ').next(), Some("line"));
+    assert_eq!(served.docker(&["exec", "talk", "echo", "again"]), "again");
+    served.docker(&["stop", "-t", "0", "second", "talk"]);
+    eventually("it is removed at its end", || served.lab.run(&["inspect", "second"]).code != 0);
+}
+
+fn several_serve_one_engine() {
+    let served = Served::new();
+    let other = served.lab.root().join("other.sock");
+    let mut second = server(&served.lab, &other, &[]);
+    let host = format!("unix://{}", other.display());
+    let there = |words: &[&str]| {
+        let out = run(docker(&host, words), b"");
+        assert_eq!(out.code, 0, "{words:?}: {out:?}");
+        out.stdout.trim_end().to_owned()
+    };
+    served.docker(&["run", "-d", "--name", "one", "--network", "none", IMAGE, "sleep", "1000"]);
+    assert_eq!(there(&["ps", "--format", "{{.Names}}"]), "one");
+    let mut waiting = docker(&host, &["wait", "one"]).stdout(Stdio::piped()).spawn().unwrap();
+    served.docker(&[
+        "create",
+        "--name",
+        "two",
+        "--network",
+        "none",
+        IMAGE,
+        "sh",
+        "-c",
+        "sleep 1; echo hi",
+    ]);
+    // Attached at one server, started at the other.
+    let mut attached =
+        served.docker_command(&["start", "-a", "one"]).stdout(Stdio::null()).spawn().unwrap();
+    there(&["start", "two"]);
+    there(&["wait", "two"]);
+    there(&["stop", "-t", "0", "one"]);
+    assert!(wait_for(&mut waiting, *PATIENCE).unwrap().success());
+    assert!(wait_for(&mut attached, *PATIENCE).is_some());
+    // The same place can't be had twice, and the first keeps it.
+    let host = served.host();
+    served.lab.fails(1, "another server listens there", &["serve", "--host", &host]);
+    assert_eq!(served.ask("GET", "/_ping", None).body, "OK");
+    let _ = rustix::process::kill_process(
+        rustix::process::Pid::from_child(&second),
+        rustix::process::Signal::INT,
+    );
+    assert!(wait_for(&mut second, *PATIENCE).unwrap().success());
+    assert!(!other.exists());
+}
+
+fn the_socket_is_for_its_group() {
+    let lab = Lab::empty();
+    let path = lab.root().join("deep/x.sock");
+    let mut child = server(&lab, &path, &["--group", "4242"]);
+    let found = std::fs::metadata(&path).unwrap();
+    assert_eq!((found.permissions().mode() & 0o7777, found.gid()), (0o660, 4242));
+    // A killed server's file is replaced.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(path.exists());
+    let mut child = server(&lab, &path, &[]);
+    assert_eq!(ask(&path, "GET", "/_ping", None).status, 200);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for (flags, says) in [
+        (&["--host", "tcp://127.0.0.1:2375"][..], "tcp://127.0.0.1:2375 is not supported yet"),
+        (&["--host", "x.sock"], "unable to parse host `x.sock`"),
+        (&["--group", "no-such-group"], "is not in /etc/group"),
+    ] {
+        lab.fails(1, says, &[&["serve"], flags].concat());
+    }
+    lab.fails(125, "invalid duration", &["serve", "--idle-timeout", "x"]);
+}
+
+fn an_idle_server_ends() {
+    let lab = Lab::new();
+    let path = lab.root().join("idle.sock");
+    let mut child = server(&lab, &path, &["--idle-timeout", "1s"]);
+    lab.start(&["--name", "talk"], "sleep 2; echo late");
+    // A stream keeps it, for longer than it would wait for anybody.
+    let host = format!("unix://{}", path.display());
+    let out = run(docker(&host, &["logs", "-f", "talk"]), b"");
+    assert_eq!((out.code, out.stdout.as_str()), (0, "late\n"), "{out:?}");
+    assert!(wait_for(&mut child, *PATIENCE).unwrap().success());
+    assert!(!path.exists());
+}
+
+fn a_service_manager_hands_the_socket_over() {
+    let lab = Lab::empty();
+    std::fs::create_dir_all(lab.root()).unwrap();
+    let path = lab.root().join("given.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    // A shell puts it where a service manager does, and becomes the server.
+    let mut command = Command::new("sh");
+    let line =
+        "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve --idle-timeout 1s";
+    command.args(["-c", line]).arg(crate::harness::binary()).env("WHARF_ROOT", lab.root());
+    command.stdin(Stdio::from(std::os::fd::OwnedFd::from(listener)));
+    let mut child = command.spawn().unwrap();
+    assert_eq!(ask(&path, "GET", "/_ping", None).body, "OK");
+    assert!(wait_for(&mut child, *PATIENCE).unwrap().success());
+    assert!(path.exists(), "it is the service manager's");
+}
