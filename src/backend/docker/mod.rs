@@ -23,6 +23,7 @@ mod session;
 mod spaces;
 mod stats;
 mod system;
+mod toolbox;
 mod transfer;
 mod transport;
 mod volume_data;
@@ -205,7 +206,10 @@ impl Backend for Docker {
         spec: ExecSpec,
         size: Option<TermSize>,
     ) -> Result<Session> {
-        self.exec_session(container, spec, size).await
+        match spec.toolbox.clone() {
+            Some(image) => self.toolbox_session(container, &image, spec, size).await,
+            None => self.exec_session(container, spec, size).await,
+        }
     }
 
     async fn logs(

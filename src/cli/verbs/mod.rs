@@ -8,6 +8,7 @@ mod completion;
 pub(crate) mod config;
 pub(crate) mod cp;
 pub(crate) mod create;
+mod debug;
 mod demo;
 mod df;
 mod diff;
@@ -64,6 +65,7 @@ static VERBS: &[&Verb] = &[
     &run::VERB,
     &create::VERB,
     &exec::VERB,
+    &debug::VERB,
     &attach::VERB,
     &cp::VERB,
     &start::VERB,

@@ -6,7 +6,8 @@ use wharf_model::{Command, Filters, ImageName, RestartPolicy, UpdateOptions};
 
 use super::App;
 use super::run_form::quoted;
-use crate::message::Effect;
+use super::terminals::Want;
+use crate::message::{Effect, TerminalAsk};
 
 /// A change that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,19 @@ pub(crate) fn deed(app: &App, effect: &Effect) -> Option<Deed> {
                 false => strings(&["cp", &request.outside, &inside]),
             }
         }
+        Effect::OpenTerminal { container, want, .. } => {
+            let rows = &app.containers.rows;
+            let row = rows.iter().find(|row| row.summary.id == *container);
+            let name = row.map_or(container.as_str(), |row| &row.summary.name).to_owned();
+            let words: &[&str] = match want {
+                Want::Shell { .. } => &["exec", "-it", &name, "sh"],
+                Want::Toolbox { image } => &["debug", "--image", image, &name],
+                Want::Attach { input: true } => &["attach", &name],
+                Want::Attach { input: false } => &["attach", "--no-stdin", &name],
+            };
+            let line = line(app, &strings(words));
+            return Some(Deed { verb: words[0].to_owned(), object: name, line });
+        }
         Effect::Shell { name, line, .. } => {
             let (verb, object) = ("command".to_owned(), name.clone());
             return Some(Deed { verb, object, line: line.clone() });
@@ -76,6 +90,7 @@ impl Effect {
             | Self::SaveImages { operation, .. }
             | Self::SaveVolume { operation, .. }
             | Self::CopyFiles { operation, .. }
+            | Self::OpenTerminal { number: operation, .. }
             | Self::Shell { operation, .. } => Some(*operation),
             _ => None,
         }
@@ -89,6 +104,8 @@ impl Effect {
             | Self::Pull { .. }
             | Self::Push { .. }
             | Self::Shell { .. } => true,
+            Self::OpenTerminal { want, .. } => want.changes(),
+            Self::Terminal { ask, .. } => matches!(ask, TerminalAsk::Input(_)),
             Self::CopyFiles { request, .. } => !request.out,
             Self::Quit
             | Self::Suspend

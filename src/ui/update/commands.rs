@@ -282,6 +282,7 @@ fn consent_to_remove(app: &App, row: &Row) -> Confirm {
         consent: Consent::Cancel,
         scroll: 0,
         custom: None,
+        effects: Vec::new(),
         lines: Vec::new(),
         commands: command(app, row, Action::Remove)
             .into_iter()
@@ -427,6 +428,7 @@ fn plan(app: &App, rows: &[&Row], action: Action, whose: &str) -> Plan {
         consent: Consent::Cancel,
         scroll: 0,
         custom: None,
+        effects: Vec::new(),
         lines: Vec::new(),
         commands,
     })

@@ -212,6 +212,7 @@ fn ask_to_remove(app: &mut App) {
         consent: Consent::Cancel,
         scroll: 0,
         custom: None,
+        effects: Vec::new(),
         lines: Vec::new(),
         commands: vec![removal(app, row)],
     };
@@ -324,6 +325,7 @@ pub(super) fn bulk(app: &mut App, action: Action) -> Vec<Effect> {
         consent: Consent::Cancel,
         scroll: 0,
         custom: None,
+        effects: Vec::new(),
         lines: Vec::new(),
         commands: rows.iter().map(|row| removal(app, row)).collect(),
     };
@@ -382,6 +384,7 @@ pub(super) fn ask_to_prune(app: &mut App, all: bool) {
         consent: Consent::Cancel,
         scroll: 0,
         custom: None,
+        effects: Vec::new(),
         lines: Vec::new(),
         commands: vec![(pending, Command::PruneImages { all, filters: Filters::default() })],
     }));

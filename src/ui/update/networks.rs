@@ -126,6 +126,7 @@ fn ask_to_remove(app: &mut App) {
         consent: Consent::Cancel,
         scroll: 0,
         custom: None,
+        effects: Vec::new(),
         lines: Vec::new(),
         commands: vec![(pending, Command::RemoveNetwork { network: id, force: false })],
     }));
@@ -160,6 +161,7 @@ fn ask_to_prune(app: &mut App) {
         consent: Consent::Cancel,
         scroll: 0,
         custom: None,
+        effects: Vec::new(),
         lines: Vec::new(),
         commands: vec![(pending, Command::PruneNetworks { filters: Filters::default() })],
     }));
@@ -289,6 +291,7 @@ pub(super) fn ask_to_disconnect(app: &mut App, container: &ContainerId, network:
         consent: Consent::Cancel,
         scroll: 0,
         custom: None,
+        effects: Vec::new(),
         lines: Vec::new(),
         commands: vec![(pending, command)],
     }));

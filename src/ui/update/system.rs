@@ -87,6 +87,7 @@ fn containers(app: &mut App) {
         consent: Consent::Cancel,
         scroll: 0,
         custom: None,
+        effects: Vec::new(),
         lines: Vec::new(),
         commands: vec![(pending, Command::Prune { filters: Filters::default() })],
     }));

@@ -114,6 +114,7 @@ fn ask_to_remove(app: &mut App) {
         consent: Consent::Cancel,
         scroll: 0,
         custom: None,
+        effects: Vec::new(),
         lines: Vec::new(),
         commands: vec![(pending, Command::RemoveVolume { volume: name, force: false })],
     }));
@@ -154,6 +155,7 @@ pub(super) fn ask_to_prune(app: &mut App, all: bool) {
         consent: Consent::Cancel,
         scroll: 0,
         custom: None,
+        effects: Vec::new(),
         lines: Vec::new(),
         commands: vec![(pending, Command::PruneVolumes { all, filters: Filters::default() })],
     }));
