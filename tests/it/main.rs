@@ -28,6 +28,7 @@ mod dashboard;
 mod dashboard_frame;
 mod dashboard_images;
 mod dashboard_objects;
+mod dashboard_shell;
 mod dashboard_viewer;
 mod dockerd;
 mod faults;
@@ -101,6 +102,7 @@ fn main() -> ExitCode {
         ("dashboard_frame", dashboard_frame::tests()),
         ("dashboard_images", dashboard_images::tests()),
         ("dashboard_objects", dashboard_objects::tests()),
+        ("dashboard_shell", dashboard_shell::tests()),
         ("dashboard_viewer", dashboard_viewer::tests()),
         ("faults", faults::tests()),
         ("faults_disk", faults_disk::tests()),

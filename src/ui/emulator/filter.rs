@@ -36,7 +36,14 @@ pub(super) struct Filter {
     drawing: [bool; 2],
     /// Which of them is in force.
     shifted: bool,
+    /// How many bytes of [`WIDENS`] have come, which are held back.
+    held: usize,
 }
+
+/// Variation selector 16, which makes the letter before it as wide as a picture. `vt100` 0.18 fails on
+/// it at the end of a row, and terminals differ about it: it is left out, and the letter stays as wide
+/// as it was.
+const WIDENS: [u8; 3] = [0xef, 0xb8, 0x8f];
 
 impl Filter {
     fn draws(&self) -> bool {
@@ -45,13 +52,26 @@ impl Filter {
 
     /// Returns what the grid is to be given.
     pub(super) fn pass<'b>(&mut self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
-        let plain = |byte: &u8| !matches!(byte, 0x0e | 0x0f | 0x1b);
-        if self.at == At::Text && !self.draws() && bytes.iter().all(plain) {
+        let plain = |byte: &u8| !matches!(byte, 0x0e | 0x0f | 0x1b | 0xef);
+        let passes = self.at == At::Text && self.held == 0 && !self.draws();
+        if passes && bytes.iter().all(plain) {
             return Cow::Borrowed(bytes);
         }
         let mut out = Vec::with_capacity(bytes.len() + 16);
         for &byte in bytes {
-            self.step(byte, &mut out);
+            if byte == WIDENS[self.held] {
+                self.held = (self.held + 1) % WIDENS.len();
+                continue;
+            }
+            for n in 0..std::mem::take(&mut self.held) {
+                self.step(WIDENS[n], &mut out);
+            }
+            // Its first byte is none of its others.
+            if byte == WIDENS[0] {
+                self.held = 1;
+            } else {
+                self.step(byte, &mut out);
+            }
         }
         Cow::Owned(out)
     }

@@ -127,7 +127,14 @@ async fn connect(
     match want {
         Want::Shell { toolbox } => {
             if let Some(shell) = backend.shell(id).await? {
-                let session = backend.exec(id, spec(vec![shell.clone()], look), Some(size)).await?;
+                let mut spec = spec(vec![shell.clone()], look);
+                let detail = backend.container(id).await?;
+                let says = |name: &str| detail.config.env.iter().any(|it| it.starts_with(name));
+                if look.unicode && !["LANG=", "LC_ALL=", "LC_CTYPE="].into_iter().any(says) {
+                    // Images rarely say that their terminals have more letters than ASCII's.
+                    spec.env.push("LANG=C.UTF-8".to_owned());
+                }
+                let session = backend.exec(id, spec, Some(size)).await?;
                 let name = shell.rsplit('/').next().unwrap_or_default().to_owned();
                 return Ok((session, opened(name)));
             }
@@ -171,7 +178,9 @@ async fn serve(
     replies: &Replies,
     (size, hangs_up): (TermSize, bool),
 ) {
-    let Session { mut output, mut input, resize, exit } = session;
+    let Session { output, mut input, resize, exit } = session;
+    // It is asked once more after its end, which was seen while a piece was put together.
+    let mut output = output.fuse();
     // A program draws itself anew when the size changes, and only then: one that was attached to has
     // drawn itself already.
     for columns in [size.columns.saturating_add(1), size.columns] {

@@ -12,6 +12,7 @@ mod frame;
 mod hostile;
 mod images;
 mod objects;
+mod shells;
 mod viewer;
 
 use std::time::Duration;

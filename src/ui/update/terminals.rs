@@ -324,9 +324,9 @@ fn danger(key: Key) -> Option<&'static str> {
         return None;
     }
     match key.code {
-        KeyCode::Char('c') => Some("interrupts its first process, which may stop the container"),
-        KeyCode::Char('\\') => Some("ends its first process, and so the container"),
-        KeyCode::Char('d') => Some("ends its input, which ends many programs"),
+        KeyCode::Char('c') => Some("interrupts its first process"),
+        KeyCode::Char('\\') => Some("ends its first process"),
+        KeyCode::Char('d') => Some("ends its input"),
         KeyCode::Char('z') => Some("suspends its first process"),
         _ => None,
     }
@@ -347,7 +347,8 @@ fn press(app: &mut App, event: &KeyEvent, meant: bool) -> Vec<Effect> {
         && !meant
         && let Some(what) = danger(key)
     {
-        let text = format!("{} {what}: {prefix} {} does it", key.name(), key.name());
+        let name = key.name();
+        let text = format!("{name} may stop the container: {prefix} {name} {what}");
         app.tell(text);
         return Vec::new();
     }
