@@ -431,10 +431,10 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('K')] Kill "kill" "send a signal to the container";
         [K::char('d'), K::code(Delete)] Remove "remove" "remove the container";
         [K::char('l')] ShowLogs "logs" "show its log";
+        [K::char('e')] OpenShell "shell" "a shell in it";
         [K::char('m')] MergeLogs "" "the logs of the marked containers as one, by time";
         [K::char('i')] ShowInspect "inspect" "inspect it";
         [K::char('t')] ShowTop "top" "show its processes";
-        [K::char('e')] OpenShell "shell" "a shell in it";
         [K::char('A')] Attach "" "attach to its first process";
         [K::char('x')] OpenToolbox "" "a shell with the tools of another image";
         [K::char('c')] ShowStats "" "show its charts";

@@ -108,8 +108,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         set: |config, value| {
             let wrong = value.span().start;
             let DeValue::String(text) = value.get_ref() else { return Err(wrong) };
-            let name: wharf_model::ImageName = text.parse().map_err(|_| wrong)?;
-            config.toolbox_image = Some(name.to_string());
+            text.parse::<wharf_model::ImageName>().map_err(|_| wrong)?;
+            config.toolbox_image = Some(text.to_string());
             Ok(())
         },
     },

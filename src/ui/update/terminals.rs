@@ -61,8 +61,12 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
             let rows = app.typed_to().map_or(1, |it| it.emulator.size().rows);
             let page = isize::try_from(rows.saturating_sub(1).max(1)).unwrap_or(1);
             let by = if action == Action::ShellBack { page } else { -page };
-            if let Some(terminal) = app.typed_to_mut() {
-                terminal.emulator.look_back(by);
+            let Some(terminal) = app.typed_to_mut() else { return Vec::new() };
+            let before = terminal.emulator.back();
+            terminal.emulator.look_back(by);
+            if terminal.emulator.back() == before {
+                let end = if by > 0 { "there is nothing above" } else { "this is the end" };
+                app.tell(end);
             }
             Vec::new()
         }
@@ -545,8 +549,8 @@ fn ended(app: &mut App, number: u64, result: Result<i32, String>) {
     app.draw(Redraw::Now);
 }
 
-/// Returns what follows from what is on the screen: a terminal has the size of its pane, and one that
-/// was detached from is let go.
+/// Returns what follows from what is on the screen: the terminal that has the keys has the size of
+/// its pane, and one that was detached from is let go.
 pub(super) fn sync(app: &mut App) -> Vec<Effect> {
     let mut effects = Vec::new();
     let gone = |it: &&Terminal| it.is_attached() && it.phase == Phase::Ended("detached".to_owned());
@@ -556,16 +560,12 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
         effects.push(Effect::Terminal { number, ask: TerminalAsk::End });
         put_back(app);
     }
-    if app.screen != Screen::Containers {
-        return effects;
-    }
-    let (Some(size), Some(id)) = (room(app), app.selected().map(|row| row.summary.id.clone()))
-    else {
+    // One that is only looked at keeps its size: what is written in a narrower one is cut off.
+    let (Some(size), Some(number)) = (room(app), app.typed_to().map(|it| it.number)) else {
         return effects;
     };
-    let Some(number) = app.terminals.of(&id).map(|it| it.number) else { return effects };
     let Some(terminal) = app.terminals.get_mut(number) else { return effects };
-    if terminal.emulator.resize(size) && terminal.is_alive() && terminal.want.changes() {
+    if terminal.emulator.resize(size) && terminal.want.changes() {
         let size = terminal.emulator.size();
         effects.push(Effect::Terminal { number, ask: TerminalAsk::Resize(size) });
     }

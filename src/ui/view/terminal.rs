@@ -37,10 +37,14 @@ pub(super) fn terminal(app: &App, buffer: &mut Buffer, pane: Rect) -> Option<Pos
     }
     let plain = Style::new();
     let unicode = app.theme.look().unicode;
+    let (row, column) = screen.cursor_position();
+    // Where it is larger than its pane, the part that is being written.
+    let rows = terminal.emulator.size().rows;
+    let above = (row + 1).saturating_sub(area.height).min(rows.saturating_sub(area.height));
     for y in 0..area.height {
         let mut x = 0;
         while x < area.width {
-            let Some(cell) = screen.cell(y, x) else { break };
+            let Some(cell) = screen.cell(y + above, x) else { break };
             let style = style(app, cell);
             let wide = u16::from(cell.is_wide()) + 1;
             let fits = x + wide <= area.width;
@@ -74,8 +78,7 @@ pub(super) fn terminal(app: &App, buffer: &mut Buffer, pane: Rect) -> Option<Pos
     if !has_keys || !shown {
         return None;
     }
-    let (row, column) = screen.cursor_position();
-    let at = Position::new(area.x + column.min(area.width - 1), area.y + row);
+    let at = Position::new(area.x + column.min(area.width - 1), area.y + row - above);
     area.contains(at).then_some(at)
 }
 
