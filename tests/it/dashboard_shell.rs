@@ -112,8 +112,9 @@ fn a_shell_runs_in_a_pane_and_is_come_back_to() {
     terminal.send("clear; stty size\r");
     terminal.wait_for("19 100");
     terminal.resize(90, 24);
-    terminal.send("stty size\r");
+    terminal.send("while :; do stty size; sleep 0.2; done\r");
     terminal.wait_for("13 90");
+    terminal.send("\u{3}");
     // Left, it goes on; the list marks it; other screens are other screens.
     terminal.send(PREFIX);
     terminal.wait_for("d leave it running");
@@ -373,7 +374,7 @@ fn docker() {
     terminal.wait_for("d leaves it running");
     terminal.send("clear; stty size; echo still $kept\r");
     terminal.wait_for("still 42");
-    terminal.wait_for("17 90");
+    terminal.wait_for("23 90");
     // A flood through the engine.
     terminal.send("yes | sed s/y/wet/\r");
     terminal.until("a flood", |screen| lines(screen, "wet") > 10);
