@@ -63,8 +63,8 @@ impl Filter {
                 self.held = (self.held + 1) % WIDENS.len();
                 continue;
             }
-            for n in 0..std::mem::take(&mut self.held) {
-                self.step(WIDENS[n], &mut out);
+            for byte in WIDENS.into_iter().take(std::mem::take(&mut self.held)) {
+                self.step(byte, &mut out);
             }
             // Its first byte is none of its others.
             if byte == WIDENS[0] {

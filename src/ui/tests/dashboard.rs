@@ -12,6 +12,11 @@ mod frame;
 mod hostile;
 mod images;
 mod objects;
+#[expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "part of the tests, though not all are tests"
+)]
 mod shells;
 mod viewer;
 
