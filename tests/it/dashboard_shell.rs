@@ -377,8 +377,14 @@ fn docker() {
     // The size goes another way than what is typed.
     terminal.send("while :; do stty size; sleep 0.2; done\r");
     terminal.wait_for("23 90");
-    terminal.send("\u{3}clear\r");
-    terminal.wait_until_gone("23 90");
+    terminal.send("\u{3}");
+    // What is typed while it is interrupted is thrown away by its terminal.
+    terminal.wait_for("^C");
+    terminal.until("the prompt", |screen| {
+        let text = screen.contents();
+        let mut written = text.lines().filter(|l| !l.trim().is_empty() && !l.contains("Ctrl-]"));
+        written.next_back().is_some_and(|line| line.trim_end().ends_with('#'))
+    });
     // A flood through the engine.
     terminal.send("yes | sed s/y/wet/\r");
     terminal.until("a flood", |screen| lines(screen, "wet") > 10);
