@@ -10,6 +10,7 @@ mod data;
 mod images;
 mod objects;
 mod past;
+mod terminal;
 mod transfer;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -512,17 +513,24 @@ impl Backend for Fake {
         }
     }
 
-    async fn attach(&self, _container: &str, _options: AttachOptions) -> Result<Session> {
-        Err(unsupported("attach"))
+    async fn attach(&self, container: &str, _options: AttachOptions) -> Result<Session> {
+        let found = self.find(container)?;
+        Ok(terminal::echo(&format!("{} goes on\r\n", found.name)))
     }
 
     async fn exec(
         &self,
-        _container: &str,
-        _spec: ExecSpec,
+        container: &str,
+        spec: ExecSpec,
         _size: Option<TermSize>,
     ) -> Result<Session> {
-        Err(unsupported("exec"))
+        let found = self.find(container)?;
+        let program = spec.command.first().or(spec.toolbox.as_ref()).cloned();
+        Ok(terminal::echo(&format!("{} in {}\r\n$ ", program.unwrap_or_default(), found.name)))
+    }
+
+    async fn shell(&self, container: &str) -> Result<Option<String>> {
+        self.find(container).map(|_| Some("/bin/sh".to_owned()))
     }
 
     async fn logs(

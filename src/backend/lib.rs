@@ -14,6 +14,7 @@ mod files;
 pub mod native;
 mod platform;
 mod session;
+mod shell;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -206,6 +207,12 @@ pub trait Backend: Send + Sync {
         spec: ExecSpec,
         size: Option<TermSize>,
     ) -> Result<Session>;
+
+    /// Returns the path of the best shell that a container has (bash, zsh, ash, sh), found by its
+    /// files alone; none if it has no shell.
+    async fn shell(&self, container: &str) -> Result<Option<String>> {
+        shell::find(self, container).await
+    }
 
     /// Returns the wanted log records, oldest first. Dropping the stream ends the work.
     async fn logs(

@@ -216,7 +216,7 @@ fn state_folder(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf>
 }
 
 /// Returns the dashboard's settings, and what is wrong with them.
-fn settings(
+pub(crate) fn settings(
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> (wharf_ui::config::Config, Option<String>) {
     let Some(file) = settings_file(environment) else { return Default::default() };

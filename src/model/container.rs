@@ -435,7 +435,17 @@ pub struct ExecSpec {
     pub detach: bool,
     /// Whether it gets all capabilities.
     pub privileged: bool,
+    /// An image whose files it has in place of the container's own, which are below [`TARGET`] then.
+    /// All else, rights and namespaces, are the container's. Without a command it is a shell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub toolbox: Option<String>,
 }
+
+/// Where a program with a toolbox finds the container's files.
+pub const TARGET: &str = "/target";
+
+/// The image of the toolbox, when nobody says which.
+pub const TOOLBOX_IMAGE: &str = "busybox";
 
 /// The processes of a container, as `ps` on the host shows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

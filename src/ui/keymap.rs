@@ -172,6 +172,20 @@ pub enum Action {
     AnswerNo,
     EraseLine,
     EraseWord,
+    OpenShell,
+    OpenToolbox,
+    Attach,
+    ListShells,
+    ShellKeys,
+    LeaveShell,
+    ZoomShell,
+    ShellBack,
+    ShellForth,
+    NextShell,
+    PreviousShell,
+    NewShell,
+    EndShell,
+    SendPrefix,
     /// A command of the user's own, by its place in the config file.
     Custom(usize),
 }
@@ -219,6 +233,9 @@ impl Action {
                 | Self::PruneNetworks
                 | Self::Connect
                 | Self::Disconnect
+                | Self::OpenShell
+                | Self::OpenToolbox
+                | Self::NewShell
                 // Nobody knows what they do.
                 | Self::Custom(_)
         )
@@ -273,6 +290,9 @@ impl Action {
                 | Self::Connect
                 | Self::Disconnect
                 | Self::TryReach
+                | Self::OpenShell
+                | Self::OpenToolbox
+                | Self::Attach
                 | Self::OnlyMatching
                 | Self::Follow
                 | Self::Wrap
@@ -326,7 +346,14 @@ impl Key {
         if matches!(event.code, KeyCode::Char(_) | KeyCode::BackTab) {
             modifiers.remove(KeyModifiers::SHIFT);
         }
-        Self { code: event.code, modifiers }
+        // A terminal has one byte for either.
+        let code = match event.code {
+            KeyCode::Char(digit @ '4'..='7') if modifiers == KeyModifiers::CONTROL => {
+                KeyCode::Char(char::from(b'\\' + (digit as u8 - b'4')))
+            }
+            code => code,
+        };
+        Self { code, modifiers }
     }
 
     /// Returns its name as the help shows it: `Ctrl-d`, `PgUp`, `Space`.
@@ -409,9 +436,12 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('K')] Kill "kill" "send a signal to the container";
         [K::char('d'), K::code(Delete)] Remove "remove" "remove the container";
         [K::char('l')] ShowLogs "logs" "show its log";
+        [K::char('e')] OpenShell "shell" "a shell in it";
         [K::char('m')] MergeLogs "" "the logs of the marked containers as one, by time";
         [K::char('i')] ShowInspect "inspect" "inspect it";
         [K::char('t')] ShowTop "top" "show its processes";
+        [K::char('A')] Attach "" "attach to its first process";
+        [K::char('x')] OpenToolbox "" "a shell with the tools of another image";
         [K::char('c')] ShowStats "" "show its charts";
         [K::char('H')] ShowHealth "" "show what its probes say";
         [K::char('f')] ShowFiles "" "look into its files";
@@ -560,6 +590,20 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('Y')] CopyPath "path" "copy the path";
         [K::char('v')] Secrets "" "show or hide secret values";
         [K::char('D')] DiffTree "diff" "compare with a marked container, or with the image";
+    Shell:
+        [K::ctrl(']')] ShellKeys "then a key of the dashboard's" "the next key is the dashboard's";
+    ShellKeys:
+        [K::char('d'), K::code(Esc)] LeaveShell "leave it running" "leave it running";
+        [K::char('x')] EndShell "end it" "end it";
+        [K::char('z')] ZoomShell "zoom" "all the room, or the list beside it";
+        [K::char('['), K::code(PageUp)] ShellBack "back" "look back, a page at a time";
+        [K::char('{'), K::code(PageDown)] ShellForth "" "forward again";
+        [K::char('s')] ListShells "list" "the shells that are open";
+        [K::char('n')] NextShell "next" "the next of them";
+        [K::char('p')] PreviousShell "" "the previous of them";
+        [K::char('c')] NewShell "new" "one more shell in this container";
+        [K::ctrl(']')] SendPrefix "" "the key itself, to the program";
+        [K::char('?')] Help "help" "this help; any other Ctrl key goes to the program";
     Detail:
         [K::char('l')] NextTab "" "next tab";
         [K::char('h')] PreviousTab "" "previous tab";
@@ -601,6 +645,7 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('\\')] MorePanes "" "a further pane, where there is room";
         [K::char('|')] FewerPanes "" "one pane fewer";
         [K::char('@')] ChooseHost "" "choose a host";
+        [K::char('$')] ListShells "" "the shells that are open";
         [K::char('E')] ShowErrors "" "show past errors in full";
         [K::char('M')] ToggleMouse "" "leave the mouse to the terminal, or take it back";
         [K::ctrl('y')] CopyCommand "" "copy the command line of the last change";

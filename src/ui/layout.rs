@@ -184,7 +184,7 @@ impl Layout {
 /// Returns a tab's place in the bar of tabs. A narrow bar begins with a later tab, so that the one
 /// that is shown is in sight; none for a tab that isn't.
 pub(crate) fn tab_at(app: &App, bar: Rect, number: usize) -> Option<Rect> {
-    let tabs = app.screen.tabs();
+    let tabs = app.tabs();
     let wide = |tab: &Tab| u16::try_from(tab.title().len() + 2).unwrap_or(u16::MAX);
     let shown = tabs.iter().position(|tab| *tab == app.tab()).unwrap_or(0);
     let needed = |first: usize| tabs.get(first..=shown).unwrap_or_default().iter().map(wide).sum();

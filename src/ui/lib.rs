@@ -17,6 +17,7 @@
 
 pub mod app;
 pub mod config;
+mod emulator;
 pub mod format;
 pub mod keymap;
 mod layout;
@@ -30,7 +31,10 @@ mod update;
 mod view;
 
 pub use app::App;
-pub use message::{Effect, LogAsk, LogReply, Msg, Place, RawLine, ScreenTag, ShellOutput};
+pub use message::{
+    Effect, LogAsk, LogReply, Msg, Place, RawLine, ScreenTag, ShellOutput, TerminalAsk,
+    TerminalReply,
+};
 pub use options::{
     Colors, Copier, CopyRequest, HostOptions, Look, Options, RunParser, UpdateParser,
 };

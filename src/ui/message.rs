@@ -12,11 +12,13 @@ use wharf_model::{
     Command, ContainerDetail, ContainerId, ContainerSummary, DetailSample, Digest, DiskUsage,
     EngineInfo, Event, FileEntry, FileHead, FolderList, HistoryEntry, ImageDetail, ImageSummary,
     LayerChanges, LayerInfo, LogStream, NetCounters, NetworkInfo, Outcome, PullOptions,
-    PushOptions, ReachAnswer, ReachQuestion, Recording, TopTable, TransferEvent, VolumeInfo,
+    PushOptions, ReachAnswer, ReachQuestion, Recording, TermSize, TopTable, TransferEvent,
+    VolumeInfo,
 };
 
 use crate::app::files::FilesOf;
 use crate::app::health::Report;
+use crate::app::terminals::Want;
 use crate::app::{LogOrigin, Past};
 use crate::options::CopyRequest;
 
@@ -239,6 +241,13 @@ pub enum Msg {
     Usage(Result<Box<DiskUsage>, Error>),
     /// All that is known of the container whose limits are to be edited.
     Detail(Result<Box<ContainerDetail>, Error>),
+    /// About a terminal.
+    Terminal {
+        /// The number given with [`Effect::OpenTerminal`].
+        number: u64,
+        /// What.
+        reply: TerminalReply,
+    },
     /// A command of the user's own has ended.
     ShellEnded {
         /// The number given with [`Effect::Shell`].
@@ -464,6 +473,24 @@ pub enum Effect {
         /// A line for the shell.
         line: String,
     },
+    /// Open a terminal in a container.
+    OpenTerminal {
+        /// Comes back with every message about it.
+        number: u64,
+        /// Where.
+        container: ContainerId,
+        /// What is to run in it.
+        want: Want,
+        /// How large it is.
+        size: TermSize,
+    },
+    /// Something for a terminal.
+    Terminal {
+        /// The number given with [`Effect::OpenTerminal`].
+        number: u64,
+        /// What.
+        ask: TerminalAsk,
+    },
     /// Open a container's log, or several as one, in place of what is open.
     OpenLog {
         /// Comes back with every reply.
@@ -477,6 +504,39 @@ pub enum Effect {
     CloseLog,
     /// Something about the open log.
     Log(LogAsk),
+}
+
+/// Something for a terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TerminalAsk {
+    /// What is typed.
+    Input(Vec<u8>),
+    /// Nothing more will be typed.
+    EndInput,
+    /// Another size.
+    Resize(TermSize),
+    /// End the program, or let go of the container that is attached to.
+    End,
+}
+
+/// About a terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TerminalReply {
+    /// It runs.
+    Opened {
+        /// What, for people; empty for a container's own process.
+        program: String,
+        /// Whether the program has a terminal.
+        tty: bool,
+        /// Whether it can be typed to.
+        input: bool,
+    },
+    /// What the program wrote.
+    Output(Vec<u8>),
+    /// The program doesn't read: what was typed is dropped.
+    Deaf,
+    /// It has ended with an exit code, or failed.
+    Ended(Result<i32, String>),
 }
 
 /// A question about the open log.

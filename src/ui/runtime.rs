@@ -10,6 +10,7 @@ mod run;
 mod save;
 mod shell;
 mod state;
+mod terminals;
 mod transfer;
 mod watch;
 
@@ -38,6 +39,7 @@ use crate::update::{start, update};
 use audit::Audit;
 use budget::Budget;
 use logs::LogJob;
+use terminals::Terminals;
 use watch::{Samples, Tag};
 
 /// Answers that may wait before those who send them have to.
@@ -91,6 +93,7 @@ pub async fn run(backends: Vec<Arc<dyn Backend>>, options: Options) -> Result<Ex
     let screen = Screen::take(options.mouse)?;
     let (sender, receiver) = mpsc::channel(QUEUE);
     let interval = options.interval;
+    let (terminals, mut output) = Terminals::new();
     let mut app = App::new(options, screen.size(), Utc::now());
     if let Some(folder) = app.options.state.clone() {
         state::load(&folder).restore(&mut app);
@@ -109,6 +112,7 @@ pub async fn run(backends: Vec<Arc<dyn Backend>>, options: Options) -> Result<Ex
         log: None,
         begun: Instant::now(),
         works: HashMap::new(),
+        terminals,
         audit: app.options.state.clone().map(Audit::new),
     };
     runtime.draw(&mut app)?;
@@ -116,8 +120,11 @@ pub async fn run(backends: Vec<Arc<dyn Backend>>, options: Options) -> Result<Ex
         runtime.watch(host, true);
     }
     let samples = Arc::clone(&runtime.samples);
-    let result = runtime.work(&mut app, signals, receiver, &samples).await;
+    let result = runtime.work(&mut app, signals, (receiver, &mut output), &samples).await;
     runtime.watches.clear();
+    if matches!(result, Ok(Exit::Quit)) {
+        runtime.terminals.end(output).await;
+    }
     if let Some(folder) = &app.options.state {
         // A layout that can't be kept is no reason to fail at the end.
         let _ = state::store(folder, &app::Saved::of(&app));
@@ -191,6 +198,8 @@ struct Runtime {
     begun: Instant,
     /// What can be given up, by its number.
     works: HashMap<u64, AbortHandle>,
+    /// What is behind the terminals.
+    terminals: Terminals,
     /// Where changes are written down; none keeps nothing.
     audit: Option<Audit>,
 }
@@ -200,7 +209,7 @@ impl Runtime {
         &mut self,
         app: &mut App,
         mut signals: Signals,
-        mut receiver: mpsc::Receiver<Msg>,
+        (mut receiver, output): (mpsc::Receiver<Msg>, &mut mpsc::Receiver<Msg>),
         samples: &Samples,
     ) -> Result<Exit, Error> {
         let mut input = Input::new();
@@ -243,6 +252,13 @@ impl Runtime {
                     let wait = if app.is_animated() { TURN } else { until_next_second() };
                     next_tick = Instant::now() + wait;
                     Some(Msg::Tick(Utc::now()))
+                }
+                // After all others, a piece at a time: what floods a terminal holds nothing up.
+                Some(msg) = output.recv() => {
+                    if self.take(app, msg)?.is_break() {
+                        return Ok(Exit::Quit);
+                    }
+                    continue;
                 }
                 () = sleep(draw_at), if draw_at.is_some() => continue,
             };
@@ -541,6 +557,15 @@ impl Runtime {
             Effect::Shell { operation, line, .. } => self.ask(host, async move {
                 Msg::ShellEnded { operation, result: shell::run(&line).await }
             }),
+            Effect::OpenTerminal { number, container, want, size } => {
+                let look = app.options.look;
+                self.terminals.open(backend, number, (container, want), (size, look));
+            }
+            Effect::Terminal { number, ask } => {
+                if !self.terminals.ask(number, ask) {
+                    app.tell("the program doesn't read what is typed: it was dropped");
+                }
+            }
             Effect::OpenLog { generation, origins, .. } => {
                 let of = |host: usize| self.backends.get(host).unwrap_or(&backend).clone();
                 let backends = origins.iter().map(|origin| of(origin.host)).collect();

@@ -8,6 +8,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
+use crossterm::cursor::SetCursorStyle;
 use crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
 };
@@ -19,6 +20,8 @@ use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use rustix::process::{Signal, getpgrp, getsid, kill_process_group};
+
+use vt100::CursorStyle;
 
 use crate::app::App;
 
@@ -69,6 +72,8 @@ pub(crate) struct Screen {
     terminal: Terminal<CrosstermBackend<Shared>>,
     output: Shared,
     mouse: bool,
+    /// The shape of the cursor that a program in a shell has asked for.
+    cursor: CursorStyle,
 }
 
 /// The output, shared between the terminal library and us.
@@ -104,7 +109,7 @@ impl Screen {
         let output = Output { frame: Vec::with_capacity(16 << 10), written: 0 };
         let output = Shared(std::sync::Arc::new(std::sync::Mutex::new(output)));
         let terminal = Terminal::new(CrosstermBackend::new(output.clone()))?;
-        let mut screen = Self { terminal, output, mouse };
+        let mut screen = Self { terminal, output, mouse, cursor: CursorStyle::default() };
         screen.enter()?;
         Ok(screen)
     }
@@ -132,6 +137,12 @@ impl Screen {
         }
         self.terminal.draw(|frame| crate::view::view(app, frame))?;
         let mut output = self.output.lock();
+        let wanted = app.typed_to().map(|it| it.emulator.screen().cursor_style());
+        let wanted = wanted.unwrap_or_default();
+        if wanted != self.cursor {
+            queue!(*output, shape(wanted))?;
+            self.cursor = wanted;
+        }
         let before = output.written;
         output.commit()?;
         Ok(output.written - before)
@@ -176,6 +187,7 @@ impl Screen {
 
     /// Takes the terminal again after somebody stopped us and let us go on.
     pub(crate) fn resume(&mut self) -> io::Result<()> {
+        self.cursor = CursorStyle::default();
         self.enter()?;
         self.repaint()
     }
@@ -184,6 +196,19 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
+    }
+}
+
+/// Returns how the user's terminal is told of a cursor's shape.
+fn shape(style: CursorStyle) -> SetCursorStyle {
+    match style {
+        CursorStyle::Default => SetCursorStyle::DefaultUserShape,
+        CursorStyle::BlinkBlock => SetCursorStyle::BlinkingBlock,
+        CursorStyle::SteadyBlock => SetCursorStyle::SteadyBlock,
+        CursorStyle::BlinkUnderline => SetCursorStyle::BlinkingUnderScore,
+        CursorStyle::SteadyUnderline => SetCursorStyle::SteadyUnderScore,
+        CursorStyle::BlinkVerticalBar => SetCursorStyle::BlinkingBar,
+        CursorStyle::SteadyVerticalBar => SetCursorStyle::SteadyBar,
     }
 }
 
@@ -199,6 +224,7 @@ fn give_back() {
         DisableMouseCapture,
         DisableBracketedPaste,
         LeaveAlternateScreen,
+        SetCursorStyle::DefaultUserShape,
         cursor::Show
     );
     let _ = disable_raw_mode();

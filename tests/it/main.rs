@@ -28,6 +28,7 @@ mod dashboard;
 mod dashboard_frame;
 mod dashboard_images;
 mod dashboard_objects;
+mod dashboard_shell;
 mod dashboard_viewer;
 mod dockerd;
 mod engines;
@@ -103,6 +104,7 @@ fn main() -> ExitCode {
         ("dashboard_frame", dashboard_frame::tests()),
         ("dashboard_images", dashboard_images::tests()),
         ("dashboard_objects", dashboard_objects::tests()),
+        ("dashboard_shell", dashboard_shell::tests()),
         ("dashboard_viewer", dashboard_viewer::tests()),
         ("engines", engines::tests()),
         ("faults", faults::tests()),

@@ -28,6 +28,8 @@ pub(crate) struct Terminal {
     parser: vt100::Parser,
     /// Everything the program wrote.
     written: Vec<u8>,
+    /// When it had written how much.
+    times: Vec<(Instant, usize)>,
     /// Where it keeps settings and layouts, unless the command says where; removed at the end.
     home: PathBuf,
 }
@@ -74,6 +76,7 @@ impl Terminal {
             slave: Some(slave),
             parser: vt100::Parser::new(cells(rows), cells(columns), 0),
             written: Vec::new(),
+            times: Vec::new(),
             home,
         }
     }
@@ -119,6 +122,7 @@ impl Terminal {
             if length > 0 {
                 self.parser.process(&chunk[..length]);
                 self.written.extend_from_slice(&chunk[..length]);
+                self.times.push((Instant::now(), self.written.len()));
                 return true;
             }
         }
@@ -138,6 +142,36 @@ impl Terminal {
     /// Returns everything the program wrote, escapes and all.
     pub(crate) fn written(&self) -> String {
         String::from_utf8_lossy(&self.written).into_owned()
+    }
+
+    /// Returns all of it as a recording in the form of asciicast, version 2, in which nothing happens
+    /// for longer than a pause:
+    /// <https://docs.asciinema.org/manual/asciicast/v2/>.
+    pub(crate) fn cast(&self, title: &str, pause: Duration) -> String {
+        let (rows, columns) = self.parser.screen().size();
+        let header = serde_json::json!({
+            "version": 2,
+            "width": columns.get(),
+            "height": rows.get(),
+            "title": title,
+            "env": {"TERM": "xterm-256color"},
+        });
+        let mut text = format!("{header}\n");
+        let (mut from, mut clock, mut last) = (0, Duration::ZERO, None);
+        for (at, to) in &self.times {
+            clock += last.map_or(Duration::ZERO, |last| at.duration_since(last).min(pause));
+            last = Some(*at);
+            // A letter may be cut in two; its beginning waits for its end.
+            let piece = &self.written[from..*to];
+            let whole = match std::str::from_utf8(piece) {
+                Ok(piece) => piece,
+                Err(cut) => std::str::from_utf8(&piece[..cut.valid_up_to()]).unwrap(),
+            };
+            from += whole.len();
+            let seconds = (clock.as_secs_f64() * 1000.0).round() / 1000.0;
+            text += &format!("{}\n", serde_json::json!([seconds, "o", whole]));
+        }
+        text
     }
 
     /// Waits until the screen satisfies a condition.

@@ -66,6 +66,7 @@ pub(crate) async fn create(server: &Arc<Server>, name: &str, ask: Ask) -> Answer
         stdin: config.attach_stdin.unwrap_or_default(),
         detach: false,
         privileged: config.privileged.unwrap_or_default(),
+        toolbox: None,
     };
     let exec = Exec {
         container: detail.id,

@@ -27,6 +27,7 @@ mod spaces;
 mod ssh;
 mod stats;
 mod system;
+mod toolbox;
 mod transfer;
 mod transport;
 mod volume_data;
@@ -230,7 +231,10 @@ impl Backend for Docker {
         spec: ExecSpec,
         size: Option<TermSize>,
     ) -> Result<Session> {
-        self.exec_session(container, spec, size).await
+        match spec.toolbox.clone() {
+            Some(image) => self.toolbox_session(container, &image, spec, size).await,
+            None => self.exec_session(container, spec, size).await,
+        }
     }
 
     async fn logs(

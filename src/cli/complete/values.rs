@@ -34,7 +34,7 @@ pub(super) fn argument(verb: &str, index: usize) -> Value {
     let first = |names| if index == 0 { Value::Names(names) } else { Value::Nothing };
     match verb {
         "stop" | "restart" | "kill" | "stats" => Value::Names(Names::Running),
-        "pause" | "top" | "attach" | "exec" => first(Names::Running),
+        "pause" | "top" | "attach" | "exec" | "debug" => first(Names::Running),
         "unpause" => Value::Names(Names::Paused),
         "start" => Value::Names(Names::Stopped),
         "rm" | "wait" | "container inspect" | "update" => Value::Names(Names::Containers),
@@ -75,6 +75,7 @@ pub(super) fn value(verb: &str, flag: &str, current: &str) -> Value {
             "stats" | "history" => &["table", "json"],
             _ => &["json"],
         }),
+        "image" if verb == "debug" => Value::Names(Names::Images),
         "health-on-failure" => words(&["none", "kill", "restart", "stop"]),
         "host" => words(&["unix:///var/run/docker.sock"]),
         "ipc" => words(&["container:", "host", "none", "private", "shareable"]),

@@ -24,6 +24,11 @@ pub(crate) fn stdin_is_terminal() -> bool {
     isatty(io::stdin().as_fd())
 }
 
+/// Returns whether standard output is a terminal.
+pub(crate) fn stdout_is_terminal() -> bool {
+    isatty(io::stdout().as_fd())
+}
+
 /// Standard input's terminal in raw mode; dropping this restores it.
 pub(crate) struct Raw(());
 

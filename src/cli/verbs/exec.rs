@@ -33,14 +33,19 @@ pub(crate) static VERB: Verb = Verb {
 
 fn run(call: &Call) -> anyhow::Result<i32> {
     let parsed = &call.parsed;
-    let (detach, tty) = (parsed.on("detach"), parsed.on("tty"));
-    let stdin = parsed.on("interactive") && !detach;
+    let stdin = parsed.on("interactive") && !parsed.on("detach");
     let keys = Keys::parse(parsed.last("detach-keys")).map_err(Failure::usage)?;
     let spec = spec(call, stdin)?;
-    if tty && stdin && !terminal::stdin_is_terminal() {
+    if parsed.on("tty") && stdin && !terminal::stdin_is_terminal() {
         return Err(Failure::new(1, "the input device is not a TTY").into());
     }
-    let container = parsed.argument(0).unwrap_or_default();
+    attend(call, spec, keys)
+}
+
+/// Runs a program in the container that the first argument names, and stays until its end.
+pub(super) fn attend(call: &Call, spec: ExecSpec, keys: Keys) -> anyhow::Result<i32> {
+    let ExecSpec { detach, tty, stdin, .. } = spec;
+    let container = call.parsed.argument(0).unwrap_or_default();
     let handover = Handover { streams: Attach { stdin, stdout: true, stderr: true }, tty, keys };
     call.over_engine(async |backend| {
         let signals = Signals::catch(tty && !detach, handover.raw(), false)?;
@@ -82,6 +87,7 @@ fn spec(call: &Call, stdin: bool) -> Result<ExecSpec, Failure> {
         stdin,
         detach: parsed.on("detach"),
         privileged: parsed.on("privileged"),
+        toolbox: None,
     })
 }
 

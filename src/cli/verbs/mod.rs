@@ -9,6 +9,7 @@ pub(crate) mod config;
 mod context;
 pub(crate) mod cp;
 pub(crate) mod create;
+mod debug;
 mod demo;
 mod df;
 mod diff;
@@ -66,6 +67,7 @@ static VERBS: &[&Verb] = &[
     &run::VERB,
     &create::VERB,
     &exec::VERB,
+    &debug::VERB,
     &attach::VERB,
     &cp::VERB,
     &start::VERB,

@@ -72,6 +72,8 @@ impl Engine {
             Status::Restarting => return Err(is_restarting(&record)),
             _ => return Err(not_running(&record)),
         }
+        let toolbox = self.toolbox(&record, spec)?;
+        let spec = toolbox.as_ref().map_or(spec, |toolbox| &toolbox.spec);
         let failed = |cause: rustix::io::Errno| Error::failed("make pipes", cause);
         let (theirs, mut streams) = match (spec.detach, spec.tty) {
             (true, _) | (_, true) => (Vec::new(), ExecStreams::None),
@@ -95,7 +97,8 @@ impl Engine {
         };
         let channel = self.supervisor_of(&record)?;
         let request = Request::Exec(Box::new(spec.clone()), size);
-        let borrowed: Vec<BorrowedFd<'_>> = theirs.iter().map(AsFd::as_fd).collect();
+        let tree = toolbox.as_ref().map(|toolbox| toolbox.tree.as_fd());
+        let borrowed: Vec<BorrowedFd<'_>> = theirs.iter().map(AsFd::as_fd).chain(tree).collect();
         channel.send_request(&request, &borrowed).map_err(|cause| match cause.kind() {
             // It has ended since it was connected to.
             ErrorOf::BrokenPipe | ErrorOf::ConnectionReset => not_running(&record),

@@ -18,6 +18,7 @@ mod rename;
 pub(crate) mod signal;
 pub(crate) mod start;
 pub(crate) mod stop;
+pub(crate) mod toolbox;
 pub(crate) mod top;
 pub(crate) mod update;
 pub(crate) mod view;

@@ -14,6 +14,7 @@ pub(crate) mod program;
 pub(crate) mod rootfs;
 mod settings;
 pub(crate) mod terminal;
+pub(crate) mod toolbox;
 mod user;
 
 use std::collections::BTreeMap;

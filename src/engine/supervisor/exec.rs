@@ -51,13 +51,21 @@ pub(super) enum Progress {
 pub(super) fn begin(
     spec: &ExecSpec,
     size: Option<TermSize>,
-    descriptors: Vec<OwnedFd>,
+    mut descriptors: Vec<OwnedFd>,
     container: &Program,
     init: &Child,
     group: &Group,
     part: Option<&Group>,
 ) -> Result<Starting> {
     let failed = |cause: std::io::Error| Error::failed("exec", cause);
+    let toolbox = match spec.toolbox {
+        Some(_) => Some(
+            descriptors
+                .pop()
+                .ok_or_else(|| Error::new(ErrorKind::Invalid, "exec: the toolbox is missing"))?,
+        ),
+        None => None,
+    };
     let program = program(spec, container)?;
     let streams = streams(spec, descriptors)?;
     let cgroup = |cause| Error::failed("join the container's cgroup", cause);
@@ -78,8 +86,9 @@ pub(super) fn begin(
         let result = join(init, &gates, program.oom_score_adj, remapped.is_some()).and_then(|()| {
             let child = clone(Flags::SIBLING, folder.as_ref().map(AsFd::as_fd), || {
                 let root = if remapped.is_some() { remap::become_root() } else { Ok(()) };
-                let prepared =
-                    root.and_then(|()| prepare(spec, size, streams.as_ref(), &theirs, &program));
+                let prepared = root
+                    .and_then(|()| toolbox.as_ref().map_or(Ok(()), crate::init::toolbox::enter))
+                    .and_then(|()| prepare(spec, size, streams.as_ref(), &theirs, &program));
                 let error = match prepared {
                     Ok(()) => become_program(&program),
                     Err(error) => error,
@@ -176,7 +185,10 @@ fn program(spec: &ExecSpec, container: &Program) -> Result<Program> {
     if spec.command.is_empty() {
         return Err(Error::new(ErrorKind::Invalid, "No exec command specified"));
     }
-    let mut environment = container.environment.clone();
+    let mut environment = match spec.toolbox {
+        Some(_) => Vec::new(),
+        None => container.environment.clone(),
+    };
     if spec.tty && !environment.iter().any(|entry| entry.starts_with("TERM=")) {
         environment.push("TERM=xterm".to_owned());
     }

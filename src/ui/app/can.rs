@@ -2,6 +2,7 @@
 
 use super::{App, Focus, Row, Screen, Tab, containers};
 use crate::keymap::Action;
+use wharf_model::Status;
 
 impl App {
     /// Returns whether an action makes sense for a container now; if not, why.
@@ -20,6 +21,25 @@ impl App {
     pub fn folds_groups(&self) -> bool {
         let document = self.focus == Focus::Detail && self.tab() == Tab::Inspect;
         self.screen == Screen::Containers && !document
+    }
+
+    fn can_open_terminal(&self, action: Action) -> Result<(), String> {
+        let Some(row) = self.selected() else {
+            return Err("no container is selected".to_owned());
+        };
+        let (name, what) = (
+            &row.summary.name,
+            match action {
+                Action::Attach => "attached to",
+                _ => "given a shell",
+            },
+        );
+        match row.summary.status {
+            _ if self.travel.is_some() => Err("this is the past: Esc comes back".to_owned()),
+            Status::Running => Ok(()),
+            Status::Paused => Err(format!("{name} is paused: p resumes it")),
+            _ => Err(format!("{name} doesn't run, so it can't be {what}: S starts it")),
+        }
     }
 
     fn can_on_group(&self, action: Action) -> Result<(), String> {
@@ -53,6 +73,12 @@ impl App {
                 None => self.can_on_group(action),
                 Some(row) => self.can_on(row, action),
             },
+            Action::OpenShell | Action::OpenToolbox | Action::NewShell | Action::Attach => {
+                self.can_open_terminal(action)
+            }
+            Action::ListShells if self.terminals.list.is_empty() => {
+                Err("no shell is open: e opens one in a container".to_owned())
+            }
             Action::Fold | Action::FoldIn | Action::FoldOut | Action::FoldAll
                 if self.folds_groups() && self.containers.groups.is_empty() =>
             {

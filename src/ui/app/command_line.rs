@@ -7,7 +7,8 @@ use wharf_model::{Command, Filters, ImageName, RestartPolicy, UpdateOptions};
 use super::App;
 use super::hosts::{host_for, host_of_command};
 use super::run_form::quoted;
-use crate::message::Effect;
+use super::terminals::Want;
+use crate::message::{Effect, TerminalAsk};
 
 /// A change that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,19 @@ pub(crate) fn deed(app: &App, effect: &Effect) -> Option<Deed> {
                 false => strings(&["cp", &request.outside, &inside]),
             }
         }
+        Effect::OpenTerminal { container, want, .. } => {
+            let rows = &app.containers.rows;
+            let row = rows.iter().find(|row| row.summary.id == *container);
+            let object = row.map_or(container.as_str(), |row| &row.summary.name).to_owned();
+            let words: &[&str] = match want {
+                Want::Shell { .. } => &["exec", "-it", &object, "sh"],
+                Want::Toolbox { image } => &["debug", "--image", image, &object],
+                Want::Attach { input: true } => &["attach", &object],
+                Want::Attach { input: false } => &["attach", "--no-stdin", &object],
+            };
+            let line = line(app, host, &strings(words));
+            return Some(Deed { verb: words[0].to_owned(), object, line, host: name });
+        }
         Effect::Shell { name: object, line, .. } => {
             let (verb, object) = ("command".to_owned(), object.clone());
             return Some(Deed { verb, object, line: line.clone(), host: name });
@@ -83,6 +97,7 @@ impl Effect {
             | Self::SaveImages { operation, .. }
             | Self::SaveVolume { operation, .. }
             | Self::CopyFiles { operation, .. }
+            | Self::OpenTerminal { number: operation, .. }
             | Self::Shell { operation, .. } => Some(*operation),
             _ => None,
         }
@@ -96,6 +111,8 @@ impl Effect {
             | Self::Pull { .. }
             | Self::Push { .. }
             | Self::Shell { .. } => true,
+            Self::OpenTerminal { want, .. } => want.changes(),
+            Self::Terminal { ask, .. } => matches!(ask, TerminalAsk::Input(_)),
             Self::CopyFiles { request, .. } => !request.out,
             Self::At { effect, .. } => effect.changes(),
             Self::Quit

@@ -7,6 +7,7 @@ use super::columns::{Column, ColumnChoice};
 use super::input::Input;
 use super::run_form::RunForm;
 use crate::keymap::Action;
+use crate::message::Effect;
 
 /// Something over the screen.
 #[derive(Clone, Debug)]
@@ -129,6 +130,8 @@ pub enum Choice {
     Host(usize),
     /// Show the containers of all engines.
     AllHosts,
+    /// Show a terminal.
+    Shell(u64),
     /// Remove the volumes that nobody has, after asking: those without a name, or all.
     PruneVolumes {
         /// Whether those with names go too.
@@ -169,6 +172,8 @@ pub struct Confirm {
     pub scroll: usize,
     /// A command of the user's own that is run then: its name and its line.
     pub custom: Option<(String, String)>,
+    /// What else is done then.
+    pub effects: Vec<Effect>,
     /// The command lines that do the same.
     pub lines: Vec<String>,
     /// What is done then.

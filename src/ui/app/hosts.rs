@@ -221,6 +221,7 @@ pub(crate) fn host_for(app: &App, effect: &Effect) -> Option<usize> {
         | Effect::FetchDetails(id)
         | Effect::FetchTop(id)
         | Effect::FetchDetail(id)
+        | Effect::OpenTerminal { container: id, .. }
         | Effect::MeasureFolders { container: id, .. } => of(id),
         Effect::FetchFiles { of: FilesOf::Container(id), .. }
         | Effect::FetchFile { of: FilesOf::Container(id), .. } => of(id),
@@ -237,7 +238,8 @@ pub(crate) fn host_for(app: &App, effect: &Effect) -> Option<usize> {
         | Effect::Abort(_)
         | Effect::OpenLog { .. }
         | Effect::CloseLog
-        | Effect::Log(_) => None,
+        | Effect::Log(_)
+        | Effect::Terminal { .. } => None,
         _ => Some(app.hosts.current),
     }
 }

@@ -24,6 +24,7 @@ mod saved;
 mod screens;
 mod since;
 mod system;
+pub mod terminals;
 pub mod topology;
 pub mod transfers;
 pub mod travel;
@@ -94,6 +95,8 @@ pub enum Redraw {
     Soon,
     /// Something moves: a few times a second.
     Lively,
+    /// A program has written: at once, or a few times a second once the byte budget is used up.
+    Quick,
     /// The user waits for it.
     Now,
 }
@@ -277,6 +280,8 @@ pub struct App {
     pub inspect: TreePane,
     /// The process tab.
     pub top: TopPane,
+    /// Shells in containers, and containers that are attached to.
+    pub terminals: terminals::Terminals,
     /// Images on their way, the oldest first.
     pub transfers: Vec<Transfer>,
     /// Dialogs, the topmost last.
@@ -412,6 +417,7 @@ impl App {
             logs: LogPane::default(),
             inspect: TreePane::default(),
             top: TopPane::default(),
+            terminals: terminals::Terminals::default(),
             transfers: Vec::new(),
             overlays: Vec::new(),
             line: None,
@@ -450,9 +456,30 @@ impl App {
         self.panes().tab()
     }
 
+    /// Returns the tabs of this screen; that of the shells is there while one is open.
+    pub fn tabs(&self) -> &'static [Tab] {
+        match self.screen {
+            Screen::Containers if !self.terminals.list.is_empty() => Tab::WITH_SHELL,
+            screen => screen.tabs(),
+        }
+    }
+
+    /// Returns the terminal that has the keys, if one has.
+    pub fn typed_to(&self) -> Option<&terminals::Terminal> {
+        let here = self.screen == Screen::Containers && self.focus == Focus::Detail;
+        let row = self.selected().filter(|_| here && self.tab() == Tab::Shell)?;
+        self.terminals.of(&row.summary.id).filter(|terminal| terminal.is_alive())
+    }
+
+    /// The same, to change it.
+    pub fn typed_to_mut(&mut self) -> Option<&mut terminals::Terminal> {
+        let number = self.typed_to()?.number;
+        self.terminals.get_mut(number)
+    }
+
     /// Sets the tab of this screen.
     pub fn set_tab(&mut self, tab: Tab) {
-        if self.screen.tabs().contains(&tab) {
+        if self.tabs().contains(&tab) {
             self.panes_mut().show(tab);
         }
     }
@@ -476,12 +503,20 @@ impl App {
             }
             None => {}
         }
-        self.main_contexts()
+        // The first key after the one that is the dashboard's is, too; all others are the program's.
+        match self.typed_to() {
+            Some(_) if self.terminals.prefix => &[C::ShellKeys],
+            Some(_) => &[C::Shell],
+            None => self.main_contexts(),
+        }
     }
 
     /// Returns the contexts below all dialogs: those that the help and the palette are about.
     pub fn main_contexts(&self) -> &'static [Context] {
         use Context as C;
+        if self.typed_to().is_some() {
+            return &[C::Shell, C::ShellKeys];
+        }
         match (self.screen, self.focus, self.tab()) {
             (Screen::Containers, Focus::List, _) => &[C::Containers, C::Move, C::Global, C::Always],
             (Screen::Images, Focus::List, _) => &[C::Images, C::Move, C::Global, C::Always],

@@ -44,7 +44,11 @@ impl Saved {
     pub fn of(app: &App) -> Self {
         let mut panes = BTreeMap::new();
         for screen in Screen::ALL {
-            let of = &app.panes[screen.number()];
+            // A shell's pane ends with the shell.
+            let of = match &app.terminals.before {
+                Some((panes, _)) if screen == Screen::Containers => panes,
+                _ => &app.panes[screen.number()],
+            };
             let mut tabs = of.tabs().to_vec();
             tabs.rotate_left(of.at());
             if !screen.tabs().is_empty() {
@@ -60,7 +64,7 @@ impl Saved {
         });
         Self {
             panes,
-            zoom: match app.zoom {
+            zoom: match app.terminals.before.as_ref().map_or(app.zoom, |(_, zoom)| *zoom) {
                 Zoom::Split => None,
                 Zoom::List => Some("list".to_owned()),
                 Zoom::Detail => Some("tab".to_owned()),

@@ -101,6 +101,8 @@ pub enum Tab {
     Users,
     /// A network or a container on it, in words.
     Details,
+    /// A terminal in a container.
+    Shell,
 }
 
 impl Tab {
@@ -117,6 +119,19 @@ impl Tab {
             Self::Layers => "Layers",
             Self::Users => "Users",
             Self::Details => "Details",
+            Self::Shell => "Shell",
         }
     }
+
+    /// The tabs of a container while a shell is open somewhere.
+    pub(crate) const WITH_SHELL: &[Self] = &[
+        Self::Stats,
+        Self::Logs,
+        Self::Inspect,
+        Self::Health,
+        Self::Top,
+        Self::Files,
+        Self::Events,
+        Self::Shell,
+    ];
 }

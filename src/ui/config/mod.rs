@@ -77,10 +77,19 @@ pub struct Config {
     pub columns: Option<Vec<Column>>,
     /// Whether containers stand by project.
     pub group: Option<bool>,
+    /// The image whose tools a shell has in a container whose own image has none.
+    pub toolbox_image: Option<String>,
     /// The user's own commands.
     pub commands: Vec<Custom>,
     /// The engines to show when nothing else says which.
     pub hosts: Vec<HostSetting>,
+}
+
+impl Config {
+    /// Returns the image whose tools a shell has in a container without any.
+    pub fn toolbox_image(&self) -> &str {
+        self.toolbox_image.as_deref().unwrap_or(wharf_model::TOOLBOX_IMAGE)
+    }
 }
 
 /// Something wrong with the file.

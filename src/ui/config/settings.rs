@@ -101,6 +101,19 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        path: "toolbox-image",
+        values: "the name of an image, such as \"busybox\"",
+        default: "\"busybox\"",
+        text: "the image whose tools a shell has in a container whose image has no shell",
+        set: |config, value| {
+            let wrong = value.span().start;
+            let DeValue::String(text) = value.get_ref() else { return Err(wrong) };
+            text.parse::<wharf_model::ImageName>().map_err(|_| wrong)?;
+            config.toolbox_image = Some(text.to_string());
+            Ok(())
+        },
+    },
+    Setting {
         path: "theme.background",
         values: "\"auto\", \"dark\" or \"light\"",
         default: "\"auto\"",

@@ -36,6 +36,10 @@ pub enum Context {
     Events,
     /// The engine.
     System,
+    /// A terminal in a container.
+    Shell,
+    /// A terminal, after the key that makes the next one the dashboard's.
+    ShellKeys,
     /// A line being typed: a filter or a search.
     Line,
     /// A dialog that asks for a text.
@@ -73,6 +77,8 @@ impl Context {
             Self::Networks => "Networks",
             Self::Events => "Events",
             Self::System => "System",
+            Self::Shell => "Shell: all keys are the program's, but for",
+            Self::ShellKeys => "Shell: after that key",
             Self::Line | Self::Prompt => "While typing",
             Self::Form => "Form",
             Self::Transfer => "On its way",
@@ -105,6 +111,8 @@ impl Context {
             Self::Networks => "networks",
             Self::Events => "events",
             Self::System => "system",
+            Self::Shell => "shell",
+            Self::ShellKeys => "shell-keys",
             Self::Line => "line",
             Self::Prompt => "prompt",
             Self::Form => "form",

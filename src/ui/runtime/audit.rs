@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::state::make_private;
 use crate::app::Deed;
-use crate::message::Msg;
+use crate::message::{Msg, TerminalReply};
 
 /// Its name in the state folder.
 const FILE: &str = "audit.log";
@@ -76,6 +76,14 @@ impl Audit {
                     Err(why) => format!("failed: {why}"),
                 };
                 (operation, result)
+            }
+            Msg::Terminal { number, reply: TerminalReply::Ended(result) } => {
+                let result = match result {
+                    Ok(0) => "done".to_owned(),
+                    Ok(code) => format!("exit code {code}"),
+                    Err(why) => format!("failed: {why}"),
+                };
+                (number, result)
             }
             _ => return Ok(()),
         };

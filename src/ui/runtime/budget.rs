@@ -10,6 +10,9 @@ use crate::app::Redraw;
 /// The time between frames for what moves by itself.
 const LIVELY: Duration = Duration::from_millis(100);
 
+/// The time between frames for what a program writes, while it doesn't write much.
+const QUICK: Duration = Duration::from_millis(15);
+
 /// Seconds of the budget that can be saved up, and that can be owed.
 const SAVED: f64 = 4.0;
 const OWED: f64 = 2.0;
@@ -39,7 +42,8 @@ impl Budget {
         match redraw {
             Redraw::No => None,
             Redraw::Now => Some(self.drawn),
-            Redraw::Lively => Some(self.drawn + LIVELY),
+            Redraw::Quick if self.left > 0.0 => Some(self.drawn + QUICK),
+            Redraw::Lively | Redraw::Quick => Some(self.drawn + LIVELY),
             Redraw::Soon => {
                 let owed = Duration::from_secs_f64((-self.left / self.rate).max(0.0));
                 Some((self.at + owed).max(self.drawn + LIVELY))

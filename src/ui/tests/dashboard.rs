@@ -13,6 +13,12 @@ mod hostile;
 mod hosts;
 mod images;
 mod objects;
+#[expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "part of the tests, though not all are tests"
+)]
+mod shells;
 mod viewer;
 
 use std::time::Duration;
@@ -120,7 +126,7 @@ fn what_is_drawn_first_needs_no_answer() {
 
 /// Keys that lead to every state of the dashboard in which some context is the first, from a list
 /// with a mark and the selection in its middle; in a small terminal where pages shall scroll.
-const SITUATIONS: [(&str, &str); 32] = [
+const SITUATIONS: [(&str, &str); 34] = [
     ("list", ""),
     ("stats", "l["),
     ("logs", "l/slow\n\x1b[C"),
@@ -131,6 +137,8 @@ const SITUATIONS: [(&str, &str); 32] = [
     ("container events", "v"),
     ("panes wide", "\\"),
     ("events", "5k"),
+    ("shell", "e"),
+    ("shell keys", "e\x1d"),
     ("columns", "Cjj"),
     ("group", "Okkkkz"),
     ("system", "6j"),
@@ -230,6 +238,9 @@ fn the_help_lists_every_key_that_is_in_force_and_no_other() {
         let mut desk = situation(name, way);
         if !desk.app.overlays.is_empty() || desk.app.line.is_some() {
             continue;
+        }
+        if desk.app.contexts() == [Context::Shell] {
+            desk.keys("\x1d");
         }
         desk.send(Msg::Resize(100, 100));
         let keymap = desk.app.keymap.clone();

@@ -11,13 +11,14 @@ use crate::message::Effect;
 
 use super::{
     arrange, charts, columns, commands, compare, custom, detail, dialog, edits, events, files,
-    focus, groups, health, hosts, images, logs, networks, palette, show_screen, system, volumes,
+    focus, groups, health, hosts, images, logs, networks, palette, show_screen, system, terminals,
+    volumes,
 };
 
 /// Takes an action where it belongs.
 pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
     if action == Action::Quit {
-        return vec![Effect::Quit];
+        return terminals::quit(app);
     }
     if app.line.is_some() {
         return dialog::act_line(app, action);
@@ -35,7 +36,7 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         return Vec::new();
     }
     match action {
-        Action::Quit => return vec![Effect::Quit],
+        Action::Quit => return terminals::quit(app),
         Action::Suspend => return vec![Effect::Suspend],
         Action::Redraw => return vec![Effect::Repaint],
         Action::Help => app.overlays.push(Overlay::Help { scroll: 0 }),
@@ -136,6 +137,19 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         Action::ChooseHost | Action::HostOnOff | Action::UseHost => {
             return hosts::act(app, action);
         }
+        Action::OpenShell
+        | Action::OpenToolbox
+        | Action::Attach
+        | Action::ListShells
+        | Action::ShellKeys
+        | Action::LeaveShell
+        | Action::ZoomShell
+        | Action::ShellBack
+        | Action::ShellForth
+        | Action::NextShell
+        | Action::PreviousShell
+        | Action::NewShell
+        | Action::EndShell => return terminals::act(app, action),
         Action::PruneKind => return system::prune(app),
         Action::Refresh => {
             app.system.listing.mark();
@@ -260,7 +274,7 @@ pub(super) fn travel(app: &mut App, action: Action) -> Vec<Effect> {
 /// Returns whether the tab with the keys has something to move in; else they move the list.
 fn moves(app: &App) -> bool {
     match app.tab() {
-        Tab::Stats => false,
+        Tab::Stats | Tab::Shell => false,
         // What fits has nothing to move.
         Tab::Health => health::scrolls(app),
         Tab::Events => events::scrolls(app),
@@ -318,6 +332,9 @@ fn back(app: &mut App) -> Vec<Effect> {
         if app.tab() == Tab::Inspect && app.inspect.diff.take().is_some() {
             return Vec::new();
         }
+        if app.tab() == Tab::Shell {
+            terminals::dismiss(app);
+        }
         if app.tab() == Tab::Files && app.files_mut().open.take().is_some() {
             return Vec::new();
         }
@@ -351,7 +368,7 @@ fn back(app: &mut App) -> Vec<Effect> {
 }
 
 fn turn_tab(app: &mut App, by: isize) {
-    let tabs = app.screen.tabs();
+    let tabs = app.tabs();
     if seen_panes(app) > 1 {
         app.panes_mut().turn(tabs, by);
     } else {
@@ -390,7 +407,7 @@ fn step_pane(app: &mut App, by: isize) {
 
 /// Adds a pane beside the one that has the keys, or takes that one away.
 fn change_panes(app: &mut App, action: Action) {
-    let tabs = app.screen.tabs();
+    let tabs = app.tabs();
     if action == Action::FewerPanes {
         app.panes_mut().close();
     } else if !app.panes_mut().split(tabs) {

@@ -29,6 +29,7 @@ pub(super) fn ask(app: &mut App, number: usize) -> Vec<Effect> {
         consent: Consent::Cancel,
         scroll: 0,
         custom: Some((name, line)),
+        effects: Vec::new(),
         lines: Vec::new(),
         commands: Vec::new(),
     }));

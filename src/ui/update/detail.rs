@@ -40,7 +40,7 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
             Tab::Top => effects.extend(sync_top(app)),
             Tab::Health => effects.extend(health::sync(app)),
             // These show what is known anyway, or were asked for above.
-            Tab::Stats | Tab::Logs | Tab::Events => {}
+            Tab::Stats | Tab::Logs | Tab::Events | Tab::Shell => {}
             Tab::Layers | Tab::Users | Tab::Files | Tab::Details => {}
         }
     }
@@ -225,7 +225,7 @@ pub(super) fn step(app: &mut App, tab: Tab, by: isize) {
         Tab::Details => networks::scroll_details(app, by),
         Tab::Health => health::scroll(app, by),
         Tab::Events => events::scroll(app, by),
-        Tab::Stats | Tab::Logs => {}
+        Tab::Stats | Tab::Logs | Tab::Shell => {}
     }
 }
 

@@ -12,7 +12,7 @@ use crate::message::{Effect, LogAsk};
 
 use super::{
     act, arrange, charts, columns, commands, custom, detail, edits, files, hosts, images, input,
-    logs, networks, palette, volumes,
+    logs, networks, palette, terminals, volumes,
 };
 
 /// Takes an action while a line is typed in the footer.
@@ -208,6 +208,10 @@ pub(super) fn choose(app: &mut App) -> Vec<Effect> {
             hosts::chosen(app, None);
             Vec::new()
         }
+        Some(Choice::Shell(number)) => {
+            terminals::go_to(app, number);
+            Vec::new()
+        }
         Some(Choice::PruneVolumes { all }) => {
             volumes::ask_to_prune(app, all);
             Vec::new()
@@ -222,7 +226,11 @@ pub(super) fn consent(app: &mut App) -> Vec<Effect> {
         Some(Overlay::Confirm(Confirm { custom: Some((name, line)), .. })) => {
             custom::run(app, name, line)
         }
-        Some(Overlay::Confirm(confirm)) => commands::give(app, confirm.commands),
+        Some(Overlay::Confirm(confirm)) => {
+            let mut effects = commands::give(app, confirm.commands);
+            effects.extend(confirm.effects);
+            effects
+        }
         _ => Vec::new(),
     }
 }

@@ -20,6 +20,7 @@ mod mouse;
 mod networks;
 mod palette;
 mod system;
+mod terminals;
 mod volumes;
 
 use chrono::TimeDelta;
@@ -31,6 +32,7 @@ use crate::app::{App, Focus, Input, Overlay, Redraw, Screen, Tab};
 use crate::keymap::Key;
 use crate::layout::layout;
 use crate::message::{Effect, Msg};
+pub(crate) use terminals::{is_open as has_terminal, prefix_name};
 
 /// How long a message stays in the footer, in seconds.
 const NOTICE: i64 = 5;
@@ -51,6 +53,7 @@ pub(crate) fn start(app: &mut App) -> Vec<Effect> {
 pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
     let mut effects = take(app, msg);
     effects.extend(detail::sync(app));
+    effects.extend(terminals::sync(app));
     guard(app, &mut effects);
     hosts::route(app, &mut effects);
     commands::show_lines(app);
@@ -84,11 +87,19 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             if event.kind == KeyEventKind::Release {
                 return Vec::new();
             }
+            if let Some(effects) = terminals::key(app, &event) {
+                // What a program makes of a key it shows by itself.
+                app.draw(Redraw::Quick);
+                return effects;
+            }
             app.draw(Redraw::Now);
             key(app, &event)
         }
         Msg::Mouse(event) => mouse::mouse(app, event),
         Msg::Paste(text) => {
+            if let Some(effects) = terminals::paste(app, &text) {
+                return effects;
+            }
             if let Some(input) = input(app) {
                 input.insert(text.lines().next().unwrap_or_default());
                 app.draw(Redraw::Now);
@@ -133,6 +144,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             edits::take_detail(app, result);
             Vec::new()
         }
+        Msg::Terminal { number, reply } => terminals::take(app, number, reply),
         Msg::ShellEnded { operation, result } => {
             custom::ended(app, operation, result);
             Vec::new()

@@ -11,6 +11,7 @@ use crate::view::Hit;
 
 use super::{
     act, columns, detail, dialog, files, focus, groups, images, logs, networks, show_screen,
+    terminals,
 };
 
 /// Rows a turn of the wheel scrolls.
@@ -19,6 +20,10 @@ const WHEEL: isize = 3;
 /// Takes what the mouse did.
 pub(super) fn mouse(app: &mut App, event: MouseEvent) -> Vec<Effect> {
     let at = Position::new(event.column, event.row);
+    if let Some(effects) = terminal(app, event, at) {
+        app.draw(Redraw::Quick);
+        return effects;
+    }
     let effects = match event.kind {
         MouseEventKind::ScrollDown => wheel(app, at, WHEEL),
         MouseEventKind::ScrollUp => wheel(app, at, -WHEEL),
@@ -30,6 +35,13 @@ pub(super) fn mouse(app: &mut App, event: MouseEvent) -> Vec<Effect> {
     };
     app.draw(Redraw::Now);
     effects
+}
+
+/// Gives what happens in a terminal's pane to the terminal, as far as it is that one's affair.
+fn terminal(app: &mut App, event: MouseEvent, at: Position) -> Option<Vec<Effect>> {
+    let layout = layout(app).filter(|_| app.overlays.is_empty() && app.line.is_none())?;
+    let pane = layout.pane(Tab::Shell).filter(|pane| pane.contains(at))?;
+    terminals::mouse(app, event, pane)
 }
 
 fn wheel(app: &mut App, at: Position, by: isize) -> Vec<Effect> {
@@ -78,7 +90,7 @@ fn click(app: &mut App, at: Position, menu: bool) -> Vec<Effect> {
         }
     } else if layout.tabs.contains(at) {
         let on = |n: &usize| tab_at(app, layout.tabs, *n).is_some_and(|r| r.contains(at));
-        let tab = (0..app.screen.tabs().len()).find(on).and_then(|n| app.screen.tabs().get(n));
+        let tab = (0..app.tabs().len()).find(on).and_then(|n| app.tabs().get(n));
         if let Some(tab) = tab.copied() {
             app.set_tab(tab);
             focus(app, Focus::Detail);
@@ -219,7 +231,7 @@ fn click_detail(app: &mut App, area: Rect, at: Position, step: Option<usize>) ->
                 }
             }
         }
-        Tab::Stats | Tab::Logs | Tab::Health | Tab::Events | Tab::Details => {}
+        Tab::Stats | Tab::Logs | Tab::Health | Tab::Events | Tab::Details | Tab::Shell => {}
     }
     Vec::new()
 }

@@ -360,6 +360,7 @@ fn state(app: &App, row: &Row) -> (String, Style) {
     let word = status.as_str();
     let text = match failed {
         Some(code) => format!("{glyph} {word} {code}"),
+        None if crate::update::has_terminal(app, &row.summary.id) => format!("{glyph} {word} $"),
         None => format!("{glyph} {word}"),
     };
     if failed.is_some() {

@@ -16,7 +16,7 @@ pub(super) fn tabs(app: &App, buffer: &mut Buffer, area: Rect) {
     let bar = app.theme.style(Role::Bar);
     buffer.set_style(area, bar);
     let mut end = area.x;
-    for (n, tab) in app.screen.tabs().iter().enumerate() {
+    for (n, tab) in app.tabs().iter().enumerate() {
         let Some(place) = tab_at(app, area, n) else { continue };
         let style = match (*tab == app.tab(), app.focus) {
             (true, Focus::Detail) => app.theme.style(Role::Chosen),

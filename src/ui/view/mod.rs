@@ -19,6 +19,7 @@ mod pages;
 mod run_form;
 mod stats;
 mod system;
+mod terminal;
 mod transfers;
 mod volumes;
 
@@ -39,6 +40,7 @@ pub(crate) use network_details::details_len;
 pub(crate) use networks::node_at;
 pub(crate) use overlay::{Hit, hit_overlay, overlay_scroll_limit};
 pub(crate) use stats::chart_columns;
+pub(crate) use terminal::terminal_grid;
 
 /// Draws the dashboard.
 pub fn view(app: &App, frame: &mut Frame<'_>) {
@@ -78,23 +80,27 @@ fn draw(app: &App, buffer: &mut Buffer, area: Rect) -> Option<Position> {
     if layout.detail.height > 0 {
         detail::tabs(app, buffer, layout.tabs);
     }
+    let mut typing = None;
     for part in &layout.panes {
         if !part.head.is_empty() {
             detail::title(app, buffer, part.head, part.tab);
         }
-        pane(app, buffer, part.body, part.tab);
+        let cursor = pane(app, buffer, part.body, part.tab);
+        typing = typing.or(cursor);
     }
-    let typing = footer::footer(app, buffer, layout.footer);
+    let typing = footer::footer(app, buffer, layout.footer).or(typing);
     let dialog = overlay::overlays(app, buffer);
-    dialog.or(typing)
+    // Below a dialog nothing is typed.
+    dialog.or(typing.filter(|_| app.overlays.is_empty()))
 }
 
-/// Draws a tab.
-fn pane(app: &App, buffer: &mut Buffer, area: Rect, tab: Tab) {
+/// Draws a tab and returns where its text cursor is, if it has one.
+fn pane(app: &App, buffer: &mut Buffer, area: Rect, tab: Tab) -> Option<Position> {
     if app.screen == Screen::Containers
         && let Some(group) = app.containers.group()
     {
-        return groups::pane(app, buffer, area, tab, group);
+        groups::pane(app, buffer, area, tab, group);
+        return None;
     }
     match tab {
         Tab::Stats => stats::stats(app, buffer, area),
@@ -112,7 +118,9 @@ fn pane(app: &App, buffer: &mut Buffer, area: Rect, tab: Tab) {
         }
         Tab::Files => files::files(app, buffer, area),
         Tab::Details => network_details::details(app, buffer, area),
+        Tab::Shell => return terminal::terminal(app, buffer, area),
     }
+    None
 }
 
 fn too_small(app: &App, buffer: &mut Buffer, area: Rect) {

@@ -37,12 +37,15 @@ pub(crate) struct Desk {
     reads: u64,
 }
 
-/// Returns the key of a letter; `\n` is Enter, `\t` Tab, `\x1b` Esc.
+/// Returns the key of a letter; `\n` is Enter, `\t` Tab, `\x1b` Esc, `\x1d` Ctrl-].
 pub(crate) fn key(letter: &str) -> Key {
     let code = match letter {
         "\n" => KeyCode::Enter,
         "\t" => KeyCode::Tab,
         "\x1b" => KeyCode::Esc,
+        "\x1d" => {
+            return Key { code: KeyCode::Char(']'), modifiers: KeyModifiers::CONTROL };
+        }
         other => KeyCode::Char(other.chars().next().unwrap()),
     };
     Key { code, modifiers: KeyModifiers::NONE }
