@@ -18,6 +18,9 @@ use crate::version::Version;
 /// The longest document that is read: a profile of system calls and a long environment fit many times.
 const LONGEST_DOCUMENT: usize = 4 << 20;
 
+/// How much is read of a body that nobody wants.
+const LONGEST_IGNORED: usize = 64 << 20;
+
 /// A request, its path already understood.
 pub(crate) struct Ask {
     /// The version that its path names, or the newest.
@@ -79,6 +82,19 @@ impl Ask {
     /// Returns the body's bytes as they come.
     pub(crate) fn stream(self) -> ByteStream {
         pieces(self.body)
+    }
+
+    /// Reads the body and lets go of it: a client that is refused while it still sends would see a broken
+    /// connection instead of the reason. There is an end to that too.
+    pub(crate) async fn drained(self) {
+        let mut stream = self.stream();
+        let mut read = 0;
+        while let Some(Ok(piece)) = stream.next().await {
+            read += piece.len();
+            if read > LONGEST_IGNORED {
+                return;
+            }
+        }
     }
 
     /// Returns the body to be read where that may block.

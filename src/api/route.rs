@@ -173,7 +173,10 @@ async fn post(server: &Arc<Server>, parts: &[&str], ask: Ask) -> Answered {
         ["volumes", "create"] => volumes::create(server, ask).await,
         ["volumes", "prune"] => volumes::prune(server, &ask).await,
         ["build", "prune"] => system::no_build_cache(),
-        _ => Err(nothing(parts)),
+        _ => {
+            ask.drained().await;
+            Err(nothing(parts))
+        }
     }
 }
 
