@@ -454,7 +454,8 @@ fn as_user_volumes() {
     let run = ["run", "--rm", "--network", "none", "-v", "disk:/m", IMAGE, "true"];
     user.fails(125, "failed to mount local volume: mount /dev/null:", &run);
     user.ok(&["volume", "prune", "-af"]);
-    assert_eq!(user.ok(&["volume", "ls", "-q"]), "");
+    assert_eq!(user.ok(&["volume", "ls", "-q"]), "disk\nmem");
+    user.ok(&["volume", "rm", "disk", "mem"]);
     user.rests();
 }
 
