@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use chrono::Utc;
+use wharf_model::mounts::clean;
 use wharf_model::{ErrorKind, HostConfig, Mount, MountKind};
 
 use super::fill::{self, ImageFiles};
@@ -54,7 +55,7 @@ pub(crate) fn choose(
             || host.tmpfs.contains_key(target)
             || inherited.iter().any(|point| point.mount.target == target)
     };
-    let free: BTreeSet<String> = wanted.iter().map(|path| clean(path)).collect();
+    let free: BTreeSet<String> = wanted.iter().map(|path| clean(Path::new(path))).collect();
     for target in free.into_iter().filter(|target| !covered(target)) {
         mounts.push((Mount { kind: MountKind::Volume, target, ..Mount::default() }, true));
     }
@@ -164,28 +165,12 @@ fn volume(name: &str, asked: &Mount, anonymous: bool, host: &HostConfig) -> Resu
     Ok(Volume { name: name.to_owned(), created: Utc::now(), spec })
 }
 
-/// Returns a path as a mount's target is written: from the root, without `.` and `..`.
-pub(super) fn clean(path: &str) -> String {
-    use std::path::Component;
-    let mut out = std::path::PathBuf::from("/");
-    for part in Path::new(path).components() {
-        match part {
-            Component::Normal(name) => out.push(name),
-            Component::ParentDir => {
-                out.pop();
-            }
-            _ => {}
-        }
-    }
-    out.to_string_lossy().into_owned()
-}
-
 /// Refuses a path that wants a volume and can't have one.
 ///
 /// # Errors
 /// In docker's words.
 pub(crate) fn check_targets(wanted: &BTreeSet<String>) -> Result<()> {
-    match wanted.iter().find(|path| clean(path) == "/") {
+    match wanted.iter().find(|path| clean(Path::new(path)) == "/") {
         Some(_) => {
             Err(Error::new(ErrorKind::Invalid, "invalid specification: destination can't be '/'"))
         }
