@@ -43,13 +43,13 @@ TARGETS = {"first_ms": 50.0, "cpu": 1.0, "rss": 30.0, "bytes": 2000.0, "key_ms":
 class Dashboard:
     """A dashboard on a pseudo-terminal."""
 
-    def __init__(self, arguments, columns, rows):
+    def __init__(self, arguments, columns, rows, environment=None):
         # The size is set before the program starts: a resize later would be one more frame.
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         environment = {
-            "PATH": os.environ.get("PATH", ""), "HOME": "/root",
-            "TERM": "xterm-256color", "LANG": "C.UTF-8",
+            "PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", "/root"),
+            "TERM": "xterm-256color", "LANG": "C.UTF-8", **(environment or {}),
         }
         self.started = time.perf_counter()
         self.process = subprocess.Popen(

@@ -105,7 +105,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--wharf", default="target/x86_64-unknown-linux-gnu/release/wharf")
     parser.add_argument("--root")
-    parser.add_argument("--columns", type=int, default=100)
+    parser.add_argument("--columns", type=int, default=80)
     parser.add_argument("--rows", type=int, default=40)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()

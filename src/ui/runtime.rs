@@ -5,6 +5,7 @@
 mod audit;
 mod budget;
 pub(crate) mod health;
+mod input;
 mod logs;
 mod run;
 mod save;
@@ -21,8 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use crossterm::event::{Event, EventStream};
-use futures_util::StreamExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -34,10 +33,11 @@ use crate::app::files::{FilesOf, HEAD};
 use crate::app::{self, App, Past, Redraw};
 use crate::message::{Effect, Msg, ScreenTag};
 use crate::options::Options;
-use crate::terminal::Screen;
+use crate::terminal::{For, Screen};
 use crate::update::{start, update};
 use audit::Audit;
 use budget::Budget;
+use input::{Heard, Input};
 use logs::LogJob;
 use terminals::Terminals;
 use watch::{Samples, Tag};
@@ -104,6 +104,8 @@ pub async fn run(backends: Vec<Arc<dyn Backend>>, options: Options) -> Result<Ex
     let mut runtime = Runtime {
         budget: Budget::new(app.options.byte_budget),
         screen,
+        input: Input::new()?,
+        suspending: false,
         backends,
         watches: Vec::new(),
         interval,
@@ -122,6 +124,7 @@ pub async fn run(backends: Vec<Arc<dyn Backend>>, options: Options) -> Result<Ex
     let samples = Arc::clone(&runtime.samples);
     let result = runtime.work(&mut app, signals, (receiver, &mut output), &samples).await;
     runtime.watches.clear();
+    runtime.settle().await;
     if matches!(result, Ok(Exit::Quit)) {
         runtime.terminals.end(output).await;
     }
@@ -132,34 +135,6 @@ pub async fn run(backends: Vec<Arc<dyn Backend>>, options: Options) -> Result<Ex
     result
 }
 
-/// The terminal's input, read by a task of its own: the stream remembers only who asked last, so
-/// that nobody but one may ever ask it.
-struct Input {
-    events: mpsc::Receiver<Event>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Input {
-    fn new() -> Self {
-        let (sender, events) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(async move {
-            let mut stream = EventStream::new();
-            while let Some(Ok(event)) = stream.next().await {
-                if sender.send(event).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Self { events, task }
-    }
-}
-
-impl Drop for Input {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 struct Signals {
     end: Signal,
     interrupt: Signal,
@@ -167,6 +142,8 @@ struct Signals {
     hang_up: Signal,
     stop: Signal,
     resume: Signal,
+    /// The terminal has another size.
+    size: Signal,
 }
 
 impl Signals {
@@ -179,12 +156,16 @@ impl Signals {
             hang_up: signal(SignalKind::hangup())?,
             stop: signal(SignalKind::from_raw(SIGTSTP))?,
             resume: signal(SignalKind::from_raw(SIGCONT))?,
+            size: signal(SignalKind::window_change())?,
         })
     }
 }
 
 struct Runtime {
     screen: Screen,
+    input: Input,
+    /// The user wants to be back in his shell for a while.
+    suspending: bool,
     /// The engines; at least one.
     backends: Vec<Arc<dyn Backend>>,
     /// What listens to each of them; dropping it ends that.
@@ -212,17 +193,21 @@ impl Runtime {
         (mut receiver, output): (mpsc::Receiver<Msg>, &mut mpsc::Receiver<Msg>),
         samples: &Samples,
     ) -> Result<Exit, Error> {
-        let mut input = Input::new();
         let mut next_tick = Instant::now();
         let effects = start(app);
         if self.perform_all(app, effects)?.is_break() {
             return Ok(Exit::Quit);
         }
         loop {
-            if self.budget.due(app.redraw).is_some_and(|when| when <= Instant::now()) {
-                self.draw(app)?;
+            if std::mem::take(&mut self.suspending) {
+                self.suspend(app).await?;
             }
-            let draw_at = self.budget.due(app.redraw);
+            let mut draw_at = self.due(app);
+            if draw_at.is_some_and(|when| when <= Instant::now()) {
+                self.draw(app)?;
+                draw_at = self.due(app);
+            }
+            let blocked = self.screen.is_blocked();
             let msg = tokio::select! {
                 biased;
                 _ = signals.end.recv() => return Ok(Exit::Terminated),
@@ -230,8 +215,7 @@ impl Runtime {
                 _ = signals.quit.recv() => return Ok(Exit::Terminated),
                 _ = signals.hang_up.recv() => return Ok(Exit::Terminated),
                 _ = signals.stop.recv() => {
-                    self.screen.suspend()?;
-                    app.draw(Redraw::Now);
+                    self.suspend(app).await?;
                     continue;
                 }
                 _ = signals.resume.recv() => {
@@ -239,11 +223,19 @@ impl Runtime {
                     app.draw(Redraw::Now);
                     continue;
                 }
-                event = input.events.recv() => match event {
-                    Some(event) => message(event),
+                _ = signals.size.recv() => {
+                    let (columns, rows) = self.screen.size();
+                    Some(Msg::Resize(columns, rows))
+                }
+                heard = self.input.next() => match heard {
+                    Some(heard) => self.hear(heard),
                     // The terminal is gone.
                     None => return Ok(Exit::Terminated),
                 },
+                done = self.screen.drained(), if blocked => {
+                    done?;
+                    continue;
+                }
                 Some(msg) = receiver.recv() => Some(msg),
                 (host, batch) = samples.take() => {
                     Some(self.tag(host).message(Msg::Samples(batch)))
@@ -271,8 +263,8 @@ impl Runtime {
             }
             // What else is there already belongs into the same frame.
             for _ in 0..BURST {
-                let msg = match input.events.try_recv() {
-                    Ok(event) => message(event),
+                let msg = match self.input.ready() {
+                    Ok(heard) => self.hear(heard),
                     Err(mpsc::error::TryRecvError::Disconnected) => return Ok(Exit::Terminated),
                     Err(mpsc::error::TryRecvError::Empty) => match receiver.try_recv() {
                         Ok(msg) => Some(msg),
@@ -296,10 +288,61 @@ impl Runtime {
             // A new size asks for data at most, never for the end.
             let _ = self.perform_all(app, effects)?;
         }
-        let bytes = self.screen.draw(app)?;
+        let what = purpose(app.redraw).max(self.screen.behind().unwrap_or(For::Numbers));
+        let bytes = self.screen.draw(app, what)?;
         self.budget.spent(bytes);
         app.redraw = Redraw::No;
         Ok(())
+    }
+
+    /// Returns when the next frame is due, or the rest of the last one, if one is.
+    fn due(&mut self, app: &App) -> Option<Instant> {
+        if self.screen.is_blocked() {
+            return None;
+        }
+        let behind = self.screen.behind();
+        let when = if behind.is_some() { Some(Instant::now()) } else { None };
+        let when = when.or_else(|| self.budget.due(app.redraw))?;
+        let what = purpose(app.redraw).max(behind.unwrap_or(For::Numbers));
+        if self.screen.has_room(what) { Some(when) } else { self.screen.free_at() }
+    }
+
+    /// Takes in what the terminal said, and returns it if it was the user.
+    fn hear(&mut self, heard: Heard) -> Option<Msg> {
+        match heard {
+            Heard::User(msg) => Some(*msg),
+            Heard::Answer => {
+                self.screen.answered();
+                None
+            }
+        }
+    }
+
+    /// Gives the terminal back to the shell until that lets us go on.
+    async fn suspend(&mut self, app: &mut App) -> Result<(), Error> {
+        self.settle().await;
+        if self.screen.suspend()? {
+            app.size = self.screen.size();
+        } else {
+            app.tell("there is no shell to come back from");
+        }
+        app.draw(Redraw::Now);
+        Ok(())
+    }
+
+    /// Waits a moment for what the terminal is about to answer: whoever has it next would take that
+    /// for keys.
+    async fn settle(&mut self) {
+        let begun = Instant::now();
+        while let Some(patience) = self.screen.patience() {
+            let until = begun + patience;
+            match tokio::time::timeout_at(until, self.input.next()).await {
+                Ok(Some(heard)) => {
+                    let _ = self.hear(heard);
+                }
+                Ok(None) | Err(_) => return,
+            }
+        }
     }
 
     fn take(&mut self, app: &mut App, msg: Msg) -> Result<ControlFlow<()>, Error> {
@@ -344,15 +387,10 @@ impl Runtime {
             Effect::Watch(on) => self.watch(host, on),
             Effect::Quit => return Ok(ControlFlow::Break(())),
             Effect::Suspend => {
-                if self.screen.suspend()? {
-                    app.size = self.screen.size();
-                } else {
-                    app.tell("there is no shell to come back from");
-                }
-                app.draw(Redraw::Now);
+                self.suspending = true;
             }
             Effect::Repaint => {
-                self.screen.repaint()?;
+                self.screen.repaint();
                 app.draw(Redraw::Now);
             }
             Effect::Mouse(mouse) => self.screen.set_mouse(mouse)?,
@@ -655,12 +693,7 @@ fn until_next_second() -> Duration {
     Duration::from_millis(u64::from(1000 - passed) + 5)
 }
 
-fn message(event: Event) -> Option<Msg> {
-    match event {
-        Event::Key(key) => Some(Msg::Key(key)),
-        Event::Mouse(mouse) => Some(Msg::Mouse(mouse)),
-        Event::Paste(text) => Some(Msg::Paste(text)),
-        Event::Resize(columns, rows) => Some(Msg::Resize(columns, rows)),
-        Event::FocusGained | Event::FocusLost => None,
-    }
+/// Returns whom a frame is for.
+fn purpose(redraw: Redraw) -> For {
+    if redraw >= Redraw::Quick { For::User } else { For::Numbers }
 }

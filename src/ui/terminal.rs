@@ -1,99 +1,66 @@
-//! The terminal: taken and given back, and written to in one piece per frame.
+//! The terminal: taken and given back, and told what has changed on the screen.
+//!
+//! Each frame is compared with what the terminal shows, and goes to it in one piece. Where the line
+//! doesn't carry all of it at once, what the user looks at goes first, and the rest after it, from what
+//! is true by then: frames are skipped, never queued.
 //!
 //! However the dashboard ends, the terminal is given back: by [`Screen`]'s drop, by the panic hook,
 //! and by the signals that the runtime listens to.
 
-use std::io::{self, Write};
+mod link;
+mod out;
+
+use std::io;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use base64::Engine;
-use crossterm::cursor::SetCursorStyle;
+use crossterm::cursor::{Hide, MoveTo, SetCursorStyle, Show};
 use crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
 };
+use crossterm::queue;
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
-    disable_raw_mode, enable_raw_mode,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
+    LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
-use crossterm::{cursor, execute, queue};
-use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
+use ratatui::backend::{Backend, CrosstermBackend};
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::{Position, Rect};
 use rustix::process::{Signal, getpgrp, getsid, kill_process_group};
+use tokio::time::Instant;
 
 use vt100::CursorStyle;
 
 use crate::app::App;
+pub(crate) use link::For;
+use link::Link;
+use out::Out;
 
 /// Whether the terminal is ours now.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 static HOOK: Once = Once::new();
 
-/// Collects a frame and writes it to standard output in one piece, wrapped so that the terminal
-/// shows it at once.
-struct Output {
-    frame: Vec<u8>,
-    written: u64,
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.frame.is_empty() {
-            queue!(self.frame, BeginSynchronizedUpdate)?;
-        }
-        self.frame.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Output {
-    fn commit(&mut self) -> io::Result<()> {
-        if self.frame.is_empty() {
-            return Ok(());
-        }
-        queue!(self.frame, EndSynchronizedUpdate)?;
-        let mut out = io::stdout().lock();
-        let result = out.write_all(&self.frame).and_then(|()| out.flush());
-        self.written += self.frame.len() as u64;
-        self.frame.clear();
-        // A log line of a megabyte must not stay in memory for ever.
-        self.frame.shrink_to(64 << 10);
-        result
-    }
-}
+/// How long a terminal that takes nothing keeps us from ending.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// The terminal while it is ours.
 pub(crate) struct Screen {
-    terminal: Terminal<CrosstermBackend<Shared>>,
-    output: Shared,
-    mouse: bool,
+    out: Out,
+    link: Link,
+    /// What the terminal shows once all that is written has arrived.
+    shown: Buffer,
+    /// The next frame, kept for its memory.
+    next: Buffer,
+    /// Where the terminal's cursor is, if it is seen.
+    cursor: Option<Position>,
     /// The shape of the cursor that a program in a shell has asked for.
-    cursor: CursorStyle,
-}
-
-/// The output, shared between the terminal library and us.
-#[derive(Clone)]
-struct Shared(std::sync::Arc<std::sync::Mutex<Output>>);
-
-impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Output> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.lock().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.lock().flush()
-    }
+    shape: CursorStyle,
+    /// What the rest of the last frame is for, if it had no room.
+    behind: Option<For>,
+    mouse: bool,
 }
 
 impl Screen {
@@ -106,10 +73,16 @@ impl Screen {
                 before(info);
             }));
         });
-        let output = Output { frame: Vec::with_capacity(16 << 10), written: 0 };
-        let output = Shared(std::sync::Arc::new(std::sync::Mutex::new(output)));
-        let terminal = Terminal::new(CrosstermBackend::new(output.clone()))?;
-        let mut screen = Self { terminal, output, mouse, cursor: CursorStyle::default() };
+        let mut screen = Self {
+            out: Out::new()?,
+            link: Link::new(),
+            shown: Buffer::default(),
+            next: Buffer::default(),
+            cursor: None,
+            shape: CursorStyle::default(),
+            behind: None,
+            mouse,
+        };
         screen.enter()?;
         Ok(screen)
     }
@@ -117,58 +90,147 @@ impl Screen {
     fn enter(&mut self) -> io::Result<()> {
         enable_raw_mode()?;
         TAKEN.store(true, Ordering::SeqCst);
-        let mut out = io::stdout().lock();
-        execute!(out, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
+        let mut bytes = Vec::new();
+        queue!(bytes, EnterAlternateScreen, EnableBracketedPaste, Hide)?;
         if self.mouse {
-            execute!(out, EnableMouseCapture)?;
+            queue!(bytes, EnableMouseCapture)?;
         }
-        Ok(())
+        // Whatever it shows, the next frame is compared with nothing.
+        self.shown = Buffer::default();
+        self.cursor = None;
+        // The answer to this one tells how long the way is, before anything is in it.
+        self.send(bytes)
     }
 
     /// Returns columns and rows.
     pub(crate) fn size(&self) -> (u16, u16) {
-        self.terminal.size().map_or((80, 24), |s| (s.width, s.height))
+        rustix::termios::tcgetwinsize(io::stdout())
+            .ok()
+            .map(|size| (size.ws_col, size.ws_row))
+            .filter(|(columns, rows)| *columns > 0 && *rows > 0)
+            .unwrap_or((80, 24))
     }
 
-    /// Draws a frame and returns how many bytes went to the terminal.
-    pub(crate) fn draw(&mut self, app: &App) -> io::Result<u64> {
+    /// Draws what the line has room for and returns how many bytes went to the terminal.
+    pub(crate) fn draw(&mut self, app: &App, what: For) -> io::Result<u64> {
         if !TAKEN.load(Ordering::SeqCst) {
             return Err(io::Error::other("given back after a panic"));
         }
-        self.terminal.draw(|frame| crate::view::view(app, frame))?;
-        let mut output = self.output.lock();
+        let (columns, rows) = self.size();
+        let area = Rect::new(0, 0, columns, rows);
+        let mut bytes = Vec::new();
+        if self.shown.area != area {
+            queue!(bytes, BeginSynchronizedUpdate, Clear(ClearType::All))?;
+            self.shown = Buffer::empty(area);
+            self.next = Buffer::empty(area);
+        }
+        self.next.reset();
+        let cursor = crate::view::draw(app, &mut self.next, area);
+        let mut updates = self.shown.diff(&self.next);
+        let room = self.link.room(what);
+        let all = updates.len();
+        // Whatever the line, what the user looks at comes first.
+        let first = crate::view::attention(app);
+        updates.sort_by_key(|(x, y, _)| {
+            let at = Position::new(*x, *y);
+            (first.iter().position(|part| part.contains(at)).unwrap_or(first.len()), *y, *x)
+        });
+        updates.truncate(affordable(&updates, room));
+        self.behind = (updates.len() < all).then_some(what);
         let wanted = app.typed_to().map(|it| it.emulator.screen().cursor_style());
         let wanted = wanted.unwrap_or_default();
-        if wanted != self.cursor {
-            queue!(*output, shape(wanted))?;
-            self.cursor = wanted;
+        let is_same = updates.is_empty() && cursor == self.cursor && wanted == self.shape;
+        if is_same && bytes.is_empty() {
+            return Ok(0);
         }
-        let before = output.written;
-        output.commit()?;
-        Ok(output.written - before)
+        if bytes.is_empty() {
+            queue!(bytes, BeginSynchronizedUpdate)?;
+        }
+        if !updates.is_empty() {
+            CrosstermBackend::new(&mut bytes).draw(updates.iter().copied())?;
+        }
+        if wanted != self.shape {
+            queue!(bytes, shape(wanted))?;
+            self.shape = wanted;
+        }
+        match cursor {
+            // Drawing has moved it.
+            Some(at) => queue!(bytes, MoveTo(at.x, at.y), Show)?,
+            None if self.cursor.is_some() => queue!(bytes, Hide)?,
+            None => {}
+        }
+        self.cursor = cursor;
+        queue!(bytes, EndSynchronizedUpdate)?;
+        if updates.len() == all {
+            std::mem::swap(&mut self.shown, &mut self.next);
+        } else {
+            for (x, y, cell) in updates {
+                self.shown[(x, y)] = cell.clone();
+            }
+        }
+        let count = bytes.len() as u64;
+        self.send(bytes)?;
+        Ok(count)
+    }
+
+    /// Returns whether the terminal has not taken yet what was written: nothing is drawn until
+    /// [`Screen::drained`].
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.out.is_blocked()
+    }
+
+    /// Waits until the terminal has taken what was written.
+    pub(crate) async fn drained(&mut self) -> io::Result<()> {
+        self.out.drained().await
+    }
+
+    /// Returns what the part of the last frame is for that had no room, if some had none.
+    pub(crate) fn behind(&self) -> Option<For> {
+        self.behind
+    }
+
+    /// Returns whether the line has room for something.
+    pub(crate) fn has_room(&mut self, what: For) -> bool {
+        self.link.room(what) > 0
+    }
+
+    /// Returns when the line is taken for free although the terminal doesn't say so.
+    pub(crate) fn free_at(&self) -> Option<Instant> {
+        self.link.lost_at()
+    }
+
+    /// Takes in that the terminal has answered.
+    pub(crate) fn answered(&mut self) {
+        self.link.answer();
+    }
+
+    /// Returns how long the terminal may take for what it is still going to answer, if it is: whoever
+    /// has it next would find that in its input.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        self.link.patience()
     }
 
     /// Forgets what is on the screen, so that the next frame draws all of it.
-    pub(crate) fn repaint(&mut self) -> io::Result<()> {
-        // The library's own way asks the terminal where its cursor is, and the answer would go to
-        // whoever reads the keys.
-        let size = self.terminal.size()?;
-        self.terminal.resize(size.into())
+    pub(crate) fn repaint(&mut self) {
+        self.shown = Buffer::default();
     }
 
     /// Takes the mouse, or leaves it to the terminal.
     pub(crate) fn set_mouse(&mut self, mouse: bool) -> io::Result<()> {
         self.mouse = mouse;
-        let mut out = io::stdout().lock();
-        if mouse { execute!(out, EnableMouseCapture) } else { execute!(out, DisableMouseCapture) }
+        let mut bytes = Vec::new();
+        if mouse {
+            queue!(bytes, EnableMouseCapture)?;
+        } else {
+            queue!(bytes, DisableMouseCapture)?;
+        }
+        self.send(bytes)
     }
 
     /// Puts a text on the user's clipboard, by way of the terminal (OSC 52).
     pub(crate) fn copy(&mut self, text: &str) -> io::Result<()> {
         let text = base64::engine::general_purpose::STANDARD.encode(text);
-        let mut out = io::stdout().lock();
-        write!(out, "\x1b]52;c;{text}\x07")?;
-        out.flush()
+        self.send(format!("\x1b]52;c;{text}\x07").into_bytes())
     }
 
     /// Gives the terminal back, stops until somebody lets us go on, and takes it again. Where
@@ -177,6 +239,7 @@ impl Screen {
         if is_orphaned() {
             return Ok(false);
         }
+        self.give_up();
         give_back();
         // All of the group, as the terminal's own suspend character does it: a wrapper that
         // started us stops too.
@@ -187,16 +250,71 @@ impl Screen {
 
     /// Takes the terminal again after somebody stopped us and let us go on.
     pub(crate) fn resume(&mut self) -> io::Result<()> {
-        self.cursor = CursorStyle::default();
-        self.enter()?;
-        self.repaint()
+        self.shape = CursorStyle::default();
+        self.link.reset();
+        self.enter()
+    }
+
+    /// Sends something to the terminal, with the question that tells when it has arrived.
+    fn send(&mut self, mut bytes: Vec<u8>) -> io::Result<()> {
+        if self.link.asks() {
+            bytes.extend_from_slice(link::QUESTION);
+        }
+        self.link.wrote(bytes.len() as u64);
+        self.out.write(&bytes)
+    }
+
+    /// Gives up what the terminal hasn't taken yet.
+    fn give_up(&mut self) {
+        if self.out.give_up() {
+            // Ends whatever sequence it is in the middle of (CAN).
+            let _ = out::write_patiently(b"\x18", PATIENCE);
+        }
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
+        if TAKEN.load(Ordering::SeqCst) {
+            self.give_up();
+        }
         give_back();
     }
+}
+
+/// Bytes around every frame: its beginning, its end, the colours' reset and the question.
+const AROUND: usize = 40;
+
+/// About as many take the cursor elsewhere, and as many change the colours.
+const JUMP: usize = 8;
+const STYLE: usize = 18;
+
+/// Returns how many of these cells a line with so much room carries: one at least, or nothing would
+/// ever be drawn.
+fn affordable(updates: &[(u16, u16, &Cell)], room: usize) -> usize {
+    let mut left = room.saturating_sub(AROUND);
+    let mut before: Option<&(u16, u16, &Cell)> = None;
+    let fits = updates.iter().take_while(|update| {
+        let (x, y, cell) = update;
+        let (follows, styled) = match before {
+            Some((bx, by, b)) => (
+                by == y && bx + 1 == *x,
+                (b.fg, b.bg, b.modifier) != (cell.fg, cell.bg, cell.modifier),
+            ),
+            None => (false, true),
+        };
+        before = Some(update);
+        let cost =
+            cell.symbol().len() + if follows { 0 } else { JUMP } + if styled { STYLE } else { 0 };
+        match left.checked_sub(cost) {
+            Some(rest) => {
+                left = rest;
+                true
+            }
+            None => false,
+        }
+    });
+    fits.count().max(1)
 }
 
 /// Returns how the user's terminal is told of a cursor's shape.
@@ -217,16 +335,19 @@ fn give_back() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
-    let mut out = io::stdout();
-    let _ = execute!(
-        out,
+    let mut bytes = Vec::new();
+    let _ = queue!(
+        bytes,
         EndSynchronizedUpdate,
         DisableMouseCapture,
         DisableBracketedPaste,
         LeaveAlternateScreen,
         SetCursorStyle::DefaultUserShape,
-        cursor::Show
+        Show
     );
+    let _ = out::write_patiently(&bytes, PATIENCE);
+    // What the terminal has answered meanwhile is nobody's.
+    let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
     let _ = disable_raw_mode();
 }
 

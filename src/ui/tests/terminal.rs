@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -121,4 +121,91 @@ fn a_panic_gives_the_terminal_back_before_it_is_told_and_ends_the_dashboard() {
     assert!(after.contains("as the test wants"), "{written:?}");
     assert!(after.contains("ended: Err"), "{written:?}");
     assert!(!after.contains(FRAME), "nothing is drawn any more: {written:?}");
+}
+
+/// What a terminal answers to the question that ends each frame.
+const QUESTION: &str = "\x1b[c";
+const ANSWER: &[u8] = b"\x1b[?62;22c";
+
+/// Reads what has come, at most so much of it, as a terminal that answers; returns how much it was.
+fn take(terminal: &mut Terminal, most: usize) -> usize {
+    let wait = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+    if poll(&mut [PollFd::new(&terminal.master, PollFlags::IN)], Some(&wait)).unwrap() == 0 {
+        return 0;
+    }
+    let mut chunk = vec![0; most];
+    let length = terminal.master.read(&mut chunk).unwrap();
+    let before = terminal.written.matches(QUESTION).count();
+    terminal.written.push_str(&String::from_utf8_lossy(&chunk[..length]));
+    for _ in before..terminal.written.matches(QUESTION).count() {
+        terminal.master.write_all(ANSWER).unwrap();
+    }
+    length
+}
+
+#[test]
+fn on_a_slow_line_frames_are_skipped_and_never_queued() {
+    let mut terminal = Terminal::start();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) || !terminal.written.contains(FRAME) {
+        take(&mut terminal, 4096);
+    }
+    // From now on it is slow, some bytes at a time, and keys come that each change most of the screen.
+    let mut round = 0;
+    let mut slowly = |terminal: &mut Terminal| {
+        if round % 8 == 0 {
+            terminal.master.write_all(if round % 16 == 0 { b"2" } else { b"1" }).unwrap();
+        }
+        round += 1;
+        take(terminal, 20);
+        std::thread::sleep(Duration::from_millis(2));
+        rustix::io::ioctl_fionread(&terminal.master).unwrap()
+    };
+    // What was on its way when it became slow has to arrive first.
+    let begun = Instant::now();
+    while slowly(&mut terminal) > 1000 {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    let before = terminal.written.matches(FRAME).count();
+    let most = (0..400).map(|_| slowly(&mut terminal)).max().unwrap();
+    let drawn = terminal.written.matches(FRAME).count() - before;
+    // A whole screen of these has some 3000 bytes.
+    assert!(most < 2000, "{most} bytes wait");
+    assert!(drawn > 3, "{drawn} frames: {:?}", terminal.written);
+}
+
+#[test]
+fn what_the_terminal_answers_is_not_left_to_the_shell() {
+    let mut terminal = Terminal::start();
+    while !terminal.written.contains(FRAME) {
+        take(&mut terminal, 4096);
+    }
+    kill_process(Pid::from_child(&terminal.child), Signal::TERM).unwrap();
+    let begun = Instant::now();
+    while terminal.child.try_wait().unwrap().is_none() {
+        assert!(begun.elapsed() < PATIENCE);
+        take(&mut terminal, 4096);
+    }
+    assert!(!terminal.is_raw());
+    // A shell would find it on its line.
+    assert_eq!(rustix::io::ioctl_fionread(&terminal.slave).unwrap(), 0);
+}
+
+#[test]
+fn a_terminal_that_takes_nothing_keeps_nobody_from_ending() {
+    let mut terminal = Terminal::start();
+    while !terminal.written.contains(FRAME) {
+        take(&mut terminal, 4096);
+    }
+    // Nobody reads, and each key changes most of the screen: the pseudo-terminal is full at the end.
+    for _ in 0..100 {
+        let _ = terminal.master.write(b"21");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    kill_process(Pid::from_child(&terminal.child), Signal::TERM).unwrap();
+    let begun = Instant::now();
+    while terminal.is_raw() {
+        assert!(begun.elapsed() < PATIENCE, "it waits for a reader");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

@@ -28,7 +28,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
-use crate::app::{App, Screen, Tab};
+use crate::app::{App, Cursor, Focus, Screen, Tab};
 use crate::layout::{LEAST, layout};
 use crate::text::{fit, width};
 use crate::theme::Role;
@@ -51,8 +51,38 @@ pub fn view(app: &App, frame: &mut Frame<'_>) {
     }
 }
 
+/// Returns the parts of the screen that the user looks at while he presses keys, what he looks at most
+/// first: that of a slow line is theirs.
+pub(crate) fn attention(app: &App) -> Vec<Rect> {
+    let Some(layout) = layout(app) else { return Vec::new() };
+    let mut parts: Vec<Rect> =
+        app.overlays.iter().rev().map(|it| overlay::place(app, it)).collect();
+    if app.line.is_some() {
+        parts.push(layout.footer);
+    }
+    if app.focus == Focus::List {
+        let cursor = match app.screen {
+            Screen::Containers => app.containers.cursor,
+            Screen::Images => app.images.cursor,
+            Screen::Volumes => app.volumes.cursor,
+            Screen::Events => app.events.cursor,
+            Screen::System => app.system.cursor,
+            // The selected box may be anywhere.
+            Screen::Networks => Cursor::default(),
+        };
+        let list = layout.list;
+        let row = u16::try_from(cursor.at.saturating_sub(cursor.top)).unwrap_or(u16::MAX);
+        let row = Rect { y: list.y.saturating_add(row), height: 1, ..list };
+        parts.extend([row.intersection(list), list]);
+    } else {
+        parts.push(layout.detail);
+    }
+    parts.push(layout.header);
+    parts
+}
+
 /// Draws everything and returns where the text cursor is, while something is typed.
-fn draw(app: &App, buffer: &mut Buffer, area: Rect) -> Option<Position> {
+pub(crate) fn draw(app: &App, buffer: &mut Buffer, area: Rect) -> Option<Position> {
     // The terminal may have changed size before its message came.
     let size = (area.width, area.height);
     let Some(layout) = layout(app).filter(|_| size == app.size) else {

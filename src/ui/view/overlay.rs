@@ -45,6 +45,11 @@ fn room(app: &App) -> (usize, usize) {
     (usize::from(columns.saturating_sub(4)), usize::from(rows.saturating_sub(2)))
 }
 
+/// Returns where an overlay is.
+pub(super) fn place(app: &App, overlay: &Overlay) -> Rect {
+    shape(app, overlay).outer
+}
+
 fn shape(app: &App, overlay: &Overlay) -> Shape {
     let (columns, rows) = room(app);
     let (lines, scroll, extra) = match overlay {
