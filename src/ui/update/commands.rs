@@ -229,6 +229,9 @@ fn report(app: &mut App, pending: &Pending, line: &str, outcome: Outcome) {
         Outcome::Updated { warnings } if !warnings.is_empty() => {
             return app.tell(format!("{what}: done, but {}", warnings.join(", ")));
         }
+        _ if pending.doing == "restoring" => {
+            return app.tell(format!("{what}: done, it is stopped as its removal left it"));
+        }
         _ if pending.undoable => return app.tell(format!("{what}: done, u takes it back")),
         _ if line.is_empty() => return app.tell(format!("{what}: done")),
         _ => return app.tell(format!("{what}: done   {line}")),
@@ -373,7 +376,12 @@ fn on_group(app: &mut App, action: Action) -> Option<Vec<Effect>> {
             rows = running;
         }
     }
-    let plan = plan(app, &rows, action, &format!(" of {}", group.name));
+    let whose = format!(" of {}", group.name);
+    let plan = match rows.len() {
+        0 | 1 => plan(app, &rows, action, &whose),
+        _ => interruption(app, &rows, action, &whose)
+            .map_or_else(|| plan(app, &rows, action, &whose), Plan::Ask),
+    };
     Some(carry_out(app, plan))
 }
 
@@ -393,6 +401,32 @@ fn carry_out(app: &mut App, plan: Plan) -> Vec<Effect> {
             Vec::new()
         }
     }
+}
+
+/// Returns what to ask before a key interrupts all of a group: a whole service is one letter away.
+fn interruption(app: &App, rows: &[&Row], action: Action, whose: &str) -> Option<Confirm> {
+    let pauses = rows.iter().any(|row| row.summary.status == Status::Running);
+    let (verb, lost) = match action {
+        Action::Stop => ("Stop", "They are asked to end, and killed after their time of grace."),
+        Action::Restart => (
+            "Restart",
+            "They are asked to end, killed after their time of grace, and started again.",
+        ),
+        Action::PauseResume if pauses => ("Pause", "They answer nobody until they are resumed."),
+        _ => return None,
+    };
+    let mut body: Vec<String> = rows
+        .iter()
+        .map(|row| format!("  {}, {}", app.called(row), row.summary.status.as_str()))
+        .collect();
+    body.push(lost.to_owned());
+    Some(Confirm {
+        title: format!("{verb} {} containers{whose}?", rows.len()),
+        body,
+        verb,
+        commands: rows.iter().filter_map(|row| command(app, row, action)).collect(),
+        ..Confirm::default()
+    })
 }
 
 /// Returns what an action on these containers comes to; `whose` follows their number.

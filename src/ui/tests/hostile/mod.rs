@@ -1,6 +1,11 @@
 //! Everything that a container or an image controls is full of escape sequences, control characters and
 //! letters that reorder text; none of them reaches the terminal, on any screen.
 
+mod engine;
+mod everywhere;
+
+pub(crate) use engine::Hostile;
+
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::Write;
@@ -23,7 +28,7 @@ use crate::plain;
 use crate::support::Desk;
 
 /// Numbers that look random; a seed always gives the same.
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 /// What is put into texts. The numbers in the sequences are used by nothing else.
 const PIECES: [&str; 24] = [
