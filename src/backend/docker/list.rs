@@ -109,6 +109,8 @@ fn summary(row: models::ContainerSummary) -> Result<ContainerSummary> {
         status_text,
         started_at: None,
         restart_count: None,
+        // The list doesn't tell.
+        auto_remove: false,
         labels: row.labels.unwrap_or_default().into_iter().collect(),
         ports: ports(row.ports.unwrap_or_default()),
         endpoints,

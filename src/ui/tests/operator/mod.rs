@@ -60,6 +60,31 @@ fn a_key_that_interrupts_a_whole_group_asks_first() {
 }
 
 #[test]
+fn a_stop_that_removes_says_so_first() {
+    let mut desk = Desk::new(plain(), (80, 30));
+    let mut list = desk.list();
+    let name = desk.app.selected().unwrap().summary.name.clone();
+    for one in &mut list {
+        one.auto_remove = one.name == name || one.name == "db-1";
+    }
+    desk.send(Msg::Containers(Ok(list)));
+    assert!(executed(&desk.keys("s")).is_empty());
+    let screen = desk.screen();
+    assert!(
+        screen.contains("Stop api-1?") && screen.contains("the end of api-1 removes"),
+        "{screen}"
+    );
+    assert!(screen.contains("Lost for good: every file"), "{screen}");
+    assert!(desk.keys("\n").is_empty(), "the default is to cancel");
+    desk.keys("s");
+    assert_eq!(executed(&desk.keys("y")).len(), 1);
+    // Of several, those that go are named.
+    desk.app.pending.clear();
+    desk.keys("gs");
+    assert!(desk.screen().contains("the end of api-1, db-1 removes it"), "{}", desk.screen());
+}
+
+#[test]
 fn a_menu_takes_the_keys_that_it_shows() {
     let mut desk = Desk::new(plain(), (100, 40));
     desk.keys("\n");
