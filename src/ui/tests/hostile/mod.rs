@@ -1,7 +1,13 @@
 //! Everything that a container or an image controls is full of escape sequences, control characters and
 //! letters that reorder text; none of them reaches the terminal, on any screen.
 
+#[expect(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "part of the tests, though not a test itself"
+)]
 mod engine;
+#[expect(clippy::unwrap_used, reason = "part of the tests, though not a test itself")]
 mod everywhere;
 
 pub(crate) use engine::Hostile;

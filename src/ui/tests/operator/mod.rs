@@ -146,7 +146,8 @@ fn presets_do_what_their_hands_expect() {
         desk.app.keymap.lookup(desk.app.main_contexts(), pressed.parse().unwrap())
     };
     use Action as A;
-    let hands: &[(&str, &[(&str, Option<Action>)])] = &[
+    type Hand = (&'static str, Option<Action>);
+    let hands: &[(&str, &[Hand])] = &[
         (
             "lazydocker",
             &[
