@@ -117,7 +117,7 @@ fn an_engine_that_says_the_same_again_changes_nothing() {
     for tick in [1, 6] {
         metrics.take(0, fake.batch(tick), time(i64::try_from(tick).unwrap()));
     }
-    let usage = metrics.now(&id).unwrap().clone();
+    let usage = *metrics.now(&id).unwrap();
     assert!(usage.cpu_percent.is_some());
     for second in 7..10 {
         metrics.take(0, fake.batch(6), time(second));
