@@ -83,6 +83,12 @@ pub trait Backend: Send + Sync {
     /// Returns a short word for this engine as lists show it: `wharf`, `docker`, `fake`.
     fn name(&self) -> &str;
 
+    /// Returns the same engine in a way that changes nothing, if its ways to look at some things would:
+    /// then those are errors.
+    fn looking_only(&self) -> Option<std::sync::Arc<dyn Backend>> {
+        None
+    }
+
     /// Returns facts about the engine and its host.
     async fn info(&self) -> Result<EngineInfo>;
 

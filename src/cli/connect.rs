@@ -324,6 +324,11 @@ pub(crate) async fn dashboard(
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> anyhow::Result<Left> {
     let look = wharf_ui::Look::from_env(environment);
+    let looking = |backend: Arc<dyn Backend>| match read_only {
+        true => backend.looking_only().unwrap_or(backend),
+        false => backend,
+    };
+    let backends = backends.into_iter().map(looking).collect();
     let (config, complaint) = settings(environment);
     let options = wharf_ui::Options {
         read_only,

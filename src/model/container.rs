@@ -338,6 +338,9 @@ pub struct ContainerSummary {
     pub health: Option<HealthStatus>,
     /// How often its restart policy has started it, as far as the backend says.
     pub restart_count: Option<u32>,
+    /// Whether its end removes it (`run --rm`), as far as the backend says.
+    #[serde(default)]
+    pub auto_remove: bool,
     /// Its labels (`com.docker.compose.project` groups it).
     pub labels: BTreeMap<String, String>,
     /// Its ports.

@@ -147,6 +147,8 @@ fn groups_limits_and_the_audit_file() {
     terminal.send("\x1b");
     terminal.wait_until_gone("Remove 2 containers");
     terminal.send("s");
+    terminal.wait_for("Stop 2 containers of shop?");
+    terminal.send("y");
     terminal.wait_for("0 of 2");
     for name in ["web", "db"] {
         assert_eq!(lab.inspect(name, "/State/Status"), "exited");

@@ -28,6 +28,7 @@ mod dashboard;
 mod dashboard_frame;
 mod dashboard_images;
 mod dashboard_objects;
+mod dashboard_operator;
 mod dashboard_shell;
 mod dashboard_viewer;
 mod dockerd;
@@ -105,6 +106,7 @@ fn main() -> ExitCode {
         ("dashboard_images", dashboard_images::tests()),
         ("dashboard_objects", dashboard_objects::tests()),
         ("dashboard_shell", dashboard_shell::tests()),
+        ("dashboard_operator", dashboard_operator::tests()),
         ("dashboard_viewer", dashboard_viewer::tests()),
         ("engines", engines::tests()),
         ("faults", faults::tests()),

@@ -342,6 +342,11 @@ fn remapped_auto_ranges_are_apart() {
         ["run", "-d", "--name", "three", "--userns", "auto", "--network", "none", IMAGE, "true"];
     engine.fails(125, "no 65536 numbers are left", &words);
     engine.ok(&["rm", "three"]);
+    // A toolbox has its range: what its root makes belongs to the container's.
+    let line = "id -u; cut -c -32 /proc/self/uid_map | tr -s ' '; echo tools > /target/made";
+    let told = engine.ok(&["debug", "--image", IMAGE, "one", "sh", "-c", line]);
+    assert_eq!(told.split_whitespace().collect::<Vec<_>>()[..3], ["0", "0", &first.to_string()]);
+    assert_eq!(engine.ok(&["exec", "one", "sh", "-c", "cat /made; stat -c %u /made"]), "tools\n0");
     engine.ok(&["stop", "-t", "0", "one"]);
     // The range of one that has ended is free again; who starts again gets another.
     assert_eq!(engine.root_of("four", "auto:size=1024"), first);

@@ -142,6 +142,15 @@ impl User {
         assert!(out.stderr.contains(says), "wharf {}: {out:?}", words.join(" "));
     }
 
+    /// Runs a program of another image in a container, which leaves something there.
+    #[track_caller]
+    fn toolbox(&self, container: &str) {
+        let line = "id -u; echo tools > /target/made; test -e /made || echo apart";
+        let told = self.ok(&["debug", "--image", IMAGE, container, "sh", "-c", line]);
+        assert_eq!(told.split_whitespace().collect::<Vec<_>>(), ["0", "apart"]);
+        assert_eq!(self.ok(&["exec", container, "cat", "/made"]), "tools");
+    }
+
     /// Makes the image.
     #[track_caller]
     fn import(&self) -> Out {
@@ -236,6 +245,7 @@ fn single_user() {
     assert_eq!(user.shell(&["-t"], "tty; echo x > /dev/null").trim(), "/dev/pts/0");
     user.ok(&["run", "-d", "--name", "one", "--network", "none", IMAGE, "sleep", "1000"]);
     assert_eq!(user.ok(&["exec", "one", "id", "-u"]), "0");
+    user.toolbox("one");
     user.ok(&["rm", "-f", "one"]);
 }
 
@@ -504,6 +514,7 @@ fn as_user_life() {
     assert!(user.ok(&["ps"]).contains("one"));
     assert_eq!(user.ok(&["exec", "-u", "app", "one", "id", "-u"]), "1000");
     assert_eq!(user.ends(3, &["exec", "one", "sh", "-c", "exit 3"]).stdout, "");
+    user.toolbox("one");
     // All are in one namespace, and it is not the host's.
     let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/user")).unwrap();
     user.ok(&["run", "-d", "--name", "two", "--network", "none", IMAGE, "sleep", "1000"]);

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use bollard::models;
-use bollard::query_parameters::ListContainersOptionsBuilder;
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use wharf_model::{
     ContainerListOptions, ContainerSize, ContainerSummary, EndpointInfo, ErrorKind, Filters,
     HealthStatus, MountInfo, MountKind, NetworkMode, PortBinding, Propagation, Status, TopTable,
@@ -20,15 +20,14 @@ impl Docker {
         &self,
         wanted: &ContainerListOptions,
     ) -> Result<Vec<ContainerSummary>> {
-        let mut options = ListContainersOptionsBuilder::default()
-            .all(wanted.all)
-            .size(wanted.size)
-            .filters(&map(&wanted.filters));
-        if let Some(last) = wanted.last {
-            options = options.limit(i32::try_from(last).unwrap_or(i32::MAX));
-        }
-        let rows = self.client.list_containers(Some(options.build())).await?;
-        rows.into_iter().map(summary).collect()
+        let flag = |on: bool| if on { "true" } else { "false" };
+        let filters = serde_json::to_string(&map(&wanted.filters)).unwrap_or_default();
+        let last = wanted.last.map(|last| last.to_string());
+        let mut query =
+            vec![("all", flag(wanted.all)), ("size", flag(wanted.size)), ("filters", &filters)];
+        query.extend(last.iter().map(|last| ("limit", last.as_str())));
+        let rows: Vec<Value> = self.transport.get("/containers/json", &query).await?.json().await?;
+        rows.into_iter().map(row).collect()
     }
 
     /// Returns a container's processes as the host's `ps` shows them.
@@ -53,6 +52,30 @@ impl Docker {
 /// Returns filters as bollard takes them.
 pub(super) fn map(filters: &Filters) -> HashMap<String, Vec<String>> {
     filters.keys().map(|key| (key.to_owned(), filters.values(key).to_vec())).collect()
+}
+
+/// Reads a row of the list. podman has states of its own, which docker's types don't take; one row of
+/// those would be the end of the whole list.
+fn row(mut row: Value) -> Result<ContainerSummary> {
+    if let Some(Value::String(state)) = row.get_mut("State") {
+        let word = match state.as_str() {
+            // It has ended, and isn't cleaned up yet.
+            "stopped" => "exited",
+            "configured" | "initialized" => "created",
+            word if is_known(word) => word,
+            _ => "",
+        };
+        *state = word.to_owned();
+    }
+    let row: models::ContainerSummary =
+        serde_json::from_value(row).map_err(|cause| error::malformed("container list", cause))?;
+    summary(row)
+}
+
+/// Returns whether docker's types know a state.
+fn is_known(state: &str) -> bool {
+    let state = Value::String(state.to_owned());
+    serde_json::from_value::<models::ContainerSummaryStateEnum>(state).is_ok()
 }
 
 fn summary(row: models::ContainerSummary) -> Result<ContainerSummary> {
@@ -86,6 +109,8 @@ fn summary(row: models::ContainerSummary) -> Result<ContainerSummary> {
         status_text,
         started_at: None,
         restart_count: None,
+        // The list doesn't tell.
+        auto_remove: false,
         labels: row.labels.unwrap_or_default().into_iter().collect(),
         ports: ports(row.ports.unwrap_or_default()),
         endpoints,
@@ -225,6 +250,20 @@ impl Docker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_state_that_docker_does_not_have_is_not_the_end_of_the_list() {
+        let id = "a".repeat(64);
+        for (word, status) in [
+            ("stopped", Status::Exited),
+            ("configured", Status::Created),
+            ("running", Status::Running),
+            ("levitating", Status::Dead),
+        ] {
+            let told = serde_json::json!({"Id": id, "State": word, "Status": "", "Names": ["/x"]});
+            assert_eq!(row(told).unwrap().status, status, "{word}");
+        }
+    }
 
     #[test]
     fn a_row_of_dockerd_becomes_a_summary() {

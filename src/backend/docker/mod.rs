@@ -92,7 +92,7 @@ impl Docker {
     /// # Errors
     /// None that depends on the address.
     pub fn at(address: &Address) -> Result<Self> {
-        Self::by(Way::new(address))
+        Self::by(Transport::new(Way::new(address)))
     }
 
     /// Returns an engine that can't be reached, for this reason.
@@ -100,7 +100,7 @@ impl Docker {
     /// # Errors
     /// As [`Docker::at`].
     pub fn nowhere(why: Error) -> Result<Self> {
-        Self::by(Way::none(why))
+        Self::by(Transport::new(Way::none(why)))
     }
 
     /// Returns an error if it is known at once that nobody listens.
@@ -111,8 +111,7 @@ impl Docker {
         self.transport.check()
     }
 
-    fn by(way: Way) -> Result<Self> {
-        let transport = Transport::new(way);
+    fn by(transport: Transport) -> Result<Self> {
         let sender = transport.clone();
         let client = bollard::Docker::connect_with_custom_transport(
             move |request: BollardRequest| {
@@ -130,6 +129,19 @@ impl Docker {
     #[must_use]
     pub fn with_credentials(self, credentials: CredentialStore) -> Self {
         Self { credentials, ..self }
+    }
+}
+
+/// Returns whether a file can be read and is a log of docker's `json-file`. podman calls one by that
+/// name that has a form of its own.
+fn is_json_log(path: &std::path::Path) -> bool {
+    let Ok(mut file) = File::open(path) else { return false };
+    let mut first = [0];
+    match std::io::Read::read(&mut file, &mut first) {
+        Ok(1) => first == *b"{",
+        // Nothing is in it yet.
+        Ok(_) => path.to_str().is_some_and(|path| path.ends_with("-json.log")),
+        Err(_) => false,
     }
 }
 
@@ -154,6 +166,11 @@ fn image_segment(image: &str) -> Result<String> {
 impl Backend for Docker {
     fn name(&self) -> &str {
         "docker"
+    }
+
+    fn looking_only(&self) -> Option<std::sync::Arc<dyn Backend>> {
+        let docker = Self::by(self.transport.looking_only()).ok()?;
+        Some(std::sync::Arc::new(docker.with_credentials(self.credentials.clone())))
     }
 
     async fn info(&self) -> Result<EngineInfo> {
@@ -252,7 +269,7 @@ impl Backend for Docker {
         let driver = found.host_config.and_then(|host| host.log_config).and_then(|log| log.typ);
         let path = found.log_path.filter(|_| driver.as_deref() == Some("json-file"));
         match path.map(std::path::PathBuf::from) {
-            Some(path) if std::fs::File::open(&path).is_ok() => Ok(LogSource::Files(path)),
+            Some(path) if is_json_log(&path) => Ok(LogSource::Files(path)),
             _ => Ok(LogSource::Stream),
         }
     }

@@ -15,9 +15,9 @@ use crate::{AttachOptions, Error, Result, Session};
 const LABEL: &str = "wharf.toolbox";
 
 /// Shows the container's root, which the kernel shows in /proc to who has its rights, under the name
-/// that it has elsewhere, and becomes the program.
-const BEGIN: &str =
-    "ln -s /proc/1/root \"$0\" 2>/dev/null; cd \"$0/\" 2>/dev/null || cd /; exec \"$@\"";
+/// that it has elsewhere, and becomes the program. Nobody can find out where that is but by being told.
+const BEGIN: &str = "ln -s /proc/1/root \"$0\" 2>/dev/null; cd \"$0/\" 2>/dev/null || cd /; \
+                     export PWD; exec \"$@\"";
 
 /// Removes a container when nobody looks at it any more.
 struct Remover {

@@ -43,6 +43,8 @@ pub(super) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
     way: Way,
+    /// Whether nothing may be asked for that changes something.
+    looks_only: bool,
 }
 
 /// Ends a connection's task when the last user of its answer is gone.
@@ -72,7 +74,12 @@ pub(super) struct Reply {
 impl Transport {
     /// Returns the requests' way.
     pub(super) fn new(way: Way) -> Self {
-        Self { way }
+        Self { way, looks_only: false }
+    }
+
+    /// Returns the same way for questions alone.
+    pub(super) fn looking_only(&self) -> Self {
+        Self { looks_only: true, ..self.clone() }
     }
 
     /// Returns an error if it is known at once that nobody listens.
@@ -88,6 +95,11 @@ impl Transport {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let operation = format!("{} {}", request.method(), request.uri().path());
+        if self.looks_only && !is_question(request.method(), request.uri()) {
+            let text =
+                format!("read-only: the engine would have to be asked for a change ({operation})");
+            return Err(Error::new(ErrorKind::Denied, text));
+        }
         // The client of hyper wants only the path, and HTTP/1.1 wants a host.
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
         *request.uri_mut() = path.parse().map_err(|cause| {
@@ -310,6 +322,21 @@ impl Reply {
     }
 }
 
+/// Returns whether a request changes nothing. Streams of a container are posted for, too, with what
+/// is typed to it or without.
+fn is_question(method: &Method, uri: &hyper::Uri) -> bool {
+    if method == Method::GET || method == Method::HEAD {
+        return true;
+    }
+    let types = |query: &str| {
+        form_urlencoded::parse(query.as_bytes())
+            .any(|(name, value)| name == "stdin" && !matches!(&*value, "0" | "false"))
+    };
+    let last = uri.path().rsplit('/').next();
+    method == Method::POST
+        && (last == Some("wait") || last == Some("attach") && !uri.query().is_some_and(types))
+}
+
 /// Returns the body of a request that has none.
 pub(super) fn empty() -> RequestBody {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
@@ -372,4 +399,29 @@ fn escape(text: &str, also_kept: &[u8]) -> String {
         }
     }
     path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_questions_change_nothing() {
+        let is = |method: Method, uri: &str| is_question(&method, &uri.parse().unwrap());
+        assert!(is(Method::GET, "/containers/json") && is(Method::HEAD, "/containers/x/archive"));
+        assert!(is(Method::POST, "/v1.44/containers/x/attach?stream=1&stdout=1&stdin=0"));
+        assert!(is(Method::POST, "/containers/x/wait?condition=next-exit"));
+        for (method, uri) in [
+            (Method::POST, "/containers/x/attach?stream=1&stdin=1"),
+            (Method::POST, "/containers/x/attach?stdin=true"),
+            (Method::POST, "/containers/x/stop"),
+            (Method::POST, "/containers/attach/stop"),
+            (Method::POST, "/containers/x/exec"),
+            (Method::POST, "/containers/x/resize?h=1&w=1"),
+            (Method::PUT, "/containers/x/archive?path=/"),
+            (Method::DELETE, "/volumes/x"),
+        ] {
+            assert!(!is(method, uri), "{uri}");
+        }
+    }
 }

@@ -46,6 +46,7 @@ pub fn container(number: u8, name: &str, image: &str, status: Status) -> Contain
         started_at: None,
         health: None,
         restart_count: Some(0),
+        auto_remove: false,
         labels: BTreeMap::new(),
         ports: Vec::new(),
         endpoints: vec![EndpointInfo {

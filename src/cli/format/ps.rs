@@ -175,6 +175,7 @@ mod tests {
             started_at: None,
             health: None,
             restart_count: None,
+            auto_remove: false,
             labels: std::collections::BTreeMap::default(),
             ports: Vec::new(),
             endpoints: Vec::new(),

@@ -328,6 +328,7 @@ pub(super) fn summary(paths: &Paths, record: &Record) -> ContainerSummary {
         started_at,
         health,
         restart_count: Some(state.restart_count),
+        auto_remove: record.spec.host.auto_remove,
         labels: config.labels.clone(),
         ports: ports(record),
         endpoints: Vec::new(),

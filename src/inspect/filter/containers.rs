@@ -236,6 +236,7 @@ mod tests {
             started_at: None,
             health: (number == 1).then_some(HealthStatus::Healthy),
             restart_count: None,
+            auto_remove: false,
             labels: [("a".to_owned(), "1".to_owned())].into(),
             ports: vec![PortBinding {
                 container_port: 80,

@@ -222,7 +222,11 @@ impl App {
             Action::SaveLog | Action::LogsAt if !self.logs.is_open() => {
                 Err("no log is open".to_owned())
             }
-            Action::MergeLogs if self.marked() < 2 && self.logs.merged.is_empty() => {
+            Action::MergeLogs
+                if self.marked() < 2
+                    && self.logs.merged.is_empty()
+                    && self.containers.group().is_none_or(|group| group.members.len() < 2) =>
+            {
                 Err("two or more containers have to be marked: Space marks".to_owned())
             }
             Action::EarlierBar | Action::LaterBar if self.logs.bars.is_none() => {

@@ -4,10 +4,10 @@
 use wharf_logs::sanitize_line;
 use wharf_model::{Command, Filters, ImageName, RestartPolicy, UpdateOptions};
 
-use super::App;
 use super::hosts::{host_for, host_of_command};
 use super::run_form::quoted;
 use super::terminals::Want;
+use super::{App, Prompt, PromptFor};
 use crate::message::{Effect, TerminalAsk};
 
 /// A change that is asked for.
@@ -177,6 +177,48 @@ pub(crate) fn lines<'c>(app: &App, commands: impl Iterator<Item = &'c Command>) 
     list.iter().zip(heads).map(|(words, (host, _))| line(app, host, words)).collect()
 }
 
+/// Returns the command line of what is being typed, as far as it is known; none for what has none.
+pub(crate) fn line_of_prompt(app: &App, prompt: &Prompt) -> Option<String> {
+    let typed = prompt.input.text().trim();
+    if typed.is_empty() {
+        return None;
+    }
+    let of = |command: Command| lines(app, std::iter::once(&command)).pop();
+    let here = |words: &[&str]| Some(line(app, app.hosts.current, &strings(words)));
+    match &prompt.purpose {
+        PromptFor::Rename { container } => {
+            of(Command::Rename { container: container.as_str().to_owned(), name: typed.to_owned() })
+        }
+        PromptFor::Limits { container, name, .. } => {
+            let mut all = strings(&["update"]);
+            all.extend(shlex::split(typed)?);
+            all.push(name.clone());
+            Some(line(app, app.host_of(container.as_str()), &all))
+        }
+        PromptFor::Tag { image } => here(&["tag", image, typed]),
+        PromptFor::PullImage => here(&["pull", typed]),
+        PromptFor::SaveImages { images, .. } => {
+            let mut all = vec!["save", "-o", typed];
+            all.extend(images.iter().map(String::as_str));
+            here(&all)
+        }
+        PromptFor::SaveVolume { volume } => here(&["volume", "export", "-o", typed, volume]),
+        PromptFor::CreateVolume => here(&["volume", "create", typed]),
+        PromptFor::CreateNetwork => {
+            let options = crate::update::network_of(typed).ok()?;
+            of(Command::CreateNetwork(Box::new(options)))
+        }
+        PromptFor::CopyFiles { container, name, inside, out } => {
+            let inside = format!("{name}:{inside}");
+            let words = if *out { ["cp", &inside, typed] } else { ["cp", typed, &inside] };
+            Some(line(app, app.host_of(container.as_str()), &strings(&words)))
+        }
+        PromptFor::SaveLog | PromptFor::Instant | PromptFor::LogsAt | PromptFor::Reach { .. } => {
+            None
+        }
+    }
+}
+
 fn line(app: &App, host: usize, words: &[String]) -> String {
     let words: Vec<String> =
         app.program(host).iter().chain(words).map(|word| quoted(word)).collect();
@@ -270,6 +312,19 @@ fn words(app: &App, command: &Command) -> Vec<String> {
                 add(&mut words, &["-d", &options.driver]);
             }
             add(&mut words, if options.internal { &["--internal"] } else { &[] });
+            for pool in &options.pools {
+                let flags = [
+                    ("--subnet", pool.subnet.map(|subnet| subnet.to_string())),
+                    ("--gateway", pool.gateway.map(|gateway| gateway.to_string())),
+                    ("--ip-range", pool.ip_range.map(|range| range.to_string())),
+                ];
+                for (flag, value) in flags {
+                    add(
+                        &mut words,
+                        value.as_deref().map(|v| [flag, v]).as_ref().map_or(&[], |w| w),
+                    );
+                }
+            }
             add(&mut words, &[&options.name]);
         }
         Command::RemoveNetwork { network: id, .. } => {

@@ -94,7 +94,12 @@ impl Row {
 fn short_image(image: &str) -> &str {
     match image.strip_prefix("sha256:") {
         Some(id) => id.get(..12).unwrap_or(id),
-        None => image.strip_suffix(":latest").unwrap_or(image),
+        None => {
+            // podman says in full where an image is from.
+            let own = image.strip_prefix("docker.io/library/");
+            let image = own.or(image.strip_prefix("docker.io/")).unwrap_or(image);
+            image.strip_suffix(":latest").unwrap_or(image)
+        }
     }
 }
 
@@ -286,7 +291,8 @@ impl Containers {
                 .then_with(|| a.summary.id.as_str().cmp(b.summary.id.as_str()))
         });
         self.gather();
-        match self.place_of_selection() {
+        let place = self.place_of_selection();
+        match place {
             Some(at) => self.cursor.at = at,
             // At first a container, not the heading of its group.
             None if self.selected.is_none() => {
@@ -296,6 +302,12 @@ impl Containers {
             None => {}
         }
         self.cursor.settle(self.entries.len(), height);
+        // In the place of a container that is gone stands another one, not the heading of a group.
+        let gone = place.is_none() && matches!(self.selected, Some(Chosen::Container(_)));
+        let heading = matches!(self.entries.get(self.cursor.at), Some(Entry::Group(_)));
+        if gone && heading && matches!(self.entries.get(self.cursor.at + 1), Some(Entry::Row(_))) {
+            self.cursor.step(1, self.entries.len(), height);
+        }
         self.take_selection();
     }
 
@@ -492,7 +504,8 @@ fn compare(sort: Column, a: &Row, b: &Row, metrics: &Metrics) -> Ordering {
             };
             rank(x.health).cmp(&rank(y.health))
         }
-        Column::Cpu => measured(|n| n.cpu_percent),
+        // As they are shown: rows don't change places for what nobody can see.
+        Column::Cpu => measured(|n| n.cpu_percent.map(|cpu| (cpu * 10.0).round())),
         Column::Memory => measured(|n| n.memory.map(as_f64)),
         Column::Network => measured(network),
         Column::Disk => measured(disk),

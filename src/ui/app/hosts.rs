@@ -168,11 +168,9 @@ impl App {
 
     pub(super) fn can_with_hosts(&self, action: Action) -> Result<(), String> {
         if !self.hosts.several() {
-            return Err(
-                "there is one host: --host can be given several times, and config.toml has \
+            return Err("there is one host: --host can be repeated, or config.toml has \
                         [[hosts]]"
-                    .to_owned(),
-            );
+                .to_owned());
         }
         match action {
             Action::HostOnOff | Action::UseHost if self.host_row().is_none() => {

@@ -130,6 +130,8 @@ struct Measured {
     host: usize,
     /// When its newest sample was taken.
     seen: Duration,
+    /// When its newest sample was taken by its engine's clock, and of which of its runs it is.
+    told: Option<(Duration, i64)>,
     /// When processes of it were killed for want of memory.
     kills: Vec<Duration>,
 }
@@ -184,11 +186,16 @@ impl Metrics {
         }
         let host_memory = self.host_memory(host);
         for (id, mut sample) in batch.containers {
-            sample.at += zero;
             let measured = self.containers.entry(id).or_default();
             // A container's samples may be a little older than the newest of the tick.
             measured.seen = at;
             measured.host = host;
+            // An engine that measures more rarely than it is asked says the same again.
+            let told = (sample.at, sample.started_ms);
+            if measured.told.replace(told) == Some(told) {
+                continue;
+            }
+            sample.at += zero;
             measured.history.push(sample, host_memory);
             if measured.history.usage().oom_kills.is_some_and(|kills| kills > 0) {
                 measured.kills.push(at);

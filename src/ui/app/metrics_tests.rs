@@ -107,3 +107,20 @@ fn cores_are_shares_of_the_time_between_two_answers() {
     let other = container(2, "db-1", "", Status::Running).id;
     assert!(metrics.cores(&other).is_none());
 }
+
+/// podman measures each five seconds, whatever it is asked.
+#[test]
+fn an_engine_that_says_the_same_again_changes_nothing() {
+    let fake = Fake::demo();
+    let mut metrics = Metrics::new();
+    let id = container(1, "web-1", "nginx", Status::Running).id;
+    for tick in [1, 6] {
+        metrics.take(0, fake.batch(tick), time(i64::try_from(tick).unwrap()));
+    }
+    let usage = *metrics.now(&id).unwrap();
+    assert!(usage.cpu_percent.is_some());
+    for second in 7..10 {
+        metrics.take(0, fake.batch(6), time(second));
+        assert_eq!(metrics.now(&id), Some(&usage));
+    }
+}

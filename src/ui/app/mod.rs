@@ -45,7 +45,7 @@ use transfers::Transfer;
 pub use charts::{Asked, Chart, Charts};
 pub use columns::{Column, ColumnChoice};
 pub use command_line::Deed;
-pub(crate) use command_line::{cpus_of, deed, lines as command_lines, policy_word};
+pub(crate) use command_line::{cpus_of, deed, line_of_prompt, lines as command_lines, policy_word};
 pub use containers::{Chosen, Containers, Entry, Group, Row};
 pub use dialog::{
     Choice, Confirm, Consent, Goal, Item, Menu, Overlay, Page, Palette, Prompt, PromptFor,

@@ -16,6 +16,9 @@ pub(super) async fn run(line: &str) -> Result<ShellOutput, String> {
     command.arg("-c").arg(line);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.kill_on_drop(true);
+    if let Some(path) = path() {
+        command.env("PATH", path);
+    }
     let mut child = command.spawn().map_err(|cause| format!("start /bin/sh: {cause}"))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (stdout, stderr) = tokio::join!(read(stdout), read(stderr));
@@ -27,6 +30,14 @@ pub(super) async fn run(line: &str) -> Result<ShellOutput, String> {
     text.extend(more);
     let text = String::from_utf8_lossy(&text).into_owned();
     Ok(ShellOutput { code: status.code(), text, cut: cut || cut_too })
+}
+
+/// Returns where programs are looked for: last of all where this one is, so that `{wharf}` is found
+/// though nobody has installed it.
+fn path() -> Option<std::ffi::OsString> {
+    let own = std::env::current_exe().ok()?.parent()?.to_owned();
+    let all = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(std::env::split_paths(&all).chain([own])).ok()
 }
 
 /// Reads to the end, keeps the beginning, and tells whether that isn't all.
@@ -49,5 +60,9 @@ mod tests {
         assert_eq!((output.code, output.text.as_str(), output.cut), (Some(3), "out\nerr\n", false));
         let output = run("head -c 300000 /dev/zero; kill -9 $$").await.unwrap();
         assert_eq!((output.code, output.text.len(), output.cut), (None, 1 << 18, true));
+        let own = std::env::current_exe().unwrap();
+        let name = own.file_name().unwrap().to_str().unwrap();
+        let output = run(&format!("command -v {name}")).await.unwrap();
+        assert_eq!(output.text.trim(), own.to_str().unwrap());
     }
 }

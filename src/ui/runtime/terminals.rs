@@ -64,6 +64,8 @@ impl Terminals {
                 Ok((session, opened)) => {
                     replies.send(opened).await;
                     let hangs_up = !matches!(want, Want::Attach { .. });
+                    // Who only looks on leaves the size alone.
+                    let size = Some(size).filter(|_| want.changes());
                     serve(session, receiver, &replies, (size, hangs_up)).await;
                 }
                 Err(error) => replies.send(TerminalReply::Ended(Err(error.message))).await,
@@ -176,15 +178,17 @@ async fn serve(
     session: Session,
     mut asks: mpsc::Receiver<TerminalAsk>,
     replies: &Replies,
-    (size, hangs_up): (TermSize, bool),
+    (size, hangs_up): (Option<TermSize>, bool),
 ) {
     let Session { output, mut input, resize, exit } = session;
     // It is asked once more after its end, which was seen while a piece was put together.
     let mut output = output.fuse();
     // A program draws itself anew when the size changes, and only then: one that was attached to has
     // drawn itself already.
-    for columns in [size.columns.saturating_add(1), size.columns] {
-        let _ = resize.try_send(TermSize { columns, ..size });
+    if let Some(size) = size {
+        for columns in [size.columns.saturating_add(1), size.columns] {
+            let _ = resize.try_send(TermSize { columns, ..size });
+        }
     }
     let mut typed: Vec<u8> = Vec::new();
     let mut piece: Vec<u8> = Vec::new();
@@ -207,8 +211,10 @@ async fn serve(
                 }
                 Some(TerminalAsk::Input(bytes)) if !ends => typed.extend(bytes),
                 Some(TerminalAsk::Input(_)) => {}
-                Some(TerminalAsk::Resize(size)) => {
-                    let _ = resize.send(size).await;
+                Some(TerminalAsk::Resize(to)) => {
+                    if size.is_some() {
+                        let _ = resize.send(to).await;
+                    }
                 }
                 Some(TerminalAsk::EndInput) => ends = true,
                 Some(TerminalAsk::End) | None if hangs_up && input.is_some() => {

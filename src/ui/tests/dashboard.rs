@@ -13,12 +13,14 @@ mod hostile;
 mod hosts;
 mod images;
 mod objects;
+mod operator;
 #[expect(
     clippy::unwrap_used,
     clippy::panic,
     reason = "part of the tests, though not all are tests"
 )]
 mod shells;
+mod shots;
 mod viewer;
 
 use std::time::Duration;

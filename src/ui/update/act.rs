@@ -595,6 +595,9 @@ pub(super) fn words(app: &App, action: Action, text: &str) -> String {
         Action::PauseResume if paused => "resume the container".to_owned(),
         Action::PauseResume => "pause the container".to_owned(),
         Action::Bulk => format!("act on the {} marked", app.marked()),
+        Action::MergeLogs if app.containers.group().is_some() && app.marked() < 2 => {
+            "the logs of its containers as one, by time".to_owned()
+        }
         _ => text.to_owned(),
     }
 }

@@ -52,8 +52,9 @@ pub(super) fn ask(app: &mut App, action: Action) -> Vec<Effect> {
                     text: format!("{name:<5} {text}"),
                     choice: Choice::Signal(name),
                 };
+                let end = if row.summary.auto_remove { ", whose end removes it" } else { "" };
                 let menu = Menu {
-                    title: format!("Signal to {}", row.summary.name),
+                    title: format!("Signal to {}{end}", row.summary.name),
                     items: SIGNALS.into_iter().map(item).collect(),
                     at: 0,
                     lines: Vec::new(),
@@ -73,6 +74,13 @@ pub(super) fn ask(app: &mut App, action: Action) -> Vec<Effect> {
             match app.screen {
                 Screen::Images => images::bulk_menu(app),
                 _ => bulk_menu(app),
+            }
+            Vec::new()
+        }
+        Action::Stop if app.selected().is_some_and(|row| row.summary.auto_remove) => {
+            if let Some(row) = app.selected() {
+                let confirm = consent_to_end(app, &[row], action, "");
+                app.overlays.push(Overlay::Confirm(confirm));
             }
             Vec::new()
         }
@@ -229,6 +237,9 @@ fn report(app: &mut App, pending: &Pending, line: &str, outcome: Outcome) {
         Outcome::Updated { warnings } if !warnings.is_empty() => {
             return app.tell(format!("{what}: done, but {}", warnings.join(", ")));
         }
+        _ if pending.doing == "restoring" => {
+            return app.tell(format!("{what}: done, it is stopped as its removal left it"));
+        }
         _ if pending.undoable => return app.tell(format!("{what}: done, u takes it back")),
         _ if line.is_empty() => return app.tell(format!("{what}: done")),
         _ => return app.tell(format!("{what}: done   {line}")),
@@ -373,7 +384,12 @@ fn on_group(app: &mut App, action: Action) -> Option<Vec<Effect>> {
             rows = running;
         }
     }
-    let plan = plan(app, &rows, action, &format!(" of {}", group.name));
+    let whose = format!(" of {}", group.name);
+    let plan = match rows.len() {
+        0 | 1 => plan(app, &rows, action, &whose),
+        _ => interruption(app, &rows, action, &whose)
+            .map_or_else(|| plan(app, &rows, action, &whose), Plan::Ask),
+    };
     Some(carry_out(app, plan))
 }
 
@@ -395,6 +411,56 @@ fn carry_out(app: &mut App, plan: Plan) -> Vec<Effect> {
     }
 }
 
+/// Returns what to ask before containers are ended that their end removes, among others.
+fn consent_to_end(app: &App, rows: &[&Row], action: Action, whose: &str) -> Confirm {
+    let title = match rows {
+        [row] => format!("Stop {}?", app.called(row)),
+        _ => format!("Stop {} containers{whose}?", rows.len()),
+    };
+    let of = |row: &&&Row| row.summary.auto_remove;
+    let going: Vec<&Row> = rows.iter().filter(of).copied().collect();
+    let mut body =
+        vec![format!("Started with --rm: the end of {} removes it.", names(app, &going))];
+    body.push(if going.len() == 1 { LOST.to_owned() } else { ALL_LOST.to_owned() });
+    body.push(format!("Kept: {}.", kept(&going)));
+    Confirm {
+        title,
+        body,
+        verb: "Stop",
+        commands: rows.iter().filter_map(|row| command(app, row, action)).collect(),
+        ..Confirm::default()
+    }
+}
+
+/// Returns what to ask before a key interrupts all of a group: a whole service is one letter away.
+fn interruption(app: &App, rows: &[&Row], action: Action, whose: &str) -> Option<Confirm> {
+    let pauses = rows.iter().any(|row| row.summary.status == Status::Running);
+    let (verb, lost) = match action {
+        Action::Stop => ("Stop", "They are asked to end, and killed after their time of grace."),
+        Action::Restart => (
+            "Restart",
+            "They are asked to end, killed after their time of grace, and started again.",
+        ),
+        Action::PauseResume if pauses => ("Pause", "They answer nobody until they are resumed."),
+        _ => return None,
+    };
+    let mut body: Vec<String> = rows
+        .iter()
+        .map(|row| format!("  {}, {}", app.called(row), row.summary.status.as_str()))
+        .collect();
+    body.push(lost.to_owned());
+    if action == Action::Stop && rows.iter().any(|row| row.summary.auto_remove) {
+        body.extend(consent_to_end(app, rows, action, whose).body);
+    }
+    Some(Confirm {
+        title: format!("{verb} {} containers{whose}?", rows.len()),
+        body,
+        verb,
+        commands: rows.iter().filter_map(|row| command(app, row, action)).collect(),
+        ..Confirm::default()
+    })
+}
+
 /// Returns what an action on these containers comes to; `whose` follows their number.
 fn plan(app: &App, rows: &[&Row], action: Action, whose: &str) -> Plan {
     let commands: Vec<_> = rows.iter().filter_map(|row| command(app, row, action)).collect();
@@ -403,6 +469,9 @@ fn plan(app: &App, rows: &[&Row], action: Action, whose: &str) -> Plan {
         Action::Kill => {
             let text = "Their processes end at once: what they hadn't saved is lost.";
             ("Kill", "Send KILL to", text.to_owned())
+        }
+        Action::Stop if rows.iter().any(|row| row.summary.auto_remove) => {
+            return Plan::Ask(consent_to_end(app, rows, action, whose));
         }
         _ => return Plan::Do(commands),
     };

@@ -7,7 +7,7 @@ use wharf_model::{Command, ImageName};
 use crate::app::{
     App, Choice, Confirm, Consent, LineFor, Overlay, Page, Pending, PromptFor, Target,
 };
-use crate::keymap::Action;
+use crate::keymap::{Action, Key};
 use crate::message::{Effect, LogAsk};
 
 use super::{
@@ -149,6 +149,17 @@ pub(super) fn act_overlay(app: &mut App, action: Action) -> Vec<Effect> {
         Some(Overlay::Columns(_)) => columns::act(app, action),
         _ => Vec::new(),
     }
+}
+
+/// Does what the topmost menu shows a key for; none if it shows none.
+pub(super) fn key_of_menu(app: &mut App, key: Key) -> Option<Vec<Effect>> {
+    if app.line.is_some() {
+        return None;
+    }
+    let Some(Overlay::Menu(menu)) = app.overlays.last_mut() else { return None };
+    let name = key.name();
+    menu.at = menu.items.iter().position(|item| item.key == name)?;
+    Some(choose(app))
 }
 
 fn read(scroll: &mut usize, action: Action, limit: usize) {

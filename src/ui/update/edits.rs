@@ -219,6 +219,8 @@ fn undo(app: &mut App) -> Vec<Effect> {
 
 /// Returns what brings back a container that is put aside.
 pub(super) fn restoration(id: &wharf_model::ContainerId, name: &str) -> (Pending, Command) {
+    // While it is put aside, its id is part of its name.
+    let name = name.split(".removed-").next().unwrap_or(name);
     let pending = Pending {
         on: Target::Container(id.clone()),
         doing: "restoring",

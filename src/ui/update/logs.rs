@@ -54,7 +54,7 @@ pub(super) fn reply(app: &mut App, generation: u64, reply: LogReply) -> Vec<Effe
             app.logs.matches = Some((count, complete));
         }
         LogReply::Found(position) => return found(app, position),
-        LogReply::NotFound => app.tell("no more matches that way"),
+        LogReply::NotFound => app.tell(not_found(app)),
         LogReply::Bars(bars) => app.logs.bars = bars,
         LogReply::Whole { position, rows: whole } => {
             app.logs.unfold(position, whole);
@@ -264,7 +264,10 @@ fn period(app: &mut App, minutes: Option<i64>) -> Vec<Effect> {
 pub(super) fn merge(app: &mut App) -> Vec<Effect> {
     let list = &app.containers;
     let ids = list.rows.iter().map(|row| &row.summary.id);
-    let marked: Vec<ContainerId> = ids.filter(|id| list.marked.contains(id)).cloned().collect();
+    let mut marked: Vec<ContainerId> = ids.filter(|id| list.marked.contains(id)).cloned().collect();
+    if let Some(group) = list.group().filter(|_| marked.len() < 2) {
+        marked = list.members(group).map(|row| row.summary.id.clone()).collect();
+    }
     if app.focus == Focus::Detail && app.tab() == Tab::Logs && !app.logs.merged.is_empty() {
         app.logs.merged.clear();
         return Vec::new();
@@ -276,6 +279,21 @@ pub(super) fn merge(app: &mut App) -> Vec<Effect> {
         }
     }
     Vec::new()
+}
+
+/// Returns what to say where there is no match that way, with the keys that look the other way.
+fn not_found(app: &App) -> String {
+    let key = |action: Action| {
+        let keys = app.keymap.of(&[crate::keymap::Context::Logs]);
+        let mut keys = keys.filter(|bound| bound.action == action);
+        keys.next().and_then(|bound| bound.keys.first()).map(|key| key.name())
+    };
+    match (app.logs.matches, key(Action::NextMatch), key(Action::PreviousMatch)) {
+        (Some((1..=u64::MAX, _)), Some(down), Some(up)) => {
+            format!("no more matches that way: {down} looks further down, {up} further up")
+        }
+        _ => "no more matches that way".to_owned(),
+    }
 }
 
 /// Unfolds a line, or folds it again; of one that has no more to show, opens the menu.

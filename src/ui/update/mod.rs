@@ -32,6 +32,7 @@ use crate::app::{App, Focus, Input, Overlay, Redraw, Screen, Tab};
 use crate::keymap::Key;
 use crate::layout::layout;
 use crate::message::{Effect, Msg};
+pub(crate) use networks::parse as network_of;
 pub(crate) use terminals::{is_open as has_terminal, prefix_name};
 
 /// How long a message stays in the footer, in seconds.
@@ -51,13 +52,23 @@ pub(crate) fn start(app: &mut App) -> Vec<Effect> {
 
 /// Takes one message into the state and returns what it wants done.
 pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
+    let (before, told) = (asking(app), app.notice.clone());
     let mut effects = take(app, msg);
+    if asking(app) > before && app.notice == told {
+        // It was about something else, and the keys of what has opened stand there.
+        app.notice = None;
+    }
     effects.extend(detail::sync(app));
     effects.extend(terminals::sync(app));
     guard(app, &mut effects);
     hosts::route(app, &mut effects);
     commands::show_lines(app);
     effects
+}
+
+/// Returns how many questions are open.
+fn asking(app: &App) -> usize {
+    app.overlays.len() + usize::from(app.line.is_some())
 }
 
 /// Lets nothing through that changes anything where nothing may be changed, and remembers the command
@@ -442,6 +453,9 @@ fn key(app: &mut App, event: &KeyEvent) -> Vec<Effect> {
     }
     if let Some(action) = app.keymap.lookup(app.contexts(), key) {
         return act::act(app, action);
+    }
+    if let Some(effects) = dialog::key_of_menu(app, key) {
+        return effects;
     }
     if let Some(Overlay::Run(form)) = app.overlays.last_mut().filter(|_| app.line.is_none())
         && form.field().is_choice()

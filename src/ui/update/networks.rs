@@ -386,7 +386,7 @@ pub(super) fn reached(
 ///
 /// # Errors
 /// What is wrong with it, for people.
-pub(super) fn parse(text: &str) -> Result<NetworkCreateOptions, String> {
+pub(crate) fn parse(text: &str) -> Result<NetworkCreateOptions, String> {
     let mut words = text.split_whitespace();
     let name = words.next().ok_or("a network needs a name")?;
     if name.contains('=') {

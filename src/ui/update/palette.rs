@@ -27,6 +27,16 @@ pub(super) fn search(app: &mut App) {
         objects(app, &mut entries);
     }
     let mut found: Vec<(i32, usize, Item)> = Vec::new();
+    let can = entries.len();
+    if !typed.is_empty() {
+        // Who names what can't be done now learns why, and doesn't do what is called almost so.
+        found.extend(
+            impossible(app, &typed)
+                .into_iter()
+                .enumerate()
+                .map(|(n, (score, item))| (-score, can + n, item)),
+        );
+    }
     for (n, item) in entries.into_iter().enumerate() {
         // `:q` is in many fingers: a whole key name wins. With nothing typed, the order is the
         // keymap's.
@@ -85,6 +95,24 @@ fn actions(app: &App) -> Vec<Item> {
             let choice = Choice::Go(Goal::Sort(column));
             list.push(Item { key: String::new(), text, choice });
         }
+    }
+    list
+}
+
+/// Returns what is called so and can't be done now, with the reason.
+fn impossible(app: &App, typed: &str) -> Vec<(i32, Item)> {
+    let mut list: Vec<(i32, Item)> = Vec::new();
+    for (binding, keys) in app.keymap.effective(app.main_contexts()) {
+        let choice = Choice::Action(binding.action);
+        let Err(reason) = app.can(binding.action) else { continue };
+        let text = act::words(app, binding.action, &binding.text);
+        let name = text.to_lowercase();
+        if !name.contains(typed) || list.iter().any(|(_, item)| item.choice == choice) {
+            continue;
+        }
+        let Some(score) = score(typed, &name) else { continue };
+        let key = keys.first().map(|k| k.name()).unwrap_or_default();
+        list.push((score - 150, Item { key, text: format!("{text}  ({reason})"), choice }));
     }
     list
 }
@@ -177,8 +205,13 @@ fn score(typed: &str, name: &str) -> Option<i32> {
         }
         before = letter;
     }
-    // What begins with all that is typed, as it stands, is meant.
-    let whole = if name.starts_with(typed) { 400 } else { 0 };
+    // What has all that is typed as it stands is meant, at the beginning above all.
+    let before = |at: usize| name[..at].chars().next_back();
+    let whole = match name.find(typed) {
+        Some(0) => 400,
+        Some(at) if before(at).is_some_and(|c| !c.is_alphanumeric()) => 300,
+        _ => 0,
+    };
     let length = i32::try_from(name.len()).unwrap_or(i32::MAX);
     letters.peek().is_none().then(|| score * 4 + whole - length / 4)
 }
@@ -223,5 +256,7 @@ mod tests {
         assert!(score("rm", "remove") > score("rm", "charm"));
         assert!(score("shop", "shop  group") > score("shop", "show its processes"));
         assert!(score("", "anything").is_some());
+        assert!(score("sto", "stop the container") > score("sto", "reverse the order"));
+        assert!(score("order", "reverse the order") > score("order", "to the order of read"));
     }
 }

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use wharf_model::Status;
+use wharf_model::{HealthStatus, Status};
 use wharf_stats::Usage;
 
 use super::{Line, say};
@@ -355,7 +355,11 @@ fn state(app: &App, row: &Row) -> (String, Style) {
         let frame = frames[app.turn % frames.len()];
         return (format!("{frame} {}", pending.doing), app.theme.style(Role::Warn));
     }
-    let (glyph, mut role) = app.theme.status(status);
+    let (mut glyph, mut role) = app.theme.status(status);
+    if status.is_alive() && row.summary.health == Some(HealthStatus::Unhealthy) {
+        // Where there is no room for its column, it is told here.
+        (glyph, role) = (app.theme.glyphs().warning, Role::Bad);
+    }
     let failed = row.summary.exit_code.filter(|c| *c != 0 && status == Status::Exited);
     let word = status.as_str();
     let text = match failed {

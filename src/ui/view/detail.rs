@@ -4,9 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 use wharf_inspect::RowKind;
+use wharf_model::Status;
 
 use super::{Line, put, say};
-use crate::app::{App, Focus, Screen, Tab};
+use crate::app::{App, Focus, Row, Screen, Tab};
+use crate::format::age;
 use crate::layout::tab_at;
 use crate::text::width;
 use crate::theme::Role;
@@ -32,20 +34,40 @@ pub(super) fn tabs(app: &App, buffer: &mut Buffer, area: Rect) {
         put(buffer, place, &text, style);
         end = end.max(place.right());
     }
+    let x = end + 2;
+    let room = usize::from(area.right().saturating_sub(x));
     let about = match app.screen {
         Screen::Containers => {
             let one = app.selected();
-            let one = one.map(|r| format!("{}  {}", r.summary.name, r.status_text(app.as_of())));
+            let one = one.map(|row| about(app, row, room));
             one.or_else(|| app.about())
         }
         _ => app.about(),
     };
-    let x = end + 2;
     if let Some(about) = about.filter(|_| x < area.right()) {
         let place = Rect { x, width: area.right() - x, height: 1, ..area };
         let style = bar.remove_modifier(Modifier::BOLD);
         Line::new(app, buffer, place).text(&about, style);
     }
+}
+
+/// Returns a container's name and how it is: in docker's sentence, or shorter where that has no room.
+fn about(app: &App, row: &Row, room: usize) -> String {
+    let name = &row.summary.name;
+    let long = format!("{name}  {}", row.status_text(app.as_of()));
+    if width(&long) <= room {
+        return long;
+    }
+    let status = row.summary.status;
+    let code = row.summary.exit_code.filter(|_| status == Status::Exited);
+    let code = code.map(|code| format!(" {code}")).unwrap_or_default();
+    let since = row.since.map(|since| age(since, app.as_of())).unwrap_or_default();
+    if status.is_alive() && !since.is_empty() {
+        let health = row.summary.health.map(|health| format!(" {}", health.as_str()));
+        return format!("{name}  up {since}{}", health.unwrap_or_default());
+    }
+    let ago = if since.is_empty() { since } else { format!(" {since} ago") };
+    format!("{name}  {}{code}{ago}", status.as_str())
 }
 
 /// Draws the title of one of several panes; the one that gets the keys stands out.

@@ -15,13 +15,15 @@ pub(super) fn list(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
     buffer.set_style(head, app.theme.style(Role::Bar));
     let mut line = Line::new(app, buffer, head);
     line.skip(1);
-    let wide = action_cells(area.width);
+    let cells = Cells::of(app, area.width);
     let hosts = if app.hosts.several() { HOST } else { 0 };
-    for (title, cells) in
-        [("TIME", 11), ("HOST", hosts), ("OBJECT", 9), ("ACTION", wide), ("NAME", 24), ("MORE", 40)]
+    let Cells { action, name } = cells;
+    for (title, wide) in
+        [("TIME", 11), ("HOST", hosts), ("OBJECT", 9), ("ACTION", action), ("NAME", name)]
     {
-        line.cell(title, cells, false, app.theme.style(Role::Bar));
+        line.cell(title, wide, false, app.theme.style(Role::Bar));
     }
+    let more = line.x;
     let events = &app.events;
     let mut told = Vec::new();
     if events.paused.is_some() {
@@ -34,6 +36,10 @@ pub(super) fn list(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
     let right = u16::try_from(told.len() + 1).unwrap_or(0).min(head.width);
     let place = Rect { x: head.right() - right, width: right, ..head };
     put(buffer, place, &told, app.theme.style(Role::Bar));
+    // A title is left out where what is told reaches it.
+    if u16::try_from("MORE".len() + 1).is_ok_and(|wide| more + wide < place.x) {
+        put(buffer, Rect { x: more, width: 4, ..head }, "MORE", app.theme.style(Role::Bar));
+    }
     if events.shown.is_empty() {
         let text = match events.filter.as_str() {
             "" => "nothing has happened that the engine remembers".to_owned(),
@@ -44,7 +50,7 @@ pub(super) fn list(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
     for (y, at) in (area.y..area.bottom()).zip(events.cursor.top..events.shown.len()) {
         let Some(row) = events.shown.get(at).and_then(|n| events.rows.get(*n)) else { continue };
         let place = Rect { y, height: 1, ..area };
-        draw(app, buffer, place, row, true);
+        draw(app, buffer, place, row, Some(cells));
         if at == events.cursor.at {
             buffer.set_style(place, app.theme.style(Role::Selected));
         }
@@ -64,16 +70,56 @@ pub(super) fn of_container(app: &App, buffer: &mut Buffer, area: Rect) {
     let end = rows.len() - app.events.back.min(rows.len() - 1);
     let from = end.saturating_sub(usize::from(area.height));
     for (y, row) in (area.y..area.bottom()).zip(&rows[from..end]) {
-        draw(app, buffer, Rect { y, height: 1, ..area }, row, false);
+        draw(app, buffer, Rect { y, height: 1, ..area }, row, None);
     }
 }
 
-/// Returns the room for an action: `health_status: unhealthy` where there is enough.
-fn action_cells(width: u16) -> u16 {
-    if width >= 100 { 24 } else { 14 }
+/// How wide the columns are whose texts differ most.
+#[derive(Clone, Copy)]
+pub(super) struct Cells {
+    action: u16,
+    name: u16,
 }
 
-pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: &EventRow, named: bool) {
+impl Cells {
+    /// What is enough for most.
+    pub(super) fn usual(width: u16) -> Self {
+        Self { action: if width >= 100 { 24 } else { 14 }, name: 24 }
+    }
+
+    /// Where there is little room, that of the longest texts in sight.
+    fn of(app: &App, width: u16) -> Self {
+        if width >= 100 {
+            return Self::usual(width);
+        }
+        let action = longest(app, |row| short(&row.action)).clamp(10, 20);
+        let name = longest(app, |row| &row.name).clamp(10, 24);
+        Self { action, name }
+    }
+}
+
+/// Returns the width of the longest text of the events that are shown.
+fn longest(app: &App, text: impl Fn(&EventRow) -> &str) -> u16 {
+    let events = &app.events;
+    let rows = events.shown.iter().skip(events.cursor.top).take(usize::from(app.size.1));
+    let rows = rows.filter_map(|n| events.rows.get(*n));
+    let widest = rows.map(|row| crate::text::width(text(row))).max().unwrap_or(0);
+    u16::try_from(widest + 1).unwrap_or(u16::MAX)
+}
+
+/// Returns an action as the list shows it. What probes say comes before the word that says that it is
+/// from them.
+fn short(action: &str) -> &str {
+    action.strip_prefix("health_status: ").unwrap_or(action)
+}
+
+pub(super) fn draw(
+    app: &App,
+    buffer: &mut Buffer,
+    area: Rect,
+    row: &EventRow,
+    cells: Option<Cells>,
+) {
     let style = |role| app.theme.style(role);
     let action = match row.action.as_str() {
         "oom" | "health_status: unhealthy" => Role::Bad,
@@ -86,17 +132,23 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, area: Rect, row: &EventRow, n
     let today = row.time.date_naive() == app.now.date_naive();
     let format = if today { "%H:%M:%S" } else { "%m-%d %H:%M" };
     line.cell(&row.time.format(format).to_string(), 11, false, style(Role::Dim));
+    let named = cells.is_some();
     if named && app.hosts.several() {
         line.cell(app.hosts.get(row.host).name(), HOST, false, style(Role::Info));
     }
     if named {
         line.cell(row.kind.as_str(), 9, false, style(Role::Dim));
     }
-    let cells = u16::try_from(crate::text::width(&row.action)).unwrap_or(14).clamp(14, 40);
-    let cells = if named { action_cells(area.width) } else { cells };
-    line.cell(&row.action, cells, false, style(action));
-    if named {
-        line.cell(&row.name, 24, false, style(Role::Text));
+    match cells {
+        Some(Cells { action: wide, name }) => {
+            let text = if wide < 24 { short(&row.action) } else { &row.action };
+            line.cell(text, wide, false, style(action));
+            line.cell(&row.name, name, false, style(Role::Text));
+        }
+        None => {
+            let wide = u16::try_from(crate::text::width(&row.action)).unwrap_or(14).clamp(14, 40);
+            line.cell(&row.action, wide, false, style(action));
+        }
     }
     line.text(&row.details, style(Role::Dim));
 }

@@ -16,8 +16,20 @@ pub(super) fn pane(app: &App, buffer: &mut Buffer, area: Rect, tab: Tab, group: 
         Tab::Stats => usage(app, buffer, area, group),
         Tab::Events => happened(app, buffer, area, group),
         _ => {
-            let what = tab.title().to_lowercase();
-            let text = format!("{} is a group: each of its containers has its {what}", group.name);
+            let name = &group.name;
+            let text = match tab {
+                Tab::Logs => {
+                    format!("{name} is a group: m shows the logs of its containers as one, by time")
+                }
+                Tab::Top => format!("{name} is a group: each of its containers has its processes"),
+                Tab::Inspect => {
+                    format!("{name} is a group: each of its containers can be inspected")
+                }
+                _ => {
+                    let what = tab.title().to_lowercase();
+                    format!("{name} is a group: each of its containers has its {what}")
+                }
+            };
             say(app, buffer, area, &text, Role::Dim);
         }
     }
@@ -29,7 +41,8 @@ fn usage(app: &App, buffer: &mut Buffer, area: Rect, group: &Group) {
     let sum = list.sum(group, &app.metrics);
     let style = |role| app.theme.style(role);
     let mut line = Line::new(app, buffer, Rect { height: area.height.min(1), ..area });
-    let mut facts = vec![format!("{} containers", group.members.len())];
+    let count = group.members.len();
+    let mut facts = vec![format!("{count} container{}", if count == 1 { "" } else { "s" })];
     facts.extend(sum.cpu_percent.map(|cpu| format!("cpu {}", percent(cpu))));
     facts.extend(sum.memory.map(|memory| format!("mem {}", size(memory))));
     let pair = |a: Option<f64>, b: Option<f64>| Some((bytes(a?), bytes(b?)));
@@ -82,6 +95,7 @@ fn happened(app: &App, buffer: &mut Buffer, area: Rect, group: &Group) {
         return say(app, buffer, area, &text, Role::Dim);
     }
     for (y, row) in (area.y..area.bottom()).zip(rows.into_iter().rev()) {
-        super::events::draw(app, buffer, Rect { y, height: 1, ..area }, row, true);
+        let cells = super::events::Cells::usual(area.width);
+        super::events::draw(app, buffer, Rect { y, height: 1, ..area }, row, Some(cells));
     }
 }

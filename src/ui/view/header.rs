@@ -203,7 +203,12 @@ pub(super) fn host(app: &App, buffer: &mut Buffer, area: Rect) {
         line.skip(2).whole(hint, app.theme.style(Role::Dim));
         return;
     }
-    for (name, value, role) in parts(app) {
+    let wide =
+        |parts: &[Part]| parts.iter().map(|(n, v, _)| width(n) + width(v) + 3).sum::<usize>();
+    let all = parts(app, false);
+    // What is left out says less than the last of them.
+    let all = if wide(&all) > line.room() + 2 { parts(app, true) } else { all };
+    for (name, value, role) in all {
         let needed = width(name) + 1 + width(&value);
         if needed > line.room() {
             break;
@@ -213,7 +218,11 @@ pub(super) fn host(app: &App, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-fn parts(app: &App) -> Vec<(&'static str, String, Role)> {
+/// A name, a value, and how it is drawn.
+type Part = (&'static str, String, Role);
+
+/// Returns what is known of the host, with fewer words where they have no room.
+fn parts(app: &App, brief: bool) -> Vec<Part> {
     let mut parts = Vec::new();
     let here = app.here();
     let (Some(usage), Some(sample)) = (app.metrics.host(here), app.metrics.host_sample(here))
@@ -248,7 +257,10 @@ fn parts(app: &App) -> Vec<(&'static str, String, Role)> {
     }
     if let (Some(used), Some(total)) = (usage.memory, sample.memory_total) {
         let share = usage.memory_percent.unwrap_or(0.0);
-        let text = format!("{}/{} {share:.0}%", size(used), size(total));
+        let text = match brief {
+            true => format!("{share:.0}% of {}", size(total)),
+            false => format!("{}/{} {share:.0}%", size(used), size(total)),
+        };
         parts.push(("mem", text, level(share, 85.0, 95.0)));
     }
     let pressure =
@@ -256,13 +268,16 @@ fn parts(app: &App) -> Vec<(&'static str, String, Role)> {
     if pressure.iter().any(|(_, p)| p.is_some()) {
         let texts: Vec<String> =
             pressure.iter().filter_map(|(name, p)| p.map(|p| format!("{name} {p:.0}%"))).collect();
+        let texts = if brief { vec![texts.join(" ").replace('%', "")] } else { texts };
         let most = pressure.iter().filter_map(|(_, p)| *p).fold(0.0, f64::max);
-        parts.push(("pressure", texts.join(" "), level(most, 20.0, 50.0)));
+        let name = if brief { "psi%" } else { "pressure" };
+        parts.push((name, texts.join(" "), level(most, 20.0, 50.0)));
     }
     if let (Some(used), Some(total)) = (usage.disk, sample.disk_total) {
         let share = usage.disk_percent.unwrap_or(0.0);
         let free = bytes(crate::format::as_f64(total.saturating_sub(used)));
-        parts.push(("disk", format!("{share:.0}% {free} free"), level(share, 85.0, 95.0)));
+        let text = if brief { format!("{free} free") } else { format!("{share:.0}% {free} free") };
+        parts.push(("disk", text, level(share, 85.0, 95.0)));
     }
     parts
 }

@@ -17,7 +17,7 @@ use crate::theme::Role;
 /// Draws the state of the view and the lines in sight.
 pub(super) fn logs(app: &App, buffer: &mut Buffer, area: Rect) {
     let log = &app.logs;
-    if app.selected().is_none() {
+    if app.selected().is_none() && !log.is_merged() {
         return;
     }
     state(app, buffer, Rect { height: 1, ..area });
@@ -147,6 +147,11 @@ fn state(app: &App, buffer: &mut Buffer, area: Rect) {
             Some((n, false)) => format!(" {n} matches so far"),
         };
         line.skip(2).text(&format!("/{}/{count}", log.pattern), style(Role::Info));
+        let folds = log.lines.iter().any(|shown| shown.line.folds);
+        if log.matches == Some((0, true)) && !log.raw && folds {
+            // What is searched is what was written, and that isn't what is shown.
+            line.skip(1).text("JSON is searched as it is: z shows it", style(Role::Warn));
+        }
     }
     if let Period::Last(minutes, _) = log.period {
         line.skip(2).text(&format!("the last {minutes} min"), style(Role::Info));

@@ -27,6 +27,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
+use wharf_logs::sanitize_line;
 
 use crate::app::{App, Cursor, Focus, Screen, Tab};
 use crate::layout::{LEAST, layout};
@@ -128,6 +129,7 @@ pub(crate) fn draw(app: &App, buffer: &mut Buffer, area: Rect) -> Option<Positio
 fn pane(app: &App, buffer: &mut Buffer, area: Rect, tab: Tab) -> Option<Position> {
     if app.screen == Screen::Containers
         && let Some(group) = app.containers.group()
+        && !(tab == Tab::Logs && app.logs.is_merged())
     {
         groups::pane(app, buffer, area, tab, group);
         return None;
@@ -162,11 +164,13 @@ fn too_small(app: &App, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// Writes a text at the start of an area and returns the column after it.
+/// Writes a text at the start of an area and returns the column after it. This and [`Line`] are the
+/// only ways for texts to the screen: whoever has forgotten to make one safe, it is made safe here.
 fn put(buffer: &mut Buffer, area: Rect, text: &str, style: Style) -> u16 {
     if area.is_empty() {
         return area.x;
     }
+    let text = sanitize_line(text);
     buffer.set_stringn(area.x, area.y, text, usize::from(area.width), style).0
 }
 
@@ -196,7 +200,8 @@ impl<'b> Line<'b> {
     fn text(&mut self, text: &str, style: Style) -> &mut Self {
         let room = self.room();
         if room > 0 {
-            let text = fit(text, room, self.ellipsis);
+            let text = sanitize_line(text);
+            let text = fit(&text, room, self.ellipsis);
             self.x = self.buffer.set_stringn(self.x, self.y, text, room, style).0;
         }
         self
@@ -223,7 +228,8 @@ impl<'b> Line<'b> {
         if cells == 0 {
             return self;
         }
-        let text = fit(text, usize::from(cells), self.ellipsis);
+        let text = sanitize_line(text);
+        let text = fit(&text, usize::from(cells), self.ellipsis);
         let blank = if right { usize::from(cells).saturating_sub(width(&text)) } else { 0 };
         let blank = u16::try_from(blank).unwrap_or(0);
         let room = usize::from(cells - blank);

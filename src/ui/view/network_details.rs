@@ -132,7 +132,9 @@ fn bus(app: &App, page: &mut Page, network: &NetworkInfo) {
             true => edge.address.clone(),
             false => station.status.as_str().to_owned(),
         };
-        let text = format!("{:longest$}  {state:15}  {rate}", station.name);
+        // Letters may be two cells wide.
+        let blank = " ".repeat(longest.saturating_sub(width(&station.name)));
+        let text = format!("{}{blank}  {state:15}  {rate}", station.name);
         page.add(key, text.trim_end(), Role::Text);
     }
 }

@@ -58,7 +58,7 @@ fn shape(app: &App, overlay: &Overlay) -> Shape {
         Overlay::Page(page) => (pages::page(page, columns.min(76)), page.scroll, 0),
         Overlay::Menu(menu) => (menu_lines(menu, columns), 0, line_rows(menu)),
         Overlay::Confirm(confirm) => (confirm_lines(confirm, columns.min(60)), confirm.scroll, 2),
-        Overlay::Prompt(prompt) => (prompt_lines(prompt, columns.min(60)), 0, 0),
+        Overlay::Prompt(prompt) => (prompt_lines(app, prompt, columns.min(72)), 0, 0),
         Overlay::Palette(palette) => (palette_lines(palette), 0, 0),
         Overlay::Transfer { operation, scroll } => {
             (transfers::lines(app, *operation, columns.min(72)), *scroll, 0)
@@ -75,7 +75,8 @@ fn shape(app: &App, overlay: &Overlay) -> Shape {
         _ => widest,
     };
     let least = match overlay {
-        Overlay::Palette(_) | Overlay::Prompt(_) => 50,
+        Overlay::Palette(_) => 50,
+        Overlay::Prompt(prompt) => (width(&prompt.title) + 4).max(50),
         // These change while they are open, and stay where they are.
         Overlay::Transfer { .. } => 72,
         Overlay::Run(_) => 76,
@@ -173,13 +174,18 @@ fn confirm_lines(confirm: &Confirm, columns: usize) -> Vec<Spans> {
     lines
 }
 
-fn prompt_lines(prompt: &Prompt, columns: usize) -> Vec<Spans> {
+fn prompt_lines(app: &App, prompt: &Prompt, columns: usize) -> Vec<Spans> {
     let mut lines = vec![vec![(prompt.input.text().to_owned(), Role::Text)]];
     match &prompt.error {
         Some(error) => {
             lines.extend(wrap(error, columns).into_iter().map(|l| vec![(l, Role::Bad)]));
         }
         None => lines.push(Vec::new()),
+    }
+    if let Some(line) = crate::app::line_of_prompt(app, prompt) {
+        let rows = wrap(&line, columns.saturating_sub(2)).into_iter().enumerate();
+        let begin = |n: usize| if n == 0 { "$ " } else { "  " };
+        lines.extend(rows.map(|(n, row)| vec![(format!("{}{row}", begin(n)), Role::Dim)]));
     }
     lines
 }

@@ -1,6 +1,17 @@
 //! Everything that a container or an image controls is full of escape sequences, control characters and
 //! letters that reorder text; none of them reaches the terminal, on any screen.
 
+#[expect(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "part of the tests, though not a test itself"
+)]
+mod engine;
+#[expect(clippy::unwrap_used, reason = "part of the tests, though not a test itself")]
+mod everywhere;
+
+pub(crate) use engine::Hostile;
+
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::Write;
@@ -23,7 +34,7 @@ use crate::plain;
 use crate::support::Desk;
 
 /// Numbers that look random; a seed always gives the same.
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 /// What is put into texts. The numbers in the sequences are used by nothing else.
 const PIECES: [&str; 24] = [

@@ -253,7 +253,8 @@ fn projects_of_the_same_name_are_each_host_s_own() {
         desk.app.containers.groups.iter().map(|group| group.name.as_str()).collect();
     assert_eq!(names, ["shop@local", "shop@far"]);
     desk.keys("g");
-    let stop = desk.keys("s");
+    desk.keys("s");
+    let stop = desk.keys("y");
     let hosts: Vec<usize> = stop
         .iter()
         .filter_map(|effect| match effect {

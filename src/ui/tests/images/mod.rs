@@ -206,7 +206,7 @@ fn a_prune_says_which_images_and_how_much() {
 fn a_pull_is_followed_left_and_given_up() {
     let mut desk = images(plain(), (80, 24));
     desk.keys("pUpper\n");
-    assert!(desk.screen().contains("must be lowercase"), "{}", desk.screen());
+    assert!(desk.screen().contains("lowercase"), "{}", desk.screen());
     desk.keys("\x1b");
     let effects = desk.keys("palpine:3.23\n");
     let Some(Effect::Pull { operation, options }) = effects.last() else { panic!("{effects:?}") };

@@ -29,6 +29,8 @@ pub(crate) struct Desk {
     pub(crate) fake: Fake,
     /// The others.
     pub(crate) others: Vec<Fake>,
+    /// What stands between the first engine and the dashboard.
+    pub(crate) hostile: Option<crate::hostile::Hostile>,
     log: Option<(u64, Since)>,
     search: Option<Search>,
     only: bool,
@@ -65,7 +67,8 @@ impl Desk {
     pub(crate) fn empty(options: Options, size: (u16, u16)) -> Self {
         let app = App::new(options, size, time(0));
         let (fake, others) = (Fake::demo(), Vec::new());
-        Self { app, fake, others, log: None, search: None, only: false, raw: false, reads: 0 }
+        let (hostile, log, search) = (None, None, None);
+        Self { app, fake, others, hostile, log, search, only: false, raw: false, reads: 0 }
     }
 
     /// Returns the dashboard over several engines, of which nothing is heard yet.
@@ -142,9 +145,10 @@ impl Desk {
             Effect::At { host, effect } => (Some(host), *effect),
             effect => (None, effect),
         };
-        let fake = match host {
-            Some(host) if host > 0 => self.others[host - 1].clone(),
-            _ => self.fake.clone(),
+        let fake: Box<dyn Backend> = match (host, &self.hostile) {
+            (Some(host), _) if host > 0 => Box::new(self.others[host - 1].clone()),
+            (_, Some(hostile)) => Box::new(hostile.clone()),
+            (_, None) => Box::new(self.fake.clone()),
         };
         let msg = match effect {
             Effect::FetchContainers => Msg::Containers(now(fake.containers(true))),
@@ -173,7 +177,7 @@ impl Desk {
                 Msg::Then { at, result }
             }
             Effect::FetchHealth { id, ended } => {
-                let result = now(wharf_ui::report(&fake, &id, ended));
+                let result = now(wharf_ui::report(&*fake, &id, ended));
                 Msg::Health { id, result }
             }
             Effect::FetchEvents => {
@@ -200,7 +204,7 @@ impl Desk {
                 Msg::Links { at: Duration::from_secs(self.reads), result: now(fake.links()) }
             }
             Effect::TryReach(question) => {
-                let result = now(Backend::reach(&fake, &question));
+                let result = now(fake.reach(&question));
                 Msg::Reached { question, result }
             }
             Effect::FetchVolumes { sizes } => {

@@ -1,0 +1,364 @@
+//! What a tired hand does: keys of other dashboards, keys of menus, keys that would interrupt much, and
+//! sentences that must not stand in the way.
+
+use wharf_model::{Command, Status};
+use wharf_ui::app::{Overlay, Screen};
+use wharf_ui::config::{Config, read};
+use wharf_ui::keymap::{Action, KEYMAP, Keymap};
+use wharf_ui::{Effect, Msg, Options};
+
+use super::support::{Desk, key};
+use super::{SITUATIONS, event, plain, situation};
+
+fn executed(effects: &[Effect]) -> Vec<Command> {
+    let command = |effect: &Effect| match effect {
+        Effect::Execute { command, .. } => Some(command.clone()),
+        _ => None,
+    };
+    effects.iter().filter_map(command).collect()
+}
+
+fn with(config: &str, size: (u16, u16)) -> Desk {
+    let (config, problems) = read(config);
+    assert_eq!(problems, []);
+    Desk::new(plain().with(config), size)
+}
+
+fn footer(desk: &Desk) -> String {
+    desk.screen().lines().last().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_key_that_interrupts_a_whole_group_asks_first() {
+    let screens = [
+        ("s", "Stop 3 containers of shop?", "stop"),
+        ("r", "Restart 3 containers of shop?", "restart"),
+        ("p", "Pause 3 containers of shop?", "pause"),
+    ];
+    for (pressed, question, verb) in screens {
+        let mut desk = Desk::new(plain(), (100, 30));
+        assert!(executed(&desk.keys(&format!("g{pressed}"))).is_empty(), "{pressed}");
+        let screen = desk.screen();
+        assert!(screen.contains(question), "{screen}");
+        assert!(screen.contains("  api-1, running"), "{screen}");
+        assert!(screen.contains(&format!("$ wharf {verb} api-1 db-1 web-1")), "{screen}");
+        assert!(desk.keys("\n").is_empty(), "the default is to cancel");
+        desk.keys(pressed);
+        assert_eq!(executed(&desk.keys("y")).len(), 3, "{pressed}");
+    }
+    // A single container answers at once, and what only helps isn't asked about.
+    let mut desk = Desk::new(plain(), (100, 30));
+    assert_eq!(executed(&desk.keys("gjs")).len(), 1);
+    let mut list = desk.list();
+    for one in &mut list {
+        one.status = Status::Exited;
+    }
+    desk.send(Msg::Containers(Ok(list)));
+    let mut desk_of_stopped = desk;
+    desk_of_stopped.app.pending.clear();
+    assert!(!executed(&desk_of_stopped.keys("gS")).is_empty());
+}
+
+#[test]
+fn a_stop_that_removes_says_so_first() {
+    let mut desk = Desk::new(plain(), (80, 30));
+    let mut list = desk.list();
+    let name = desk.app.selected().unwrap().summary.name.clone();
+    for one in &mut list {
+        one.auto_remove = one.name == name || one.name == "db-1";
+    }
+    desk.send(Msg::Containers(Ok(list)));
+    assert!(executed(&desk.keys("s")).is_empty());
+    let screen = desk.screen();
+    assert!(
+        screen.contains("Stop api-1?") && screen.contains("the end of api-1 removes"),
+        "{screen}"
+    );
+    assert!(screen.contains("Lost for good: every file"), "{screen}");
+    assert!(desk.keys("\n").is_empty(), "the default is to cancel");
+    desk.keys("s");
+    assert_eq!(executed(&desk.keys("y")).len(), 1);
+    // Of several, those that go are named.
+    desk.app.pending.clear();
+    desk.keys("gs");
+    assert!(desk.screen().contains("the end of api-1, db-1 removes it"), "{}", desk.screen());
+}
+
+#[test]
+fn a_menu_takes_the_keys_that_it_shows() {
+    let mut desk = Desk::new(plain(), (100, 40));
+    desk.keys("\n");
+    assert!(desk.screen().contains("s  stop the container"), "{}", desk.screen());
+    let commands = executed(&desk.keys("s"));
+    assert!(matches!(&commands[..], [Command::Stop { .. }]), "{commands:?}");
+    assert!(desk.app.overlays.is_empty());
+    // What it doesn't show, it doesn't take; its own keys go before.
+    desk.app.pending.clear();
+    desk.keys("\n");
+    assert!(executed(&desk.keys("S")).is_empty() && desk.app.overlays.len() == 1);
+    desk.keys("q");
+    assert!(desk.app.overlays.is_empty());
+    desk.keys("2\nt");
+    assert!(matches!(desk.app.overlays.last(), Some(Overlay::Prompt(_))), "{}", desk.screen());
+}
+
+#[test]
+fn what_was_told_before_leaves_when_a_question_opens() {
+    for (open, hint) in [("R", "Enter ok"), ("\n", "Enter do it"), ("C", "ok"), ("d", "choose")] {
+        let mut desk = Desk::new(plain(), (80, 30));
+        desk.keys("\x1b");
+        assert!(footer(&desk).contains("q quits"), "{}", footer(&desk));
+        desk.keys(open);
+        assert!(footer(&desk).contains(hint), "{open:?}: {}", footer(&desk));
+    }
+    // A question that the engine's answer opens, too; and a failure stays until a key is pressed.
+    let mut desk = Desk::new(plain(), (80, 24));
+    desk.app.fail("this", "went wrong");
+    desk.send(Msg::Tick(wharf_backend::fake::time(60)));
+    assert!(footer(&desk).contains("went wrong"));
+}
+
+#[test]
+fn the_palette_says_why_what_is_named_cannot_be_done() {
+    let mut desk = Desk::new(plain(), (100, 30));
+    desk.keys("j:start the");
+    let screen = desk.screen();
+    assert!(screen.contains("start the container  (db-1 is running)"), "{screen}");
+    assert!(executed(&desk.keys("\n")).is_empty());
+    assert!(desk.screen().contains("db-1 is running"), "{}", desk.screen());
+    // With nothing typed, only what can be done is offered.
+    desk.keys(":");
+    let found = |desk: &Desk| match desk.app.overlays.last() {
+        Some(Overlay::Palette(palette)) => palette.found.clone(),
+        _ => Vec::new(),
+    };
+    assert!(!found(&desk).is_empty());
+    assert!(found(&desk).iter().all(|item| !item.text.contains("db-1 is running")));
+    desk.keys("sto");
+    assert_eq!(found(&desk)[0].text, "stop the container");
+}
+
+/// What hands of other dashboards expect of their keys, or that nothing is changed by them.
+#[test]
+fn presets_do_what_their_hands_expect() {
+    let lookup = |preset: &str, pressed: &str| {
+        let desk = with(&format!("preset = \"{preset}\""), (80, 24));
+        desk.app.keymap.lookup(desk.app.main_contexts(), pressed.parse().unwrap())
+    };
+    use Action as A;
+    type Hand = (&'static str, Option<Action>);
+    let hands: &[(&str, &[Hand])] = &[
+        (
+            "lazydocker",
+            &[
+                ("d", Some(A::Remove)),
+                ("e", Some(A::ShowAll)),
+                ("p", Some(A::PauseResume)),
+                ("s", Some(A::Stop)),
+                ("r", Some(A::Restart)),
+                ("a", Some(A::Attach)),
+                ("m", Some(A::ShowLogs)),
+                ("E", Some(A::OpenShell)),
+                ("b", Some(A::Bulk)),
+                ("x", Some(A::Menu)),
+                ("[", Some(A::PreviousTab)),
+                ("]", Some(A::NextTab)),
+                ("+", Some(A::ZoomIn)),
+                ("_", Some(A::ZoomOut)),
+                ("/", Some(A::Filter)),
+                ("q", Some(A::Quit)),
+            ],
+        ),
+        (
+            "k9s",
+            &[
+                ("s", Some(A::OpenShell)),
+                ("a", Some(A::Attach)),
+                ("l", Some(A::ShowLogs)),
+                ("d", Some(A::ShowInspect)),
+                ("y", Some(A::ShowInspect)),
+                ("e", Some(A::Limits)),
+                ("c", Some(A::CopyName)),
+                ("Ctrl-d", Some(A::Remove)),
+                ("Ctrl-k", Some(A::Kill)),
+                ("0", Some(A::ShowAll)),
+                (":", Some(A::Palette)),
+                // The logs of the run before, and orders: nothing like them may happen.
+                ("p", None),
+                ("S", None),
+                ("r", None),
+            ],
+        ),
+        (
+            "ctop",
+            &[
+                ("a", Some(A::ShowAll)),
+                ("f", Some(A::Filter)),
+                ("h", Some(A::Help)),
+                ("s", Some(A::Sort)),
+                ("r", Some(A::ReverseSort)),
+                ("o", Some(A::ShowStats)),
+                ("l", Some(A::ShowLogs)),
+                ("e", Some(A::OpenShell)),
+                ("c", Some(A::ChooseColumns)),
+                ("S", None),
+                ("Enter", Some(A::Menu)),
+                ("q", Some(A::Quit)),
+            ],
+        ),
+    ];
+    for (preset, keys) in hands {
+        for (pressed, wanted) in *keys {
+            assert_eq!(lookup(preset, pressed), *wanted, "{preset}: {pressed}");
+        }
+    }
+    // On the other screens of lazydocker, `x` is the menu as well.
+    for screen in ["4jj", "5"] {
+        let mut desk = with("preset = \"lazydocker\"", (80, 24));
+        desk.raw(event("start"));
+        desk.keys(screen);
+        let x = desk.app.keymap.lookup(desk.app.main_contexts(), "x".parse().unwrap());
+        assert_eq!(x, Some(Action::Menu), "{screen}");
+    }
+    // What has lost its key can still be chosen.
+    let mut desk = with("preset = \"k9s\"", (100, 40));
+    desk.keys("\n");
+    assert!(desk.screen().contains("stop the container"), "{}", desk.screen());
+}
+
+#[test]
+fn a_text_that_is_asked_for_shows_the_command_line_it_makes() {
+    for (keys, line) in [
+        ("Rx", "$ wharf rename api-1 api-1x"),
+        ("2tmine:1", "$ wharf tag "),
+        ("2palpine", "$ wharf pull alpine"),
+        ("3nnew", "$ wharf volume create new"),
+        (
+            "4nback subnet=10.9.0.0/24 internal",
+            "$ wharf network create --internal --subnet 10.9.0.0/24",
+        ),
+    ] {
+        let mut desk = Desk::new(plain(), (80, 24));
+        desk.keys(keys);
+        assert!(desk.screen().contains(line), "{keys}\n{}", desk.screen());
+    }
+    // Its title has all the room that there is.
+    let mut desk = Desk::new(plain(), (80, 24));
+    desk.keys("4n");
+    assert!(desk.screen().contains("internal"), "{}", desk.screen());
+}
+
+#[test]
+fn events_keep_their_titles_apart_and_say_what_probes_found() {
+    let mut desk = Desk::new(plain(), (80, 24));
+    for action in ["create", "start", "health_status: unhealthy", "exec_start: /bin/sh"] {
+        desk.raw(event(action));
+    }
+    desk.keys("5p");
+    for _ in 0..5 {
+        desk.raw(event("restart"));
+    }
+    let screen = desk.screen();
+    let head = screen.lines().nth(2).unwrap();
+    assert!(!head.contains("MOREheld") && head.contains("held, "), "{head}");
+    assert!(screen.lines().any(|line| line.contains(" unhealthy ")), "{screen}");
+}
+
+#[test]
+fn rows_keep_their_places_while_nothing_changes_that_is_shown() {
+    let mut desk = Desk::new(plain(), (80, 24));
+    desk.app.containers.sort = wharf_ui::app::Column::Cpu;
+    let order = |desk: &Desk| -> Vec<String> {
+        desk.app
+            .containers
+            .shown
+            .iter()
+            .map(|n| desk.app.containers.rows[*n].summary.name.clone())
+            .collect()
+    };
+    desk.send(Msg::Samples(desk.fake.batch(41)));
+    let shown = |desk: &Desk| {
+        let cpu = |name: &String| {
+            let row = desk.app.containers.rows.iter().find(|r| r.summary.name == *name).unwrap();
+            let usage = desk.app.metrics.now(&row.summary.id);
+            usage.and_then(|u| u.cpu_percent).map(|cpu| (cpu * 10.0).round())
+        };
+        order(desk).iter().map(cpu).collect::<Vec<_>>()
+    };
+    let values = shown(&desk);
+    let names = order(&desk);
+    for n in 1..values.len() {
+        assert!(values[n - 1] >= values[n], "{values:?}");
+        if values[n - 1] == values[n] {
+            assert!(names[n - 1] < names[n], "{names:?} {values:?}");
+        }
+    }
+}
+
+/// Whatever the keymap lets through, and whatever is asked and answered on the way: with `--read-only`
+/// nothing that changes anything leaves the state.
+#[test]
+fn reading_only_no_action_of_any_key_changes_anything() {
+    let config =
+        "[[command]]\nname = \"own\"\nkey = \"Ctrl-n\"\nrun = \"touch x\"\nconfirm = false\n";
+    let (config, _) = read(config);
+    let mut tried = std::collections::BTreeSet::new();
+    for (name, way) in SITUATIONS {
+        // The whole keymap is in force, as if nobody had taken anything out of it.
+        let there = || {
+            let mut desk = situation(name, way);
+            desk.app.options.config = config.clone();
+            desk.app.keymap = Keymap::new(false, &config);
+            desk.app.options.read_only = true;
+            desk
+        };
+        let one = there();
+        let leads = |action: Action| matches!(action, Action::Menu | Action::Accept);
+        for (binding, keys) in one.app.keymap.effective(one.app.contexts()) {
+            if !binding.action.changes() && !leads(binding.action) {
+                continue;
+            }
+            for pressed in keys {
+                let mut desk = there();
+                tried.insert(binding.action);
+                let mut effects = desk.press(pressed);
+                for answer in ["x", "\n", "y", "\n"] {
+                    effects.extend(desk.press(key(answer)));
+                }
+                let bad: Vec<&Effect> = effects.iter().filter(|e| e.changes()).collect();
+                assert!(
+                    bad.is_empty(),
+                    "{name}: {} ({:?}): {bad:?}",
+                    pressed.name(),
+                    binding.action
+                );
+                assert!(desk.fake.commands().is_empty(), "{name}: {}", pressed.name());
+            }
+        }
+    }
+    for binding in KEYMAP.iter().filter(|binding| binding.action.changes()) {
+        assert!(tried.contains(&binding.action), "{:?} was never tried", binding.action);
+    }
+    assert!(tried.contains(&Action::Custom(0)));
+}
+
+#[test]
+fn reading_only_the_menus_of_every_screen_have_nothing_that_changes_anything() {
+    for screen in Screen::ALL {
+        let options = Options { read_only: true, ..plain() };
+        let mut desk = Desk::new(options, (100, 50));
+        desk.raw(event("start"));
+        desk.keys(&format!("{}j\n", screen as usize + 1));
+        let items = match desk.app.overlays.last() {
+            Some(Overlay::Menu(menu)) => menu.items.clone(),
+            _ => Vec::new(),
+        };
+        for item in items {
+            if let wharf_ui::app::Choice::Action(action) = item.choice {
+                assert!(!action.changes(), "{screen:?}: {}", item.text);
+            }
+        }
+    }
+    let keymap = Keymap::new(true, &Config::default());
+    assert!(keymap.bindings().all(|bound| !bound.action.changes()));
+}
