@@ -51,6 +51,11 @@ fn actions(recording: &Recording) -> Vec<String> {
     recording.happenings.iter().filter_map(|one| action(&one.what)).collect()
 }
 
+/// Returns what is recorded of a container's counters.
+fn samples(lab: &Lab, container: &str) -> Vec<Sample> {
+    recording(lab, container).samples.into_iter().map(|one| one.sample).collect()
+}
+
 /// Returns the container's counters as a dashboard reads them.
 fn live(lab: &Lab) -> Sample {
     ask(async {
@@ -71,11 +76,11 @@ fn a_recorded_sample_is_one_that_a_dashboard_reads() {
     let before = live(&lab);
     // Whatever lies between two readings has counters between theirs.
     eventually("a sample is recorded", || {
-        recording(&lab, &id).samples.last().is_some_and(|s| s.at > wharf_model::since_epoch(first))
+        samples(&lab, &id).last().is_some_and(|s| s.at > wharf_model::since_epoch(first))
     });
     let after = live(&lab);
     let last = Utc::now();
-    let recorded = recording(&lab, &id).samples;
+    let recorded = samples(&lab, &id);
     let between =
         |at: Duration| wharf_model::since_epoch(first) < at && at < wharf_model::since_epoch(last);
     let sample = recorded.iter().rev().find(|sample| between(sample.at)).unwrap();
@@ -121,7 +126,7 @@ fn a_life_is_recorded_to_its_end() {
     // The next run goes on in the same record.
     lab.ok(&["start", &id]);
     eventually("the next run is recorded", || {
-        recording(&lab, &id).samples.last().unwrap().started_ms != whole.samples[0].started_ms
+        samples(&lab, &id).last().unwrap().started_ms != whole.samples[0].sample.started_ms
     });
     assert_eq!(actions(&recording(&lab, &id)).len(), 5);
     let file = lab.root().join("containers").join(&id).join("record");
@@ -207,7 +212,7 @@ fn the_past_is_looked_at() {
     eventually("a few samples are recorded", || recording(&lab, &busy).samples.len() >= 2);
     lab.ok(&["kill", &busy]);
     eventually("its end is recorded", || actions(&recording(&lab, &busy)).contains(&"die".into()));
-    let at = recording(&lab, &busy).samples[1].at;
+    let at = samples(&lab, &busy)[1].at;
     let at = chrono::DateTime::<Utc>::from_timestamp_millis(at.as_millis().try_into().unwrap());
     let at = at.unwrap().format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
     lab.fails(125, "a time is 14:05", &["replay", "--at", "soon"]);

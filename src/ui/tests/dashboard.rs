@@ -13,6 +13,7 @@ mod hostile;
 mod hosts;
 mod images;
 mod objects;
+mod past;
 #[expect(
     clippy::unwrap_used,
     clippy::panic,
