@@ -208,6 +208,14 @@ impl Record {
         }
     }
 
+    /// Notes a signal that somebody sends by the engine: who looks at how the container ended wants to
+    /// know whether it was asked to.
+    pub(super) fn signalled(&mut self, number: i32) {
+        let action = format!("kill (signal {number})");
+        let what = What::Event { action, exit_code: None };
+        self.happened(Happening { at: Utc::now(), what });
+    }
+
     /// Notes a probe, after which the verdict is this one.
     pub(super) fn probed(&mut self, result: &ProbeResult, status: HealthStatus, streak: u32) {
         let took = (result.end - result.start).to_std().unwrap_or_default();
