@@ -351,7 +351,7 @@ fn state(app: &App, row: &Row, width: u16) -> String {
 /// Returns in one line why the container is slow, if it is.
 fn why(app: &App, row: &Row) -> (String, Role) {
     let id = &row.summary.id;
-    let instant = app.charts.instant;
+    let instant = app.charts.read();
     if instant.is_none() && !row.summary.status.is_alive() {
         let kills = app.metrics.kills(id);
         let status = row.status_text(app.as_of());

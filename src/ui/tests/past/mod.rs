@@ -28,7 +28,8 @@ fn alone(chart: usize, wider: usize) -> (Desk, ContainerId) {
     desk.keys("c+z");
     desk.keys(&"n".repeat(chart));
     desk.keys(&">".repeat(wider));
-    let id = desk.app.selected().unwrap().summary.id.clone();
+    let Some(row) = desk.app.selected() else { unreachable!("{}", desk.screen()) };
+    let id = row.summary.id.clone();
     (desk, id)
 }
 
