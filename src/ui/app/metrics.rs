@@ -403,6 +403,12 @@ impl Metrics {
         then.or_else(|| live().map(Reading::of)).or_else(last).unwrap_or_default()
     }
 
+    /// Returns what was read of a container at an instant; none where only what was read last is known.
+    pub fn reading_at(&self, id: &ContainerId, at: DateTime<Utc>) -> Option<Reading> {
+        let then = self.then_of(id).map(|(_, reading)| *reading);
+        then.or_else(|| self.past(id)?.reading(since_epoch(at)))
+    }
+
     /// Returns a container's own memory limit, in bytes.
     pub fn memory_limit(&self, id: &ContainerId) -> Option<u64> {
         self.reading(id, None).memory_limit()

@@ -284,7 +284,12 @@ fn cores(app: &App, buffer: &mut Buffer, area: Rect, id: &ContainerId) {
 fn kinds(app: &App, buffer: &mut Buffer, area: Rect, id: &ContainerId) {
     let mut line = Line::new(app, buffer, Rect { height: 1, y: area.bottom() - 1, ..area });
     line.skip(1);
-    let Some(memory) = app.metrics.reading(id, app.charts.read()).memory else { return };
+    // Of another instant, nothing is better than what is true of now.
+    let reading = match app.charts.read() {
+        Some(at) => app.metrics.reading_at(id, at),
+        None => Some(app.metrics.reading(id, None)),
+    };
+    let Some(memory) = reading.and_then(|reading| reading.memory) else { return };
     let missing = app.theme.glyphs().missing;
     let dim = app.theme.style(Role::Dim);
     for (name, value) in [

@@ -36,7 +36,9 @@ fn alone(chart: usize, wider: usize) -> (Desk, ContainerId) {
 /// The rows of the charts.
 fn charts(desk: &Desk) -> Vec<String> {
     let screen = desk.screen();
-    screen.lines().skip(3).take(36).map(str::to_owned).collect()
+    // What is told in numbers alone of an instant is known of what is recorded only.
+    let lines = screen.lines().skip(3).take(36).filter(|line| !line.contains("charged"));
+    lines.map(|line| line.trim_end().to_owned()).filter(|line| !line.is_empty()).collect()
 }
 
 fn screen_line(desk: &Desk, wanted: &str) -> String {
