@@ -29,8 +29,8 @@ use wharf_model::{
     ContainerSummary, DetailSample, Digest, EngineInfo, ErrorKind, Event, EventKind, EventOptions,
     ExecSpec, FileEntry, FileHead, Filters, FolderList, HistoryEntry, ImageDetail,
     ImageListOptions, ImageSummary, ImportOptions, LayerChanges, LayerInfo, LogOptions, LogRecord,
-    NetCounters, NetworkInfo, Outcome, ParseError, PathStat, PullOptions, PushOptions, ReachAnswer,
-    ReachQuestion, Recording, Status, TermSize, TopTable, VersionInfo, VolumeInfo,
+    Moment, NetCounters, NetworkInfo, Outcome, ParseError, PathStat, PullOptions, PushOptions,
+    ReachAnswer, ReachQuestion, Recording, Status, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 
 use crate::{
@@ -579,14 +579,20 @@ impl Backend for Fake {
         Ok(past::recording(self.number(&found), &found))
     }
 
-    async fn recordings_at(&self, at: DateTime<Utc>) -> Result<Vec<(ContainerId, Recording)>> {
-        let containers = self.answering()?.containers.clone();
+    async fn moment(&self, at: DateTime<Utc>) -> Result<Moment> {
+        let state = self.answering()?;
+        if let Some(why) = &state.no_past {
+            return Err(why.clone());
+        }
+        let containers = state.containers.clone();
+        drop(state);
         let cut = |(n, container): (usize, &ContainerSummary)| {
             let mut recording = past::recording(n, container);
             recording.cut(at);
             (container.id.clone(), recording)
         };
-        Ok(containers.iter().enumerate().map(cut).collect())
+        let containers = containers.iter().enumerate().map(cut).collect();
+        Ok(Moment { containers, host: past::host(at) })
     }
 
     async fn details(&self, container: &str) -> Result<DetailSample> {

@@ -27,9 +27,9 @@ use wharf_model::{
     Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
     DetailSample, Digest, DiskUsage, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec,
     FileEntry, FileHead, Filters, FolderList, HistoryEntry, HostSample, ImageDetail,
-    ImageListOptions, ImageSummary, LayerChanges, LayerInfo, LogOptions, LogRecord, NetCounters,
-    NetworkInfo, Outcome, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion,
-    Recording, Sample, TermSize, TopTable, TransferEvent, VersionInfo, VolumeInfo,
+    ImageListOptions, ImageSummary, LayerChanges, LayerInfo, LogOptions, LogRecord, Moment,
+    NetCounters, NetworkInfo, Outcome, PathStat, PullOptions, PushOptions, ReachAnswer,
+    ReachQuestion, Recording, Sample, TermSize, TopTable, TransferEvent, VersionInfo, VolumeInfo,
 };
 
 pub use bytes_stream::{ByteStream, BytesReader};
@@ -239,9 +239,9 @@ pub trait Backend: Send + Sync {
         Err(no_recorder(self.name()))
     }
 
-    /// Returns what is recorded of every container up to an instant, cut down to what tells how it
-    /// was then.
-    async fn recordings_at(&self, _at: DateTime<Utc>) -> Result<Vec<(ContainerId, Recording)>> {
+    /// Returns what is recorded of every container, and of the host, up to an instant, cut down to what
+    /// tells how it was then.
+    async fn moment(&self, _at: DateTime<Utc>) -> Result<Moment> {
         Err(no_recorder(self.name()))
     }
 

@@ -71,6 +71,8 @@ struct MemoryFiles {
     max: Option<OwnedFd>,
     /// `memory.oom_control` or `memory.events`.
     kills: Option<OwnedFd>,
+    /// Version 1; in version 2 it is in `memory.stat`.
+    kernel: Option<OwnedFd>,
 }
 
 #[derive(Debug)]
@@ -123,6 +125,7 @@ impl Counters {
                 stat: open(memory, "memory.stat"),
                 max: open(memory.filter(|_| v2_memory), "memory.max"),
                 kills: open(memory, if v2_memory { "memory.events" } else { "memory.oom_control" }),
+                kernel: open(memory.filter(|_| !v2_memory), "memory.kmem.usage_in_bytes"),
             }),
             block: if is_unified(block) {
                 open(block, "io.stat").map(BlockFiles::Unified)
@@ -260,12 +263,17 @@ fn read_cpu_stat(text: &[u8], cpu: &mut CpuCounters) -> Option<()> {
 /// below. Returns how much has yet to be written to block devices.
 fn read_memory_stat(text: &[u8], memory: &mut MemoryCounters) -> Option<u64> {
     let mut unwritten = None;
+    let mut parts = None;
     for (key, value) in parse::pairs(text) {
         match key {
             b"inactive_file" | b"total_inactive_file" => memory.inactive_file = Some(value),
             b"anon" | b"total_rss" => memory.anon = Some(value),
             b"file" | b"total_cache" => memory.file = Some(value),
             b"kernel" => memory.kernel = Some(value),
+            // The sum of these is there since Linux 5.18.
+            b"slab" | b"kernel_stack" | b"pagetables" | b"percpu" | b"sec_pagetables" => {
+                parts = Some(parts.unwrap_or(0) + value);
+            }
             b"hierarchical_memory_limit" => memory.limit = Some(parse::limit_of(value)),
             b"file_dirty" | b"total_dirty" | b"file_writeback" | b"total_writeback" => {
                 unwritten = Some(unwritten.unwrap_or(0) + value);
@@ -273,6 +281,7 @@ fn read_memory_stat(text: &[u8], memory: &mut MemoryCounters) -> Option<u64> {
             _ => {}
         }
     }
+    memory.kernel = memory.kernel.or(parts);
     unwritten
 }
 
@@ -313,6 +322,9 @@ impl MemoryFiles {
         }
         if let Some(text) = self.kills.as_ref().and_then(|file| reader.read(file)) {
             memory.oom_kills = parse::keyed(text, b"oom_kill");
+        }
+        if let Some(text) = self.kernel.as_ref().and_then(|file| reader.read(file)) {
+            memory.kernel = parse::number(text);
         }
         Some((memory, unwritten))
     }

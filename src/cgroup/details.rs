@@ -1,5 +1,7 @@
 //! Counters that cost more than they tell, but to who looks closely at one container.
 
+use rustix::fd::OwnedFd;
+
 use crate::group::Group;
 use crate::layout::Controller;
 use crate::{io, parse};
@@ -9,41 +11,42 @@ use crate::{io, parse};
 pub struct Details {
     /// Nanoseconds used of each CPU of the host.
     pub cores: Option<Vec<u64>>,
-    /// Bytes of kernel memory.
-    pub kernel: Option<u64>,
     /// Why there are no [`Details::cores`].
     pub no_cores: Option<&'static str>,
     /// Why there is no pressure.
     pub no_pressure: Option<&'static str>,
 }
 
-/// What of version 2's `memory.stat` is the kernel's own, before Linux 5.18 had a sum of it.
-const KERNEL: [&[u8]; 5] = [b"slab", b"kernel_stack", b"pagetables", b"percpu", b"sec_pagetables"];
+/// The open file that counts the use of each CPU.
+#[derive(Debug)]
+pub struct CoreCounters(OwnedFd);
+
+impl CoreCounters {
+    /// Opens that of a group. Every host with version 1's accounting counts by CPU; version 2 has no
+    /// such file.
+    pub fn of(group: &Group) -> Option<Self> {
+        let member = group.member(Controller::Cpuacct)?;
+        io::open_read(&member.path.join("cpuacct.usage_percpu")).ok().map(Self)
+    }
+
+    /// Returns the nanoseconds used of each CPU; none when they can't be read just now.
+    pub fn read(&self) -> Option<Vec<u64>> {
+        let mut buffer = [0; io::BUFFER];
+        let text = io::reread(&self.0, &mut buffer).ok()?;
+        // A number that was cut off at the buffer's end says nothing.
+        let end = text.iter().rposition(u8::is_ascii_whitespace)?;
+        let cores = text[..end].split(u8::is_ascii_whitespace).filter_map(parse::number);
+        Some(cores.collect::<Vec<u64>>()).filter(|cores| !cores.is_empty())
+    }
+}
 
 impl Group {
     /// Returns what isn't among the usual counters. What can't be read is none.
     pub fn details(&self) -> Details {
-        let read = |controller: Controller, file: &str| {
-            io::read(&self.member(controller)?.path.join(file)).ok()
-        };
-        // Every host with version 1's accounting counts by CPU; version 2 has no such file.
-        let cores = read(Controller::Cpuacct, "cpuacct.usage_percpu").map(|text| {
-            text.split(u8::is_ascii_whitespace).filter_map(parse::number).collect::<Vec<u64>>()
-        });
-        let kernel = read(Controller::Memory, "memory.kmem.usage_in_bytes")
-            .and_then(|text| parse::number(&text))
-            .or_else(|| {
-                let text = read(Controller::Memory, "memory.stat")?;
-                parse::keyed(&text, b"kernel").or_else(|| {
-                    let parts = parse::pairs(&text).filter(|(key, _)| KERNEL.contains(key));
-                    parts.map(|(_, bytes)| bytes).reduce(|a, b| a + b)
-                })
-            });
-        let cores = cores.filter(|cores| !cores.is_empty());
+        let cores = CoreCounters::of(self).and_then(|counters| counters.read());
         Details {
             no_cores: cores.is_none().then_some("cgroup v2 doesn't count CPU time by core"),
             cores,
-            kernel,
             no_pressure: self.no_pressure(),
         }
     }

@@ -48,7 +48,7 @@ mod sweep;
 pub use add::Gate;
 pub use counters::{Counters, RawCounters};
 pub use create::leaf;
-pub use details::Details;
+pub use details::{CoreCounters, Details};
 pub use error::{Error, Result};
 pub use events::Events;
 pub use group::Group;

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::bail;
-use chrono::{DateTime, Utc};
 
 use wharf_backend::docker::{Address, Docker};
 use wharf_backend::native::Native;
@@ -320,7 +319,7 @@ pub(crate) async fn dashboard(
     hosts: Vec<(String, Target)>,
     backends: Vec<Arc<dyn Backend>>,
     read_only: bool,
-    replay: Option<DateTime<Utc>>,
+    replay: Option<wharf_ui::Replay>,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> anyhow::Result<Left> {
     let look = wharf_ui::Look::from_env(environment);

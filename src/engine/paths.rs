@@ -103,6 +103,11 @@ impl Paths {
         self.container(id).join("record")
     }
 
+    /// Returns what is recorded of the host's past.
+    pub fn host_record(&self) -> PathBuf {
+        self.root.join("host-record")
+    }
+
     /// Returns the file whose existence says that nothing is to be recorded.
     pub fn recorder(&self) -> PathBuf {
         self.root.join("recorder-off")

@@ -161,6 +161,7 @@ impl Engine {
             crate::image::Images::new(store, self.paths()).collect()?;
         } else {
             unless_full(store.observe(&record, "die", &attributes))?;
+            self.record_end(&record);
             // The note is now told; one that stays would be told again.
             let _ = std::fs::remove_file(folder.join(NOTE));
         }

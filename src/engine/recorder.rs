@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use wharf_cgroup::{Group, Layout};
-use wharf_model::{ContainerId, DetailSample, Recording};
-use wharf_stats::record;
+use wharf_model::{ContainerId, DetailSample, Happening, Moment, Recording, What};
+use wharf_stats::record::{self, Recorder};
 
 use crate::engine::Engine;
 use crate::supervisor::cgroup_name;
@@ -22,13 +22,13 @@ impl Engine {
         self.read_recording(&id)
     }
 
-    /// Returns what was recorded of every container that there is up to an instant, cut down to what
-    /// tells how it was then.
+    /// Returns what was recorded of every container that there is, and of the host, up to an instant, cut
+    /// down to what tells how it was then.
     ///
     /// # Errors
     /// When the containers can't be listed.
-    pub fn recordings_at(&self, at: DateTime<Utc>) -> Result<Vec<(ContainerId, Recording)>> {
-        let mut all = Vec::new();
+    pub fn moment(&self, at: DateTime<Utc>) -> Result<Moment> {
+        let mut moment = Moment::default();
         let mut ids = Vec::new();
         self.with_store(|store| {
             store.each_container(|record| {
@@ -40,9 +40,10 @@ impl Engine {
             // One that can't be read says nothing, as one that isn't there.
             let mut recording = self.read_recording(&id).unwrap_or_default();
             recording.cut(at);
-            all.push((id, recording));
+            moment.containers.push((id, recording));
         }
-        Ok(all)
+        moment.host = record::host_at(&self.paths().host_record(), at).unwrap_or_default();
+        Ok(moment)
     }
 
     /// Returns what is measured only of a container that somebody looks at closely.
@@ -61,7 +62,6 @@ impl Engine {
         Ok(DetailSample {
             at: Duration::try_from(clock).unwrap_or_default(),
             cores: details.cores,
-            kernel: details.kernel,
             no_cores: details.no_cores.map(str::to_owned),
             no_pressure: details.no_pressure.map(str::to_owned),
         })
@@ -73,6 +73,17 @@ impl Engine {
             Ok(recording) => Ok(recording),
             Err(cause) if cause.kind() == Io::NotFound => Ok(Recording::default()),
             Err(cause) => Err(Error::failed(format_args!("read {}", path.display()), cause)),
+        }
+    }
+
+    /// Records the end of a container whose supervisor couldn't.
+    pub(crate) fn record_end(&self, record: &crate::state::Record) {
+        let state = &record.observed.state;
+        let what = What::Event { action: "die".to_owned(), exit_code: Some(state.exit_code) };
+        let at = state.finished_at.unwrap_or_else(Utc::now);
+        // Where there is no record, or no room in it, the row alone tells.
+        if let Ok(mut recorder) = Recorder::open(&self.paths().record(&record.id), None) {
+            let _ = recorder.happened(Happening { at, what });
         }
     }
 

@@ -47,6 +47,7 @@ impl Engine {
             "volumes",
             "userns-remap",
             "recorder-off",
+            "host-record",
             "state.db",
             "state.db-wal",
             "state.db-shm",

@@ -51,7 +51,10 @@ pub use network::{
     AddressPool, EndpointDetail, EndpointOptions, NetworkCreateOptions, NetworkEndpoint,
     NetworkInfo, PublishedPort, ReachAnswer, ReachQuestion,
 };
-pub use recording::{Happening, Probes, Recording, What, since_epoch};
+pub use recording::{
+    CORE_UNIT, Happening, HostMoment, LONGEST_STEP, Moment, Probes, Recorded, Recording, What,
+    since_epoch,
+};
 pub use reference::{ImageName, ImageReference, Repository};
 pub use stats::{
     BlockCounters, CpuCounters, DetailSample, HostSample, Limit, MemoryCounters, NetCounters,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::{HealthStatus, Sample, Status};
+use crate::{ContainerId, HealthStatus, HostSample, Sample, Status};
 
 /// Something that happened to a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,30 +50,85 @@ pub struct Probes {
     pub output: String,
 }
 
-/// All that is recorded of a container, oldest first.
+/// Counters as they were recorded.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Recording {
-    /// Counters. Their [`Sample::at`] is the time since 1970. They are close together lately, and
-    /// further apart the older they are.
-    pub samples: Vec<Sample>,
-    /// What happened.
-    pub happenings: Vec<Happening>,
+pub struct Recorded {
+    /// The counters. Their [`Sample::at`] is the time since 1970.
+    pub sample: Sample,
+    /// What was used of each CPU of the host since the start, in units of [`CORE_UNIT`]; a count
+    /// that has reached the end of its width begins anew. Empty where the kernel doesn't tell.
+    pub cores: Vec<u32>,
+    /// Whether the clock was set between the sample before and this one: how much time lies between
+    /// them isn't known then.
+    pub clock_set: bool,
 }
 
-/// How long a sample may be over for a container to count as recorded at an instant: three of the
-/// recorder's longest steps.
-const STALE: Duration = Duration::from_secs(9 * 60);
+impl From<Sample> for Recorded {
+    fn from(sample: Sample) -> Self {
+        Self { sample, ..Self::default() }
+    }
+}
+
+/// The unit of the use of a CPU in a recording.
+pub const CORE_UNIT: Duration = Duration::from_micros(100);
+
+/// The longest time between two samples of an undivided record.
+pub const LONGEST_STEP: Duration = Duration::from_secs(180);
+
+/// All that is recorded of a container, oldest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recording {
+    /// Counters. They are close together lately, and further apart the older they are.
+    pub samples: Vec<Recorded>,
+    /// What happened.
+    pub happenings: Vec<Happening>,
+    /// The longest time between two samples while the container runs.
+    pub step: Duration,
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        Self { samples: Vec::new(), happenings: Vec::new(), step: LONGEST_STEP }
+    }
+}
+
+/// The host's counters at an instant of the past, and those before, unless the clock was set between
+/// them. Their times are since 1970.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostMoment {
+    /// Those before.
+    pub before: Option<HostSample>,
+    /// The newest that aren't after the instant.
+    pub now: HostSample,
+}
+
+/// What is recorded of an engine up to an instant, cut down to what tells how it was then.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Moment {
+    /// Its containers.
+    pub containers: Vec<(ContainerId, Recording)>,
+    /// Its host; none where nobody recorded it.
+    pub host: Option<HostMoment>,
+}
 
 impl Recording {
-    /// Returns the newest sample that isn't after an instant, and the one before it; none where
-    /// nothing is recorded.
+    /// Returns the time from which on what lies between two samples isn't drawn, and isn't told.
+    pub fn gap(&self) -> Duration {
+        self.step * 2 + Duration::from_secs(40)
+    }
+
+    /// Returns the newest sample that isn't after an instant, and the one before it, if a rate can be
+    /// made of both; none where nothing is recorded.
     pub fn samples_at(&self, at: DateTime<Utc>) -> Option<(Option<&Sample>, &Sample)> {
         let at = since_epoch(at);
-        let end = self.samples.partition_point(|sample| sample.at <= at);
+        let end = self.samples.partition_point(|one| one.sample.at <= at);
         let now = self.samples.get(end.checked_sub(1)?)?;
-        let fresh = at.saturating_sub(now.at) <= STALE;
+        // One that is missing is no end yet.
+        let fresh = at.saturating_sub(now.sample.at) <= self.step * 3;
         let before = end.checked_sub(2).and_then(|n| self.samples.get(n));
-        fresh.then_some((before, now))
+        let near = |one: &&Recorded| now.sample.at.saturating_sub(one.sample.at) < self.gap();
+        let before = before.filter(|_| !now.clock_set).filter(near);
+        fresh.then_some((before.map(|one| &one.sample), &now.sample))
     }
 
     /// Returns the state in which a container was at an instant, and since when; none where nothing
@@ -99,7 +154,7 @@ impl Recording {
     pub fn cut(&mut self, at: DateTime<Utc>) {
         self.happenings.retain(|one| one.at <= at);
         let instant = since_epoch(at);
-        let end = self.samples.partition_point(|sample| sample.at <= instant);
+        let end = self.samples.partition_point(|one| one.sample.at <= instant);
         self.samples.truncate(end);
         self.samples.drain(..end.saturating_sub(2));
         self.samples.shrink_to_fit();
@@ -162,13 +217,14 @@ mod tests {
             ..Sample::default()
         };
         let recording = Recording {
-            samples: vec![sample(101), sample(110), sample(120)],
+            samples: [sample(101), sample(110), sample(120)].map(Recorded::from).to_vec(),
             happenings: vec![
                 event(100, "start", None),
                 event(105, "pause", None),
                 event(107, "unpause", None),
                 event(121, "die", Some(3)),
             ],
+            ..Recording::default()
         };
         let status = |seconds| recording.status_at(at(seconds)).map(|(status, _)| status);
         assert_eq!(status(99), None);

@@ -162,8 +162,6 @@ pub struct DetailSample {
     pub at: Duration,
     /// Nanoseconds used of each CPU of the host, since the start.
     pub cores: Option<Vec<u64>>,
-    /// Bytes of kernel memory, where the usual counters don't have it.
-    pub kernel: Option<u64>,
     /// Why there is no [`DetailSample::cores`].
     pub no_cores: Option<String>,
     /// Why there is no pressure.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wharf_model::{HostSample, Sample};
+use wharf_model::{HostSample, Recording, Sample};
 
 use crate::{HostUsage, Series, Usage};
 
@@ -84,14 +84,13 @@ impl Metric {
     }
 }
 
-/// From this time between two samples on, what lies between them isn't drawn.
-const GAP: Duration = Duration::from_secs(400);
-
 /// A container's samples made into usage, and its history. A series takes memory only once it has
 /// a value that isn't zero: most containers are never throttled.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct History {
     before: Option<Sample>,
+    /// From this time between two samples on, what lies between them isn't drawn.
+    gap: Duration,
     usage: Usage,
     series: [Option<Box<Series>>; Metric::ALL.len()],
     /// When each series that has known zeros only began to: enough to draw them.
@@ -107,17 +106,42 @@ struct Zeros {
     to: Option<Duration>,
 }
 
+impl Default for History {
+    fn default() -> Self {
+        Self::with_gap(Recording::default().gap())
+    }
+}
+
 impl History {
     /// Returns an empty history.
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// Returns an empty history of samples that are further apart than so only where something is
+    /// missing.
+    pub fn with_gap(gap: Duration) -> Self {
+        Self {
+            before: None,
+            gap,
+            usage: Usage::default(),
+            series: Default::default(),
+            zeros: Default::default(),
+            close: false,
+        }
+    }
+
+    /// Makes no rate of the next sample and the one before it.
+    pub fn break_off(&mut self) {
+        self.before = None;
+    }
+
     /// Takes in a sample. `host_memory` is what the host has, in bytes.
     pub fn push(&mut self, sample: Sample, host_memory: Option<u64>) {
         let same_run = self.before.as_ref().filter(|b| b.started_ms == sample.started_ms);
         // Over a long gap the rate is known, but not how it came about.
-        let since = same_run.map(|b| b.at).filter(|since| sample.at.saturating_sub(*since) < GAP);
+        let since =
+            same_run.map(|b| b.at).filter(|since| sample.at.saturating_sub(*since) < self.gap);
         self.usage = Usage::between(self.before.as_ref(), &sample, host_memory);
         let at = sample.at;
         for metric in Metric::ALL.into_iter().filter(|metric| self.close || !metric.is_detail()) {

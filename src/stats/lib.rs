@@ -5,6 +5,7 @@
 //! three resolutions ([`Series`]) and gives the columns of charts. [`mod@record`] keeps the counters of
 //! one container on the disk, as a [`Meter`] reads them, for those who ask later.
 
+mod cores;
 mod error;
 mod history;
 mod host;
@@ -16,9 +17,10 @@ mod series;
 mod usage;
 mod why;
 
+pub use cores::CoreHistory;
 pub use error::{Error, Result};
 pub use history::{History, HostHistory, Metric};
-pub use meter::Meter;
+pub use meter::{HostMeter, Meter, counted_cores};
 pub use net::links;
 pub use sampler::{Sampler, Subject, Tick, raise_open_files_limit};
 pub use series::{Column, Series};

@@ -1,10 +1,12 @@
-//! The counters of one container, for who watches no other.
+//! The counters of one container, or of the host, for who watches nothing else.
 
+use std::path::Path;
 use std::time::Duration;
 
-use wharf_cgroup::{Counters, Group, RawCounters};
-use wharf_model::{NetCounters, Sample};
+use wharf_cgroup::{CoreCounters, Counters, Group, RawCounters};
+use wharf_model::{HostSample, NetCounters, Sample};
 
+use crate::host::HostReader;
 use crate::net::Process;
 use crate::{Error, Result};
 
@@ -12,13 +14,18 @@ use crate::{Error, Result};
 /// traffic isn't known.
 const BUFFER: usize = 4096;
 
+/// Enough for `/proc/stat` of some 150 CPUs.
+const HOST_BUFFER: usize = 16 * 1024;
+
 /// The open files of one container.
 #[derive(Debug)]
 pub struct Meter {
     counters: Counters,
+    cores: Option<CoreCounters>,
     process: Process,
     started_ms: i64,
     last: Option<RawCounters>,
+    used: Vec<u64>,
     quiet: bool,
 }
 
@@ -30,12 +37,25 @@ impl Meter {
     /// [`Error::Gone`] when the process has ended.
     pub fn open(group: &Group, pid: i32, started_ms: i64) -> Result<Self> {
         let process = Process::open(pid).ok_or_else(|| Error::Gone(group.name().to_owned()))?;
-        Ok(Self { counters: Counters::of(group), process, started_ms, last: None, quiet: false })
+        Ok(Self {
+            counters: Counters::of(group),
+            cores: CoreCounters::of(group),
+            process,
+            started_ms,
+            last: None,
+            used: Vec::new(),
+            quiet: false,
+        })
     }
 
     /// Returns whether the container had done nothing at the last reading since the one before.
     pub fn is_quiet(&self) -> bool {
         self.quiet
+    }
+
+    /// Returns the nanoseconds used of each CPU at the last reading; none where the kernel doesn't tell.
+    pub fn cores(&self) -> &[u64] {
+        &self.used
     }
 
     /// Returns the counters as they are now, which is the instant `at` for who asks; none when the
@@ -48,12 +68,34 @@ impl Meter {
         };
         if !self.quiet {
             self.last = Some(self.counters.read().ok()?);
+            self.used = self.cores.as_ref().and_then(CoreCounters::read).unwrap_or_default();
         }
         let raw = self.last.as_ref()?;
         let mut buffer = [0; BUFFER];
         let network = self.process.network(&mut buffer).map(|(counters, _)| counters);
         Some(sample(at, self.started_ms, raw, network))
     }
+}
+
+/// The open files of the host.
+#[derive(Debug)]
+pub struct HostMeter(HostReader);
+
+impl HostMeter {
+    /// Opens them. `root` is the folder of the engine's data, whose filesystem is measured.
+    pub fn open(root: &Path) -> Self {
+        Self(HostReader::open(root))
+    }
+
+    /// Returns the host's counters as they are now, which is the instant `at` for who asks.
+    pub fn read(&self, at: Duration) -> HostSample {
+        self.0.read(at, &mut vec![0; HOST_BUFFER])
+    }
+}
+
+/// Returns how many CPUs a group's use is counted of.
+pub fn counted_cores(group: &Group) -> usize {
+    CoreCounters::of(group).and_then(|counters| counters.read()).map_or(0, |cores| cores.len())
 }
 
 /// Puts together what was read of one container.

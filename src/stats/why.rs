@@ -76,6 +76,14 @@ pub fn causes(signs: &Signs, size: impl Fn(u64) -> String) -> Vec<Cause> {
                 raise_memory()
             ),
         ),
+        // Within a limit of its own, what is read from the files is dropped before it is used again. The
+        // waits for block devices are for that, too.
+        (Some(share), None) if signs.memory_limit.is_some() => {
+            let raise = raise_memory();
+            let text = format!("its files don't stay there, or the host is short of it: {raise}");
+            let weight = share + signs.io_pressure.unwrap_or(0.0);
+            add(weight, format!("waits for memory {share:.0} % of the time: {text}"));
+        }
         (Some(share), None) => {
             let text = "the host is short of memory, or it reads its files again and again";
             add(share, format!("waits for memory {share:.0} % of the time: {text}"));
@@ -167,6 +175,12 @@ mod tests {
         assert_eq!(
             words(&killed)[0],
             "2 processes were killed for want of memory: raise --memory 128M?"
+        );
+        let files = Signs { memory: Some(90 << 20), io_pressure: Some(60.0), ..limit };
+        assert_eq!(
+            words(&files)[0],
+            "waits for memory 23 % of the time: its files don't stay there, or the host is short of \
+             it: raise --memory 128M?"
         );
         let host = Signs { memory_limit: None, ..limit };
         assert!(words(&host)[0].contains("the host is short of memory"));

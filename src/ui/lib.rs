@@ -36,7 +36,7 @@ pub use message::{
     TerminalReply,
 };
 pub use options::{
-    Colors, Copier, CopyRequest, HostOptions, Look, Options, RunParser, UpdateParser,
+    Colors, Copier, CopyRequest, HostOptions, Look, Options, Replay, RunParser, UpdateParser,
 };
 pub use runtime::health::report;
 pub use runtime::{Error, Exit, run};

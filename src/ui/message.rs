@@ -11,9 +11,8 @@ use wharf_logs::{Bars, Direction, Span};
 use wharf_model::{
     Command, ContainerDetail, ContainerId, ContainerSummary, DetailSample, Digest, DiskUsage,
     EngineInfo, Event, FileEntry, FileHead, FolderList, HistoryEntry, ImageDetail, ImageSummary,
-    LayerChanges, LayerInfo, LogStream, NetCounters, NetworkInfo, Outcome, PullOptions,
-    PushOptions, ReachAnswer, ReachQuestion, Recording, TermSize, TopTable, TransferEvent,
-    VolumeInfo,
+    LayerChanges, LayerInfo, LogStream, Moment, NetCounters, NetworkInfo, Outcome, PullOptions,
+    PushOptions, ReachAnswer, ReachQuestion, TermSize, TopTable, TransferEvent, VolumeInfo,
 };
 
 use crate::app::files::FilesOf;
@@ -67,8 +66,8 @@ pub enum Msg {
     Then {
         /// When.
         at: DateTime<Utc>,
-        /// What is recorded of each.
-        result: Result<Vec<(ContainerId, Recording)>, Error>,
+        /// What is recorded of each, and of the host.
+        result: Result<Moment, Error>,
     },
     /// What the health tab is about.
     Health {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use wharf_backend::Backend;
 use wharf_model::{CreateOptions, UpdateOptions};
@@ -70,6 +70,17 @@ impl Default for Look {
     }
 }
 
+/// Where in the past to begin.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// The instant that is shown.
+    pub at: DateTime<Utc>,
+    /// How long a time before it the charts show; none leaves that as it was.
+    pub length: Option<TimeDelta>,
+    /// The container whose charts are shown: its name, or how its id begins.
+    pub container: Option<String>,
+}
+
 /// What a caller chooses.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -78,7 +89,7 @@ pub struct Options {
     /// The time between samples.
     pub interval: Duration,
     /// The instant to show at first, in place of now.
-    pub replay: Option<DateTime<Utc>>,
+    pub replay: Option<Replay>,
     /// The screen to begin with.
     pub screen: Screen,
     /// Whether the mouse is taken from the terminal.

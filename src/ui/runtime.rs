@@ -414,7 +414,7 @@ impl Runtime {
                 Msg::Recorded { id, result }
             }),
             Effect::FetchThen(at) => self.ask(host, async move {
-                let result = backend.recordings_at(at).await;
+                let result = backend.moment(at).await;
                 Msg::Then { at, result }
             }),
             Effect::FetchHealth { id, ended } => self.ask(host, async move {

@@ -9,7 +9,9 @@ use wharf_backend::native::Native;
 use wharf_engine::Paths;
 use wharf_model::{HealthStatus, Recording, Sample, Status, What};
 
-use crate::harness::{Lab, Test, eventually};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::{Lab, Test, eventually, parent_of};
 use crate::pty::Terminal;
 use crate::tests;
 
@@ -22,6 +24,10 @@ pub(crate) fn tests() -> Vec<Test> {
         what_cannot_be_recorded_harms_nobody,
         the_past_is_looked_at,
         a_postmortem_says_why,
+        a_kill_for_want_of_memory_is_told,
+        a_recorder_that_is_killed_is_followed_by_the_next,
+        the_host_is_recorded_by_one_of_all,
+        a_full_disk_costs_samples_alone,
     ]
 }
 
@@ -51,6 +57,11 @@ fn actions(recording: &Recording) -> Vec<String> {
     recording.happenings.iter().filter_map(|one| action(&one.what)).collect()
 }
 
+/// Returns what is recorded of a container's counters.
+fn samples(lab: &Lab, container: &str) -> Vec<Sample> {
+    recording(lab, container).samples.into_iter().map(|one| one.sample).collect()
+}
+
 /// Returns the container's counters as a dashboard reads them.
 fn live(lab: &Lab) -> Sample {
     ask(async {
@@ -71,15 +82,18 @@ fn a_recorded_sample_is_one_that_a_dashboard_reads() {
     let before = live(&lab);
     // Whatever lies between two readings has counters between theirs.
     eventually("a sample is recorded", || {
-        recording(&lab, &id).samples.last().is_some_and(|s| s.at > wharf_model::since_epoch(first))
+        samples(&lab, &id).last().is_some_and(|s| s.at > wharf_model::since_epoch(first))
     });
     let after = live(&lab);
     let last = Utc::now();
-    let recorded = recording(&lab, &id).samples;
+    let recorded = samples(&lab, &id);
     let between =
         |at: Duration| wharf_model::since_epoch(first) < at && at < wharf_model::since_epoch(last);
     let sample = recorded.iter().rev().find(|sample| between(sample.at)).unwrap();
     assert_eq!(sample.started_ms, before.started_ms);
+    let cores = recording(&lab, &id).samples.pop().unwrap().cores;
+    let counted = ask(native(&lab).details(&id)).unwrap().cores;
+    assert_eq!(cores.len(), counted.map_or(0, |cores| cores.len()), "all cores, where they count");
     let usage = |sample: &Sample| sample.cpu.unwrap().usage_ns;
     assert!(usage(sample) <= usage(&after), "{sample:?} {after:?}");
     assert!(recorded.iter().any(|one| usage(one) > 0), "{recorded:?}");
@@ -112,7 +126,7 @@ fn a_life_is_recorded_to_its_end() {
     lab.ok(&["wait", &id]);
     eventually("its end is recorded", || actions(&recording(&lab, &id)).contains(&"die".into()));
     let whole = recording(&lab, &id);
-    assert_eq!(actions(&whole), ["start", "pause", "unpause", "die"]);
+    assert_eq!(actions(&whole), ["start", "pause", "unpause", "kill (signal 9)", "die"]);
     let status = |at| whole.status_at(at).map(|(status, _)| status);
     assert_eq!(status(ran), Some(Status::Running));
     assert_eq!(status(paused), Some(Status::Paused));
@@ -121,9 +135,9 @@ fn a_life_is_recorded_to_its_end() {
     // The next run goes on in the same record.
     lab.ok(&["start", &id]);
     eventually("the next run is recorded", || {
-        recording(&lab, &id).samples.last().unwrap().started_ms != whole.samples[0].started_ms
+        samples(&lab, &id).last().unwrap().started_ms != whole.samples[0].sample.started_ms
     });
-    assert_eq!(actions(&recording(&lab, &id)).len(), 5);
+    assert_eq!(actions(&recording(&lab, &id)).len(), 6);
     let file = lab.root().join("containers").join(&id).join("record");
     assert!(file.exists());
     lab.ok(&["rm", "-f", &id]);
@@ -207,7 +221,7 @@ fn the_past_is_looked_at() {
     eventually("a few samples are recorded", || recording(&lab, &busy).samples.len() >= 2);
     lab.ok(&["kill", &busy]);
     eventually("its end is recorded", || actions(&recording(&lab, &busy)).contains(&"die".into()));
-    let at = recording(&lab, &busy).samples[1].at;
+    let at = samples(&lab, &busy)[1].at;
     let at = chrono::DateTime::<Utc>::from_timestamp_millis(at.as_millis().try_into().unwrap());
     let at = at.unwrap().format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
     lab.fails(125, "a time is 14:05", &["replay", "--at", "soon"]);
@@ -257,4 +271,103 @@ fn a_postmortem_says_why() {
     terminal.wait_for("A /tmp/mark");
     terminal.send("q");
     assert_eq!(terminal.wait(), 0);
+}
+
+fn a_kill_for_want_of_memory_is_told() {
+    let lab = Lab::new();
+    let flags = ["--name", "eater", "-m", "16m", "--memory-swap", "16m"];
+    // It is measured before it begins to eat.
+    let line = "echo last words; while [ ! -e /tmp/eat ]; do sleep 0.1; done; \
+                x=a; while :; do x=$x$x; done";
+    let id = lab.start(&flags, line);
+    eventually("a sample is recorded", || !recording(&lab, &id).samples.is_empty());
+    lab.ok(&["exec", &id, "touch", "/tmp/eat"]);
+    lab.ok(&["wait", &id]);
+    eventually("its end is recorded", || actions(&recording(&lab, &id)).contains(&"die".into()));
+    let told = actions(&recording(&lab, &id));
+    assert_eq!(told, ["start", "oom", "die"], "{told:?}");
+    let mut terminal = Terminal::start(&lab.command(&["ui"]), 120, 40);
+    terminal.wait_for("eater");
+    terminal.send("H");
+    terminal.wait_for("for want of memory");
+    terminal.wait_for("last words");
+    terminal.until("what it used before is recorded", |screen| {
+        let text = screen.contents();
+        text.contains("memory up to its limit of 16") && text.contains("oom")
+    });
+    terminal.send("q");
+    assert_eq!(terminal.wait(), 0);
+}
+
+/// Nobody but the next run's supervisor goes on with the record; what was recorded stays, and the end
+/// that the killed one couldn't record is recorded by who finds out.
+fn a_recorder_that_is_killed_is_followed_by_the_next() {
+    let lab = Lab::new();
+    let line = "while :; do sleep 0.1; done";
+    let id = lab.start(&["--restart", "always"], line);
+    eventually("a sample is recorded", || !recording(&lab, &id).samples.is_empty());
+    let before = recording(&lab, &id);
+    let supervisor = parent_of(lab.pid(&id));
+    kill_process(Pid::from_raw(supervisor).unwrap(), Signal::KILL).unwrap();
+    // Any command sees to it.
+    eventually("it runs again", || {
+        lab.ok(&["ps", "-a"]);
+        lab.inspect(&id, "/State/Status") == "running"
+    });
+    eventually("the next run is recorded", || {
+        let now = recording(&lab, &id);
+        let last = now.samples.last().unwrap().sample.started_ms;
+        last != before.samples[0].sample.started_ms
+    });
+    let after = recording(&lab, &id);
+    assert_eq!(after.samples[..before.samples.len()], before.samples[..], "nothing is lost");
+    assert_eq!(actions(&after), ["start", "die", "start"]);
+}
+
+fn the_host_is_recorded_by_one_of_all() {
+    let lab = Lab::new();
+    let line = "while :; do sleep 0.1; done";
+    let (first, second) = (lab.start(&[], line), lab.start(&[], line));
+    let engine = native(&lab);
+    let now = || {
+        let moment = ask(engine.moment(Utc::now())).unwrap();
+        moment.host.map(|host| host.now)
+    };
+    eventually("the host is recorded", || now().is_some());
+    let seen = now().unwrap();
+    assert!(seen.cpus.unwrap() >= 1 && seen.memory_total.unwrap() > 0, "{seen:?}");
+    assert!(seen.disk_total.unwrap() >= seen.disk_free.unwrap(), "{seen:?}");
+    // Two at once never write it: whoever isn't the first is kept out.
+    let record = lab.root().join("host-record");
+    let file = std::fs::File::open(&record).unwrap();
+    assert!(file.try_lock().is_err(), "its writer holds it");
+    // When that one ends, nobody does; the other's next sample finds it abandoned.
+    for id in [&first, &second] {
+        lab.ok(&["rm", "-f", id]);
+    }
+    eventually("nobody holds it", || file.try_lock().is_ok());
+}
+
+fn a_full_disk_costs_samples_alone() {
+    let lab = Lab::new();
+    let id = lab.start(&[], "while :; do sleep 0.1; done");
+    let file = lab.root().join("containers").join(&id).join("record");
+    eventually("a sample is recorded", || !recording(&lab, &id).samples.is_empty());
+    // What is recorded is lost by nothing that happens to the file's neighbours.
+    lab.ok(&["kill", &id]);
+    eventually("its end is recorded", || actions(&recording(&lab, &id)).contains(&"die".into()));
+    let kept = recording(&lab, &id);
+    // A record that can't be written: a disk without room refuses in the same place.
+    let full = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("/dev/full", &file).unwrap();
+    lab.ok(&["start", &id]);
+    lab.ok(&["exec", &id, "true"]);
+    lab.ok(&["kill", &id]);
+    lab.ok(&["wait", &id]);
+    eventually("it has ended", || lab.inspect(&id, "/State/Status") == "exited");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, full).unwrap();
+    let now = recording(&lab, &id);
+    assert_eq!(now.samples[..kept.samples.len()], kept.samples[..]);
 }

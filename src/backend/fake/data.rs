@@ -269,6 +269,9 @@ pub fn sample(number: usize, c: &ContainerSummary, tick: u64) -> Sample {
         memory: Some(MemoryCounters {
             usage: limit / 8 + part(limit / 2, wave(tick + n * 5, period * 2)),
             inactive_file: Some(MIB),
+            anon: Some(limit / 16 + part(limit / 4, wave(tick + n * 5, period * 2))),
+            file: Some(limit / 32 + MIB),
+            kernel: Some(3 * MIB),
             limit: Some(if n % 4 == 3 { Limit::Unlimited } else { Limit::At(limit) }),
             ..MemoryCounters::default()
         }),

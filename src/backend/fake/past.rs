@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use wharf_model::{
-    ContainerSummary, DetailSample, Happening, HealthStatus, Probes, Recording, Status, What,
-    since_epoch,
+    CORE_UNIT, ContainerSummary, DetailSample, Happening, HealthStatus, HostMoment, Probes,
+    Recorded, Recording, Status, What, since_epoch,
 };
 
-use super::data::{epoch, sample};
+use super::data::{self, epoch, sample};
 
 /// How far the record reaches back before [`epoch`], and how far it goes on after it, in seconds.
 const BEFORE: u64 = 3600;
@@ -61,18 +61,40 @@ pub(super) fn recording(number: usize, container: &ContainerSummary) -> Recordin
     let samples = (0..=end).step_by(10).map(|second| {
         let mut sample = sample(number, container, second);
         sample.at += since_epoch(begin);
-        sample
+        let unit = u64::try_from(CORE_UNIT.as_nanos()).unwrap_or(1);
+        #[expect(clippy::cast_possible_truncation, reason = "as it is recorded")]
+        let units = |ns: &u64| (ns / unit) as u32;
+        let cores = cores(number, second).iter().map(units).collect();
+        Recorded { sample, cores, clock_set: false }
     });
-    Recording { samples: samples.collect(), happenings }
+    Recording { samples: samples.collect(), happenings, ..Recording::default() }
 }
 
-/// Returns the details of a container: eight cores, of which the first does most.
+/// Returns what is recorded of the host at an instant.
+pub(super) fn host(at: DateTime<Utc>) -> Option<HostMoment> {
+    let begin = epoch() - TimeDelta::seconds(3600);
+    let second = u64::try_from((at - begin).num_seconds()).ok()? / 10 * 10;
+    if second > BEFORE + AFTER {
+        return None;
+    }
+    let sample = |second: u64| {
+        let mut sample = data::host(second);
+        sample.at += since_epoch(begin);
+        sample
+    };
+    Some(HostMoment { before: second.checked_sub(10).map(sample), now: sample(second) })
+}
+
+/// Returns what a container has used of each of eight cores, of which the first does most.
+fn cores(number: usize, tick: u64) -> Vec<u64> {
+    (0..8).map(|core| tick * (200_000_000 >> core) + number as u64 * 1_000_000).collect()
+}
+
+/// Returns the details of a container.
 pub(super) fn details(number: usize, tick: u64) -> DetailSample {
-    let cores = (0..8).map(|core| tick * (200_000_000 >> core) + number as u64 * 1_000_000);
     DetailSample {
         at: Duration::from_secs(tick),
-        cores: Some(cores.collect()),
-        kernel: Some(3 << 20),
+        cores: Some(cores(number, tick)),
         ..DetailSample::default()
     }
 }

@@ -23,12 +23,12 @@ use tokio::sync::mpsc;
 use wharf_engine::image::Images;
 use wharf_engine::{Attach, Engine, EngineOptions, Paths, PutOptions};
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
-    DetailSample, Digest, DiskUsage, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec,
-    FileEntry, FileHead, Filters, FolderList, HistoryEntry, ImageDetail, ImageListOptions,
-    ImageSummary, ImportOptions, LayerChanges, LayerInfo, LogDriver, LogOptions, LogRecord,
-    NetCounters, NetworkInfo, Outcome, PathStat, PullOptions, PushOptions, ReachAnswer,
-    ReachQuestion, Recording, TermSize, TopTable, VersionInfo, VolumeInfo,
+    Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, DetailSample, Digest,
+    DiskUsage, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
+    FolderList, HistoryEntry, ImageDetail, ImageListOptions, ImageSummary, ImportOptions,
+    LayerChanges, LayerInfo, LogDriver, LogOptions, LogRecord, Moment, NetCounters, NetworkInfo,
+    Outcome, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion, Recording, TermSize,
+    TopTable, VersionInfo, VolumeInfo,
 };
 use wharf_registry::{Credential, CredentialStore, Folders, Registries, Resolve, Settings};
 
@@ -362,8 +362,8 @@ impl Backend for Native {
         self.blocking(move |engine| engine.recording(&container)).await
     }
 
-    async fn recordings_at(&self, at: DateTime<Utc>) -> Result<Vec<(ContainerId, Recording)>> {
-        self.blocking(move |engine| engine.recordings_at(at)).await
+    async fn moment(&self, at: DateTime<Utc>) -> Result<Moment> {
+        self.blocking(move |engine| engine.moment(at)).await
     }
 
     async fn details(&self, container: &str) -> Result<DetailSample> {

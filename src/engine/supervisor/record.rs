@@ -4,14 +4,19 @@
 //! The file is opened once the container has lived for a second, so that what ends at once never
 //! pays; what happened until then is kept in mind. A failure of the disk is nobody's concern but the
 //! record's.
+//!
+//! The host's counters are recorded by one supervisor of all, the one that has the lock of that record.
+//! When it ends, another notices that nobody writes there any more.
 
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, Utc};
 use wharf_model::{Happening, HealthStatus, ProbeResult, Probes, What, since_epoch};
-use wharf_stats::Meter;
-use wharf_stats::record::{BUDGET, Recorder, STEP, make_room};
+use wharf_stats::record::{BUDGET, Recorder, STEP, Shape, make_room};
+use wharf_stats::{HostMeter, Meter, counted_cores};
 
 use super::launch::Container;
 use super::run::Supervisor;
@@ -34,12 +39,17 @@ const TOGETHER: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
 /// After which time a file that couldn't be opened is tried again.
 const AGAIN: Duration = Duration::from_secs(180);
 
+/// After which time without a sample the host's record is nobody's.
+const ABANDONED: Duration = Duration::from_secs(25);
+
 /// The record of one container.
 pub(super) struct Record {
     path: PathBuf,
     switch: PathBuf,
     meter: Option<Meter>,
     recorder: Option<Recorder>,
+    /// The host's record, if that is this supervisor's to write.
+    host: Option<(HostMeter, Recorder)>,
     /// When the run began.
     begun: Instant,
     /// When the next sample is to be taken.
@@ -61,6 +71,7 @@ impl Record {
             switch: container.paths.recorder(),
             meter: None,
             recorder: None,
+            host: None,
             begun: now,
             due: now + FIRST,
             retry: None,
@@ -96,8 +107,31 @@ impl Record {
         }
         let age = now.duration_since(self.begun);
         self.sample(container, now);
-        let quiet = self.meter.as_ref().is_some_and(Meter::is_quiet) && age >= STEP;
-        self.due = now + if quiet { RESTING } else { age.clamp(FIRST, STEP) };
+        self.sample_host(&container.paths);
+        let rests = self.meter.as_ref().is_some_and(Meter::is_quiet) && self.host.is_none();
+        let rests = rests && age >= STEP;
+        self.due = now + if rests { RESTING } else { age.clamp(FIRST, STEP) };
+    }
+
+    /// Records the host's counters, if nobody else does.
+    fn sample_host(&mut self, paths: &Paths) {
+        if is_off(&self.switch) {
+            self.host = None;
+            return;
+        }
+        if self.host.as_ref().is_some_and(|(_, recorder)| recorder.is_removed()) {
+            self.host = None;
+        }
+        let path = paths.host_record();
+        if self.host.is_none() && is_abandoned(&path) {
+            // Whoever comes first has it.
+            let recorder = open(&path, Shape::new(0), paths).ok();
+            self.host = recorder.map(|recorder| (HostMeter::open(paths.root()), recorder));
+        }
+        if let Some((meter, recorder)) = &mut self.host {
+            // What a full disk doesn't take isn't recorded.
+            let _ = recorder.host(meter.read(since_epoch(Utc::now())), up());
+        }
     }
 
     /// Takes a sample; of a container that has ended only if it was measured before: its first process
@@ -108,7 +142,7 @@ impl Record {
             self.waiting.clear();
             return;
         }
-        self.open(&container.paths, now);
+        self.open(container, now);
         let Some(recorder) = &mut self.recorder else { return };
         if self.meter.is_none() && container.record.observed.state.status.is_alive() {
             let state = &container.record.observed.state;
@@ -121,20 +155,26 @@ impl Record {
                 // What nobody uses any more says nothing of the end; what was counted does.
                 (sample.memory, sample.pids) = (None, None);
             }
+            let cores = self.meter.as_ref().map_or(&[][..], Meter::cores);
             // What a full disk doesn't take isn't recorded.
-            let _ = recorder.sample(sample);
+            let _ = recorder.sample(sample, cores, up());
         }
     }
 
-    fn open(&mut self, paths: &Paths, now: Instant) {
+    fn open(&mut self, container: &Container, now: Instant) {
         if self.recorder.as_ref().is_some_and(Recorder::is_removed) {
             self.recorder = None;
         }
         if self.recorder.is_some() || self.retry.is_some_and(|at| now < at) {
             return;
         }
-        self.recorder = open(&self.path, paths);
-        self.retry = self.recorder.is_none().then(|| now + AGAIN);
+        let shape = Shape::new(counted_cores(&container.group));
+        match open(&self.path, shape, &container.paths) {
+            Ok(recorder) => self.recorder = Some(recorder),
+            // That is over in a moment.
+            Err(cause) if cause.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => self.retry = Some(now + AGAIN),
+        }
         if self.recorder.is_some() {
             for happening in std::mem::take(&mut self.waiting) {
                 self.happened(happening);
@@ -166,6 +206,14 @@ impl Record {
             let what = What::Event { action: action.clone(), exit_code };
             self.happened(Happening { at: Utc::now(), what });
         }
+    }
+
+    /// Notes a signal that somebody sends by the engine: who looks at how the container ended wants to
+    /// know whether it was asked to.
+    pub(super) fn signalled(&mut self, number: i32) {
+        let action = format!("kill (signal {number})");
+        let what = What::Event { action, exit_code: None };
+        self.happened(Happening { at: Utc::now(), what });
     }
 
     /// Notes a probe, after which the verdict is this one.
@@ -226,6 +274,8 @@ impl Record {
         self.retry = None;
         self.sample(container, Instant::now());
         self.meter = None;
+        // While it waits to be started again, somebody else sees to the host.
+        self.host = None;
     }
 }
 
@@ -241,14 +291,46 @@ fn is_off(switch: &Path) -> bool {
     rustix::fs::access(switch, rustix::fs::Access::EXISTS).is_ok()
 }
 
-/// Opens a record; a new one only if there is room for it.
-fn open(path: &Path, paths: &Paths) -> Option<Recorder> {
-    if !path.exists() {
-        let records = std::fs::read_dir(paths.containers()).ok()?;
-        let records = records.flatten().map(|folder| folder.path().join("record"));
-        if !make_room(records, BUDGET, SystemTime::now()).ok()? {
-            return None;
+/// Returns whether nobody has written to the host's record lately.
+fn is_abandoned(path: &Path) -> bool {
+    let Ok(about) = path.metadata() else { return true };
+    let since = about.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+    // What was written in times to come was written by a clock that was set.
+    since.is_none_or(|since| since > ABANDONED)
+}
+
+/// Returns the time since the boot.
+fn up() -> Duration {
+    let clock = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(clock).unwrap_or_default()
+}
+
+/// Opens a record, if there is room for it.
+///
+/// # Errors
+/// [`ErrorKind::WouldBlock`] while somebody else opens one, or writes this one.
+fn open(path: &Path, wanted: Shape, paths: &Paths) -> std::io::Result<Recorder> {
+    let known = match Recorder::open(path, None) {
+        Ok(recorder) => Some(recorder),
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => None,
+        Err(cause) => return Err(cause),
+    };
+    let wanted = known.as_ref().map_or(wanted, Recorder::shape);
+    let folder = paths.containers();
+    // Two at once would count on the same room. Nobody waits: there is a next time.
+    let lock = File::open(&folder)?;
+    lock.try_lock()?;
+    let others = std::fs::read_dir(&folder)?.flatten().map(|folder| folder.path().join("record"));
+    let others = others.chain([paths.host_record()]).filter(|other| other != path);
+    let room = make_room(others, wanted, BUDGET, SystemTime::now())?;
+    match (known, room.ok_or(ErrorKind::StorageFull)?) {
+        (Some(recorder), room) if room == wanted => Ok(recorder),
+        (Some(recorder), room) => {
+            // It rested, and others have taken what it would need now.
+            drop(recorder);
+            std::fs::remove_file(path)?;
+            Recorder::open(path, Some(room))
         }
+        (None, room) => Recorder::open(path, Some(room)),
     }
-    Recorder::open(path).ok()
 }

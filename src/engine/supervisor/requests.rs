@@ -182,6 +182,9 @@ impl Supervisor {
             Err(cause) => return Err(Error::failed(format_args!("send signal {number}"), cause)),
         }
         let to_end = number == Signal::TERM.as_raw() || self.asks_to_end(number);
+        if to_end {
+            self.recording.signalled(number);
+        }
         if self.is_paused() && to_end {
             self.unpause()?;
         }

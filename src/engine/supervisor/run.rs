@@ -698,6 +698,12 @@ impl Supervisor {
     pub(super) fn notice_end(&mut self, code: i32, next: Option<Instant>) {
         let kills = self.container.oom.as_ref().and_then(|oom| oom.oom_kills().ok()).unwrap_or(0);
         let attributes = self.end_attributes(code);
+        let mut events: Vec<Happened> = Vec::new();
+        // The first process may go with the kill before that is heard of.
+        if kills > std::mem::replace(&mut self.oom_seen, kills) {
+            events.push(("oom".to_owned(), Vec::new()));
+        }
+        events.push(("die".to_owned(), attributes.clone()));
         let observed = &mut self.container.record.observed;
         observed.state.oom_killed |= kills > 0;
         observed.state.status = Status::Exited;
@@ -710,7 +716,7 @@ impl Supervisor {
         observed.state.finished_at = Some(Utc::now());
         observed.ports.clear();
         if !self.container.record.spec.host.auto_remove {
-            self.store_observed("die", &attributes);
+            self.store_events(&events);
             return;
         }
         let removed = Store::open(&self.container.paths.database()).and_then(|mut store| {
@@ -721,7 +727,7 @@ impl Supervisor {
             )
         });
         if removed.is_err() {
-            self.store_observed("die", &attributes);
+            self.store_events(&events);
         }
     }
 

@@ -3,36 +3,45 @@
 //! The newest hour has a sample every ten seconds, the last day one every three minutes, and what
 //! happened (events, health probes) has a ring of its own. Samples are counters, not rates: rates are
 //! made of them when they are looked at, by the same code as those of the running container
-//! ([`crate::Usage`]), so that a recorded chart is the live one.
+//! ([`crate::Usage`]), so that a recorded chart is the live one. The host has such a file, too, written
+//! by whoever has its lock.
 //!
 //! ```text
-//! 0                64               57,664           134,464          153,664
-//! | header         | 360 samples    | 480 samples    | 120 happenings |
+//! 0          64
+//! | header   | 360 samples    | 480 samples    | 120 happenings |
 //! ```
+//!
+//! The header says how many records each ring has, how long they are, and how far apart the samples of
+//! the second ring: where many containers run, the records of those that come later are divided by two,
+//! four or eight ([`Shape`]), so that all of them together keep to the budget and yet reach back a day.
 //!
 //! Each record has a checksum and a number. A record is written by one `pwrite` in the place of its
 //! ring's oldest; one that was cut off half way doesn't match its checksum and isn't there, whatever
 //! else is. Nobody waits for the disk, and what the disk doesn't take isn't recorded.
+//!
+//! Times are those of the wall clock, which may be set. So each sample also has the time since the boot,
+//! which tells how much really passed between two of them (`reading`).
 
 mod budget;
+mod reading;
+mod shape;
 mod slot;
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use wharf_model::{Happening, Recording, Sample};
+use wharf_model::{Happening, HostSample, Sample};
 
 pub use budget::{BUDGET, make_room};
-use slot::{LENGTH, Record, decode, encode};
+pub use reading::{host_at, read};
+pub use shape::{CORES, Shape};
+use slot::{Record, Stored, encode};
 
 /// The time between samples of the newest ring.
 pub const STEP: Duration = Duration::from_secs(10);
-
-/// The time between samples of the ring for a day.
-pub const COARSE_STEP: Duration = Duration::from_secs(180);
 
 /// How far back a record goes.
 pub const REACH: Duration = Duration::from_secs(24 * 3600);
@@ -40,115 +49,76 @@ pub const REACH: Duration = Duration::from_secs(24 * 3600);
 /// `O_NOFOLLOW` of Linux on x86-64: nobody but root writes here, and even so.
 const NO_FOLLOW: i32 = 0o400_000;
 
-/// Records in each of the rings.
-const RINGS: [u32; 3] = [360, 480, 120];
+/// The rings.
 const FINE: usize = 0;
 const COARSE: usize = 1;
 const HAPPENINGS: usize = 2;
 
-const HEADER: usize = 64;
-
-/// The length of a whole file.
-pub const SIZE: u64 =
-    HEADER as u64 + LENGTH as u64 * (RINGS[FINE] + RINGS[COARSE] + RINGS[HAPPENINGS]) as u64;
-
-/// Returns the header: what the file is, and how long its records and rings are.
-fn header() -> [u8; HEADER] {
-    let mut bytes = [0; HEADER];
-    bytes[..8].copy_from_slice(b"wharfrec");
-    let length = LENGTH as u32;
-    for (n, value) in [1, length, RINGS[FINE], RINGS[COARSE], RINGS[HAPPENINGS]].iter().enumerate()
-    {
-        bytes[8 + n * 4..12 + n * 4].copy_from_slice(&value.to_le_bytes());
-    }
-    bytes
-}
-
-/// Returns where a record is in the file.
-fn place(ring: usize, number: u32) -> u64 {
-    let before: u32 = RINGS[..ring].iter().sum();
-    HEADER as u64 + u64::from(before + number % RINGS[ring]) * LENGTH as u64
-}
-
-/// Calls `each` with every whole record of a ring.
-fn records(file: &File, ring: usize, mut each: impl FnMut(u32, Record)) {
-    // A few at once: whoever records has little memory.
-    let mut buffer = [0; LENGTH * 24];
-    let mut at = 0;
-    while at < RINGS[ring] {
-        let count = (RINGS[ring] - at).min(24);
-        let wanted = &mut buffer[..count as usize * LENGTH];
-        let length = fill(file, wanted, place(ring, at));
-        for bytes in wanted[..length].chunks_exact(LENGTH) {
-            if let Some((number, record)) = decode(bytes) {
-                each(number, record);
-            }
-        }
-        if length < wanted.len() {
-            return;
-        }
-        at += count;
-    }
-}
-
-/// Reads as much as there is; what can't be read isn't there.
-fn fill(file: &File, buffer: &mut [u8], from: u64) -> usize {
-    let mut length = 0;
-    while length < buffer.len() {
-        match file.read_at(&mut buffer[length..], from + length as u64) {
-            Ok(0) => break,
-            Ok(count) => length += count,
-            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => break,
-        }
-    }
-    length
-}
-
-fn is_ours(file: &File) -> bool {
-    let mut bytes = [0; HEADER];
-    fill(file, &mut bytes, 0) == HEADER && bytes == header()
-}
-
-/// Who writes a container's record.
+/// Who writes a record. There is one at a time: it holds the file's lock.
 #[derive(Debug)]
 pub struct Recorder {
     file: File,
+    shape: Shape,
     /// The number of the next record of each ring.
-    next: [u32; RINGS.len()],
+    next: [u32; shape::RINGS],
     /// The step of the day's ring that has its sample.
     coarse: Option<u64>,
 }
 
 impl Recorder {
-    /// Opens a record, or begins one.
+    /// Opens a record, or begins one of this shape; without one, only opens what is there.
     ///
     /// # Errors
-    /// When the file can't be made, written or read.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    /// When the file can't be made, written or read; [`io::ErrorKind::WouldBlock`] while somebody else
+    /// writes it.
+    pub fn open(path: &Path, new: Option<Shape>) -> io::Result<Self> {
         let file = File::options()
             .read(true)
             .write(true)
-            .create(true)
+            .create(new.is_some())
             .truncate(false)
             .mode(0o600)
             .custom_flags(NO_FOLLOW)
             .open(path)?;
-        if !is_ours(&file) {
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(cause)) => return Err(cause),
+        }
+        let known = Shape::of(&file);
+        let (shape, fresh) = match (known, new) {
+            (Some(shape), _) => (shape, false),
+            (None, Some(shape)) => (shape, true),
+            (None, None) => return Err(io::ErrorKind::InvalidData.into()),
+        };
+        if fresh {
             file.set_len(0)?;
-            file.write_all_at(&header(), 0)?;
+            file.write_all_at(&shape.header(), 0)?;
         }
-        let mut next = [0; RINGS.len()];
+        // Its length says what it may take, whatever is written yet.
+        if file.metadata()?.len() != shape.size() {
+            file.set_len(shape.size())?;
+        }
+        let mut next = [0; shape::RINGS];
         let mut coarse = None;
-        for (ring, next) in next.iter_mut().enumerate() {
-            records(&file, ring, |number, record| {
-                *next = number.wrapping_add(1).max(*next);
-                if let (COARSE, Record::Sample(sample)) = (ring, record) {
-                    coarse = coarse.max(Some(coarse_step(&sample)));
-                }
-            });
+        if !fresh {
+            let mut newest = None;
+            for (ring, next) in next.iter_mut().enumerate() {
+                reading::records(&file, &shape, ring, |number, record| {
+                    *next = number.wrapping_add(1).max(*next);
+                    if ring == COARSE && newest.is_none_or(|newest| newest < number) {
+                        newest = Some(number);
+                        coarse = record.at().map(|at| shape.coarse_step(at));
+                    }
+                });
+            }
         }
-        Ok(Self { file, next, coarse })
+        Ok(Self { file, shape, next, coarse })
+    }
+
+    /// Returns how it is laid out.
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// Returns whether the file has been removed: what is written would be seen by nobody.
@@ -156,17 +126,31 @@ impl Recorder {
         self.file.metadata().is_ok_and(|about| about.nlink() == 0)
     }
 
-    /// Records counters. Their time is that since 1970.
+    /// Records counters, and what was used of each CPU, in nanoseconds since the start. Their time is
+    /// that since 1970; `up` is the time since the boot.
     ///
     /// # Errors
     /// When the disk doesn't take it; nothing is recorded then.
-    pub fn sample(&mut self, sample: Sample) -> io::Result<()> {
-        let step = coarse_step(&sample);
-        let record = Record::Sample(sample);
-        self.write(FINE, &record)?;
+    pub fn sample(&mut self, sample: Sample, cores: &[u64], up: Duration) -> io::Result<()> {
+        let cores = &cores[..cores.len().min(self.shape.cores())];
+        let at = sample.at;
+        self.measured(at, &Record::Sample(Stored::new(sample, cores, up)))
+    }
+
+    /// Records the host's counters.
+    ///
+    /// # Errors
+    /// As [`Recorder::sample`].
+    pub fn host(&mut self, sample: HostSample, up: Duration) -> io::Result<()> {
+        self.measured(sample.at, &Record::Host(sample, slot::tenths(up)))
+    }
+
+    fn measured(&mut self, at: Duration, record: &Record) -> io::Result<()> {
+        self.write(FINE, record)?;
+        let step = self.shape.coarse_step(at);
         // A step back is a clock that was set: it begins anew.
         if self.coarse != Some(step) {
-            self.write(COARSE, &record)?;
+            self.write(COARSE, record)?;
             self.coarse = Some(step);
         }
         Ok(())
@@ -191,49 +175,11 @@ impl Recorder {
 
     fn write(&mut self, ring: usize, record: &Record) -> io::Result<()> {
         let number = self.next[ring];
-        self.file.write_all_at(&encode(number, record), place(ring, number))?;
+        let bytes = encode(number, record, self.shape.length());
+        self.file.write_all_at(&bytes, self.shape.place(ring, number))?;
         self.next[ring] = number.wrapping_add(1);
         Ok(())
     }
-}
-
-fn coarse_step(sample: &Sample) -> u64 {
-    sample.at.as_secs() / COARSE_STEP.as_secs()
-}
-
-/// Returns all that a file holds, oldest first; of a file that isn't a record, nothing.
-///
-/// # Errors
-/// When there is no such file, or it can't be opened.
-pub fn read(path: &Path) -> io::Result<Recording> {
-    let file = File::options().read(true).custom_flags(NO_FOLLOW).open(path)?;
-    let mut recording = Recording::default();
-    if !is_ours(&file) {
-        return Ok(recording);
-    }
-    let mut fine = Vec::new();
-    let mut coarse = Vec::new();
-    for (ring, samples) in [(FINE, &mut fine), (COARSE, &mut coarse)] {
-        records(&file, ring, |_, record| {
-            if let Record::Sample(sample) = record {
-                samples.push(sample);
-            }
-        });
-        samples.sort_by_key(|sample| sample.at);
-    }
-    let oldest = fine.first().map(|sample| sample.at);
-    coarse.retain(|sample| oldest.is_none_or(|oldest| sample.at < oldest));
-    coarse.extend(fine);
-    recording.samples = coarse;
-    let mut happenings = Vec::new();
-    records(&file, HAPPENINGS, |number, record| {
-        if let Record::Happening(happening) = record {
-            happenings.push((number, happening));
-        }
-    });
-    happenings.sort_by_key(|(number, happening)| (happening.at, *number));
-    recording.happenings = happenings.into_iter().map(|(_, happening)| happening).collect();
-    Ok(recording)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! The records: 160 bytes each, little-endian, with a checksum.
+//! The records: little-endian, with a checksum. All of a file have the same length, which is that of a
+//! sample with the use of as many CPUs as its host has.
 //!
 //! ```text
-//! 0    4  CRC-32 of the other 156 bytes
+//! 0    4  CRC-32 of all that follows
 //! 4    4  number within its ring
-//! 8    1  kind: 1 a sample, 2 an event, 3 probes
+//! 8    1  kind: 1 a sample, 2 an event, 3 probes, 4 the host
 //! 9    …  see the kinds
 //! ```
 //!
@@ -14,38 +15,88 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use wharf_model::{
-    BlockCounters, CpuCounters, Happening, HealthStatus, Limit, MemoryCounters, NetCounters,
-    PidCounters, PressureLine, Probes, Sample, What,
+    BlockCounters, CORE_UNIT, CpuCounters, Happening, HealthStatus, HostSample, Limit,
+    MemoryCounters, NetCounters, PidCounters, Pressure, PressureLine, Probes, Sample, What,
 };
 
-/// The length of a record.
-pub(super) const LENGTH: usize = 160;
+/// The least length of a record: that of a sample.
+pub(super) const LEAST: usize = 160;
+
+/// Where the use of each CPU begins in a sample.
+const CORES_AT: usize = 156;
 
 const SAMPLE: u8 = 1;
 const EVENT: u8 = 2;
 const PROBES: u8 = 3;
+const HOST: u8 = 4;
+
+/// Returns the length of records with samples of so many CPUs.
+pub(super) fn length(cores: usize) -> usize {
+    (CORES_AT + cores * 4).next_multiple_of(8)
+}
+
+/// Returns of how many CPUs the use fits into a record of this length.
+pub(super) fn cores_in(length: usize) -> usize {
+    length.saturating_sub(CORES_AT) / 4
+}
+
+/// Returns a time in tenths of a second.
+pub(super) fn tenths(time: Duration) -> u32 {
+    u32::try_from(time.as_millis() / 100).unwrap_or(u32::MAX)
+}
 
 /// Where the text of an event or of probes begins; it goes to the record's end.
 const EVENT_TEXT: usize = 22;
 const PROBES_TEXT: usize = 50;
 
+/// A container's counters.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Stored {
+    pub(super) sample: Sample,
+    /// What was used of each CPU, in units of [`CORE_UNIT`], as far as the width goes.
+    pub(super) cores: Vec<u32>,
+    /// Tenths of a second since the boot.
+    pub(super) up: u32,
+}
+
+impl Stored {
+    pub(super) fn new(sample: Sample, cores: &[u64], up: Duration) -> Self {
+        let unit = u64::try_from(CORE_UNIT.as_nanos()).unwrap_or(1);
+        #[expect(clippy::cast_possible_truncation, reason = "differences count, modulo the width")]
+        let cores = cores.iter().map(|ns| (ns / unit) as u32).collect();
+        Self { sample, cores, up: tenths(up) }
+    }
+}
+
 /// A record.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "one at a time, on its way to or from its bytes")]
 pub(super) enum Record {
-    Sample(Sample),
+    Sample(Stored),
     Happening(Happening),
+    /// The host's counters, and tenths of a second since the boot.
+    Host(HostSample, u32),
 }
 
-type Bytes = [u8; LENGTH];
+impl Record {
+    /// Returns when it was measured, since 1970; none for what happened.
+    pub(super) fn at(&self) -> Option<Duration> {
+        match self {
+            Self::Sample(stored) => Some(stored.sample.at),
+            Self::Host(sample, _) => Some(sample.at),
+            Self::Happening(_) => None,
+        }
+    }
+}
 
-/// Returns a record's bytes.
-pub(super) fn encode(number: u32, record: &Record) -> Bytes {
-    let mut out = Out { bytes: [0; LENGTH], at: 4 };
+/// Returns a record's bytes, so many.
+pub(super) fn encode(number: u32, record: &Record, length: usize) -> Vec<u8> {
+    let mut out = Out { bytes: vec![0; length], at: 4 };
     out.put(&number.to_le_bytes());
     match record {
-        Record::Sample(sample) => encode_sample(sample, &mut out),
+        Record::Sample(stored) => encode_sample(stored, &mut out),
         Record::Happening(happening) => encode_happening(happening, &mut out),
+        Record::Host(sample, up) => encode_host(sample, *up, &mut out),
     }
     let sum = crc32fast::hash(&out.bytes[4..]);
     out.bytes[..4].copy_from_slice(&sum.to_le_bytes());
@@ -56,7 +107,7 @@ pub(super) fn encode(number: u32, record: &Record) -> Bytes {
 /// written.
 pub(super) fn decode(bytes: &[u8]) -> Option<(u32, Record)> {
     let sum = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?);
-    if bytes.len() != LENGTH || sum != crc32fast::hash(&bytes[4..]) {
+    if bytes.len() < LEAST || sum != crc32fast::hash(&bytes[4..]) {
         return None;
     }
     let mut from = In { bytes, at: 4 };
@@ -65,13 +116,14 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(u32, Record)> {
         SAMPLE => Record::Sample(decode_sample(&mut from)?),
         EVENT => Record::Happening(decode_event(&mut from)?),
         PROBES => Record::Happening(decode_probes(&mut from)?),
+        HOST => decode_host(&mut from)?,
         _ => return None,
     };
     Some((number, record))
 }
 
 struct Out {
-    bytes: Bytes,
+    bytes: Vec<u8>,
     at: usize,
 }
 
@@ -113,7 +165,8 @@ impl Out {
     /// Writes a text, cut at a letter's boundary, with its length before it.
     fn text(&mut self, at: usize, text: &str) {
         self.at = at;
-        let room = LENGTH - at - 1;
+        // Its length is a byte.
+        let room = (self.bytes.len() - at - 1).min(255);
         let mut end = text.len().min(room);
         while !text.is_char_boundary(end) {
             end -= 1;
@@ -191,8 +244,21 @@ impl In<'_> {
     }
 }
 
-fn encode_sample(sample: &Sample, out: &mut Out) {
-    out.put(&[SAMPLE, 0, 0, 0]);
+fn encode_pressure(pressure: &Pressure, out: &mut Out) {
+    for line in [pressure.cpu, pressure.memory, pressure.io] {
+        out.wide(line.map(|line| line.total_us));
+    }
+}
+
+fn decode_pressure(from: &mut In<'_>) -> Pressure {
+    let mut line = || from.wide().map(|total_us| PressureLine { avg10: 0.0, avg60: 0.0, total_us });
+    Pressure { cpu: line(), memory: line(), io: line() }
+}
+
+fn encode_sample(stored: &Stored, out: &mut Out) {
+    let sample = &stored.sample;
+    let cores = stored.cores.len().min(cores_in(out.bytes.len()));
+    out.put(&[SAMPLE, u8::try_from(cores).unwrap_or(0), 0, 0]);
     let (cpu, memory) = (sample.cpu, sample.memory);
     let (network, block, pids) = (sample.network, sample.block, sample.pids);
     let kib = |bytes: Option<u64>| bytes.map(|bytes| bytes.div_ceil(1024));
@@ -215,14 +281,16 @@ fn encode_sample(sample: &Sample, out: &mut Out) {
     out.wide(block.map(|b| b.write_bytes));
     out.narrow(pids.map(|p| p.current));
     out.narrow_limit(pids.and_then(|p| p.limit));
-    let pressure = &sample.pressure;
-    for line in [pressure.cpu, pressure.memory, pressure.io] {
-        out.wide(line.map(|line| line.total_us));
+    encode_pressure(&sample.pressure, out);
+    out.put(&stored.up.to_le_bytes());
+    for core in &stored.cores[..cores] {
+        out.put(&core.to_le_bytes());
     }
 }
 
-fn decode_sample(from: &mut In<'_>) -> Option<Sample> {
-    from.at += 3;
+fn decode_sample(from: &mut In<'_>) -> Option<Stored> {
+    let cores = from.u8()?;
+    from.at += 2;
     let bytes = |kib: Option<u64>| kib.map(|kib| kib * 1024);
     let oom_kills = from.narrow();
     let at = Duration::from_millis(u64::try_from(from.i64()?).ok()?);
@@ -264,9 +332,53 @@ fn decode_sample(from: &mut In<'_>) -> Option<Sample> {
     });
     let (current, limit) = (from.narrow(), from.narrow_limit());
     let pids = current.map(|current| PidCounters { current, limit });
-    let mut line = || from.wide().map(|total_us| PressureLine { avg10: 0.0, avg60: 0.0, total_us });
-    let pressure = wharf_model::Pressure { cpu: line(), memory: line(), io: line() };
-    Some(Sample { at, started_ms, cpu, memory, network, block, pids, pressure })
+    let pressure = decode_pressure(from);
+    let sample = Sample { at, started_ms, cpu, memory, network, block, pids, pressure };
+    let up = from.u32()?;
+    let cores = (0..cores).map(|_| from.u32()).collect::<Option<Vec<u32>>>()?;
+    Some(Stored { sample, cores, up })
+}
+
+fn encode_host(sample: &HostSample, up: u32, out: &mut Out) {
+    out.put(&[HOST, 0, 0, 0]);
+    out.put(&millis(sample.at).to_le_bytes());
+    out.put(&up.to_le_bytes());
+    out.narrow(sample.cpus.map(u64::from));
+    // What isn't known is no number.
+    out.put(&sample.load1.unwrap_or(f32::NAN).to_le_bytes());
+    for value in [
+        sample.busy_ns,
+        sample.memory_total,
+        sample.memory_available,
+        sample.disk_total,
+        sample.disk_free,
+    ] {
+        out.wide(value);
+    }
+    encode_pressure(&sample.pressure, out);
+}
+
+fn decode_host(from: &mut In<'_>) -> Option<Record> {
+    from.at += 3;
+    let at = Duration::from_millis(u64::try_from(from.i64()?).ok()?);
+    let up = from.u32()?;
+    let cpus = from.narrow().and_then(|cpus| u32::try_from(cpus).ok());
+    let load1 = from.take().map(f32::from_le_bytes).filter(|load| load.is_finite());
+    let (busy_ns, memory_total, memory_available) = (from.wide(), from.wide(), from.wide());
+    let (disk_total, disk_free) = (from.wide(), from.wide());
+    let pressure = decode_pressure(from);
+    let sample = HostSample {
+        at,
+        cpus,
+        load1,
+        busy_ns,
+        memory_total,
+        memory_available,
+        pressure,
+        disk_total,
+        disk_free,
+    };
+    Some(Record::Host(sample, up))
 }
 
 fn encode_happening(happening: &Happening, out: &mut Out) {

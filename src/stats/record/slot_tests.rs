@@ -1,7 +1,8 @@
-use proptest::prelude::*;
-use wharf_model::Pressure;
-
 use super::*;
+use proptest::prelude::*;
+
+/// Records with the use of eight CPUs.
+const LENGTH: usize = 188 + 4;
 
 prop_compose! {
     fn limits()(kind in 0..3, limit in 0..u64::from(u32::MAX - 2)) -> Option<Limit> {
@@ -19,10 +20,12 @@ prop_compose! {
         narrow in prop::collection::vec(prop::option::of(0..u64::from(u32::MAX - 2)), 8),
         limits in prop::collection::vec(limits(), 3),
         at in 0..u64::from(u32::MAX),
-    ) -> Sample {
+        cores in prop::collection::vec(any::<u32>(), 0..=cores_in(LENGTH)),
+    ) -> Stored {
         let kib = |n: usize| narrow[n].map(|kib| kib * 1024);
         let line = |n: usize| wide[n].map(|total_us| PressureLine { avg10: 0.0, avg60: 0.0, total_us });
-        Sample {
+        let up = u32::try_from(at % 1000).unwrap();
+        let sample = Sample {
             at: Duration::from_millis(at * 1000 + 7),
             started_ms: i64::try_from(at).unwrap(),
             cpu: wide[0].map(|usage_ns| CpuCounters {
@@ -53,7 +56,8 @@ prop_compose! {
             }),
             pids: narrow[7].map(|current| PidCounters { current, limit: limits[2] }),
             pressure: Pressure { cpu: line(6), memory: line(7), io: line(8) },
-        }
+        };
+        Stored { sample, cores, up }
     }
 }
 
@@ -61,7 +65,7 @@ proptest! {
     #[test]
     fn a_sample_comes_back_as_it_was(sample in samples(), number: u32) {
         let record = Record::Sample(sample);
-        prop_assert_eq!(decode(&encode(number, &record)), Some((number, record)));
+        prop_assert_eq!(decode(&encode(number, &record, LENGTH)), Some((number, record)));
     }
 
     #[test]
@@ -74,7 +78,7 @@ proptest! {
         let at = DateTime::from_timestamp_millis(millis).unwrap();
         let what = What::Event { action: text.clone(), exit_code: code };
         let event = Record::Happening(Happening { at, what });
-        let Some((7, Record::Happening(back))) = decode(&encode(7, &event)) else { panic!() };
+        let Some((7, Record::Happening(back))) = decode(&encode(7, &event, LENGTH)) else { panic!() };
         let What::Event { action, exit_code } = back.what else { panic!() };
         prop_assert_eq!((back.at, exit_code), (at, code));
         prop_assert!(text.starts_with(&action));
@@ -90,12 +94,12 @@ proptest! {
             output: text.chars().take(20).collect(),
         };
         let record = Record::Happening(Happening { at, what: What::Probes(probes) });
-        prop_assert_eq!(decode(&encode(1, &record)), Some((1, record)));
+        prop_assert_eq!(decode(&encode(1, &record, LENGTH)), Some((1, record)));
     }
 
     #[test]
     fn a_changed_bit_is_noticed(sample in samples(), bit in 0..LENGTH * 8) {
-        let mut bytes = encode(1, &Record::Sample(sample));
+        let mut bytes = encode(1, &Record::Sample(sample), LENGTH);
         bytes[bit / 8] ^= 1 << (bit % 8);
         prop_assert_eq!(decode(&bytes), None);
     }
@@ -103,6 +107,36 @@ proptest! {
     #[test]
     fn nothing_that_is_read_ends_in_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = decode(&bytes);
+    }
+}
+
+#[test]
+fn the_host_comes_back_as_it_was() {
+    for known in [true, false] {
+        let some = |value: u64| known.then_some(value);
+        let host = HostSample {
+            at: Duration::from_millis(1_700_000_000_123),
+            cpus: known.then_some(64),
+            load1: known.then_some(3.25),
+            busy_ns: some(1 << 60),
+            memory_total: some(1 << 40),
+            memory_available: some(1 << 39),
+            disk_total: some(1 << 44),
+            disk_free: some(0),
+            pressure: Pressure::default(),
+        };
+        let record = Record::Host(host, 77);
+        assert_eq!(decode(&encode(3, &record, LEAST)), Some((3, record)));
+    }
+}
+
+#[test]
+fn as_many_cpus_fit_as_a_length_is_made_for() {
+    for cores in [0, 1, 2, 3, 64, 128] {
+        assert!(cores_in(length(cores)) >= cores && length(cores) >= LEAST);
+        let stored = Stored { sample: Sample::default(), cores: vec![7; cores], up: 0 };
+        let record = Record::Sample(stored);
+        assert_eq!(decode(&encode(3, &record, length(cores))), Some((3, record)));
     }
 }
 

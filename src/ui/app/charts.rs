@@ -68,6 +68,8 @@ pub struct Asked {
 pub struct Charts {
     /// Which of the lengths of time, the shortest first.
     pub length: usize,
+    /// A length in seconds that somebody has chosen instead.
+    pub span: Option<u64>,
     /// Where they end, if that isn't now.
     pub end: Option<DateTime<Utc>>,
     /// The instant whose values are read.
@@ -80,20 +82,44 @@ pub struct Charts {
     pub asked: Vec<Asked>,
     /// When details were asked for last.
     pub details_asked: Option<DateTime<Utc>>,
+    /// The time that the mouse is drawn over, from where it began.
+    pub drawn: Option<(DateTime<Utc>, DateTime<Utc>)>,
+}
+
+impl Charts {
+    /// Returns the instant whose values are told beside the charts, if that isn't now: that of the
+    /// cursor, or the end of charts that are held.
+    pub fn read(&self) -> Option<DateTime<Utc>> {
+        self.instant.or(self.end)
+    }
+
+    /// Lets the charts go on.
+    pub fn go_on(&mut self) {
+        (self.end, self.instant, self.span, self.drawn) = (None, None, None, None);
+    }
 }
 
 impl App {
     /// Returns how many seconds a column of a chart has: whole ones, so that columns lie at fixed times.
     pub fn pace(&self) -> u64 {
-        let length = LENGTHS[self.charts.length.min(LENGTHS.len() - 1)];
+        let chosen = LENGTHS[self.charts.length.min(LENGTHS.len() - 1)];
+        let length = self.charts.span.unwrap_or(chosen);
         let columns = chart_columns(self).max(1) as u64;
         ((length * 2 + columns) / (columns * 2)).max(1)
     }
 
     /// Shows a longer or shorter time in the charts, as far as there is one.
     pub fn turn_window(&mut self, by: isize) {
-        let to = self.charts.length.saturating_add_signed(by).min(LENGTHS.len() - 1);
-        let same = to == self.charts.length;
+        let last = LENGTHS.len() - 1;
+        let (to, same) = match self.charts.span.take() {
+            // The next of the usual ones.
+            Some(span) if by > 0 => (LENGTHS.partition_point(|n| *n <= span).min(last), false),
+            Some(span) => (LENGTHS.partition_point(|n| *n < span).saturating_sub(1), false),
+            None => {
+                let to = self.charts.length.saturating_add_signed(by).min(last);
+                (to, to == self.charts.length)
+            }
+        };
         self.charts.length = to;
         self.draw(Redraw::Now);
         self.tell(match (same, by > 0) {
@@ -101,6 +127,20 @@ impl App {
             (true, false) => "a minute is the shortest time the charts can show".to_owned(),
             (false, _) => format!("charts: {}", length_words(LENGTHS[to])),
         });
+    }
+
+    /// Shows the time between two instants, and holds the charts there. A column has a second at least,
+    /// so that of a short time more is shown on both sides.
+    pub fn zoom_charts(&mut self, from: DateTime<Utc>, to: DateTime<Utc>) {
+        let (from, to) = (from.min(to), from.max(to).min(self.now));
+        let wanted = u64::try_from((to - from).num_seconds()).unwrap_or(0).max(1);
+        let wanted = wanted.min(LENGTHS[LENGTHS.len() - 1]);
+        self.charts.span = Some(wanted);
+        let shown = self.pace().saturating_mul(chart_columns(self) as u64);
+        let more = i64::try_from(shown.saturating_sub(wanted) / 2).unwrap_or(0);
+        let end = to + TimeDelta::try_seconds(more).unwrap_or_default();
+        self.charts.end = Some(end.min(self.now));
+        self.draw(Redraw::Now);
     }
 
     /// Returns the time that a container's charts show.
@@ -155,8 +195,8 @@ impl App {
 
     /// Lets the charts go on, or holds them.
     pub fn toggle_freeze(&mut self) {
-        if self.charts.end.take().is_some() {
-            self.charts.instant = None;
+        if self.charts.end.is_some() {
+            self.charts.go_on();
             self.tell("charts go on");
         } else {
             self.charts.end = Some(self.newest());

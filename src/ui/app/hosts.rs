@@ -162,7 +162,7 @@ impl App {
 
     /// Returns the time that what is shown of an engine is true of.
     pub fn as_of_host(&self, host: usize) -> DateTime<Utc> {
-        let past = self.travel.as_ref().map(|travel| travel.shown.unwrap_or(travel.at));
+        let past = self.travel.as_ref().map(|travel| travel.shown(host));
         past.or(self.hosts.get(host).lost_since).unwrap_or(self.now)
     }
 
@@ -226,7 +226,6 @@ pub(crate) fn host_for(app: &App, effect: &Effect) -> Option<usize> {
         Effect::TryReach(question) => Some(app.host_of(&question.from)),
         Effect::CopyFiles { request, .. } => Some(app.host_of(&request.container)),
         Effect::Execute { command, .. } => Some(host_of_command(app, command)),
-        Effect::FetchThen(_) => app.travel.as_ref().map(|travel| travel.host),
         Effect::Shell { .. } => Some(app.here()),
         Effect::Quit
         | Effect::Suspend

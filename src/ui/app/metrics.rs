@@ -10,9 +10,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use wharf_backend::SampleBatch;
 use wharf_model::{
-    ContainerId, DetailSample, Happening, HostSample, Limit, Recording, Sample, What, since_epoch,
+    ContainerId, DetailSample, Happening, HostMoment, HostSample, Limit, MemoryCounters, Recording,
+    Sample, What, since_epoch,
 };
-use wharf_stats::{Column, History, HostHistory, HostUsage, Metric, Series, Usage};
+use wharf_stats::{Column, CoreHistory, History, HostHistory, HostUsage, Metric, Usage};
 
 use crate::format::as_f64;
 
@@ -54,6 +55,14 @@ impl Window {
         Self { end: Duration::from_secs((at + 1) * pace - 1), pace, lead: 0, live: false }
     }
 
+    /// Returns the last second of one of so many columns.
+    pub fn instant_of(self, column: usize, width: usize) -> Option<DateTime<Utc>> {
+        let back = width.checked_sub(column + 1)? as u64;
+        let at = (self.end.as_secs() / self.pace).checked_sub(back)?;
+        let second = i64::try_from((at + 1) * self.pace - 1).ok()?;
+        DateTime::from_timestamp(second, 0)
+    }
+
     /// Returns which of so many columns an instant lies in.
     pub fn column_of(self, at: DateTime<Utc>, width: usize) -> Option<usize> {
         let back =
@@ -67,6 +76,10 @@ impl Window {
 pub struct Past {
     /// Its usage, details included.
     pub history: History,
+    /// What it used of each core.
+    cores: CoreHistory,
+    /// What is read as numbers, of each sample.
+    readings: Vec<(Duration, Reading)>,
     /// What happened, oldest first; every text is made safe.
     pub happenings: Vec<Happening>,
     /// The oldest sample.
@@ -75,15 +88,66 @@ pub struct Past {
     pub to: Option<Duration>,
 }
 
+/// What of a sample is read as numbers beside the charts.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// What its memory consists of.
+    pub memory: Option<MemoryCounters>,
+    /// Its own CPU limit, in billionths of a CPU.
+    cpus: Option<Limit>,
+    /// How many tasks it may have.
+    pids: Option<Limit>,
+}
+
+impl Reading {
+    fn of(sample: &Sample) -> Self {
+        Self {
+            memory: sample.memory,
+            cpus: sample.cpu.and_then(|cpu| cpu.limit),
+            pids: sample.pids.and_then(|pids| pids.limit),
+        }
+    }
+
+    /// Returns the container's own memory limit, in bytes.
+    pub fn memory_limit(&self) -> Option<u64> {
+        at(self.memory?.limit?)
+    }
+
+    /// Returns its own CPU limit, in per cent of one CPU.
+    pub fn cpu_limit(&self) -> Option<f64> {
+        Some(as_f64(at(self.cpus?)?) / 1e7)
+    }
+
+    /// Returns how many tasks it may have.
+    pub fn pids_limit(&self) -> Option<u64> {
+        at(self.pids?)
+    }
+}
+
+fn at(limit: Limit) -> Option<u64> {
+    match limit {
+        Limit::At(limit) => Some(limit),
+        Limit::Unlimited => None,
+    }
+}
+
 impl Past {
     /// Makes the charts' values of a recording. That takes milliseconds.
     pub fn new(recording: Recording, host_memory: Option<u64>) -> Self {
-        let mut history = History::new();
+        let gap = recording.gap();
+        let (mut history, mut cores) = (History::with_gap(gap), CoreHistory::default());
         history.look_closely(true);
-        let from = recording.samples.first().map(|sample| sample.at);
-        let to = recording.samples.last().map(|sample| sample.at);
-        for sample in recording.samples {
-            history.push(sample, host_memory);
+        let from = recording.samples.first().map(|one| one.sample.at);
+        let to = recording.samples.last().map(|one| one.sample.at);
+        let mut readings = Vec::with_capacity(recording.samples.len());
+        for one in recording.samples {
+            if one.clock_set {
+                history.break_off();
+                cores.break_off();
+            }
+            cores.push_recorded(one.sample.at, one.sample.started_ms, gap, &one.cores);
+            readings.push((one.sample.at, Reading::of(&one.sample)));
+            history.push(one.sample, host_memory);
         }
         let mut happenings = recording.happenings;
         for happening in &mut happenings {
@@ -93,7 +157,42 @@ impl Past {
             };
             *text = wharf_logs::sanitize_line(text).into_owned();
         }
-        Self { history, happenings, from, to }
+        Self { history, cores, readings, happenings, from, to }
+    }
+
+    /// Returns what was read at an instant; none of before the record, and of what is newer.
+    fn reading(&self, at: Duration) -> Option<Reading> {
+        let end = self.readings.partition_point(|(read, _)| *read <= at);
+        let known = self.to.is_some_and(|to| at <= to) || end < self.readings.len();
+        self.readings.get(end.checked_sub(1)?).map(|(_, reading)| *reading).filter(|_| known)
+    }
+}
+
+/// What an engine's containers and its host used at another instant.
+#[derive(Debug, Default)]
+pub struct Then {
+    /// What each container used that ran.
+    pub containers: HashMap<ContainerId, (Usage, Reading)>,
+    /// The host, if it is known.
+    host: Option<(HostUsage, HostSample)>,
+}
+
+impl Then {
+    /// Returns what a host did, and nothing of its containers yet.
+    pub fn new(host: Option<HostMoment>) -> Self {
+        let host = host
+            .map(|moment| (HostUsage::between(moment.before.as_ref(), &moment.now), moment.now));
+        Self { containers: HashMap::new(), host }
+    }
+
+    /// Returns the memory of the host, in bytes.
+    pub fn host_memory(&self) -> Option<u64> {
+        self.host.as_ref().and_then(|(_, sample)| sample.memory_total)
+    }
+
+    /// Takes in what a container used.
+    pub fn add(&mut self, id: ContainerId, usage: Usage, now: &Sample) {
+        self.containers.insert(id, (usage, Reading::of(now)));
     }
 }
 
@@ -107,8 +206,8 @@ pub struct Metrics {
     at: Duration,
     /// What is recorded, the one that was asked for last at the end.
     pasts: Vec<(ContainerId, Past)>,
-    /// What was used at another instant, while that is looked at.
-    then: Option<HashMap<ContainerId, Usage>>,
+    /// What was used at another instant, while that is looked at, by the places of the engines.
+    then: Option<Vec<Then>>,
     /// The cores of the container that is looked at closely.
     cores: Option<Cores>,
 }
@@ -138,13 +237,10 @@ struct Measured {
 
 /// What a container uses of each core, and what else is asked for only of one.
 #[derive(Debug)]
-pub struct Cores {
+struct Cores {
     id: ContainerId,
-    before: DetailSample,
-    /// Per cent of each.
-    pub usage: Vec<Option<f64>>,
-    /// The same over time.
-    series: Vec<Series>,
+    details: DetailSample,
+    history: CoreHistory,
 }
 
 impl Measuring {
@@ -224,39 +320,37 @@ impl Metrics {
         self.pasts.iter().find(|(known, _)| known == id).map(|(_, past)| past)
     }
 
-    /// Shows what was used at another instant instead of what is used now, or now again.
-    pub fn show_then(&mut self, then: Option<HashMap<ContainerId, Usage>>) {
-        self.then = then;
+    /// Shows what an engine's containers used at another instant instead of what they use now; of those
+    /// of other engines nothing, until that is told, too.
+    pub fn show_then(&mut self, host: usize, then: Then) {
+        let all = self.then.get_or_insert_default();
+        if all.len() <= host {
+            all.resize_with(host + 1, Then::default);
+        }
+        all[host] = then;
+    }
+
+    /// Shows what is used now.
+    pub fn show_now(&mut self) {
+        self.then = None;
     }
 
     /// Returns the memory of an engine's host, in bytes.
     pub fn host_memory(&self, host: usize) -> Option<u64> {
-        self.host_sample(host).and_then(|sample| sample.memory_total)
+        let measuring = self.hosts.get(host)?;
+        measuring.history.sample().and_then(|sample| sample.memory_total)
     }
 
     /// Takes in the details of a container, which is the only one whose details are kept.
     pub fn take_details(&mut self, id: &ContainerId, details: DetailSample) {
         let before = self.cores.take().filter(|cores| cores.id == *id);
-        let count = details.cores.as_ref().map_or(0, Vec::len);
-        let (mut series, usage, since) = match before {
-            Some(old) => {
-                let wall = details.at.saturating_sub(old.before.at).as_secs_f64();
-                let used = |n: usize| {
-                    let of = |sample: &DetailSample| sample.cores.as_ref()?.get(n).copied();
-                    let spent = of(&details)?.checked_sub(of(&old.before)?)?;
-                    (wall > 0.0).then(|| (as_f64(spent) / 1e7 / wall).min(100.0))
-                };
-                let usage: Vec<_> = (0..count).map(used).collect();
-                let since = details.at.saturating_sub(old.before.at);
-                (old.series, usage, Some(self.at.saturating_sub(since)))
-            }
-            None => (Vec::new(), vec![None; count], None),
-        };
-        series.resize_with(count, Series::new);
-        for (series, value) in series.iter_mut().zip(&usage) {
-            series.push(since, self.at, value.map(|value| value as f32));
+        let mut history = before.map(|cores| cores.history).unwrap_or_default();
+        if let Some(used) = &details.cores {
+            let started_ms = self.containers.get(id).and_then(|m| m.history.sample());
+            let started_ms = started_ms.map_or(0, |sample| sample.started_ms);
+            history.push(self.at, details.at, started_ms, Recording::default().gap(), used);
         }
-        self.cores = Some(Cores { id: id.clone(), before: details, usage, series });
+        self.cores = Some(Cores { id: id.clone(), details, history });
     }
 
     /// Keeps the memory's kinds of one container only.
@@ -266,53 +360,70 @@ impl Metrics {
         }
     }
 
-    /// Returns the cores of a container, if they are known.
-    pub fn cores(&self, id: &ContainerId) -> Option<&Cores> {
+    /// Returns how many cores' use is known of a container.
+    pub fn core_count(&self, id: &ContainerId) -> usize {
+        let live = self.live_cores(id).map_or(0, |cores| cores.history.usage().len());
+        live.max(self.past(id).map_or(0, |past| past.cores.usage().len()))
+    }
+
+    /// Returns what a container uses of each core now, in per cent.
+    pub fn core_usage(&self, id: &ContainerId, core: usize) -> Option<f64> {
+        *self.live_cores(id)?.history.usage().get(core)?
+    }
+
+    fn live_cores(&self, id: &ContainerId) -> Option<&Cores> {
         self.cores.as_ref().filter(|cores| cores.id == *id)
     }
 
     /// Returns the details of a container that were told last.
     pub fn details(&self, id: &ContainerId) -> Option<&DetailSample> {
-        self.cores(id).map(|cores| &cores.before)
+        self.live_cores(id).map(|cores| &cores.details)
     }
 
     /// Returns what a container uses now; none for one that wasn't in the newest samples.
     pub fn now(&self, id: &ContainerId) -> Option<&Usage> {
-        if let Some(then) = &self.then {
-            return then.get(id);
+        if self.then.is_some() {
+            return self.then_of(id).map(|(usage, _)| usage);
         }
         let measured = self.containers.get(id)?;
         (measured.seen == self.newest_of(measured.host)).then(|| measured.history.usage())
     }
 
-    /// Returns a container's newest counters.
-    pub fn sample(&self, id: &ContainerId) -> Option<&Sample> {
-        let live = self.containers.get(id).and_then(|measured| measured.history.sample());
-        live.or_else(|| self.past(id)?.history.sample())
+    fn then_of(&self, id: &ContainerId) -> Option<&(Usage, Reading)> {
+        self.then.as_ref()?.iter().find_map(|then| then.containers.get(id))
     }
 
-    /// Returns a container's own memory limit.
-    pub fn memory_limit(&self, id: &ContainerId) -> Option<u64> {
-        match self.sample(id)?.memory?.limit? {
-            Limit::At(limit) => Some(limit),
-            Limit::Unlimited => None,
+    /// Returns what was read of a container at an instant, or last; of before what is known, too, what
+    /// was read last.
+    pub fn reading(&self, id: &ContainerId, at: Option<DateTime<Utc>>) -> Reading {
+        if let Some((_, reading)) = self.then_of(id) {
+            return *reading;
         }
+        let past = self.past(id);
+        let then = at.and_then(|at| past?.reading(since_epoch(at)));
+        let live = || self.containers.get(id).and_then(|measured| measured.history.sample());
+        // The last sample of what has ended says nothing of its memory any more.
+        let last = || {
+            let mut known = past?.readings.iter().rev().map(|(_, reading)| *reading);
+            known.find(|reading| reading.memory.is_some())
+        };
+        then.or_else(|| live().map(Reading::of)).or_else(last).unwrap_or_default()
+    }
+
+    /// Returns what was read of a container at an instant; none where only what was read last is known.
+    pub fn reading_at(&self, id: &ContainerId, at: DateTime<Utc>) -> Option<Reading> {
+        let then = self.then_of(id).map(|(_, reading)| *reading);
+        then.or_else(|| self.past(id)?.reading(since_epoch(at)))
+    }
+
+    /// Returns a container's own memory limit, in bytes.
+    pub fn memory_limit(&self, id: &ContainerId) -> Option<u64> {
+        self.reading(id, None).memory_limit()
     }
 
     /// Returns a container's own CPU limit in per cent of one CPU.
     pub fn cpu_limit(&self, id: &ContainerId) -> Option<f64> {
-        match self.sample(id)?.cpu?.limit? {
-            Limit::At(nano_cpus) => Some(as_f64(nano_cpus) / 1e7),
-            Limit::Unlimited => None,
-        }
-    }
-
-    /// Returns how many tasks a container may have.
-    pub fn pids_limit(&self, id: &ContainerId) -> Option<u64> {
-        match self.sample(id)?.pids?.limit? {
-            Limit::At(limit) => Some(limit),
-            Limit::Unlimited => None,
-        }
+        self.reading(id, None).cpu_limit()
     }
 
     /// Returns whether anything is known of a container's past.
@@ -364,20 +475,7 @@ impl Metrics {
         let length = Duration::from_secs(width as u64 * window.pace);
         let of = |history: &History| history.columns(metric, width, length, window.end);
         let live = self.containers.get(id).map(|measured| of(&measured.history));
-        // Where all is known here, what was recorded needn't be looked at.
-        let whole = live.as_ref().is_some_and(|columns| columns.iter().all(|c| c.avg.is_some()));
-        let past = self.past(id).filter(|_| !whole).map(|past| of(&past.history));
-        match (live, past) {
-            (Some(mut live), Some(past)) => {
-                for (column, past) in live.iter_mut().zip(past) {
-                    if column.avg.is_none() {
-                        *column = past;
-                    }
-                }
-                live
-            }
-            (columns, None) | (None, columns) => columns.unwrap_or_default(),
-        }
+        fill(live, || self.past(id).map(|past| of(&past.history)))
     }
 
     /// Returns the columns of one core.
@@ -389,8 +487,12 @@ impl Metrics {
         window: Window,
     ) -> Vec<Column> {
         let length = Duration::from_secs(width as u64 * window.pace);
-        let series = self.cores(id).and_then(|cores| cores.series.get(core));
-        series.map(|series| series.columns(width, length, window.end)).unwrap_or_default()
+        let of = |history: &CoreHistory| {
+            let columns = history.columns(core, width, length, window.end);
+            Some(columns).filter(|columns| !columns.is_empty())
+        };
+        let live = self.live_cores(id).and_then(|cores| of(&cores.history));
+        fill(live, || self.past(id).and_then(|past| of(&past.cores)))
     }
 
     /// Returns the average of a value over a time up to now, or up to an instant.
@@ -441,14 +543,30 @@ impl Metrics {
         self.containers.get(id).map_or(self.at, |measured| self.newest_of(measured.host))
     }
 
-    /// Returns what an engine's host uses.
-    pub fn host(&self, host: usize) -> Option<&HostUsage> {
-        self.hosts.get(host).map(|measuring| measuring.history.usage())
+    /// Returns what an engine's host uses, and its newest counters; both of the instant that is shown.
+    pub fn host(&self, host: usize) -> Option<(&HostUsage, &HostSample)> {
+        if let Some(then) = &self.then {
+            return then.get(host)?.host.as_ref().map(|(usage, sample)| (usage, sample));
+        }
+        let measuring = self.hosts.get(host)?;
+        Some((measuring.history.usage(), measuring.history.sample()?))
     }
+}
 
-    /// Returns the newest counters of an engine's host.
-    pub fn host_sample(&self, host: usize) -> Option<&HostSample> {
-        self.hosts.get(host)?.history.sample()
+/// Returns the columns that are known live, and in their gaps those that were recorded. Where all is known
+/// live, what was recorded isn't looked at.
+fn fill(live: Option<Vec<Column>>, past: impl FnOnce() -> Option<Vec<Column>>) -> Vec<Column> {
+    let whole = live.as_ref().is_some_and(|columns| columns.iter().all(|c| c.avg.is_some()));
+    match (live, if whole { None } else { past() }) {
+        (Some(mut live), Some(past)) => {
+            for (column, past) in live.iter_mut().zip(past) {
+                if column.avg.is_none() {
+                    *column = past;
+                }
+            }
+            live
+        }
+        (columns, None) | (None, columns) => columns.unwrap_or_default(),
     }
 }
 

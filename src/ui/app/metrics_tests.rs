@@ -10,9 +10,9 @@ fn recording(seconds: std::ops::Range<u64>) -> Recording {
     let samples = seconds.map(|second| {
         let mut sample = sample(0, &web, second);
         sample.at += zero;
-        sample
+        sample.into()
     });
-    Recording { samples: samples.collect(), happenings: Vec::new() }
+    Recording { samples: samples.collect(), ..Recording::default() }
 }
 
 #[test]
@@ -101,11 +101,12 @@ fn cores_are_shares_of_the_time_between_two_answers() {
         ..DetailSample::default()
     };
     metrics.take_details(&id, details(10, &[0, 500_000_000]));
-    assert_eq!(metrics.cores(&id).unwrap().usage, [None, None]);
+    let usage = |metrics: &Metrics| [0, 1].map(|core| metrics.core_usage(&id, core));
+    assert_eq!((metrics.core_count(&id), usage(&metrics)), (2, [None, None]));
     metrics.take_details(&id, details(12, &[1_000_000_000, 500_000_000]));
-    assert_eq!(metrics.cores(&id).unwrap().usage, [Some(50.0), Some(0.0)]);
+    assert_eq!(usage(&metrics), [Some(50.0), Some(0.0)]);
     let other = container(2, "db-1", "", Status::Running).id;
-    assert!(metrics.cores(&other).is_none());
+    assert_eq!(metrics.core_count(&other), 0);
 }
 
 /// podman measures each five seconds, whatever it is asked.

@@ -58,7 +58,7 @@ pub use inspect::{Compared, TreePane};
 pub use list::Cursor;
 pub(crate) use logs::BATCH;
 pub use logs::{LogOrigin, LogPane, Period, instant};
-pub use metrics::{Metrics, Past, Window};
+pub use metrics::{Metrics, Past, Reading, Then, Window};
 pub use networks::Networks;
 pub use panes::Panes;
 pub use saved::Saved;

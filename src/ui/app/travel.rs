@@ -1,72 +1,84 @@
 //! The past as the whole dashboard shows it: the containers, and what they used, as they were at an
 //! instant.
 
-use std::collections::HashMap;
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use wharf_inspect::human::status_sentence;
-use wharf_model::{ContainerId, ContainerSummary, Recording, Sample, Status, What};
+use wharf_model::{ContainerSummary, Moment, Recording, Status, What};
 use wharf_stats::Usage;
 
-/// From this time between two samples on, rates aren't those of an instant.
-const GAP: Duration = Duration::from_secs(400);
+use super::metrics::Then;
 
-/// A look at the past.
+/// A look at the past of all engines at the same instant.
 #[derive(Clone, Debug)]
 pub struct Travel {
-    /// The engine whose past it is, by its place.
-    pub host: usize,
     /// The instant.
     pub at: DateTime<Utc>,
+    /// Each engine's part of it, by its place.
+    pub trips: Vec<Trip>,
+}
+
+/// One engine's part of a look at the past.
+#[derive(Clone, Debug, Default)]
+pub struct Trip {
     /// Its containers as they are now, for the way back.
     pub present: Vec<ContainerSummary>,
     /// The instant that was asked for and isn't answered.
     pub asked: Option<DateTime<Utc>>,
     /// The instant that is shown.
     pub shown: Option<DateTime<Utc>>,
+    /// Why it has no past.
+    pub none: Option<String>,
 }
 
 impl Travel {
-    /// Returns a look at an instant.
-    pub fn new(host: usize, at: DateTime<Utc>, present: Vec<ContainerSummary>) -> Self {
-        Self { host, at, present, asked: None, shown: None }
+    /// Returns the engines that are to be asked for the instant now: one question at a time each.
+    pub fn due(&mut self) -> Vec<usize> {
+        let at = self.at;
+        let due =
+            |trip: &Trip| trip.asked.is_none() && trip.shown != Some(at) && trip.none.is_none();
+        let wanted = self.trips.iter_mut().enumerate().filter(|(_, trip)| due(trip));
+        wanted
+            .map(|(host, trip)| {
+                trip.asked = Some(at);
+                host
+            })
+            .collect()
     }
 
-    /// Returns whether to ask for an instant now.
-    pub fn due(&mut self) -> Option<DateTime<Utc>> {
-        if self.asked.is_some() || self.shown == Some(self.at) {
-            return None;
-        }
-        self.asked = Some(self.at);
-        self.asked
+    /// Returns the instant that is shown of an engine.
+    pub fn shown(&self, host: usize) -> DateTime<Utc> {
+        self.trips.get(host).and_then(|trip| trip.shown).unwrap_or(self.at)
+    }
+
+    /// Returns why an engine has no past.
+    pub fn none(&self, host: usize) -> Option<&str> {
+        self.trips.get(host)?.none.as_deref()
     }
 }
 
-/// Returns the containers that there were at an instant, as far as they are still there, and what they
-/// used.
+/// Returns the containers of an engine that there were at an instant, as far as they are still there, and
+/// what was used.
 pub(crate) fn then(
     present: &[ContainerSummary],
-    recordings: &[(ContainerId, Recording)],
+    moment: Moment,
     at: DateTime<Utc>,
     host_memory: Option<u64>,
-) -> (Vec<ContainerSummary>, HashMap<ContainerId, Usage>) {
-    let mut usages = HashMap::new();
+) -> (Vec<ContainerSummary>, Then) {
+    let mut used = Then::new(moment.host);
+    let host_memory = used.host_memory().or(host_memory);
     let none = Recording::default();
     let then = present.iter().filter(|one| one.created <= at).map(|one| {
-        let found = recordings.iter().find(|(id, _)| *id == one.id);
+        let found = moment.containers.iter().find(|(id, _)| *id == one.id);
         let recording = found.map_or(&none, |(_, recording)| recording);
         let summary = summary_then(one, recording, at);
         if summary.status.is_alive()
             && let Some((before, now)) = recording.samples_at(at)
         {
-            let near = |b: &&Sample| now.at.saturating_sub(b.at) < GAP;
-            let before = before.filter(near);
-            usages.insert(one.id.clone(), Usage::between(before, now, host_memory));
+            used.add(one.id.clone(), Usage::between(before, now, host_memory), now);
         }
         summary
     });
-    (then.collect(), usages)
+    (then.collect(), used)
 }
 
 fn summary_then(
@@ -110,8 +122,10 @@ fn summary_then(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
     use wharf_backend::fake::{container, sample, time};
-    use wharf_model::{Happening, since_epoch};
+
+    use wharf_model::{Happening, Sample, since_epoch};
 
     use super::*;
 
@@ -130,34 +144,42 @@ mod tests {
             ..sample(0, &web, second)
         });
         let recording = Recording {
-            samples: samples.collect(),
+            samples: samples.map(Into::into).collect(),
             happenings: vec![event(5, "start", None), event(62, "die", Some(137))],
+            ..Recording::default()
         };
         let present = [web.clone(), late];
-        let recordings = [(web.id.clone(), recording)];
-        let (rows, usage) = then(&present, &recordings, time(55), None);
+        let then = |at| {
+            let containers = vec![(web.id.clone(), recording.clone())];
+            let (rows, then) = super::then(&present, Moment { containers, host: None }, at, None);
+            (rows, then.containers)
+        };
+        let (rows, usage) = then(time(55));
         assert_eq!(rows.len(), 1, "what was made later isn't there");
         assert_eq!((rows[0].status, rows[0].started_at), (Status::Running, Some(time(5))));
-        assert!(usage[&web.id].cpu_percent.is_some());
-        let (rows, usage) = then(&present, &recordings, time(122), None);
+        assert!(usage[&web.id].0.cpu_percent.is_some());
+        let (rows, usage) = then(time(122));
         assert_eq!((rows[0].status, rows[0].exit_code), (Status::Exited, Some(137)));
         assert_eq!(rows[0].status_text, "Exited (137) About a minute ago");
         assert!(usage.is_empty());
-        let (rows, _) = then(&present, &recordings, time(2), None);
+        let (rows, _) = then(time(2));
         assert_eq!(rows[0].status_text, "not recorded");
-        let (rows, _) = then(&present, &recordings, time(600), None);
+        let (rows, _) = then(time(600));
         assert_eq!(rows.len(), 2);
     }
 
     #[test]
     fn only_the_newest_instant_is_asked_for() {
-        let mut travel = Travel::new(0, time(1), Vec::new());
-        assert_eq!(travel.due(), Some(time(1)));
+        let mut travel = Travel { at: time(1), trips: vec![Trip::default(), Trip::default()] };
+        travel.trips[1].none = Some("it keeps none".to_owned());
+        assert_eq!(travel.due(), [0]);
         travel.at = time(2);
-        assert_eq!(travel.due(), None, "one question at a time");
-        travel.shown = travel.asked.take();
-        assert_eq!(travel.due(), Some(time(2)));
-        travel.shown = travel.asked.take();
-        assert_eq!(travel.due(), None);
+        assert_eq!(travel.due(), [0; 0], "one question at a time");
+        assert_eq!(travel.shown(0), time(2));
+        travel.trips[0].shown = travel.trips[0].asked.take();
+        assert_eq!((travel.due(), travel.shown(0)), (vec![0], time(1)));
+        travel.trips[0].shown = travel.trips[0].asked.take();
+        assert_eq!(travel.due(), [0; 0]);
+        assert_eq!(travel.none(1), Some("it keeps none"));
     }
 }

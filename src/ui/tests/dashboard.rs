@@ -14,6 +14,7 @@ mod hosts;
 mod images;
 mod objects;
 mod operator;
+mod past;
 #[expect(
     clippy::unwrap_used,
     clippy::panic,

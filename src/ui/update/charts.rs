@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use wharf_backend::Error;
-use wharf_model::{ContainerId, ContainerSummary, DetailSample, ErrorKind, Recording};
+use wharf_model::{ContainerId, ContainerSummary, DetailSample, ErrorKind, Moment};
 use wharf_stats::Metric;
 
 use crate::app::Redraw;
-use crate::app::travel::{Travel, then};
+use crate::app::travel::{Travel, Trip, then};
 use crate::app::{
-    App, Asked, Chart, Focus, Input, Overlay, Past, Prompt, PromptFor, Screen, Tab, Zoom, instant,
+    App, Asked, Chart, Focus, Goal, Input, Link, Overlay, Past, Prompt, PromptFor, Screen, Tab,
+    Zoom, instant,
 };
 use crate::keymap::Action;
 use crate::message::Effect;
@@ -29,6 +30,9 @@ const BACK: TimeDelta = TimeDelta::minutes(1);
 /// Takes an action of the charts.
 pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
     match action {
+        Action::Freeze if app.travel.is_some() => {
+            app.tell("the past is held: arrows move it, Esc comes back to now");
+        }
         Action::Freeze => app.toggle_freeze(),
         Action::CursorLeft => step(app, -1),
         Action::CursorRight => step(app, 1),
@@ -63,6 +67,12 @@ fn step(app: &mut App, by: i64) {
     }
 }
 
+/// Reads the values of an instant; in the past, everything goes there.
+pub(super) fn read(app: &mut App, at: DateTime<Utc>) {
+    app.set_instant(at);
+    step(app, 0);
+}
+
 /// Shows the whole dashboard as of an instant.
 pub(super) fn go(app: &mut App, at: DateTime<Utc>) {
     app.set_instant(at);
@@ -70,30 +80,52 @@ pub(super) fn go(app: &mut App, at: DateTime<Utc>) {
     match &mut app.travel {
         Some(travel) => travel.at = at,
         None => {
-            let host = app.here();
-            let rows = app.containers.rows.iter().filter(|row| row.host == host);
-            let present = rows.map(|row| row.summary.clone()).collect();
-            app.travel = Some(Box::new(Travel::new(host, at, present)));
-            // The others have no past that could be shown beside it.
-            app.containers.rows.retain(|row| row.host == host);
+            let trips = (0..app.hosts.list.len()).map(|host| trip(app, host)).collect();
+            app.travel = Some(Box::new(Travel { at, trips }));
         }
     }
+    // What is known to have no past needn't be asked.
+    for host in 0..app.hosts.list.len() {
+        if app.travel.as_ref().is_some_and(|travel| travel.none(host).is_some()) {
+            show(app, host, Moment::default(), at);
+        }
+    }
+    arrange(app);
+}
+
+/// Returns an engine's part of a look at the past.
+fn trip(app: &App, host: usize) -> Trip {
+    let rows = app.containers.rows.iter().filter(|row| row.host == host);
+    let known = app.hosts.get(host);
+    let none = match known.link {
+        Link::Off | Link::Lost(_) => Some(hosts::state(app, host)),
+        Link::Up | Link::Connecting => known.no_past.clone(),
+    };
+    Trip { present: rows.map(|row| row.summary.clone()).collect(), none, ..Trip::default() }
+}
+
+/// Shows an engine's containers as they were at an instant.
+fn show(app: &mut App, host: usize, moment: Moment, at: DateTime<Utc>) {
+    let host_memory = app.metrics.host_memory(host);
+    let Some(trip) = app.travel.as_ref().and_then(|travel| travel.trips.get(host)) else { return };
+    let (rows, used) = then(&trip.present, moment, at, host_memory);
+    place(app, host, rows, at);
+    app.metrics.show_then(host, used);
 }
 
 /// Comes back to now; charts and log go on.
 fn leave(app: &mut App) -> Vec<Effect> {
     let Some(travel) = app.travel.take() else { return Vec::new() };
-    app.charts.end = None;
-    app.charts.instant = None;
-    app.metrics.show_then(None);
-    place(app, travel.host, travel.present, app.now);
+    app.charts.go_on();
+    app.metrics.show_now();
+    for (host, trip) in travel.trips.into_iter().enumerate() {
+        place(app, host, trip.present, app.now);
+    }
     arrange(app);
     app.tell("this is now");
     app.logs.goto = None;
     let mut effects = if app.logs.is_open() { logs::travel(app, isize::MAX) } else { Vec::new() };
-    if app.hosts.several() {
-        effects.extend(hosts::list_all(app));
-    }
+    effects.extend(hosts::list_all(app));
     effects
 }
 
@@ -112,8 +144,7 @@ pub(super) fn back(app: &mut App) -> Option<Vec<Effect>> {
         return None;
     }
     if app.charts.end.is_some() {
-        app.charts.end = None;
-        app.charts.instant = None;
+        app.charts.go_on();
         return Some(Vec::new());
     }
     std::mem::take(&mut app.charts.alone).then(Vec::new)
@@ -134,39 +165,52 @@ pub(super) fn jump(app: &mut App, text: &str) -> Result<(), String> {
 
 /// Takes a fresh list while the past is shown: it is for the way back.
 pub(super) fn keep_present(app: &mut App, host: usize, list: &mut Vec<ContainerSummary>) -> bool {
-    match &mut app.travel {
-        Some(travel) => {
-            if travel.host == host {
-                travel.present = std::mem::take(list);
-            }
-            true
-        }
-        None => false,
+    let Some(travel) = &mut app.travel else { return false };
+    if let Some(trip) = travel.trips.get_mut(host) {
+        trip.present = std::mem::take(list);
     }
+    true
 }
 
 /// Begins with the past, where the caller wants that.
 pub(super) fn begin(app: &mut App) {
-    if let Some(at) = app.options.replay {
-        go(app, at);
-        app.set_tab(Tab::Stats);
-        app.zoom = Zoom::Split;
-        focus(app, Focus::Detail);
+    let Some(replay) = app.options.replay.clone() else { return };
+    go(app, replay.at);
+    if let Some(length) = replay.length {
+        app.zoom_charts(replay.at - length, replay.at);
     }
+    app.set_tab(Tab::Stats);
+    app.zoom = Zoom::Split;
+    if let Some(name) = replay.container {
+        let is_it = |summary: &ContainerSummary| {
+            summary.name == name || summary.id.as_str().starts_with(&name)
+        };
+        match app.containers.rows.iter().map(|row| &row.summary).find(|one| is_it(one)) {
+            Some(found) => {
+                let goal = Goal::Container(found.id.clone());
+                // It never asks for anything.
+                let _ = super::palette::go(app, goal);
+            }
+            None => app.fail("replay", format!("no container {name} was there at that time")),
+        }
+    }
+    focus(app, Focus::Detail);
 }
 
 /// Asks for what the charts in sight need and isn't known.
 pub(super) fn sync(app: &mut App) -> Vec<Effect> {
     let mut effects = Vec::new();
-    if let Some(at) = app.travel.as_mut().and_then(|travel| travel.due()) {
-        effects.push(Effect::FetchThen(at));
-        if app.logs.is_open() {
+    if let Some(travel) = &mut app.travel {
+        let (at, due) = (travel.at, travel.due());
+        effects.extend(due.iter().map(|host| hosts::at(app, *host, Effect::FetchThen(at))));
+        // With them, so that a log is asked no more often than the engines answer.
+        if !due.is_empty() && app.logs.goto != Some(at) && app.logs.is_open() {
             effects.extend(logs::go_to(app, at));
         }
-    }
-    // A log that is opened meanwhile begins there, too.
-    if let Some(travel) = &app.travel {
-        app.logs.goto = Some(travel.at);
+        // A log that is opened meanwhile begins there, too.
+        if !due.is_empty() || !app.logs.is_open() {
+            app.logs.goto = Some(at);
+        }
     }
     let layout = crate::layout::layout(app);
     let sees = |tab| layout.as_ref().is_some_and(|layout| layout.pane(tab).is_some());
@@ -249,30 +293,36 @@ pub(super) fn detailed(app: &mut App, id: &ContainerId, result: Result<DetailSam
     app.draw(Redraw::Soon);
 }
 
-/// Takes in how the containers were at an instant.
+/// Takes in how an engine's containers were at an instant.
 pub(super) fn arrived(
     app: &mut App,
+    host: usize,
     at: DateTime<Utc>,
-    result: Result<Vec<(ContainerId, Recording)>, Error>,
+    result: Result<Moment, Error>,
 ) -> Vec<Effect> {
-    let host = app.travel.as_ref().map_or(0, |travel| travel.host);
-    let host_memory = app.metrics.host_memory(host);
     let Some(travel) = &mut app.travel else { return Vec::new() };
-    travel.asked = None;
-    travel.shown = Some(at);
-    match result {
-        Ok(recordings) => {
-            let (rows, usage) = then(&travel.present, &recordings, at, host_memory);
-            place(app, host, rows, at);
-            app.metrics.show_then(Some(usage));
-            arrange(app);
-        }
+    let Some(trip) = travel.trips.get_mut(host) else { return Vec::new() };
+    trip.asked = None;
+    trip.shown = Some(at);
+    let moment = match result {
+        Ok(moment) => moment,
         Err(error) => {
-            let effects = leave(app);
-            app.fail("look at the past", error.message);
-            return effects;
+            let why = wharf_logs::sanitize_line(&error.message).into_owned();
+            trip.none = Some(why.clone());
+            let nobody = travel.trips.iter().all(|trip| trip.none.is_some());
+            if error.kind == ErrorKind::Unsupported {
+                app.hosts.get_mut(host).no_past = Some(why.clone());
+            }
+            if nobody {
+                let effects = leave(app);
+                app.fail("look at the past", why);
+                return effects;
+            }
+            Moment::default()
         }
-    }
+    };
+    show(app, host, moment, at);
+    arrange(app);
     app.draw(Redraw::Now);
     Vec::new()
 }

@@ -43,7 +43,8 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
         app.events.back = 0;
         arrange(app);
     }
-    let tab = layout(app).is_some_and(|layout| layout.pane(Tab::Events).is_some());
+    let sees = |tab| layout(app).is_some_and(|layout| layout.pane(tab).is_some());
+    let tab = sees(Tab::Events) || sees(Tab::Health);
     if app.events.asked || !(tab || app.screen == Screen::Events) {
         return Vec::new();
     }

@@ -115,6 +115,7 @@ pub(super) fn take(app: &mut App, host: usize, msg: Msg) -> Vec<Effect> {
             charts::recorded(app, host, id, result);
             Vec::new()
         }
+        Msg::Then { at, result } => charts::arrived(app, host, at, result),
         msg => super::take(app, msg),
     }
 }

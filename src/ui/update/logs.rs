@@ -219,6 +219,11 @@ pub(super) fn scrub(app: &mut App, column: usize, columns: usize) -> Vec<Effect>
     let Some(bars) = &app.logs.bars else { return Vec::new() };
     let bar = column * bars.counts.len() / columns.max(1);
     let time = bars.time(bar.min(bars.counts.len().saturating_sub(1)));
+    if app.travel.is_some() {
+        // All that is shown goes there, the log with it.
+        super::charts::go(app, time);
+        return Vec::new();
+    }
     go_to(app, time)
 }
 

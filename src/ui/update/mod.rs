@@ -1,6 +1,7 @@
 //! The one way in: a message changes the [`App`] and asks for effects. Nothing here does I/O.
 
 mod act;
+mod chart_mouse;
 mod charts;
 mod columns;
 mod commands;
@@ -168,7 +169,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             charts::recorded(app, 0, id, result);
             Vec::new()
         }
-        Msg::Then { at, result } => charts::arrived(app, at, result),
+        Msg::Then { at, result } => charts::arrived(app, 0, at, result),
         Msg::Health { id, result } => {
             health::take(app, &id, result);
             Vec::new()

@@ -10,8 +10,8 @@ use crate::message::Effect;
 use crate::view::Hit;
 
 use super::{
-    act, columns, detail, dialog, files, focus, groups, images, logs, networks, show_screen,
-    terminals,
+    act, chart_mouse, columns, detail, dialog, files, focus, groups, images, logs, networks,
+    show_screen, terminals,
 };
 
 /// Rows a turn of the wheel scrolls.
@@ -30,7 +30,11 @@ pub(super) fn mouse(app: &mut App, event: MouseEvent) -> Vec<Effect> {
         MouseEventKind::Down(MouseButton::Left) => click(app, at, false),
         MouseEventKind::Down(MouseButton::Right) => click(app, at, true),
         MouseEventKind::Drag(MouseButton::Left) => drag(app, at),
-        // Moves and releases mean nothing here.
+        MouseEventKind::Up(MouseButton::Left) if app.charts.drawn.is_some() => {
+            chart_mouse::release(app);
+            Vec::new()
+        }
+        // Moves and other releases mean nothing here.
         _ => return Vec::new(),
     };
     app.draw(Redraw::Now);
@@ -61,15 +65,18 @@ fn wheel(app: &mut App, at: Position, by: isize) -> Vec<Effect> {
     } else if let Some(pane) = layout.panes.iter().find(|pane| pane.body.contains(at)) {
         match pane.tab {
             Tab::Logs => return logs::travel(app, by),
-            Tab::Stats => act::step_list(app, by.signum()),
+            Tab::Stats => app.turn_window(by.signum()),
             tab => detail::step(app, tab, by),
         }
     }
     Vec::new()
 }
 
-/// Draws the log's histogram along; nothing else moves with the mouse.
+/// Draws the log's histogram along, or over a time of the charts; nothing else moves with the mouse.
 fn drag(app: &mut App, at: Position) -> Vec<Effect> {
+    if app.overlays.is_empty() && chart_mouse::draw(app, at) {
+        return Vec::new();
+    }
     let Some(layout) = layout(app).filter(|_| app.overlays.is_empty()) else { return Vec::new() };
     let bars = layout.log_bars();
     if app.tab() == Tab::Logs && app.screen == Screen::Containers && bars.contains(at) {
@@ -173,6 +180,10 @@ fn click_detail(app: &mut App, area: Rect, at: Position, step: Option<usize>) ->
         }
         let first = area.y + 1 + bars.height;
         return at.y.checked_sub(first).map_or_else(Vec::new, |row| logs::click(app, row.into()));
+    }
+    if app.tab() == Tab::Stats {
+        chart_mouse::click(app, at);
+        return Vec::new();
     }
     // The first row is a heading.
     let Some(row) = usize::from(at.y - area.y).checked_sub(1) else { return Vec::new() };

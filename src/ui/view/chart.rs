@@ -30,6 +30,10 @@ pub(super) struct Graph {
     pub(super) cursor: Option<usize>,
     /// How that line looks.
     pub(super) cursor_style: Style,
+    /// From which column to which one time is being chosen.
+    pub(super) drawn: Option<(usize, usize)>,
+    /// How those columns look.
+    pub(super) drawn_style: Style,
     /// The columns where something happened that is told by a mark.
     pub(super) marks: Vec<usize>,
     /// How the marks look.
@@ -78,6 +82,12 @@ impl Graph {
     /// Draws what stands upright over the lines: the marks at the top, and the cursor.
     fn upright(&self, buffer: &mut Buffer, area: Rect) {
         let width = usize::from(area.width);
+        if let Some((from, to)) = self.drawn {
+            let cell = |column: usize| u16::try_from((column / 2).min(width - 1)).unwrap_or(0);
+            let (from, to) = (cell(from.min(to)), cell(from.max(to)));
+            let place = Rect { x: area.x + from, width: to - from + 1, ..area };
+            buffer.set_style(place, self.drawn_style);
+        }
         for mark in &self.marks {
             self.cell(buffer, area, (mark / 2).min(width - 1), '!', self.mark_style);
         }
@@ -197,6 +207,8 @@ mod tests {
             limit_style: Style::new(),
             cursor: None,
             cursor_style: Style::new(),
+            drawn: None,
+            drawn_style: Style::new(),
             marks: Vec::new(),
             mark_style: Style::new(),
             unicode,

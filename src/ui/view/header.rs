@@ -195,14 +195,26 @@ pub(super) fn host(app: &App, buffer: &mut Buffer, area: Rect) {
         return;
     }
     if let Some(travel) = &app.travel {
-        let at = travel.shown.unwrap_or(travel.at);
-        let text =
-            format!("THE PAST: {}, {} ago", at.format("%Y-%m-%d %H:%M:%S UTC"), age(at, app.now));
-        line.text(&text, app.theme.style(Role::Warn));
+        let at = travel.shown(app.here());
+        // The day is worth its room only where it is another one.
+        let today = at.date_naive() == app.now.date_naive();
+        let clock = at.format(if today { "%H:%M:%S UTC" } else { "%Y-%m-%d %H:%M:%S UTC" });
+        let text = format!("THE PAST: {clock}, {} ago", age(at, app.now));
+        line.text(&text, app.theme.style(Role::Warn)).skip(2);
+        if let Some(why) = travel.none(app.here()) {
+            line.text(&format!("not of this host: {why}"), app.theme.style(Role::Bad));
+            return;
+        }
+        tell(app, &mut line);
         let hint = "{ } move, t in the charts or Esc comes back to now";
-        line.skip(2).whole(hint, app.theme.style(Role::Dim));
+        line.whole(hint, app.theme.style(Role::Dim));
         return;
     }
+    tell(app, &mut line);
+}
+
+/// Writes as many of the host's values as there is room for.
+fn tell(app: &App, line: &mut Line<'_>) {
     let wide =
         |parts: &[Part]| parts.iter().map(|(n, v, _)| width(n) + width(v) + 3).sum::<usize>();
     let all = parts(app, false);
@@ -225,8 +237,11 @@ type Part = (&'static str, String, Role);
 fn parts(app: &App, brief: bool) -> Vec<Part> {
     let mut parts = Vec::new();
     let here = app.here();
-    let (Some(usage), Some(sample)) = (app.metrics.host(here), app.metrics.host_sample(here))
-    else {
+    let Some((usage, sample)) = app.metrics.host(here) else {
+        if app.travel.is_some() {
+            parts.push(("host", "not recorded".to_owned(), Role::Dim));
+            return parts;
+        }
         // A remote engine tells how large its host is, not what it does.
         if let Some(info) = &app.host().info {
             parts.push(("cpus", info.cpus.to_string(), Role::Text));

@@ -4,16 +4,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use wharf_inspect::human::duration;
-use wharf_model::{
-    ChangeKind, Happening, HealthStatus, ProbeResult, Probes, Status, What, since_epoch,
-};
+use wharf_model::{ChangeKind, HealthStatus, ProbeResult, Probes, Status, What, since_epoch};
 use wharf_stats::Metric;
 
-use super::stats::event_words;
 use super::{Line, say};
 use crate::app::health::{Report, counts, end_words};
-use crate::app::{App, Row};
-use crate::format::{age, bytes, percent, size, span};
+use crate::app::{App, EventRow, Row};
+use crate::format::{age, as_f64, bytes, percent, size, span};
 use crate::theme::Role;
 
 /// How long before the end is looked at for what was used most, in seconds.
@@ -77,7 +74,8 @@ fn lines(app: &App, row: &Row, width: u16) -> Vec<Spans> {
         (Status::Exited | Status::Dead | Status::Restarting, Some(report))
             if app.travel.is_none() =>
         {
-            let mut lines = post_mortem(app, row, report);
+            let lines = post_mortem(app, row, report).into_iter();
+            let mut lines: Vec<Spans> = lines.flat_map(|line| folded(line, width)).collect();
             lines.extend(probes(app, row, Some(report), width));
             lines
         }
@@ -110,7 +108,7 @@ fn post_mortem(app: &App, row: &Row, report: &Report) -> Vec<Spans> {
         let ago = age(finished, app.now);
         let text = format!("{at}, {ago} ago{}{restarts}", ran.unwrap_or_default());
         lines.push(labelled("ended", text, Role::Text));
-        lines.push(labelled("used", used_before(app, row, finished), Role::Text));
+        lines.push(labelled("used", used_before(app, row, finished, state.oom_killed), Role::Text));
         let text = waited_before(app, row, finished);
         if !text.is_empty() {
             lines.push(labelled("", text, Role::Warn));
@@ -122,14 +120,11 @@ fn post_mortem(app: &App, row: &Row, report: &Report) -> Vec<Spans> {
         lines.push(labelled("last probe", text, role));
     }
     let past = app.metrics.past(id).map(|past| past.happenings.as_slice()).unwrap_or_default();
-    let events: Vec<&Happening> =
-        past.iter().filter(|one| matches!(one.what, What::Event { .. })).collect();
+    let events = app.events.of(id, past, None);
+    let events: Vec<_> = events.iter().filter(|row| !row.is_program()).collect();
     if !events.is_empty() {
         let last = events.len().saturating_sub(5);
-        let texts: Vec<String> = events[last..]
-            .iter()
-            .map(|one| format!("{} {}", one.at.format("%H:%M:%S"), event_words(&one.what)))
-            .collect();
+        let texts: Vec<String> = events[last..].iter().map(|row| event_words(row)).collect();
         lines.push(labelled("events", texts.join(", "), Role::Text));
     }
     lines.extend(changed_files(report));
@@ -144,8 +139,40 @@ fn post_mortem(app: &App, row: &Row, report: &Report) -> Vec<Spans> {
     lines
 }
 
+/// Returns what an event says, for people: `12:31:05 die (exit code 137)`.
+fn event_words(row: &EventRow) -> String {
+    let details = row.details.split(' ').filter_map(|word| {
+        let (key, value) = word.split_once('=')?;
+        match key {
+            "exitCode" => Some(format!(" (exit code {value})")),
+            "signal" => Some(format!(" (signal {value})")),
+            _ => None,
+        }
+    });
+    format!("{} {}{}", row.time.format("%H:%M:%S"), row.action, details.collect::<String>())
+}
+
+/// Breaks a line that is too long, between words, below where its text begins.
+fn folded(line: Spans, width: u16) -> Vec<Spans> {
+    let room = usize::from(width).saturating_sub(1);
+    let cells =
+        |spans: &[(String, Role)]| spans.iter().map(|(text, _)| crate::text::width(text)).sum();
+    let whole: usize = cells(&line);
+    let Some(((text, role), before)) = line.split_last().filter(|_| whole > room) else {
+        return vec![line];
+    };
+    let indent: usize = cells(before);
+    if room < indent + 16 {
+        return vec![line];
+    }
+    let mut texts = crate::text::wrap(text, room - indent).into_iter();
+    let first = before.iter().cloned().chain(texts.next().map(|text| (text, *role))).collect();
+    let more = texts.map(|text| vec![(" ".repeat(indent), *role), (text, *role)]);
+    std::iter::once(first).chain(more).collect()
+}
+
 /// What a container used before its end, as far as that was recorded.
-fn used_before(app: &App, row: &Row, end: DateTime<Utc>) -> String {
+fn used_before(app: &App, row: &Row, end: DateTime<Utc>, oom: bool) -> String {
     let id = &row.summary.id;
     let average = |metric| app.metrics.average(id, metric, SHORTLY, Some(end));
     let mut parts = Vec::new();
@@ -154,8 +181,15 @@ fn used_before(app: &App, row: &Row, end: DateTime<Utc>) -> String {
         parts.push(format!("CPU {}{}", percent(cpu), limit.unwrap_or_default()));
     }
     if let Some(most) = app.metrics.peak(id, Metric::Memory, BEFORE, end) {
-        let limit = app.metrics.memory_limit(id).map(|limit| format!(" of {}", size(limit)));
-        parts.push(format!("memory up to {}{}", bytes(most), limit.unwrap_or_default()));
+        parts.push(match app.metrics.memory_limit(id) {
+            // What happens between two samples isn't in them.
+            Some(limit) if oom && most < as_f64(limit) * 0.9 => {
+                let (limit, most) = (size(limit), bytes(most));
+                format!("memory up to its limit of {limit} ({most} when it was measured)")
+            }
+            Some(limit) => format!("memory up to {} of {}", bytes(most), size(limit)),
+            None => format!("memory up to {}", bytes(most)),
+        });
     }
     if let Some(pids) = app.metrics.peak(id, Metric::Pids, BEFORE, end) {
         let tasks = if pids < 1.5 { "task" } else { "tasks" };

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-use wharf_model::{ContainerId, What};
+use ratatui::layout::{Position, Rect};
+use wharf_model::ContainerId;
 use wharf_stats::{Cause, Column, Metric, Signs, causes};
 
 use super::chart::{Graph, Plot};
@@ -103,73 +103,120 @@ pub(super) fn stats(app: &App, buffer: &mut Buffer, area: Rect) {
     if area.is_empty() {
         return;
     }
-    if app.charts.alone {
-        return alone(app, buffer, area, row, compared);
+    for (chart, place) in places(app, area) {
+        draw_panel(app, buffer, place, row, &panel(app, row, compared, chart));
     }
-    let panels: Vec<_> =
-        Chart::ALL.into_iter().map(|chart| panel(app, row, compared, chart)).collect();
-    if is_grid(app, Rect { height: area.height + 1, ..area }) {
-        // Two rows of charts side by side.
-        let upper = area.height.div_ceil(2);
-        let top = Rect { height: upper, ..area };
-        let bottom = Rect { y: area.y + upper, height: area.height - upper, ..area };
-        let (first, second) = panels.split_at(panels.len() / 2);
-        side_by_side(app, buffer, top, row, first);
-        side_by_side(app, buffer, bottom, row, second);
-    } else {
-        stacked(app, buffer, area, row, &panels);
+    if app.charts.alone {
+        below(app, buffer, area, &summary.id);
     }
 }
 
-fn side_by_side(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, panels: &[Panel]) {
-    let count = u16::try_from(panels.len()).unwrap_or(1).max(1);
+/// Returns the chart at a place of a pane, and which of its columns that is; none of its head.
+pub(crate) fn chart_at(app: &App, pane: Rect, at: Position) -> Option<(Chart, Option<usize>)> {
+    let area = Rect { y: pane.y + 1, height: pane.height.saturating_sub(1), ..pane };
+    let (chart, place) = places(app, area).into_iter().find(|(_, place)| place.contains(at))?;
+    let (plot, _) = plot_of(place);
+    Some((chart, plot.contains(at).then(|| column_in(plot, at.x))))
+}
+
+/// Returns the column of a chart that is nearest to a place, and how many columns it has.
+pub(crate) fn column_near(app: &App, pane: Rect, chart: Chart, x: u16) -> Option<(usize, usize)> {
+    let area = Rect { y: pane.y + 1, height: pane.height.saturating_sub(1), ..pane };
+    let (_, place) = places(app, area).into_iter().find(|(one, _)| *one == chart)?;
+    let (plot, _) = plot_of(place);
+    (plot.width > 0).then(|| (column_in(plot, x), usize::from(plot.width) * 2))
+}
+
+/// Two columns share a cell; the later one is meant.
+fn column_in(plot: Rect, x: u16) -> usize {
+    let cell = x.saturating_sub(plot.x).min(plot.width.saturating_sub(1));
+    usize::from(cell) * 2 + 1
+}
+
+/// Returns where which charts are.
+fn places(app: &App, area: Rect) -> Vec<(Chart, Rect)> {
+    if app.charts.alone {
+        let height = area.height - below_rows(app, area);
+        return vec![(app.charts.chosen, Rect { height, ..area })];
+    }
+    if !is_grid(app, Rect { height: area.height + 1, ..area }) {
+        return stacked(area);
+    }
+    // Two rows of charts side by side.
+    let upper = area.height.div_ceil(2);
+    let top = Rect { height: upper, ..area };
+    let bottom = Rect { y: area.y + upper, height: area.height - upper, ..area };
+    let (first, second) = Chart::ALL.split_at(Chart::ALL.len() / 2);
+    let mut all = side_by_side(top, first);
+    all.extend(side_by_side(bottom, second));
+    all
+}
+
+fn side_by_side(area: Rect, charts: &[Chart]) -> Vec<(Chart, Rect)> {
+    let count = u16::try_from(charts.len()).unwrap_or(1).max(1);
     let each = area.width / count;
-    for (n, panel) in (0..count).zip(panels) {
+    let place = |(n, chart): (u16, &Chart)| {
         let x = area.x + n * each;
         let width = if n + 1 == count { area.right() - x } else { each - 1 };
-        draw_panel(app, buffer, Rect { x, width, ..area }, row, panel);
-    }
+        (*chart, Rect { x, width, ..area })
+    };
+    (0..count).zip(charts).map(place).collect()
 }
 
 /// Gives every chart its title, and as many of the first as possible three rows below it.
-fn stacked(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, panels: &[Panel]) {
-    let count = u16::try_from(panels.len()).unwrap_or(1);
+fn stacked(area: Rect) -> Vec<(Chart, Rect)> {
+    let count = u16::try_from(Chart::ALL.len()).unwrap_or(1);
     let mut left = area.height.saturating_sub(count);
     let full = (left / 3).clamp(1, count);
     let each = (left / full).min(8);
     let mut y = area.y;
-    for panel in panels {
+    let mut all = Vec::new();
+    for chart in Chart::ALL {
         if y >= area.bottom() {
             break;
         }
         let rows = if left >= each { each } else { 0 };
         left -= rows;
         let height = (rows + 1).min(area.bottom() - y);
-        draw_panel(app, buffer, Rect { y, height, ..area }, row, panel);
+        all.push((chart, Rect { y, height, ..area }));
         y += height;
+    }
+    all
+}
+
+/// Returns where the lines of a chart are drawn, and whether their time is written below them. Without
+/// room for it, that is nowhere.
+fn plot_of(area: Rect) -> (Rect, bool) {
+    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    if body.height == 0 || body.width < GUTTER + 8 {
+        return (Rect { width: 0, height: 0, ..body }, false);
+    }
+    let axis = body.height >= 4;
+    let height = body.height - u16::from(axis);
+    (Rect { x: body.x + GUTTER, width: body.width - GUTTER, height, ..body }, axis)
+}
+
+/// Returns how many rows below a chart that has all the room are for what belongs to it.
+fn below_rows(app: &App, area: Rect) -> u16 {
+    let Some(row) = app.selected().filter(|_| area.height >= 8) else { return 0 };
+    match app.charts.chosen {
+        Chart::Cpu => {
+            let cores = app.metrics.core_count(&row.summary.id);
+            let rows = u16::try_from(cores.div_ceil(core_columns(area))).unwrap_or(u16::MAX).max(1);
+            rows.min(area.height / 3)
+        }
+        Chart::Memory => 2,
+        _ => 0,
     }
 }
 
-/// One chart with all the room, and what belongs to it.
-fn alone(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, compared: Option<&Row>) {
-    let panel = panel(app, row, compared, app.charts.chosen);
-    let id = &row.summary.id;
-    let below = match app.charts.chosen {
-        Chart::Cpu if area.height >= 8 => {
-            let cores = app.metrics.cores(id).map_or(0, |cores| cores.usage.len());
-            let columns = core_columns(area);
-            let rows = u16::try_from(cores.div_ceil(columns)).unwrap_or(u16::MAX).max(1);
-            rows.min(area.height / 3)
-        }
-        Chart::Memory if area.height >= 8 => 2,
-        _ => 0,
-    };
-    let upper = Rect { height: area.height - below, ..area };
-    draw_panel(app, buffer, upper, row, &panel);
-    let lower = Rect { y: upper.bottom(), height: below, ..area };
+/// Draws what belongs to a chart that has all the room.
+fn below(app: &App, buffer: &mut Buffer, area: Rect, id: &ContainerId) {
+    let rows = below_rows(app, area);
+    let lower = Rect { y: area.bottom() - rows, height: rows, ..area };
     match app.charts.chosen {
-        Chart::Cpu if below > 0 => cores(app, buffer, lower, id),
-        Chart::Memory if below > 0 => kinds(app, buffer, lower, id),
+        Chart::Cpu if rows > 0 => cores(app, buffer, lower, id),
+        Chart::Memory if rows > 0 => kinds(app, buffer, lower, id),
         _ => {}
     }
 }
@@ -184,12 +231,12 @@ fn core_columns(area: Rect) -> usize {
 /// Draws what is used of each core.
 fn cores(app: &App, buffer: &mut Buffer, area: Rect, id: &ContainerId) {
     let dim = app.theme.style(Role::Dim);
-    let usage = app.metrics.cores(id).map(|cores| cores.usage.as_slice()).unwrap_or_default();
-    if usage.is_empty() {
+    let count = app.metrics.core_count(id);
+    if count == 0 {
         let told = app.metrics.details(id).and_then(|details| details.no_cores.clone());
         let why = match (&app.travel, told) {
-            (Some(_), _) => "the use of each core isn't recorded".to_owned(),
-            (None, Some(why)) => why,
+            (_, Some(why)) => why,
+            (Some(_), None) => "the use of each core isn't recorded".to_owned(),
             (None, None) => "asking for the use of each core".to_owned(),
         };
         put(buffer, Rect { x: area.x + 1, width: area.width - 1, ..area }, &why, dim);
@@ -198,25 +245,34 @@ fn cores(app: &App, buffer: &mut Buffer, area: Rect, id: &ContainerId) {
     let columns = core_columns(area);
     let each = area.width / u16::try_from(columns).unwrap_or(1).max(1);
     let window = app.chart_window(id);
-    for (n, value) in usage.iter().enumerate().take(columns * usize::from(area.height)) {
-        let (Ok(x), Ok(y)) = (u16::try_from(n % columns), u16::try_from(n / columns)) else {
+    let all = chart_columns(app);
+    let instant = app.charts.read().map(|at| window.column_of(at, all));
+    for core in 0..count.min(columns * usize::from(area.height)) {
+        let (Ok(x), Ok(y)) = (u16::try_from(core % columns), u16::try_from(core / columns)) else {
             return;
         };
         let cell = Rect { x: area.x + x * each, y: area.y + y, width: each - 1, height: 1 };
         let mut line = Line::new(app, buffer, cell);
+        // As many as the large chart has, so that an instant is found in them.
+        let mut columns = app.metrics.core_columns(id, core, all, window);
+        let value = match instant {
+            Some(at) => at.and_then(|at| columns.get(at)?.avg).map(f64::from),
+            None => app.metrics.core_usage(id, core),
+        };
         let value = value.map_or_else(|| app.theme.glyphs().missing.to_owned(), percent);
-        line.skip(1).text(&format!("core {n}"), dim);
+        line.skip(1).text(&format!("core {core}"), dim);
         line.x = cell.x + 9;
         line.cell(&value, 6, true, app.theme.style(Role::First));
         let from = (cell.x + 17).min(cell.right());
         let chart = Rect { x: from, width: cell.right() - from, ..cell };
-        let columns = app.metrics.core_columns(id, n, usize::from(chart.width) * 2, window);
+        let seen = usize::from(chart.width) * 2;
+        columns.drain(..columns.len().saturating_sub(seen));
         let style = app.theme.style(Role::First);
         let plots = vec![Plot { columns, style, letter: '#' }];
         Graph { top: 100.0, ..graph(app, plots) }.draw(buffer, chart);
     }
-    if usage.len() > columns * usize::from(area.height) {
-        let more = usage.len() - columns * usize::from(area.height);
+    if count > columns * usize::from(area.height) {
+        let more = count - columns * usize::from(area.height);
         let text = format!(" {more} more ");
         let x = area.right().saturating_sub(u16::try_from(width(&text)).unwrap_or(0));
         let place = Rect { x, y: area.bottom() - 1, width: area.right() - x, height: 1 };
@@ -228,9 +284,12 @@ fn cores(app: &App, buffer: &mut Buffer, area: Rect, id: &ContainerId) {
 fn kinds(app: &App, buffer: &mut Buffer, area: Rect, id: &ContainerId) {
     let mut line = Line::new(app, buffer, Rect { height: 1, y: area.bottom() - 1, ..area });
     line.skip(1);
-    let sample = app.metrics.sample(id).and_then(|sample| sample.memory);
-    let Some(memory) = sample else { return };
-    let kernel = memory.kernel.or_else(|| app.metrics.details(id)?.kernel);
+    // Of another instant, nothing is better than what is true of now.
+    let reading = match app.charts.read() {
+        Some(at) => app.metrics.reading_at(id, at),
+        None => Some(app.metrics.reading(id, None)),
+    };
+    let Some(memory) = reading.and_then(|reading| reading.memory) else { return };
     let missing = app.theme.glyphs().missing;
     let dim = app.theme.style(Role::Dim);
     for (name, value) in [
@@ -238,7 +297,7 @@ fn kinds(app: &App, buffer: &mut Buffer, area: Rect, id: &ContainerId) {
         ("anonymous", memory.anon),
         ("file", memory.file),
         ("of it unused lately", memory.inactive_file),
-        ("kernel", kernel),
+        ("kernel", memory.kernel),
         ("killed", memory.oom_kills.filter(|kills| *kills > 0)),
     ] {
         if name == "killed" && value.is_none() {
@@ -259,7 +318,7 @@ fn kinds(app: &App, buffer: &mut Buffer, area: Rect, id: &ContainerId) {
 
 /// Says what holds the container back, and which time the charts show.
 fn headline(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, compared: Option<&Row>) {
-    let state = state(app, row);
+    let state = state(app, row, area.width);
     let right = u16::try_from(width(&state)).unwrap_or(0);
     let x = area.right().saturating_sub(right + 1);
     put(
@@ -280,23 +339,24 @@ fn headline(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, compared: Opt
     line.text(&text, app.theme.style(role));
 }
 
-/// Returns which time the charts show, in words.
-fn state(app: &App, row: &Row) -> String {
+/// Returns which time the charts show, in words; how long that is goes without saying where there is
+/// little room for it.
+fn state(app: &App, row: &Row, width: u16) -> String {
     let clock = |at: DateTime<Utc>| at.format("%H:%M:%S UTC").to_string();
-    match (app.charts.instant, app.charts.end) {
+    let window = app.chart_window(&row.summary.id);
+    let length = span(chart_columns(app) as u64 * window.pace);
+    let told = match (app.charts.instant, app.charts.end) {
         (Some(at), _) => format!("at {}, {} ago", clock(at), age(at, app.now)),
         (None, Some(end)) => format!("held at {}", clock(end)),
-        (None, None) => {
-            let window = app.metrics.window(&row.summary.id, app.pace());
-            span(chart_columns(app) as u64 * window.pace)
-        }
-    }
+        (None, None) => return length,
+    };
+    if width >= 80 { format!("{length} {told}") } else { told }
 }
 
 /// Returns in one line why the container is slow, if it is.
 fn why(app: &App, row: &Row) -> (String, Role) {
     let id = &row.summary.id;
-    let instant = app.charts.instant;
+    let instant = app.charts.read();
     if instant.is_none() && !row.summary.status.is_alive() {
         let kills = app.metrics.kills(id);
         let status = row.status_text(app.as_of());
@@ -307,12 +367,17 @@ fn why(app: &App, row: &Row) -> (String, Role) {
     }
     let average = |metric| app.metrics.average(id, metric, JUDGED, instant);
     let end = instant.map_or(app.metrics.newest(), wharf_model::since_epoch);
+    let reading = app.metrics.reading(id, instant);
     let kills = app.metrics.kills(id);
     let lately =
         kills.iter().filter(|at| **at <= end && end.as_secs() - at.as_secs() <= REMEMBERED).count();
     let whole = |value: Option<f64>| {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
         value.map(|value| value.max(0.0).round() as u64)
+    };
+    let tasks = match instant {
+        Some(_) => whole(average(Metric::Pids)),
+        None => app.metrics.now(id).and_then(|usage| usage.pids),
     };
     let signs = Signs {
         throttled: average(Metric::Throttled),
@@ -321,20 +386,16 @@ fn why(app: &App, row: &Row) -> (String, Role) {
         io_pressure: average(Metric::IoPressure),
         oom_kills: lately as u64,
         memory: whole(average(Metric::Memory)),
-        memory_limit: app.metrics.memory_limit(id),
-        cpus: app.metrics.cpu_limit(id).map(|percent| percent / 100.0),
+        memory_limit: reading.memory_limit(),
+        cpus: reading.cpu_limit().map(|percent| percent / 100.0),
         block: average(Metric::BlockRead).zip(average(Metric::BlockWrite)),
-        pids: app
-            .metrics
-            .now(id)
-            .and_then(|usage| usage.pids)
-            .map(|pids| (pids, app.metrics.pids_limit(id))),
-        // The host of another time isn't recorded.
+        pids: tasks.map(|tasks| (tasks, reading.pids_limit())),
+        // Where the whole dashboard isn't at that instant, the host is as it is now.
         host_cpu: app
             .metrics
             .host(app.here())
-            .and_then(|usage| usage.cpu_percent)
-            .filter(|_| instant.is_none()),
+            .and_then(|(usage, _)| usage.cpu_percent)
+            .filter(|_| instant.is_none() || app.travel.is_some()),
     };
     let causes = causes(&signs, size);
     match causes.first() {
@@ -378,6 +439,7 @@ fn trace(id: &ContainerId, metrics: &[Metric], role: Role, letter: char, name: &
 fn panel(app: &App, row: &Row, compared: Option<&Row>, chart: Chart) -> Panel {
     let id = &row.summary.id;
     let glyphs = app.theme.glyphs();
+    let reading = app.metrics.reading(id, app.charts.read());
     let one = |metric| vec![trace(id, &[metric], Role::First, '#', "")];
     let two = |a, b| {
         vec![
@@ -397,7 +459,7 @@ fn panel(app: &App, row: &Row, compared: Option<&Row>, chart: Chart) -> Panel {
     };
     let mut panel = match chart {
         Chart::Cpu => {
-            let limit = app.metrics.cpu_limit(id);
+            let limit = reading.cpu_limit();
             let note = limit.map(|limit| format!("of {}", percent(limit))).unwrap_or_default();
             let mut traces = one(Metric::Cpu);
             if app.charts.alone && app.metrics.has(id, Metric::Throttled) && limit.is_some() {
@@ -407,9 +469,9 @@ fn panel(app: &App, row: &Row, compared: Option<&Row>, chart: Chart) -> Panel {
             Panel { traces, limit, reach: 2.0, note, floor: 5.0, ..empty }
         }
         Chart::Memory => {
-            let limit = app.metrics.memory_limit(id);
+            let limit = reading.memory_limit();
             let usage = app.metrics.now(id).and_then(|usage| usage.memory_percent);
-            let share = usage.filter(|_| limit.is_some() && app.charts.instant.is_none());
+            let share = usage.filter(|_| limit.is_some() && app.charts.read().is_none());
             let note = match (limit, share) {
                 (Some(limit), Some(share)) => format!("of {}, {share:.0}%", size(limit)),
                 (Some(limit), None) => format!("of {}", size(limit)),
@@ -452,7 +514,7 @@ fn panel(app: &App, row: &Row, compared: Option<&Row>, chart: Chart) -> Panel {
             Panel { traces, unit: Unit::Rate, floor: 1024.0, ..empty }
         }
         Chart::Pids => {
-            let limit = app.metrics.pids_limit(id);
+            let limit = reading.pids_limit();
             let note = limit.map_or_else(|| "no limit".to_owned(), |n| format!("of {n}"));
             let (traces, limit) = (one(Metric::Pids), limit.map(as_f64));
             Panel { traces, unit: Unit::Count, limit, reach: 2.0, note, floor: 5.0, ..empty }
@@ -562,6 +624,8 @@ fn graph(app: &App, plots: Vec<Plot>) -> Graph {
         limit_style: app.theme.style(Role::Limit),
         cursor: None,
         cursor_style: app.theme.style(Role::Key),
+        drawn: None,
+        drawn_style: app.theme.style(Role::Selected),
         marks: Vec::new(),
         mark_style: app.theme.style(Role::Bad),
         unicode: app.theme.look().unicode,
@@ -571,11 +635,13 @@ fn graph(app: &App, plots: Vec<Plot>) -> Graph {
 fn draw_panel(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, panel: &Panel) {
     let id = &row.summary.id;
     let dim = app.theme.style(Role::Dim);
-    let mut body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    let drawable = body.height > 0 && body.width >= GUTTER + 8;
+    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    let (plot, axis) = plot_of(area);
+    let drawable = !plot.is_empty();
     let columns = usize::from(body.width.saturating_sub(GUTTER)) * 2;
     let window = app.chart_window(id);
-    let at = app.charts.instant.and_then(|at| window.column_of(at, columns));
+    let read = app.charts.read();
+    let at = read.and_then(|at| window.column_of(at, columns));
     let plots: Vec<Plot> = panel
         .traces
         .iter()
@@ -592,7 +658,7 @@ fn draw_panel(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, panel: &Pan
         .traces
         .iter()
         .enumerate()
-        .map(|(n, trace)| match (app.charts.instant, at) {
+        .map(|(n, trace)| match (read, at) {
             (Some(_), Some(at)) => plots.get(n)?.columns.get(at)?.avg.map(f64::from),
             (Some(_), None) => None,
             (None, _) => trace.now(app).filter(|_| alive),
@@ -609,9 +675,6 @@ fn draw_panel(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, panel: &Pan
         }
         return;
     }
-    let axis = body.height >= 4;
-    let bottom = Rect { y: body.bottom() - 1, height: 1, ..body };
-    body.height -= u16::from(axis);
     let peak = plots.iter().flat_map(|p| &p.columns).filter_map(|c| c.max).fold(0.0, f32::max);
     let mut top = panel.unit.round_up(f64::from(peak).max(panel.floor));
     // A limit that is near enough belongs on the chart.
@@ -621,19 +684,18 @@ fn draw_panel(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, panel: &Pan
             top = limit.max(f64::from(peak));
         }
     }
-    let gutter = Rect { width: GUTTER, height: 1, ..body };
+    let gutter = Rect { x: body.x, width: GUTTER, height: 1, ..plot };
     let mut label = |y: u16, text: &str| {
         let text = format!("{text:>5}");
         put(buffer, Rect { y, ..gutter }, &text, dim);
     };
-    label(body.y, &panel.unit.axis(top));
-    if body.height >= 9 {
-        label(body.y + (body.height - 1) / 2, &panel.unit.axis(top / 2.0));
+    label(plot.y, &panel.unit.axis(top));
+    if plot.height >= 9 {
+        label(plot.y + (plot.height - 1) / 2, &panel.unit.axis(top / 2.0));
     }
-    if body.height > 1 {
-        label(body.bottom() - 1, "0");
+    if plot.height > 1 {
+        label(plot.bottom() - 1, "0");
     }
-    let plot = Rect { x: body.x + GUTTER, width: body.width - GUTTER, ..body };
     let marks = match panel.chart {
         Chart::Memory => {
             let at = app.metrics.kills(id).into_iter();
@@ -643,9 +705,13 @@ fn draw_panel(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, panel: &Pan
         }
         _ => Vec::new(),
     };
-    Graph { top, limit: panel.limit, cursor: at, marks, ..graph(app, plots) }.draw(buffer, plot);
+    let cursor = at.filter(|_| app.charts.instant.is_some());
+    let drawn = app.charts.drawn.and_then(|(from, to)| {
+        Some((window.column_of(from, columns)?, window.column_of(to, columns)?))
+    });
+    Graph { top, limit: panel.limit, cursor, drawn, marks, ..graph(app, plots) }.draw(buffer, plot);
     if axis {
-        let place = Rect { x: plot.x, width: plot.width, ..bottom };
+        let place = Rect { y: plot.bottom(), height: 1, ..plot };
         time_axis(app, buffer, place, columns, window, alive);
     }
 }
@@ -708,14 +774,5 @@ fn time_axis(
     let x = area.right().saturating_sub(lead + length);
     if x > after {
         put(buffer, Rect { x, width: length, ..area }, &word, dim);
-    }
-}
-
-/// Returns what an event says, for people: `die (exit code 137)`.
-pub(super) fn event_words(what: &What) -> String {
-    match what {
-        What::Event { action, exit_code: Some(code) } => format!("{action} (exit code {code})"),
-        What::Event { action, exit_code: None } => action.clone(),
-        What::Probes(probes) => format!("{} probes", probes.count),
     }
 }

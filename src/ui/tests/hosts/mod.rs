@@ -275,3 +275,54 @@ fn with_one_host_nothing_is_said_of_hosts() {
     assert!(desk.app.overlays.is_empty());
     assert!(desk.screen().contains("there is one host"), "{}", desk.screen());
 }
+
+#[test]
+fn the_past_of_all_hosts_is_looked_at_together() {
+    let mut desk = desk((120, 40));
+    select(&mut desk, "web", 0);
+    desk.keys("c");
+    desk.send(Msg::Tick(time(41)));
+    desk.send(Msg::Tick(time(42)));
+    let effects = desk.keys("t");
+    let asked = |effects: &[Effect]| {
+        let then = |effect: &&Effect| matches!(effect, Effect::At { effect, .. } if matches!(**effect, Effect::FetchThen(_)));
+        effects.iter().filter(then).count()
+    };
+    // Nobody asks the one that isn't reached.
+    assert_eq!(asked(&effects), 2);
+    let travel = desk.app.travel.as_ref().unwrap();
+    assert_eq!([travel.trips[0].shown, travel.trips[1].shown], [Some(travel.at); 2]);
+    assert!(travel.none(2).is_some());
+    let hosts = |desk: &Desk| {
+        let mut hosts: Vec<usize> = desk.app.containers.rows.iter().map(|row| row.host).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        hosts
+    };
+    assert_eq!(hosts(&desk), [0, 1]);
+    assert_eq!(asked(&desk.keys("{")), 2, "both move");
+    insta::assert_snapshot!("hosts-past", desk.screen());
+    // And both come back.
+    desk.keys("\x1b");
+    assert_eq!(hosts(&desk), [0, 1]);
+    assert!(!desk.screen().contains("PAST"), "{}", desk.screen());
+    // One without a past says so, and doesn't keep the other from its own.
+    let why = Error::new(ErrorKind::Unsupported, "docker: this engine doesn't record the past");
+    desk.others[0].forget_past(why);
+    let effects = desk.keys("t");
+    assert_eq!(asked(&effects), 2);
+    let line = |desk: &Desk| desk.screen().lines().nth(1).unwrap().to_owned();
+    assert!(line(&desk).contains("THE PAST") && line(&desk).contains("load"), "{}", line(&desk));
+    assert_eq!(asked(&desk.keys("{")), 1, "it isn't asked again");
+    let told = |desk: &Desk, host| {
+        let row = desk.app.containers.rows.iter().find(|row| row.host == host).unwrap();
+        row.summary.status_text.clone()
+    };
+    assert_eq!(told(&desk, 1), "not recorded");
+    assert_ne!(told(&desk, 0), "not recorded");
+    desk.keys("g");
+    select(&mut desk, "web", 1);
+    assert!(line(&desk).contains("not of this host: docker"), "{}", line(&desk));
+    desk.keys("\x1b");
+    assert!(desk.app.travel.is_none());
+}

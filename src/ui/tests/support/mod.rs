@@ -173,7 +173,7 @@ impl Desk {
                 Msg::Recorded { id, result }
             }
             Effect::FetchThen(at) => {
-                let result = now(fake.recordings_at(at));
+                let result = now(fake.moment(at));
                 Msg::Then { at, result }
             }
             Effect::FetchHealth { id, ended } => {
