@@ -1,5 +1,7 @@
 //! Counters that cost more than they tell, but to who looks closely at one container.
 
+use wharf_model::DeviceCounters;
+
 use crate::group::Group;
 use crate::layout::Controller;
 use crate::{io, parse};
@@ -11,6 +13,8 @@ pub struct Details {
     pub cores: Option<Vec<u64>>,
     /// Bytes of kernel memory.
     pub kernel: Option<u64>,
+    /// The traffic of each block device.
+    pub devices: Option<Vec<DeviceCounters>>,
     /// Why there are no [`Details::cores`].
     pub no_cores: Option<&'static str>,
     /// Why there is no pressure.
@@ -44,8 +48,21 @@ impl Group {
             no_cores: cores.is_none().then_some("cgroup v2 doesn't count CPU time by core"),
             cores,
             kernel,
+            devices: self.block_devices(),
             no_pressure: self.no_pressure(),
         }
+    }
+
+    /// Returns the traffic of each block device.
+    fn block_devices(&self) -> Option<Vec<DeviceCounters>> {
+        let member = self.member(Controller::Io)?;
+        let read = |file: &str| io::read(&member.path.join(file)).ok();
+        if member.hierarchy.unified {
+            return Some(parse::io_stat_by_device(&read("io.stat")?));
+        }
+        let bytes = read("blkio.throttle.io_service_bytes_recursive")?;
+        let operations = read("blkio.throttle.io_serviced_recursive").unwrap_or_default();
+        Some(parse::blkio_by_device(&bytes, &operations))
     }
 
     /// Returns why the group has no pressure files that can be read.

@@ -54,8 +54,8 @@ pub use network::{
 pub use recording::{Happening, Probes, Recording, What, since_epoch};
 pub use reference::{ImageName, ImageReference, Repository};
 pub use stats::{
-    BlockCounters, CpuCounters, DetailSample, HostSample, Limit, MemoryCounters, NetCounters,
-    PidCounters, Pressure, PressureLine, Sample,
+    BlockCounters, CpuCounters, DetailSample, DeviceCounters, HostSample, Limit, MemoryCounters,
+    NetCounters, PidCounters, Pressure, PressureLine, Sample,
 };
 pub use system::{EngineInfo, VersionInfo};
 pub use transfer::{LayerState, PullOptions, Pulled, PushOptions, Pushed, TransferEvent};

@@ -19,7 +19,7 @@ mod why;
 pub use error::{Error, Result};
 pub use history::{History, HostHistory, Metric};
 pub use meter::Meter;
-pub use net::links;
+pub use net::{interfaces, links};
 pub use sampler::{Sampler, Subject, Tick, raise_open_files_limit};
 pub use series::{Column, Series};
 pub use usage::{HostUsage, Usage};

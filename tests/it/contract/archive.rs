@@ -176,6 +176,7 @@ async fn commits_make_images(bench: &Bench) {
         message: "why".to_owned(),
         pause: true,
         changes: vec!["ENV A=b".to_owned(), "CMD [\"cat\", \"/srv/new\"]".to_owned()],
+        config: None,
     };
     let commit = Command::Commit(Box::new(options.clone()));
     let image = match bench.backend.execute(commit).await.unwrap() {

@@ -121,7 +121,7 @@ fn the_socket_is_for_its_group() {
     child.kill().unwrap();
     child.wait().unwrap();
     for (flags, says) in [
-        (&["--host", "tcp://127.0.0.1:2375"][..], "tcp://127.0.0.1:2375 is not supported yet"),
+        (&["--host", "tcp://127.0.0.1:2375"][..], "give --tlsverify, --tlscacert, --tlscert"),
         (&["--host", "x.sock"], "unable to parse host `x.sock`"),
         (&["--group", "no-such-group"], "is not in /etc/group"),
     ] {
