@@ -66,20 +66,18 @@ class Server:
 
 
 def processes(pid):
-    """Returns a process and all that it has started, containers and their keepers left out."""
-    found, todo = [], [pid]
-    while todo:
-        one = todo.pop()
-        try:
-            with open(f"/proc/{one}/comm") as file:
-                name = file.read().strip()
-            with open(f"/proc/{one}/task/{one}/children") as file:
-                children = [int(word) for word in file.read().split()]
-        except FileNotFoundError:
-            continue
-        if name in ("wharf", "dockerd", "containerd"):
-            found.append(one)
-            todo += children if name != "wharf" else []
+    """Returns a server and those of its children that are part of it: no container, and no keeper of one."""
+    found = [pid]
+    for one in found:
+        with open(f"/proc/{one}/task/{one}/children") as file:
+            children = [int(word) for word in file.read().split()]
+        for child in children:
+            try:
+                with open(f"/proc/{child}/comm") as file:
+                    if file.read().strip() in ("containerd", "docker-proxy"):
+                        found.append(child)
+            except FileNotFoundError:
+                pass
     return found
 
 
@@ -106,7 +104,7 @@ def cpu(pid):
     return total
 
 
-def row(what, ours, theirs, unit, ratio=None):
+def row(what, ours, theirs, unit):
     ratio = ours / theirs if theirs else float("nan")
     print(f"{what:44} {ours:8.1f} {unit:4} dockerd    {theirs:8.1f} {unit:4} ratio {ratio:5.2f}")
 
@@ -138,7 +136,7 @@ def life(server):
 
 def lists(servers, runs, longest):
     have = 0
-    for length in [count for count in (100, longest) if count <= longest]:
+    for length in sorted({min(100, longest), longest}):
         for server in servers:
             for _ in range(have, length):
                 server.create(["true"])

@@ -114,7 +114,7 @@ async fn get(server: &Arc<Server>, parts: &[&str], ask: Ask) -> Answered {
         ["system", "df"] => system::disk_usage(server, &ask).await,
         ["events"] => events::stream(server, &ask).await,
         ["containers", "json"] => containers::list(server, &ask).await,
-        ["containers", name, "json"] => containers::inspect(server, name, query).await,
+        ["containers", name, "json"] => containers::inspect(server, name, &ask).await,
         ["containers", name, "top"] => containers::top(server, name, query).await,
         ["containers", name, "changes"] => containers::changes(server, name).await,
         ["containers", name, "export"] => containers::export(server, name).await,

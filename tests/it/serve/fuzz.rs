@@ -358,11 +358,11 @@ fn body(dice: &mut Dice) -> Vec<u8> {
         1 => {
             text =
                 format!("{{\"Image\":\"box\",\"Cmd\":[\"{}\"]}}", "x".repeat(dice.below(1 << 20)))
-                    .into_bytes()
+                    .into_bytes();
         }
         2 => {
             text =
-                format!("{{\"Env\":[{}\"\"]}}", "\"A=1\",".repeat(dice.below(50_000))).into_bytes()
+                format!("{{\"Env\":[{}\"\"]}}", "\"A=1\",".repeat(dice.below(50_000))).into_bytes();
         }
         3 => text = (0..dice.below(5000)).map(|_| dice.next().to_le_bytes()[0]).collect(),
         4..7 => {
@@ -406,7 +406,7 @@ fn broken(dice: &mut Dice, mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Sends a request; its answer has to come to an end.
+/// Sends a request; its answer has to come to an end, unless it is one that has none.
 fn send(socket: &Path, dice: &mut Dice) {
     let bytes = request(dice);
     let mut stream = UnixStream::connect(socket).unwrap();
@@ -417,29 +417,36 @@ fn send(socket: &Path, dice: &mut Dice) {
         return;
     }
     stream.set_read_timeout(Some(PAUSE)).unwrap();
-    let mut answer = Vec::new();
-    let _ = (&mut stream).take(1 << 20).read_to_end(&mut answer);
-    let head = String::from_utf8_lossy(&answer[..answer.len().min(500)]).into_owned();
-    // Whoever has left HTTP may be silent and still be there.
-    if head.starts_with("HTTP/1.1 101") || head.contains("-stream\r\n") || answer.len() >= 1 << 20 {
-        return;
-    }
-    let _ = stream.shutdown(Shutdown::Write);
-    let is_stream = head.starts_with("HTTP/1.1 200") && head.contains("transfer-encoding: chunked");
-    stream.set_read_timeout(Some(if is_stream { PAUSE } else { *PATIENCE })).unwrap();
-    let mut rest = [0; 4096];
+    let deadline = Instant::now() + *PATIENCE;
+    let (mut head, mut length, mut chunk) = (String::new(), 0, [0; 4096]);
+    let mut says_more = true;
     loop {
-        match stream.read(&mut rest) {
+        match stream.read(&mut chunk) {
             Ok(0) => return,
-            Ok(_) => {}
-            // What is said behind a request hides the end of whoever has said it, as long as the
-            // server has nothing to tell.
-            Err(cause) if cause.kind() == std::io::ErrorKind::WouldBlock && is_stream => return,
+            Ok(count) => {
+                length += count;
+                if head.len() < 1000 {
+                    head.push_str(&String::from_utf8_lossy(&chunk[..count]));
+                }
+                if length > 1 << 20 {
+                    return;
+                }
+            }
             Err(cause) if cause.kind() == std::io::ErrorKind::WouldBlock => {
-                panic!(
-                    "no end: {}\n{head}",
-                    String::from_utf8_lossy(&bytes[..bytes.len().min(2000)])
-                );
+                // Whoever has left HTTP may be silent and still be there. So may a stream, as long as
+                // the server has nothing to tell: what is said behind a request hides the end of
+                // whoever has said it.
+                let is_stream =
+                    head.starts_with("HTTP/1.1 200") && head.contains("transfer-encoding: chunked");
+                let has_left = head.starts_with("HTTP/1.1 101") || head.contains("-stream\r\n");
+                if has_left || is_stream && !says_more {
+                    return;
+                }
+                let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]);
+                assert!(Instant::now() < deadline, "no end: {shown}\n{head}");
+                if std::mem::replace(&mut says_more, false) {
+                    let _ = stream.shutdown(Shutdown::Write);
+                }
             }
             Err(_) => return,
         }
