@@ -83,14 +83,20 @@ impl Ask {
     /// Reads the body and lets go of it. A client that is refused while it still sends would see a broken
     /// connection instead of the reason, and one that goes away behind a body that nobody reads isn't
     /// noticed. There is an end to that too.
-    pub(crate) async fn drain(&mut self) {
+    ///
+    /// # Errors
+    /// When it breaks off.
+    pub(crate) async fn drain(&mut self) -> Result<(), Refusal> {
         let mut read = 0;
-        while let Some(Ok(frame)) = self.body.frame().await {
+        while let Some(frame) = self.body.frame().await {
+            let frame =
+                frame.map_err(|cause| Refusal::invalid(format!("request body: {cause}")))?;
             read += frame.data_ref().map_or(0, bytes::Bytes::len);
             if read > LONGEST_IGNORED {
-                return;
+                break;
             }
         }
+        Ok(())
     }
 
     /// Returns the body to be read where that may block.

@@ -59,7 +59,7 @@ pub(crate) async fn answer(
     }
     // Nobody wants it there.
     if !matches!(*method, Method::POST | Method::PUT) || matches!(parts[..], [.., "wait"]) {
-        ask.drain().await;
+        ask.drain().await?;
     }
     match *method {
         Method::GET => get(server, &parts, ask).await,
@@ -175,7 +175,7 @@ async fn post(server: &Arc<Server>, parts: &[&str], mut ask: Ask) -> Answered {
         ["volumes", "prune"] => volumes::prune(server, &ask).await,
         ["build", "prune"] => system::no_build_cache(),
         _ => {
-            ask.drain().await;
+            ask.drain().await?;
             Err(nothing(parts))
         }
     }

@@ -436,6 +436,7 @@ fn send(socket: &Path, dice: &mut Dice) {
                 // Whoever has left HTTP may be silent and still be there. So may a stream, as long as
                 // the server has nothing to tell: what is said behind a request hides the end of
                 // whoever has said it.
+                let head = head.trim_start_matches("HTTP/1.1 100 Continue\r\n\r\n");
                 let is_stream =
                     head.starts_with("HTTP/1.1 200") && head.contains("transfer-encoding: chunked");
                 let has_left = head.starts_with("HTTP/1.1 101") || head.contains("-stream\r\n");
