@@ -30,6 +30,8 @@ pub(crate) struct Exec {
     pub(crate) stderr: bool,
     /// The keys by which a client leaves it, as it named them.
     pub(crate) detach_keys: Option<String>,
+    /// The host's number of its process, once there is one.
+    pub(crate) process: Option<i32>,
     /// How it is doing.
     pub(crate) stage: Stage,
 }
@@ -97,10 +99,18 @@ impl Execs {
         }
     }
 
-    /// Notes how a program is doing.
-    pub(crate) fn set(&self, id: &str, stage: Stage) {
+    /// Notes that a program runs.
+    pub(crate) fn run(&self, id: &str, sizes: mpsc::Sender<TermSize>, process: Option<i32>) {
         if let Some(exec) = self.all().get_mut(id) {
-            exec.stage = stage;
+            exec.stage = Stage::Running(sizes);
+            exec.process = process;
+        }
+    }
+
+    /// Notes that a program has ended, or could not be run.
+    pub(crate) fn end(&self, id: &str, code: i32) {
+        if let Some(exec) = self.all().get_mut(id) {
+            exec.stage = Stage::Ended(code, Instant::now());
         }
     }
 
@@ -137,6 +147,7 @@ mod tests {
             stdout: true,
             stderr: true,
             detach_keys: None,
+            process: None,
             stage,
         };
         assert!(execs.add("a", exec(Stage::Made(Instant::now()))));
@@ -145,7 +156,7 @@ mod tests {
         assert!(matches!(execs.begin("a"), Err(Taken::Before)));
         let container = ContainerId::from_bytes([1; 32]);
         assert_eq!(execs.of(container.as_str()), ["a"]);
-        execs.set("a", Stage::Ended(3, Instant::now()));
+        execs.end("a", 3);
         assert!(execs.of(container.as_str()).is_empty());
         for number in 1..MOST {
             assert!(execs.add(&number.to_string(), exec(Stage::Made(Instant::now()))));

@@ -1,28 +1,30 @@
 //! Connections that leave HTTP: the client's end and a program's streams, joined.
 //!
-//! What the program writes waits for the client, and what the client writes for the program, so
+//! As with docker, an answer may say that the connection goes on without HTTP whether the client has
+//! asked for that or not ([`leaving`]): the server then writes the head itself and hands the connection
+//! over. What the program writes waits for the client, and what the client writes for the program, so
 //! neither costs more than a few buffers. A client that has gone is noticed by its end of the
 //! connection, also while the program says nothing.
 
+use std::future::Future;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, FutureExt};
 use hyper::StatusCode;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, UPGRADE};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use wharf_backend::{Detach, DetachKeys, Error, OutputChunk, Session};
 use wharf_model::LogStream;
 
 use crate::answer::{self, Answer};
 use crate::frames::Framing;
-use crate::version::Version;
+use crate::stream::{Reader, Stream, Writer};
 
 /// How long a client that is attached may take nothing of what there is. Its container waits for it
 /// that long, as it does for any reader that is slow, and not for ever.
@@ -55,42 +57,83 @@ impl Wanted {
     }
 }
 
-/// Returns the answer with which a connection leaves HTTP.
-pub(crate) fn switching(framing: Framing, version: Version) -> Answer {
-    let mut answer = answer::status(StatusCode::SWITCHING_PROTOCOLS);
-    let headers = answer.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("tcp"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(framing.content_type(version)));
+/// What is done with a connection that has left HTTP.
+type Then = Box<dyn FnOnce(Connection) -> BoxFuture<'static, ()> + Send>;
+
+/// Says of an answer that the connection goes on without HTTP, and how.
+#[derive(Clone)]
+pub(crate) struct Leaving(Arc<Mutex<Option<Then>>>);
+
+impl Leaving {
+    /// Goes on with the connection.
+    pub(crate) async fn go_on(self, connection: Connection) {
+        let then = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(then) = then {
+            then(connection).await;
+        }
+    }
+}
+
+/// Returns the answer with which a connection leaves HTTP; `then` goes on with it, in any case.
+pub(crate) fn leaving<F: Future<Output = ()> + Send + 'static>(
+    upgrades: bool,
+    content_type: &'static str,
+    then: impl FnOnce(Connection) -> F + Send + 'static,
+) -> Answer {
+    let mut answer = answer::status(StatusCode::OK);
+    if upgrades {
+        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("tcp"));
+    }
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let then: Then = Box::new(|connection| then(connection).boxed());
+    answer.extensions_mut().insert(Leaving(Arc::new(Mutex::new(Some(then)))));
     answer
+}
+
+/// Returns the head of an answer as it is written. Docker's reason is one word.
+pub(crate) fn head(status: StatusCode, headers: &HeaderMap) -> Bytes {
+    let reason = match status {
+        StatusCode::SWITCHING_PROTOCOLS => "UPGRADED",
+        other => other.canonical_reason().unwrap_or_default(),
+    };
+    let mut head = BytesMut::with_capacity(512);
+    head.put_slice(format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).as_bytes());
+    for (name, value) in headers {
+        head.put_slice(name.as_str().as_bytes());
+        head.put_slice(b": ");
+        head.put_slice(value.as_bytes());
+        head.put_slice(b"\r\n");
+    }
+    head.put_slice(b"\r\n");
+    head.freeze()
 }
 
 /// A connection that has left HTTP.
 pub(crate) struct Connection {
-    reader: OwnedReadHalf,
-    writer: OwnedWriteHalf,
-    /// What the client sent right behind its request.
-    early: Bytes,
+    pub(crate) reader: Reader,
+    pub(crate) writer: Writer,
+    /// By which it is seen whether the client is still there; none where descriptors are short.
+    pub(crate) socket: Option<OwnedFd>,
+    /// Whether a client that says nothing more may read on.
+    pub(crate) has_halves: bool,
 }
 
 impl Connection {
-    /// Waits until the answer has gone out and the connection is ours.
-    ///
-    /// # Errors
-    /// When the client has gone.
-    pub(crate) async fn taken(upgrade: OnUpgrade) -> io::Result<Self> {
-        let upgraded = upgrade.await.map_err(io::Error::other)?;
-        let parts = upgraded.downcast::<TokioIo<UnixStream>>();
-        let parts = parts.map_err(|_| io::Error::other("the connection is of another kind"))?;
-        let (reader, writer) = parts.io.into_inner().into_split();
-        Ok(Self { reader, writer, early: parts.read_buf })
+    /// Returns a connection on which the client has sent `early` right behind its request.
+    pub(crate) fn new(stream: Stream, early: Bytes) -> Self {
+        let socket = stream.socket().ok();
+        let (reader, writer) = stream.split();
+        let reader = Box::new(io::Cursor::new(early).chain(reader));
+        Self { reader, writer, socket, has_halves: true }
     }
 
     /// Waits until the client has gone. To be dropped when something is to be done with it.
-    pub(crate) async fn gone(&self) {
+    pub(crate) async fn gone(&mut self) {
         loop {
             tokio::time::sleep(LOOK).await;
-            if hung_up(&self.reader) {
+            if hung_up(self.socket.as_ref()) {
                 return;
             }
         }
@@ -104,14 +147,25 @@ impl Connection {
         send(&mut self.writer, data).await
     }
 
+    /// Says that nothing more comes.
+    pub(crate) async fn close(mut self) {
+        // Whoever has gone needs no end.
+        let _ = tokio::time::timeout(STALLED, self.writer.shutdown()).await;
+    }
+
     /// Joins the client and a program until the program ends or the client leaves. `ended` is told
     /// the exit code before the client sees the end of the output, so that it can ask for it then.
     pub(crate) async fn join(self, session: Session, wanted: Wanted, ended: impl FnOnce(i32)) {
-        let Self { reader, writer, early } = self;
-        let Session { mut output, mut input, resize, exit } = session;
+        let Self { reader, writer, socket, has_halves } = self;
+        let Session { mut output, mut input, resize, exit, .. } = session;
         let keys = wanted.keys.clone().filter(|_| input.is_some());
         let over = {
-            let giving = pass_input(reader, early, &mut input, keys);
+            let giving = async {
+                let went = pass_input(reader, &mut input, keys).await;
+                while went == Went::Silent && has_halves && !hung_up(socket.as_ref()) {
+                    tokio::time::sleep(LOOK).await;
+                }
+            };
             let taking = pass_output(&mut output, writer, &wanted);
             tokio::pin!(giving, taking);
             tokio::select! {
@@ -122,8 +176,8 @@ impl Connection {
         };
         if let Some(mut writer) = over {
             ended(code(exit.await));
-            // Whoever has gone needs no end.
-            let _ = writer.shutdown().await;
+            // As above.
+            let _ = tokio::time::timeout(STALLED, writer.shutdown()).await;
             return;
         }
         // Its sizes were the client's.
@@ -139,37 +193,38 @@ impl Connection {
 }
 
 /// What an exit code is that nobody can tell.
-pub(crate) fn code(exit: Result<i32, Error>) -> i32 {
+fn code(exit: Result<i32, Error>) -> i32 {
     exit.unwrap_or(255)
 }
 
 /// Returns whether the other end of a connection is closed altogether.
-fn hung_up(reader: &OwnedReadHalf) -> bool {
-    let stream: &UnixStream = reader.as_ref();
-    let mut fds = [PollFd::new(stream, PollFlags::empty())];
+fn hung_up(socket: Option<&OwnedFd>) -> bool {
+    let Some(socket) = socket else { return false };
+    let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::empty())];
     let now = Timespec::default();
     poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
         && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
 }
 
-async fn send(writer: &mut OwnedWriteHalf, data: &[u8]) -> io::Result<()> {
+async fn send(writer: &mut Writer, data: &[u8]) -> io::Result<()> {
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
     let mut rest = data;
     while !rest.is_empty() {
         let written = tokio::time::timeout(STALLED, writer.write(rest)).await;
-        match written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? {
+        match written.map_err(late)?? {
             0 => return Err(io::ErrorKind::WriteZero.into()),
             count => rest = &rest[count..],
         }
     }
-    Ok(())
+    tokio::time::timeout(STALLED, writer.flush()).await.map_err(late)?
 }
 
 /// Passes output on until its end, and returns the client's end then; none when the client has gone.
 async fn pass_output(
     output: &mut (impl futures_util::Stream<Item = Result<OutputChunk, Error>> + Unpin),
-    mut writer: OwnedWriteHalf,
+    mut writer: Writer,
     wanted: &Wanted,
-) -> Option<OwnedWriteHalf> {
+) -> Option<Writer> {
     while let Some(chunk) = output.next().await {
         let Ok(OutputChunk { stream, data }) = chunk else { break };
         if wanted.takes(stream) {
@@ -182,23 +237,18 @@ async fn pass_output(
     Some(writer)
 }
 
-/// Passes input on until the client leaves. The end of its input is passed on too, but to a terminal,
-/// and then the client is still there to read.
+/// Passes input on until the client leaves, or says nothing more. The end of its input is passed on
+/// too, but to a terminal.
 async fn pass_input(
-    mut reader: OwnedReadHalf,
-    early: Bytes,
+    mut reader: Reader,
     input: &mut Option<Box<dyn AsyncWrite + Send + Unpin>>,
     keys: Option<DetachKeys>,
-) {
+) -> Went {
     let terminal = keys.is_some();
     let mut detach = keys.map(Detach::new);
     let mut buffer = vec![0; PIECE];
-    let mut early: &[u8] = &early;
     loop {
-        let length = match early.is_empty() {
-            false => AsyncReadExt::read(&mut early, &mut buffer).await.unwrap_or(0),
-            true => reader.read(&mut buffer).await.unwrap_or(0),
-        };
+        let length = reader.read(&mut buffer).await.unwrap_or(0);
         if length == 0 {
             break;
         }
@@ -216,16 +266,20 @@ async fn pass_input(
             *input = None;
         }
         if leaves {
-            return;
+            return Went::Away;
         }
     }
     if !terminal && let Some(mut to) = input.take() {
         let _ = to.shutdown().await;
     }
-    loop {
-        if hung_up(&reader) {
-            return;
-        }
-        tokio::time::sleep(LOOK).await;
-    }
+    Went::Silent
+}
+
+/// How a client's input came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Went {
+    /// It left by its keys.
+    Away,
+    /// It says nothing more.
+    Silent,
 }

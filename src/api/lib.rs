@@ -24,7 +24,10 @@ mod routes;
 mod sampling;
 mod server;
 pub mod socket;
+mod stream;
+pub mod tls;
 mod version;
 mod waiting;
+mod websocket;
 
 pub use server::{Options, serve};

@@ -5,13 +5,11 @@ use futures_util::{StreamExt, TryStreamExt};
 use http_body_util::{BodyExt, BodyStream, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
-use hyper::upgrade::OnUpgrade;
 use serde::de::DeserializeOwned;
 use wharf_backend::{ByteStream, BytesReader, Error};
 use wharf_model::{ErrorKind, Filters};
 
 use crate::answer::Refusal;
-use crate::body::Busy;
 use crate::filters;
 use crate::version::Version;
 
@@ -31,10 +29,8 @@ pub(crate) struct Ask {
     pub(crate) headers: HeaderMap,
     /// Its body.
     pub(crate) body: Incoming,
-    /// The connection itself, if the client wants to leave HTTP.
-    pub(crate) upgrade: Option<OnUpgrade>,
-    /// Keeps the server from taking itself for idle.
-    pub(crate) busy: Busy,
+    /// Whether the client says that it wants to leave HTTP.
+    pub(crate) upgrades: bool,
 }
 
 impl Ask {
@@ -84,17 +80,23 @@ impl Ask {
         pieces(self.body)
     }
 
-    /// Reads the body and lets go of it: a client that is refused while it still sends would see a broken
-    /// connection instead of the reason. There is an end to that too.
-    pub(crate) async fn drained(self) {
-        let mut stream = self.stream();
+    /// Reads the body and lets go of it. A client that is refused while it still sends would see a broken
+    /// connection instead of the reason, and one that goes away behind a body that nobody reads isn't
+    /// noticed. There is an end to that too.
+    ///
+    /// # Errors
+    /// When it breaks off.
+    pub(crate) async fn drain(&mut self) -> Result<(), Refusal> {
         let mut read = 0;
-        while let Some(Ok(piece)) = stream.next().await {
-            read += piece.len();
+        while let Some(frame) = self.body.frame().await {
+            let frame =
+                frame.map_err(|cause| Refusal::invalid(format!("request body: {cause}")))?;
+            read += frame.data_ref().map_or(0, bytes::Bytes::len);
             if read > LONGEST_IGNORED {
-                return;
+                break;
             }
         }
+        Ok(())
     }
 
     /// Returns the body to be read where that may block.

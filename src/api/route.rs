@@ -57,6 +57,10 @@ pub(crate) async fn answer(
             Named::Refused(why) => return Err(Refusal::invalid(why)),
         }
     }
+    // Nobody wants it there.
+    if !matches!(*method, Method::POST | Method::PUT) || matches!(parts[..], [.., "wait"]) {
+        ask.drain().await?;
+    }
     match *method {
         Method::GET => get(server, &parts, ask).await,
         Method::POST => post(server, &parts, ask).await,
@@ -94,10 +98,6 @@ fn nothing(parts: &[&str]) -> Refusal {
         ["plugins", ..] => {
             refused(StatusCode::NOT_IMPLEMENTED, "wharf has no plugins: leave them out")
         }
-        ["containers", _, "attach", "ws"] => refused(
-            StatusCode::NOT_IMPLEMENTED,
-            "wharf attaches by a hijacked connection, not by a websocket",
-        ),
         ["containers", _, "checkpoints", ..] => {
             refused(StatusCode::NOT_IMPLEMENTED, "wharf has no checkpoints of containers")
         }
@@ -114,12 +114,13 @@ async fn get(server: &Arc<Server>, parts: &[&str], ask: Ask) -> Answered {
         ["system", "df"] => system::disk_usage(server, &ask).await,
         ["events"] => events::stream(server, &ask).await,
         ["containers", "json"] => containers::list(server, &ask).await,
-        ["containers", name, "json"] => containers::inspect(server, name, query).await,
+        ["containers", name, "json"] => containers::inspect(server, name, &ask).await,
         ["containers", name, "top"] => containers::top(server, name, query).await,
         ["containers", name, "changes"] => containers::changes(server, name).await,
         ["containers", name, "export"] => containers::export(server, name).await,
         ["containers", name, "logs"] => logs::logs(server, name, &ask).await,
         ["containers", name, "stats"] => stats::stats(server, name, &ask).await,
+        ["containers", name, "attach", "ws"] => attach::by_websocket(server, name, &ask).await,
         ["containers", name, "archive"] => archive::get(server, name, query).await,
         ["exec", id, "json"] => exec::inspect(server, id).await,
         ["images", "json"] => images::list(server, &ask).await,
@@ -140,7 +141,7 @@ async fn get(server: &Arc<Server>, parts: &[&str], ask: Ask) -> Answered {
     }
 }
 
-async fn post(server: &Arc<Server>, parts: &[&str], ask: Ask) -> Answered {
+async fn post(server: &Arc<Server>, parts: &[&str], mut ask: Ask) -> Answered {
     let query = &ask.query;
     match *parts {
         ["auth"] => distribution::log_in(server, ask).await,
@@ -157,7 +158,7 @@ async fn post(server: &Arc<Server>, parts: &[&str], ask: Ask) -> Answered {
         ["containers", name, "wait"] => life::wait(server, name, &ask).await,
         ["containers", name, "update"] => create::update(server, name, ask).await,
         ["containers", name, "resize"] => attach::resize(server, name, query).await,
-        ["containers", name, "attach"] => attach::attach(server, name, ask).await,
+        ["containers", name, "attach"] => attach::attach(server, name, &ask).await,
         ["containers", name, "exec"] => exec::create(server, name, ask).await,
         ["exec", id, "start"] => exec::start(server, id, ask).await,
         ["exec", id, "resize"] => exec::resize(server, id, query).await,
@@ -174,7 +175,7 @@ async fn post(server: &Arc<Server>, parts: &[&str], ask: Ask) -> Answered {
         ["volumes", "prune"] => volumes::prune(server, &ask).await,
         ["build", "prune"] => system::no_build_cache(),
         _ => {
-            ask.drained().await;
+            ask.drain().await?;
             Err(nothing(parts))
         }
     }

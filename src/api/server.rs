@@ -3,27 +3,30 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, SERVER, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use wharf_backend::native::Native;
 
 use crate::answer::Refusal;
 use crate::body::{Activity, Busy, Counted};
 use crate::execs::Execs;
+use crate::hijack::{self, Connection, Leaving};
 use crate::request::{Ask, Query};
 use crate::route;
 use crate::sampling::Sampling;
-use crate::socket::Socket;
+use crate::socket::{Arrived, Listener, Socket};
+use crate::stream::Stream;
 use crate::version::{NEWEST, Version};
 use crate::waiting::Waiting;
 
@@ -60,21 +63,14 @@ pub(crate) struct Server {
     product: HeaderValue,
 }
 
-impl Server {
-    /// Keeps the server from taking itself for idle.
-    pub(crate) fn begin(&self) -> Busy {
-        self.activity.begin()
-    }
-}
-
-/// Serves the engine on a socket until `stop` is ready, or nobody has been served for as long as the
+/// Serves the engine on these sockets until `stop` is ready, or nobody has been served for as long as the
 /// options say.
 ///
 /// # Errors
-/// When the socket can't be waited on.
+/// When a socket can't be waited on.
 pub async fn serve(
     engine: Native,
-    socket: &Socket,
+    sockets: &[Socket],
     options: &Options,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
@@ -88,21 +84,23 @@ pub async fn serve(
         activity: activity.clone(),
         product: product.unwrap_or_else(|_| HeaderValue::from_static("Wharf")),
     });
-    let listener = socket.listener()?;
+    let listeners = sockets.iter().map(Socket::listener).collect::<io::Result<Vec<_>>>()?;
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let mut stop = pin!(stop);
     loop {
         let next = async {
             // It is never closed.
             let place = Arc::clone(&room).acquire_owned().await;
-            (listener.accept().await, place)
+            (accept(&listeners).await, place)
         };
         tokio::select! {
             (accepted, place) = next => match accepted {
-                Ok((stream, _)) => {
+                Ok(arrived) => {
                     let server = Arc::clone(&server);
                     tokio::spawn(async move {
-                        converse(server, stream).await;
+                        if let Some(stream) = arrived.enter().await {
+                            converse(server, stream).await;
+                        }
                         drop(place);
                     });
                 }
@@ -130,20 +128,59 @@ async fn idle(activity: &Activity, timeout: Option<Duration>) {
     }
 }
 
+/// Returns whoever comes next, at whichever socket.
+async fn accept(listeners: &[Listener]) -> io::Result<Arrived> {
+    std::future::poll_fn(|context| {
+        let mut arrivals = listeners.iter().map(|listener| listener.poll_accept(context));
+        arrivals.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await
+}
+
+/// A connection that is to leave HTTP: what is to be written, and who goes on with it.
+struct Switch {
+    head: Bytes,
+    leaving: Leaving,
+    _busy: Busy,
+}
+
 /// Answers the requests of one connection.
-async fn converse(server: Arc<Server>, stream: UnixStream) {
+async fn converse(server: Arc<Server>, stream: Stream) {
+    let switch = Arc::new(Mutex::new(None));
+    let leaves = Arc::clone(&switch);
     let service = service_fn(move |request| {
-        let server = Arc::clone(&server);
-        async move { Ok::<_, Infallible>(respond(server, request).await) }
+        let (server, leaves) = (Arc::clone(&server), Arc::clone(&leaves));
+        async move {
+            match respond(server, request).await {
+                Ok(response) => Ok::<_, Infallible>(response),
+                // The connection is taken from below this.
+                Err(switch) => {
+                    *leaves.lock().unwrap_or_else(PoisonError::into_inner) = Some(switch);
+                    std::future::pending().await
+                }
+            }
+        }
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(LONGEST_HEAD)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    // Whoever broke it off knows.
-    let _ = connection.await;
+        .serve_connection(TokioIo::new(stream), service);
+    let over = std::future::poll_fn(|context| {
+        // Whoever broke it off knows.
+        let is_over = Pin::new(&mut connection).poll(context).is_ready();
+        let switch = switch.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (is_over, switch) {
+            (false, None) => Poll::Pending,
+            (_, switch) => Poll::Ready(switch),
+        }
+    });
+    let Some(Switch { head, leaving, _busy }) = over.await else { return };
+    let parts = connection.into_parts();
+    let mut connection = Connection::new(parts.io.into_inner(), parts.read_buf);
+    // What was begun for a client that has gone has its own end.
+    let _ = connection.send(&head).await;
+    leaving.go_on(connection).await;
 }
 
 /// Returns whether the client wants to go on without HTTP.
@@ -156,23 +193,29 @@ fn wants_upgrade(headers: &HeaderMap) -> bool {
     asks && headers.contains_key(UPGRADE)
 }
 
-async fn respond(server: Arc<Server>, mut request: Request<Incoming>) -> Response<Counted> {
+async fn respond(
+    server: Arc<Server>,
+    request: Request<Incoming>,
+) -> Result<Response<Counted>, Switch> {
     let busy = server.activity.begin();
-    let kept = server.activity.begin();
-    let upgrade = wants_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
     let ask = Ask {
         version: NEWEST,
         query: Query::parse(parts.uri.query().unwrap_or_default()),
+        upgrades: wants_upgrade(&parts.headers),
         headers: parts.headers,
         body,
-        upgrade,
-        busy,
     };
     let answered = route::answer(&server, &parts.method, parts.uri.path(), ask).await;
     let (mut parts, body) = answered.unwrap_or_else(Refusal::answer).into_parts();
     put_common(&mut parts.headers, &server.product);
-    Response::from_parts(parts, Counted { body, _busy: kept })
+    match parts.extensions.remove::<Leaving>() {
+        Some(leaving) => {
+            let head = hijack::head(parts.status, &parts.headers);
+            Err(Switch { head, leaving, _busy: busy })
+        }
+        None => Ok(Response::from_parts(parts, Counted { body, _busy: busy })),
+    }
 }
 
 /// Adds what docker says with each answer.

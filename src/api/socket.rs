@@ -1,19 +1,54 @@
-//! The socket: made below a folder, or handed over by systemd.
+//! Sockets that are served: a file below a folder, one handed over by systemd, or a port behind TLS.
 
 use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustix::fs::{Mode, chown};
+use rustix::net::{AddressFamily, sockopt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use crate::stream::Stream;
+use crate::tls::{self, Files};
+
+/// How long a client may take to show who it is.
+const SHOWING: Duration = Duration::from_secs(10);
+
+/// How many may be about it at once: they are strangers still.
+const STRANGERS: usize = 256;
+
+/// After how long without a word the kernel asks a client whether it is there, how often it asks
+/// again, and how many times.
+const KEEP_ALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
 
 /// A socket that listens, and its file.
 #[derive(Debug)]
 pub struct Socket {
-    listener: UnixListener,
+    kind: Kind,
     /// The file and its number, if it is this server's to remove.
     file: Option<(PathBuf, u64)>,
+}
+
+enum Kind {
+    Unix(UnixListener),
+    Tls(TcpListener, TlsAcceptor),
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(listener) => listener.fmt(f),
+            Self::Tls(listener, _) => listener.fmt(f),
+        }
+    }
 }
 
 impl Socket {
@@ -54,7 +89,9 @@ impl Socket {
             Ok(number)
         };
         match named() {
-            Ok(number) => Ok(Self { listener, file: Some((path.to_owned(), number)) }),
+            Ok(number) => {
+                Ok(Self { kind: Kind::Unix(listener), file: Some((path.to_owned(), number)) })
+            }
             Err(cause) => {
                 let _ = std::fs::remove_file(&new);
                 Err(failed(cause))
@@ -62,17 +99,126 @@ impl Socket {
         }
     }
 
-    /// Takes over a socket that listens already, whose file is somebody else's.
-    pub fn given(descriptor: OwnedFd) -> Self {
-        Self { listener: UnixListener::from(descriptor), file: None }
+    /// Listens on a port, for clients whose certificates are of the authority in `files`.
+    ///
+    /// # Errors
+    /// A sentence: when a file isn't what it should be, or the port can't be had.
+    pub fn port(place: &str, files: Files<'_>) -> Result<Self, String> {
+        let acceptor = tls::acceptor(files)?;
+        let failed = |cause: io::Error| format!("listen on tcp://{place}: {cause}");
+        // As with docker, no host means all of this host's addresses.
+        let whole = if place.starts_with(':') { format!("[::]{place}") } else { place.to_owned() };
+        let addresses: Vec<SocketAddr> = whole.to_socket_addrs().map_err(failed)?.collect();
+        let listener = TcpListener::bind(&addresses[..]).map_err(failed)?;
+        Ok(Self { kind: Kind::Tls(listener, acceptor), file: None })
+    }
+
+    /// Returns the port's address, which the kernel has chosen if the port was 0.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match &self.kind {
+            Kind::Unix(_) => None,
+            Kind::Tls(listener, _) => listener.local_addr().ok(),
+        }
+    }
+
+    /// Takes over a socket that listens already, whose file is somebody else's; a port only with
+    /// `files`.
+    ///
+    /// # Errors
+    /// A sentence: when it is a port and there are no files, or neither a port nor a unix socket.
+    pub fn given(descriptor: OwnedFd, files: Option<Files<'_>>) -> Result<Self, String> {
+        let family = sockopt::socket_domain(&descriptor)
+            .map_err(|cause| format!("the service manager's socket: {cause}"))?;
+        let kind = match (family, files) {
+            (AddressFamily::UNIX, _) => Kind::Unix(UnixListener::from(descriptor)),
+            (AddressFamily::INET | AddressFamily::INET6, Some(files)) => {
+                Kind::Tls(TcpListener::from(descriptor), tls::acceptor(files)?)
+            }
+            (AddressFamily::INET | AddressFamily::INET6, None) => {
+                return Err(needs_tls("the service manager's port"));
+            }
+            _ => return Err("the service manager's socket is neither unix nor tcp".to_owned()),
+        };
+        Ok(Self { kind, file: None })
     }
 
     /// Returns the listener for a runtime.
-    pub(crate) fn listener(&self) -> io::Result<tokio::net::UnixListener> {
-        let listener = self.listener.try_clone()?;
-        listener.set_nonblocking(true)?;
-        tokio::net::UnixListener::from_std(listener)
+    pub(crate) fn listener(&self) -> io::Result<Listener> {
+        match &self.kind {
+            Kind::Unix(listener) => {
+                let listener = listener.try_clone()?;
+                listener.set_nonblocking(true)?;
+                Ok(Listener::Unix(tokio::net::UnixListener::from_std(listener)?))
+            }
+            Kind::Tls(listener, acceptor) => {
+                let listener = listener.try_clone()?;
+                listener.set_nonblocking(true)?;
+                Ok(Listener::Tls {
+                    listener: tokio::net::TcpListener::from_std(listener)?,
+                    acceptor: acceptor.clone(),
+                    room: Arc::new(Semaphore::new(STRANGERS)),
+                })
+            }
+        }
     }
+}
+
+/// Returns why a port without TLS isn't served.
+pub fn needs_tls(place: &str) -> String {
+    format!(
+        "{place} is served to clients with certificates alone, since whoever may ask is as good as \
+         root: give --tlsverify, --tlscacert, --tlscert and --tlskey"
+    )
+}
+
+/// A socket in a runtime's care.
+pub(crate) enum Listener {
+    Unix(tokio::net::UnixListener),
+    Tls { listener: tokio::net::TcpListener, acceptor: TlsAcceptor, room: Arc<Semaphore> },
+}
+
+/// Somebody at the door.
+pub(crate) enum Arrived {
+    Unix(tokio::net::UnixStream),
+    Tls(TcpStream, TlsAcceptor, Arc<Semaphore>),
+}
+
+impl Listener {
+    /// Returns whoever comes.
+    pub(crate) fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Arrived>> {
+        match self {
+            Self::Unix(listener) => {
+                listener.poll_accept(context).map_ok(|(stream, _)| Arrived::Unix(stream))
+            }
+            Self::Tls { listener, acceptor, room } => listener
+                .poll_accept(context)
+                .map_ok(|(stream, _)| Arrived::Tls(stream, acceptor.clone(), Arc::clone(room))),
+        }
+    }
+}
+
+impl Arrived {
+    /// Lets a client in; none when it isn't who it should be.
+    pub(crate) async fn enter(self) -> Option<Stream> {
+        let (stream, acceptor, room) = match self {
+            Self::Unix(stream) => return Some(Stream::Unix(stream)),
+            Self::Tls(stream, acceptor, room) => (stream, acceptor, room),
+        };
+        let _place = room.try_acquire().ok()?;
+        // What is typed shall be there at once, and who has gone be noticed.
+        stream.set_nodelay(true).ok()?;
+        keep_alive(&stream).ok()?;
+        let shown = tokio::time::timeout(SHOWING, acceptor.accept(stream)).await;
+        Some(Stream::Tls(Box::new(shown.ok()?.ok()?)))
+    }
+}
+
+fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
+    let (idle, interval, count) = KEEP_ALIVE;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, idle)?;
+    sockopt::set_tcp_keepintvl(stream, interval)?;
+    sockopt::set_tcp_keepcnt(stream, count)
 }
 
 impl Drop for Socket {
@@ -113,12 +259,8 @@ mod tests {
         let taken = Socket::make(&path, None).unwrap_err();
         assert!(taken.contains("another server listens there"), "{taken}");
         // A server that was killed leaves its file.
-        drop(first.listener.try_clone());
-        let Socket { listener, file } = &first;
-        let (listener, file) = (listener.try_clone().unwrap(), file.clone());
         std::mem::forget(first);
-        drop(listener);
-        assert!(file.is_some() && path.exists());
+        assert!(path.exists());
         let unknown = Socket::make(&folder.path().join("y"), Some("no such group")).unwrap_err();
         assert!(unknown.contains("/etc/group"), "{unknown}");
     }

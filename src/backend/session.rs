@@ -42,4 +42,6 @@ pub struct Session {
     pub resize: mpsc::Sender<TermSize>,
     /// The exit code, once the program has ended.
     pub exit: BoxFuture<'static, Result<i32>>,
+    /// The number that the engine's host has for the process of a further program, where it is known.
+    pub process: Option<i32>,
 }

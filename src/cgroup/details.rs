@@ -1,6 +1,7 @@
 //! Counters that cost more than they tell, but to who looks closely at one container.
 
 use rustix::fd::OwnedFd;
+use wharf_model::DeviceCounters;
 
 use crate::group::Group;
 use crate::layout::Controller;
@@ -11,6 +12,8 @@ use crate::{io, parse};
 pub struct Details {
     /// Nanoseconds used of each CPU of the host.
     pub cores: Option<Vec<u64>>,
+    /// The traffic of each block device.
+    pub devices: Option<Vec<DeviceCounters>>,
     /// Why there are no [`Details::cores`].
     pub no_cores: Option<&'static str>,
     /// Why there is no pressure.
@@ -47,8 +50,21 @@ impl Group {
         Details {
             no_cores: cores.is_none().then_some("cgroup v2 doesn't count CPU time by core"),
             cores,
+            devices: self.block_devices(),
             no_pressure: self.no_pressure(),
         }
+    }
+
+    /// Returns the traffic of each block device.
+    fn block_devices(&self) -> Option<Vec<DeviceCounters>> {
+        let member = self.member(Controller::Io)?;
+        let read = |file: &str| io::read(&member.path.join(file)).ok();
+        if member.hierarchy.unified {
+            return Some(parse::io_stat_by_device(&read("io.stat")?));
+        }
+        let bytes = read("blkio.throttle.io_service_bytes_recursive")?;
+        let operations = read("blkio.throttle.io_serviced_recursive").unwrap_or_default();
+        Some(parse::blkio_by_device(&bytes, &operations))
     }
 
     /// Returns why the group has no pressure files that can be read.

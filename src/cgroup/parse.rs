@@ -3,7 +3,7 @@
 //! Formats: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/*.rst and accounting/psi.rst of the
 //! kernel.
 
-use wharf_model::{BlockCounters, Limit, PressureLine};
+use wharf_model::{BlockCounters, DeviceCounters, Limit, PressureLine};
 
 /// Version 1's way to say "no limit": the greatest multiple of the page size in an i64.
 const NO_LIMIT: u64 = 0x7fff_ffff_ffff_f000;
@@ -120,6 +120,50 @@ pub(crate) fn blkio(text: &[u8]) -> (u64, u64) {
     (read, written)
 }
 
+/// Returns the numbers that a line begins with, `8:16 …`, and the rest of it.
+fn device(line: &[u8]) -> Option<((u32, u32), &[u8])> {
+    let blank = memchr::memchr(b' ', line)?;
+    let (name, rest) = line.split_at(blank);
+    let colon = memchr::memchr(b':', name)?;
+    let part = |text: &[u8]| u32::try_from(number(text)?).ok();
+    Some(((part(&name[..colon])?, part(&name[colon + 1..])?), rest))
+}
+
+/// As [`io_stat`], each device by itself.
+pub(crate) fn io_stat_by_device(text: &[u8]) -> Vec<DeviceCounters> {
+    lines(text)
+        .filter_map(|line| {
+            let ((major, minor), rest) = device(line)?;
+            Some(DeviceCounters { major, minor, counters: io_stat(rest) })
+        })
+        .collect()
+}
+
+/// As [`blkio`], each device by itself, of the files with bytes and with operations.
+pub(crate) fn blkio_by_device(bytes: &[u8], operations: &[u8]) -> Vec<DeviceCounters> {
+    let mut found: Vec<DeviceCounters> = Vec::new();
+    for (text, is_bytes) in [(bytes, true), (operations, false)] {
+        for line in lines(text) {
+            let Some(((major, minor), _)) = device(line) else { continue };
+            let (read, written) = blkio(line);
+            let known = found.iter().position(|of| (of.major, of.minor) == (major, minor));
+            let at = known.unwrap_or_else(|| {
+                found.push(DeviceCounters { major, minor, ..DeviceCounters::default() });
+                found.len() - 1
+            });
+            let counters = &mut found[at].counters;
+            if is_bytes {
+                counters.read_bytes += read;
+                counters.write_bytes += written;
+            } else {
+                counters.read_ops = Some(counters.read_ops.unwrap_or(0) + read);
+                counters.write_ops = Some(counters.write_ops.unwrap_or(0) + written);
+            }
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +174,29 @@ mod tests {
         assert_eq!(keyed(text, b"oom_kill"), Some(3));
         assert_eq!(keyed(text, b"oom"), None);
         assert_eq!(keyed(b"populated 1\nfrozen 0\n", b"frozen"), Some(0));
+    }
+
+    #[test]
+    fn devices_are_told_apart() {
+        let unified =
+            b"8:16 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n259:0 rbytes=5\n8:32 \n";
+        let counters = |read_bytes, write_bytes, read_ops, write_ops| BlockCounters {
+            read_bytes,
+            write_bytes,
+            read_ops: Some(read_ops),
+            write_ops: Some(write_ops),
+        };
+        let found = io_stat_by_device(unified);
+        assert_eq!(found.len(), 3);
+        assert_eq!((found[0].major, found[0].minor), (8, 16));
+        assert_eq!(found[0].counters, counters(1, 2, 3, 4));
+        assert_eq!((found[1].major, found[1].counters), (259, counters(5, 0, 0, 0)));
+        let bytes = b"8:0 Read 10\n8:0 Write 20\n8:0 Total 30\n8:1 Read 7\nTotal 37\n";
+        let operations = b"8:0 Read 1\n8:0 Write 2\nTotal 3\n";
+        let found = blkio_by_device(bytes, operations);
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].counters, counters(10, 20, 1, 2));
+        assert_eq!((found[1].minor, found[1].counters.read_bytes), (1, 7));
     }
 
     #[test]

@@ -9,18 +9,19 @@ use anyhow::bail;
 use wharf_backend::docker::{Address, Docker};
 use wharf_backend::native::Native;
 use wharf_backend::{Backend, Error};
-use wharf_engine::{EngineOptions, network, rootless};
+use wharf_engine::{EngineOptions, Paths, rootless};
 use wharf_model::ErrorKind;
 use wharf_registry::{CredentialStore, Folders, Registries, Resolve, Settings};
 
 use crate::call::{Call, ENGINE_FAILED, Failure};
+use crate::engine_settings::{self, EngineSettings};
 use crate::target::{Remote, Target, of_setting};
 use crate::verbs;
 
-/// Where root says what is so for registries and networks.
+/// Where root says what is so for the engine and for registries.
 const DEFAULT_CONFIG: &str = "/etc/wharf";
-/// The name of the settings of networks in it.
-const NETWORKS: &str = "networks.json";
+/// The name of the settings in it.
+const SETTINGS: &str = "config.toml";
 
 /// Enters the user namespace in which an ordinary user's engine is. To be called before there is a
 /// second thread; root, and who is in it already, stay where they are.
@@ -58,8 +59,9 @@ pub(crate) async fn backend(target: &Target) -> anyhow::Result<Arc<dyn Backend>>
     }
     match target {
         Target::Native(paths) => {
-            let native = Native::open_with(paths.clone(), engine_options()?)?;
-            Ok(Arc::new(native.with_registries(folders())))
+            let settings = engine_settings()?;
+            let native = Native::open_with(paths.clone(), settings.engine)?;
+            Ok(Arc::new(native.with_registries(Folders { hosts: settings.hosts, ..folders() })))
         }
         Target::Docker(remote) => {
             let docker = docker(remote)?;
@@ -98,7 +100,7 @@ pub(crate) async fn backend_or_reason(target: &Target) -> anyhow::Result<Arc<dyn
 /// # Errors
 /// When a file can't be understood.
 pub(crate) fn registries(insecure: Option<&str>) -> anyhow::Result<Registries> {
-    let folders = folders();
+    let folders = Folders { hosts: engine_settings()?.hosts, ..folders() };
     let mut settings = Settings::read(&folders)?;
     if let Some(domain) = insecure {
         settings = settings.with_insecure(domain);
@@ -107,13 +109,49 @@ pub(crate) fn registries(insecure: Option<&str>) -> anyhow::Result<Registries> {
     Ok(Registries::new(settings, CredentialStore::new(folders.docker), resolve))
 }
 
+/// Returns the file with what the host's administrator, or this user, says of the engine.
+pub(crate) fn engine_settings_file() -> Option<PathBuf> {
+    folders().config.map(|folder| folder.join(SETTINGS))
+}
+
 /// Returns what the host's administrator, or this user, says of the engine.
-pub(crate) fn engine_options() -> anyhow::Result<EngineOptions> {
-    let network = match folders().config {
-        Some(folder) => network::Settings::read(&folder.join(NETWORKS))?,
-        None => network::Settings::default(),
+///
+/// # Errors
+/// When the file can't be read, or not all of it can be understood: what is passed over could be what
+/// keeps somebody out.
+fn engine_settings() -> anyhow::Result<EngineSettings> {
+    let Some(file) = engine_settings_file() else { return Ok(EngineSettings::default()) };
+    let invalid = |text: String| Error::new(ErrorKind::Invalid, text);
+    let shown = file.display().to_string();
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Default::default()),
+        Err(cause) => return Err(invalid(format!("read {shown}: {cause}")).into()),
     };
-    Ok(EngineOptions { network })
+    let (settings, problems) = engine_settings::read(&text);
+    match problems.first() {
+        None => Ok(settings),
+        Some(first) => Err(invalid(verbs::config::told(&shown, first)).into()),
+    }
+}
+
+/// Returns how the embedded engine is to be.
+///
+/// # Errors
+/// As [`backend`].
+pub(crate) fn engine_options() -> anyhow::Result<EngineOptions> {
+    engine_settings().map(|settings| settings.engine)
+}
+
+/// Opens this host's engine for a server: the settings are this user's, and who somebody is at a
+/// registry, each client says itself.
+///
+/// # Errors
+/// As [`backend`].
+pub(crate) fn served_engine(paths: &Paths) -> anyhow::Result<Native> {
+    let EngineSettings { engine, hosts, .. } = engine_settings()?;
+    let native = Native::open_with(paths.clone(), engine)?;
+    Ok(native.with_registries(Folders { docker: None, hosts, ..folders() }))
 }
 
 /// Docker's folder, where the command line names it.
@@ -128,12 +166,6 @@ pub(crate) fn use_docker_folder(folder: &str) {
 /// Returns docker's folder: what `--config` and `DOCKER_CONFIG` say, or the usual place.
 pub(crate) fn docker_folder() -> Option<PathBuf> {
     folders().docker
-}
-
-/// Returns the folders of a server's registries: the settings are this user's, and who somebody is at
-/// a registry, each client says itself.
-pub(crate) fn registry_folders() -> Folders {
-    Folders { docker: None, ..folders() }
 }
 
 /// Returns where this user's settings are: `WHARF_CONFIG`, or the usual places; and docker's.
@@ -155,7 +187,7 @@ fn folders() -> Folders {
         .cloned()
         .or_else(|| variable("DOCKER_CONFIG"))
         .or_else(|| home.map(|home| home.join(".docker")));
-    Folders { config, docker }
+    Folders { config, docker, ..Folders::default() }
 }
 
 /// Returns whether there is an engine to ask; asking the embedded one would make it.

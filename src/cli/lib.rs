@@ -10,6 +10,7 @@ mod args;
 mod call;
 mod complete;
 mod connect;
+mod engine_settings;
 mod format;
 mod help;
 mod paths;

@@ -109,7 +109,8 @@ pub enum Reply {
     Output(LogStream, Vec<u8>),
     /// The program has ended with this exit code.
     Exit(i32),
-    /// The number, on the host, of a process that is becoming a program; never sent to clients.
+    /// The number, on the host, of a process that is becoming a program; to clients, that the further
+    /// program that they asked for runs.
     Process(i32),
 }
 
@@ -270,8 +271,8 @@ impl Channel {
         self.send(EXIT, &code.to_le_bytes(), &[])
     }
 
-    pub(crate) fn send_process(&self, pid: i32) -> io::Result<()> {
-        self.send(PROCESS, &pid.to_le_bytes(), &[])
+    pub(crate) fn send_process(&self, pid: i32, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        self.send(PROCESS, &pid.to_le_bytes(), descriptors)
     }
 
     /// Says the other side of a start that it may go on.
@@ -416,9 +417,15 @@ impl Channel {
     /// Waits for the answer to a request. An error of kind `Unavailable` when the supervisor ends
     /// before it answers.
     pub(crate) fn answer(&self) -> Result<Vec<OwnedFd>> {
+        self.answer_about_process().map(|(_, descriptors)| descriptors)
+    }
+
+    /// As [`Channel::answer`], where the answer tells of a process that was made.
+    pub(crate) fn answer_about_process(&self) -> Result<(Option<i32>, Vec<OwnedFd>)> {
         let ended = || Error::new(ErrorKind::Unavailable, "the supervisor ended without an answer");
         match self.receive_reply() {
-            Ok(Some((Reply::Ok, descriptors))) => Ok(descriptors),
+            Ok(Some((Reply::Ok, descriptors))) => Ok((None, descriptors)),
+            Ok(Some((Reply::Process(pid), descriptors))) => Ok((Some(pid), descriptors)),
             Ok(Some((Reply::Failed(error), _))) => Err(error),
             Ok(Some((other, _))) => {
                 Err(Error::failed("supervisor", format!("unexpected answer {other:?}")))

@@ -21,6 +21,20 @@ const IDLE: usize = 4;
 pub struct EngineOptions {
     /// What is so for networks that the engine makes by itself.
     pub network: network::Settings,
+    /// Where containers write that nobody said it of.
+    pub log: wharf_model::LogConfig,
+}
+
+impl EngineOptions {
+    /// Says where containers write that nobody said it of.
+    ///
+    /// # Errors
+    /// A sentence, when an option isn't the driver's or has no sense.
+    pub fn set_log(&mut self, log: wharf_model::LogConfig) -> std::result::Result<(), String> {
+        wharf_logs::check(&log)?;
+        self.log = log;
+        Ok(())
+    }
 }
 
 /// An engine on this host. Shared between threads; each call is complete in itself.
@@ -87,6 +101,11 @@ impl Engine {
     /// Returns what is so for networks that the engine makes by itself.
     pub(crate) fn network_settings(&self) -> &network::Settings {
         &self.options.network
+    }
+
+    /// Returns where containers write that nobody said it of.
+    pub(crate) fn log_settings(&self) -> &wharf_model::LogConfig {
+        &self.options.log
     }
 
     /// Returns where the engine keeps what it has.

@@ -62,6 +62,8 @@ impl Engine {
         Ok(DetailSample {
             at: Duration::try_from(clock).unwrap_or_default(),
             cores: details.cores,
+            interfaces: record.observed.state.pid.and_then(wharf_stats::interfaces),
+            devices: details.devices,
             no_cores: details.no_cores.map(str::to_owned),
             no_pressure: details.no_pressure.map(str::to_owned),
         })

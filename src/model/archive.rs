@@ -111,6 +111,9 @@ pub struct CommitOptions {
     pub pause: bool,
     /// Instructions of a Dockerfile that change the configuration, one each.
     pub changes: Vec<String>,
+    /// Settings that the image has rather than the container's; what is empty is the container's, and
+    /// lists of names are joined.
+    pub config: Option<Box<crate::ImageConfig>>,
 }
 
 #[cfg(test)]

@@ -483,8 +483,11 @@ mod nanoseconds {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogDriver {
-    /// Records of JSON, docker's form.
+    /// What the engine's administrator says, `json-file` else. No container has it: it is settled
+    /// when one is made.
     #[default]
+    Default,
+    /// Records of JSON, docker's form.
     JsonFile,
     /// As `json-file`, rotated at 20 MB and compressed by default.
     Local,
@@ -493,10 +496,21 @@ pub enum LogDriver {
 }
 
 impl LogDriver {
+    /// Returns the one of docker's word, if it is there; nothing is the default.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "" => Self::Default,
+            "json-file" => Self::JsonFile,
+            "local" => Self::Local,
+            "none" => Self::None,
+            _ => return None,
+        })
+    }
+
     /// Returns docker's word.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::JsonFile => "json-file",
+            Self::Default | Self::JsonFile => "json-file",
             Self::Local => "local",
             Self::None => "none",
         }
@@ -511,6 +525,25 @@ pub struct LogConfig {
     pub driver: LogDriver,
     /// `max-size`, `max-file`, …
     pub options: BTreeMap<String, String>,
+}
+
+impl LogConfig {
+    /// Settles what the container's creator left open; options hold for their own driver alone.
+    pub fn settle(&mut self, default: &Self) {
+        let settled = |driver| match driver {
+            LogDriver::Default => LogDriver::JsonFile,
+            driver => driver,
+        };
+        let usual = settled(default.driver);
+        if self.driver == LogDriver::Default {
+            self.driver = usual;
+        }
+        if self.driver == usual {
+            for (name, value) in &default.options {
+                self.options.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+    }
 }
 
 /// Whose namespace of one kind a container uses.

@@ -57,8 +57,8 @@ pub use recording::{
 };
 pub use reference::{ImageName, ImageReference, Repository};
 pub use stats::{
-    BlockCounters, CpuCounters, DetailSample, HostSample, Limit, MemoryCounters, NetCounters,
-    PidCounters, Pressure, PressureLine, Sample,
+    BlockCounters, CpuCounters, DetailSample, DeviceCounters, HostSample, Limit, MemoryCounters,
+    NetCounters, PidCounters, Pressure, PressureLine, Sample,
 };
 pub use system::{EngineInfo, VersionInfo};
 pub use transfer::{LayerState, PullOptions, Pulled, PushOptions, Pushed, TransferEvent};

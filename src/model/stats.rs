@@ -78,6 +78,17 @@ pub struct BlockCounters {
     pub write_ops: Option<u64>,
 }
 
+/// The traffic of one block device since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceCounters {
+    /// The device's numbers.
+    pub major: u32,
+    /// As above.
+    pub minor: u32,
+    /// What went over it.
+    pub counters: BlockCounters,
+}
+
 /// Tasks of a container now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PidCounters {
@@ -162,6 +173,11 @@ pub struct DetailSample {
     pub at: Duration,
     /// Nanoseconds used of each CPU of the host, since the start.
     pub cores: Option<Vec<u64>>,
+    /// The traffic of each of its interfaces but the loopback, by their names in the container; none
+    /// when it has no network of its own.
+    pub interfaces: Option<Vec<(String, NetCounters)>>,
+    /// The traffic of each block device; none when nobody counts it.
+    pub devices: Option<Vec<DeviceCounters>>,
     /// Why there is no [`DetailSample::cores`].
     pub no_cores: Option<String>,
     /// Why there is no pressure.

@@ -32,6 +32,6 @@ pub use error::{Error, Result};
 pub use http::Resolve;
 pub use platform::Platform;
 pub use remote::{Registries, Remote, Resolved, Warn};
-pub use settings::{Certificates, Folders, Settings};
+pub use settings::{Certificates, Folders, Hosts, Settings};
 pub use tls::{Believed, tls_config};
 pub use upload::{Upload, Uploaded};

@@ -7,13 +7,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use serde::Deserialize;
 
 use crate::policy::Policy;
 use crate::{Error, Result};
-
-/// The name of the settings' file in the folder.
-const FILE: &str = "registries.json";
 
 /// The name of the policy's file in the folder.
 const POLICY: &str = "policy.json";
@@ -24,20 +20,28 @@ const DOCKER_CERTS: &str = "/etc/docker/certs.d";
 /// The name of Docker Hub in references.
 pub(crate) const HUB: &str = "docker.io";
 
-/// Where settings are read from.
+/// Where settings are read from, and those that the caller has read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Folders {
-    /// wharf's own: `registries.json`, `policy.json`, `certs.d`.
+    /// wharf's own: `policy.json`, `certs.d`.
     pub config: Option<PathBuf>,
     /// docker's of this user: `config.json`.
     pub docker: Option<PathBuf>,
+    /// What is said of single registries.
+    pub hosts: Hosts,
+}
+
+/// Which registries may be talked to without TLS, and which have mirrors.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hosts {
+    insecure: Vec<Insecure>,
+    mirrors: BTreeMap<String, Vec<String>>,
 }
 
 /// The settings, read.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    insecure: Vec<Insecure>,
-    mirrors: BTreeMap<String, Vec<String>>,
+    hosts: Hosts,
     certs: Vec<PathBuf>,
     pub(crate) policy: Policy,
 }
@@ -52,13 +56,36 @@ enum Insecure {
     Net(IpNet),
 }
 
-/// `registries.json`, whose first two keys are those of docker's `daemon.json`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct File {
-    insecure_registries: Vec<String>,
-    registry_mirrors: Vec<String>,
-    mirrors: BTreeMap<String, Vec<String>>,
+impl Hosts {
+    /// Lets a registry, or all in a block of addresses, be talked to without TLS, or with certificates
+    /// that nobody vouches for: `HOST[:PORT]` or `10.0.0.0/8`.
+    ///
+    /// # Errors
+    /// A sentence, when it is neither.
+    pub fn add_insecure(&mut self, name: &str) -> std::result::Result<(), String> {
+        if name.is_empty() || name.contains("://") {
+            return Err(format!("insecure registry {name:?}: give a host, not an address"));
+        }
+        self.insecure.push(match name.parse::<IpNet>() {
+            Ok(net) => Insecure::Net(net),
+            Err(_) => Insecure::Host(name.to_owned()),
+        });
+        Ok(())
+    }
+
+    /// Adds a mirror of a registry, to be asked after those that were added before.
+    ///
+    /// # Errors
+    /// A sentence, when it is no address.
+    pub fn add_mirror(&mut self, registry: &str, mirror: &str) -> std::result::Result<(), String> {
+        let rest = mirror.strip_prefix("https://").or_else(|| mirror.strip_prefix("http://"));
+        if rest.is_none_or(|rest| rest.is_empty() || rest.contains(['?', '#', '@'])) {
+            return Err(format!("mirror {mirror:?}: give https://HOST[:PORT][/PATH]"));
+        }
+        let address = mirror.trim_end_matches('/').to_owned();
+        self.mirrors.entry(registry.to_owned()).or_default().push(address);
+        Ok(())
+    }
 }
 
 impl Settings {
@@ -67,19 +94,13 @@ impl Settings {
     /// # Errors
     /// When a file can't be read or understood: a policy that is passed over would be none.
     pub fn read(folders: &Folders) -> Result<Self> {
-        let mut settings = Self::default();
+        let mut settings = Self { hosts: folders.hosts.clone(), ..Self::default() };
         let docker = PathBuf::from(DOCKER_CERTS);
         let Some(folder) = &folders.config else {
             settings.certs.push(docker);
             return Ok(settings);
         };
         settings.certs = vec![folder.join("certs.d"), docker];
-        let path = folder.join(FILE);
-        if let Some(text) = read(&path)? {
-            settings.take(&text).map_err(|why| {
-                Error::invalid(format!("settings of registries {}: {why}", path.display()))
-            })?;
-        }
         let path = folder.join(POLICY);
         if let Some(text) = read(&path)? {
             settings.policy = Policy::parse(&text).map_err(|why| {
@@ -92,46 +113,20 @@ impl Settings {
     /// Returns the same settings with a registry that may be talked to without TLS.
     #[must_use]
     pub fn with_insecure(mut self, domain: &str) -> Self {
-        self.insecure.push(Insecure::Host(domain.to_owned()));
+        self.hosts.insecure.push(Insecure::Host(domain.to_owned()));
         self
-    }
-
-    fn take(&mut self, text: &str) -> std::result::Result<(), String> {
-        let file: File = serde_json::from_str(text).map_err(|cause| cause.to_string())?;
-        for name in file.insecure_registries {
-            if name.contains("://") {
-                return Err(format!("insecure registry {name:?}: give a host, not an address"));
-            }
-            self.insecure.push(match name.parse::<IpNet>() {
-                Ok(net) => Insecure::Net(net),
-                Err(_) => Insecure::Host(name),
-            });
-        }
-        let mut mirrors = file.mirrors;
-        if !file.registry_mirrors.is_empty() {
-            mirrors.entry(HUB.to_owned()).or_default().extend(file.registry_mirrors);
-        }
-        for mirror in mirrors.values_mut().flatten() {
-            let rest = mirror.strip_prefix("https://").or_else(|| mirror.strip_prefix("http://"));
-            if rest.is_none_or(|rest| rest.is_empty() || rest.contains(['?', '#', '@'])) {
-                return Err(format!("mirror {mirror:?}: give https://HOST[:PORT][/PATH]"));
-            }
-            mirror.truncate(mirror.trim_end_matches('/').len());
-        }
-        self.mirrors = mirrors;
-        Ok(())
     }
 
     /// Returns the addresses of a registry's mirrors, best first.
     pub(crate) fn mirrors(&self, domain: &str) -> &[String] {
-        self.mirrors.get(domain).map_or(&[], Vec::as_slice)
+        self.hosts.mirrors.get(domain).map_or(&[], Vec::as_slice)
     }
 
     /// Returns whether a host (with its port, if it has one) may be talked to without TLS. As with
     /// docker, this host itself may; but not where a certificate is there to know it by.
     pub(crate) fn is_insecure(&self, authority: &str) -> bool {
         let host = host_of(authority);
-        let named = self.insecure.iter().any(|insecure| match insecure {
+        let named = self.hosts.insecure.iter().any(|insecure| match insecure {
             Insecure::Host(name) => name == authority || name == host,
             Insecure::Net(net) => address(host).is_some_and(|address| net.contains(&address)),
         });
@@ -225,16 +220,18 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn settings(text: &str) -> Settings {
-        let mut settings = Settings::default();
-        settings.take(text).unwrap();
-        settings
+    fn settings(hosts: Hosts) -> Settings {
+        Settings { hosts, ..Settings::default() }
     }
 
     #[test]
     fn only_named_hosts_and_this_one_are_insecure() {
-        let some =
-            settings(r#"{"insecure-registries": ["a.example:5000", "b.example", "10.1.0.0/16"]}"#);
+        let mut hosts = Hosts::default();
+        for name in ["a.example:5000", "b.example", "10.1.0.0/16"] {
+            hosts.add_insecure(name).unwrap();
+        }
+        assert!(hosts.add_insecure("http://a").is_err());
+        let some = settings(hosts);
         for host in
             ["a.example:5000", "b.example", "b.example:80", "10.1.2.3:5000", "localhost:5000"]
         {
@@ -251,21 +248,16 @@ mod tests {
 
     #[test]
     fn mirrors_are_addresses() {
-        let some = settings(
-            r#"{"registry-mirrors": ["https://m.example/"], "mirrors": {"a.example": ["http://x:1/p"]}}"#,
-        );
+        let mut hosts = Hosts::default();
+        hosts.add_mirror("docker.io", "https://m.example/").unwrap();
+        hosts.add_mirror("a.example", "http://x:1/p").unwrap();
+        for bad in ["m.example", "https://u:p@m.example", "", "https://"] {
+            assert!(hosts.add_mirror("docker.io", bad).is_err(), "{bad}");
+        }
+        let some = settings(hosts);
         assert_eq!(some.mirrors("docker.io"), ["https://m.example"]);
         assert_eq!(some.mirrors("a.example"), ["http://x:1/p"]);
         assert!(some.mirrors("b.example").is_empty());
-        for bad in [
-            r#"{"registry-mirrors": ["m.example"]}"#,
-            r#"{"registry-mirrors": ["https://u:p@m.example"]}"#,
-            r#"{"insecure-registries": ["http://a"]}"#,
-            r#"{"insecure-registry": []}"#,
-            "nonsense",
-        ] {
-            assert!(Settings::default().take(bad).is_err(), "{bad}");
-        }
     }
 
     #[test]

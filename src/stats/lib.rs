@@ -21,7 +21,7 @@ pub use cores::CoreHistory;
 pub use error::{Error, Result};
 pub use history::{History, HostHistory, Metric};
 pub use meter::{HostMeter, Meter, counted_cores};
-pub use net::links;
+pub use net::{interfaces, links};
 pub use sampler::{Sampler, Subject, Tick, raise_open_files_limit};
 pub use series::{Column, Series};
 pub use usage::{HostUsage, Usage};

@@ -12,6 +12,9 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statat};
 use wharf_model::NetCounters;
 
+/// Enough for some hundred interfaces.
+const INTERFACES: usize = 16 << 10;
+
 /// One process.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -43,6 +46,12 @@ impl Process {
     /// Returns the traffic of its network, and how many interfaces had it besides the loopback; none
     /// when it has no network of its own.
     pub(crate) fn network(&self, buffer: &mut [u8]) -> Option<(NetCounters, usize)> {
+        let length = self.read(buffer)?;
+        parse(&buffer[..length])
+    }
+
+    /// Reads `net/dev`, as far as there is room; none when it has no network of its own.
+    fn read(&self, buffer: &mut [u8]) -> Option<usize> {
         if !self.network {
             return None;
         }
@@ -52,7 +61,7 @@ impl Process {
         while let Ok(count @ 1..) = rustix::io::read(&file, &mut buffer[length..]) {
             length += count;
         }
-        parse(&buffer[..length])
+        Some(length)
     }
 }
 
@@ -127,6 +136,17 @@ impl Links {
             Some(sum)
         })
     }
+}
+
+/// Returns the traffic of each interface but the loopback of a process's network namespace, in their
+/// order; none when the process is gone or has no network of its own.
+pub fn interfaces(pid: i32) -> Option<Vec<(String, NetCounters)>> {
+    let process = Process::open(pid)?;
+    let mut buffer = vec![0; INTERFACES];
+    let length = process.read(&mut buffer)?;
+    let found = each(&buffer[..length])?;
+    let found = found.filter_map(|(name, counters)| Some((name.to_owned(), counters?)));
+    Some(found.filter(|(name, _)| name != "lo").collect())
 }
 
 /// Returns the traffic of every link of the caller's network namespace.

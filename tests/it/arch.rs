@@ -44,8 +44,9 @@ const KEPT_TO: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("anyhow", &["cli"]),
     ("reqwest", &["registry"]),
-    ("rustls", &["registry"]),
-    ("tokio-rustls", &["backend"]),
+    ("rustls", &["registry", "api"]),
+    ("tokio-rustls", &["backend", "api"]),
+    ("tokio-tungstenite", &["api"]),
     ("tokio", &["registry", "backend", "ui", "cli", "api"]),
     ("libc", &["sys", "cgroup", "engine"]),
 ];

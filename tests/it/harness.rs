@@ -262,10 +262,10 @@ impl Lab {
         name.into()
     }
 
-    /// Writes a file of settings for all further commands of this engine.
-    pub(crate) fn configure(&self, file: &str, settings: &serde_json::Value) {
+    /// Writes the file of settings for all further commands of this engine.
+    pub(crate) fn configure(&self, settings: &str) {
         std::fs::create_dir_all(self.config()).unwrap();
-        std::fs::write(self.config().join(file), settings.to_string()).unwrap();
+        std::fs::write(self.config().join("config.toml"), settings).unwrap();
     }
 
     /// Returns a command of this engine's, not yet started.

@@ -1,7 +1,5 @@
-//! What `networks.json` says of the networks that the engine makes by itself, and links where containers
+//! What `config.toml` says of the networks that the engine makes by itself, and links where containers
 //! don't talk.
-
-use serde_json::json;
 
 use crate::harness::{IMAGE, Lab, PATIENCE, Test, joined, lacks_programs};
 use crate::hosts::{Host, SHORT, Server, ask, ask_udp, network_of, succeed};
@@ -26,12 +24,7 @@ fn place(lab: &Lab, container: &str, key: &str) -> String {
 fn address_pools() {
     let host = Host::new();
     let lab = host.lab();
-    lab.configure(
-        "networks.json",
-        &json!({
-            "default-address-pools": [{"base": "10.215.0.0/22", "size": 24}],
-        }),
-    );
+    lab.configure("[network]\naddress-pools = [{base = \"10.215.0.0/22\", size = 24}]\n");
     sleeper(&lab, "one", &[]);
     assert_eq!(place(&lab, "one", "Gateway"), "10.215.0.1");
     let subnet = |name: &str| {
@@ -51,16 +44,14 @@ fn address_pools() {
     lab.ok(&["network", "create", "c"]);
     assert_eq!(subnet("c"), "10.215.1.0/24");
     // One that can't be meant is named, and nothing is done.
-    lab.configure(
-        "networks.json",
-        &json!({
-            "default-address-pools": [{"base": "10.215.0.0/22", "size": 20}],
-        }),
-    );
+    lab.configure("[network]\naddress-pools = [{base = \"10.215.0.0/22\", size = 20}]\n");
     lab.fails(1, "size 20 is no prefix length of subnets in it", &["network", "create", "d"]);
-    lab.configure("networks.json", &json!({"default-adress-pools": []}));
-    lab.fails(125, "networks.json: unknown field `default-adress-pools`", &["run", IMAGE, "true"]);
-    lab.configure("networks.json", &json!({}));
+    lab.configure("[network]\nadress-pools = []\n");
+    let says =
+        "config.toml:2:1: there is no setting network.adress-pools: did you mean address-pools?";
+    lab.fails(125, says, &["run", IMAGE, "true"]);
+    lab.fails(1, says, &["config", "check"]);
+    lab.configure("");
     assert_eq!(lab.ok(&["ps", "-a", "--format", "{{.Names}}"]), "one");
 }
 
@@ -69,7 +60,7 @@ fn the_default_bridge() {
     let lab = host.lab();
     sleeper(&lab, "before", &[]);
     let first = place(&lab, "before", "Gateway");
-    lab.configure("networks.json", &json!({"bip": "10.216.0.9/24"}));
+    lab.configure("[network]\nbip = \"10.216.0.9/24\"\n");
     // Whoever is on it keeps it as it is.
     sleeper(&lab, "beside", &[]);
     assert_eq!(place(&lab, "beside", "Gateway"), first);
@@ -81,7 +72,7 @@ fn the_default_bridge() {
     assert_eq!(host.ask("127.0.0.1:8080").unwrap(), "after 10.216.0.9");
     lab.ok(&["system", "check"]);
     lab.ok(&["rm", "-f", "after"]);
-    lab.configure("networks.json", &json!({}));
+    lab.configure("");
     sleeper(&lab, "again", &[]);
     assert_ne!(place(&lab, "again", "Gateway"), "10.216.0.9");
     lab.ok(&["system", "check"]);
@@ -90,7 +81,7 @@ fn the_default_bridge() {
 fn links_open_what_is_exposed() {
     let host = Host::new();
     let lab = host.lab();
-    lab.configure("networks.json", &json!({"icc": false}));
+    lab.configure("[network]\nicc = false\n");
     let flags = ["--expose", "80", "--expose", "53/udp"];
     let db = sleeper(&lab, "db", &flags);
     let other = sleeper(&lab, "other", &[]);

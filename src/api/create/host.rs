@@ -143,16 +143,10 @@ pub(super) fn restart_policy(policy: &DockerPolicy) -> Result<RestartPolicy, Ref
 }
 
 fn log_config(config: HostConfigLogConfig) -> Result<LogConfig, Refusal> {
-    let driver = match config.typ.as_deref().unwrap_or_default() {
-        "" | "json-file" => LogDriver::JsonFile,
-        "local" => LogDriver::Local,
-        "none" => LogDriver::None,
-        other => {
-            return Err(Refusal::invalid(format!(
-                "logger: no log driver named '{other}' is registered"
-            )));
-        }
-    };
+    let word = config.typ.as_deref().unwrap_or_default();
+    let driver = LogDriver::from_word(word).ok_or_else(|| {
+        Refusal::invalid(format!("logger: no log driver named '{word}' is registered"))
+    })?;
     Ok(LogConfig { driver, options: config.config.unwrap_or_default().into_iter().collect() })
 }
 

@@ -7,9 +7,11 @@ mod networks;
 
 use std::time::Duration;
 
-use bollard_stubs::models::{ContainerCreateBody, ContainerUpdateBody, HealthConfig};
-use serde_json::Value;
-use wharf_model::{Attach, CreateOptions, HealthCheck, NetworkMode, UpdateOptions};
+use bollard_stubs::models::{
+    ContainerConfig, ContainerCreateBody, ContainerUpdateBody, HealthConfig,
+};
+use serde_json::{Map, Value};
+use wharf_model::{Attach, CreateOptions, HealthCheck, ImageConfig, NetworkMode, UpdateOptions};
 
 use crate::answer::Refusal;
 use crate::request::typed;
@@ -44,7 +46,7 @@ const REFUSED: [(&str, &[&str], &str); 10] = [
 ];
 
 /// Returns whether a value says nothing.
-pub(crate) fn is_nothing(value: &Value) -> bool {
+fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Number(number) => number.as_f64() == Some(0.0),
@@ -151,6 +153,37 @@ fn health_check(check: HealthConfig) -> Result<HealthCheck, Refusal> {
         start_interval: time(check.start_interval, "StartInterval")?,
         retries: retries
             .map_err(|_| Refusal::invalid("Retries in Healthcheck cannot be negative"))?,
+    })
+}
+
+/// Returns what the document of `POST /commit` says of the image. What only containers have is left
+/// out.
+///
+/// # Errors
+/// As [`options`].
+pub(crate) fn image_config(mut document: Value) -> Result<ImageConfig, Refusal> {
+    words(&mut document, "Cmd");
+    words(&mut document, "Entrypoint");
+    if let Some(check) = document.get_mut("Healthcheck") {
+        words(check, "Test");
+    }
+    let asked: ContainerConfig = typed(document)?;
+    let keys = |list: Option<Vec<String>>| {
+        list.unwrap_or_default().into_iter().map(|key| (key, Value::Object(Map::new()))).collect()
+    };
+    Ok(ImageConfig {
+        user: asked.user.unwrap_or_default(),
+        exposed_ports: keys(asked.exposed_ports),
+        env: asked.env.unwrap_or_default(),
+        entrypoint: asked.entrypoint.unwrap_or_default(),
+        cmd: asked.cmd.unwrap_or_default(),
+        volumes: keys(asked.volumes),
+        working_dir: asked.working_dir.unwrap_or_default(),
+        labels: asked.labels.unwrap_or_default().into_iter().collect(),
+        stop_signal: asked.stop_signal,
+        shell: asked.shell.unwrap_or_default(),
+        healthcheck: asked.healthcheck.map(health_check).transpose()?,
+        on_build: asked.on_build.unwrap_or_default(),
     })
 }
 

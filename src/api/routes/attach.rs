@@ -12,11 +12,12 @@ use wharf_model::{
 
 use super::logs::Lines;
 use crate::answer::{self, Answered, Refusal};
-use crate::body;
 use crate::frames::Framing;
 use crate::hijack::{self, Connection, Wanted};
 use crate::request::{Ask, Query};
 use crate::server::Server;
+use crate::version::Version;
+use crate::websocket::{self, Payload};
 
 /// Reads a terminal's size.
 ///
@@ -78,11 +79,68 @@ impl Attach {
     }
 }
 
-pub(crate) async fn attach(server: &Arc<Server>, name: &str, ask: Ask) -> Answered {
+pub(crate) async fn attach(server: &Arc<Server>, name: &str, ask: &Ask) -> Answered {
     let detail = server.engine.container(name).await?;
     let attach = Attach::read(&ask.query, &detail)?;
     let framing = Framing::of(detail.config.tty);
-    let session = match detail.state.status {
+    let place = find(server, &detail, &attach).await?;
+    let server = Arc::clone(server);
+    Ok(hijack::leaving(ask.upgrades, framing.content_type(ask.version), move |connection| {
+        converse(server, detail, attach, place, framing, connection)
+    }))
+}
+
+/// Attaches by a websocket, whose messages are pieces of the streams, both outputs in one.
+pub(crate) async fn by_websocket(server: &Arc<Server>, name: &str, ask: &Ask) -> Answered {
+    let accepted = websocket::accept(&ask.headers)?;
+    let detail = server.engine.container(name).await?;
+    let mut attach = Attach::read(&ask.query, &detail)?;
+    if ask.version < Version(42) {
+        // Nobody could choose then.
+        (attach.stdin, attach.stdout, attach.stderr) = (detail.config.open_stdin, true, true);
+    }
+    let payload = if ask.version < Version(28) { Payload::Text } else { Payload::Binary };
+    let place = find(server, &detail, &attach).await?;
+    let server = Arc::clone(server);
+    Ok(websocket::leaving(accepted, payload, move |connection| {
+        converse(server, detail, attach, place, Framing::Raw, connection)
+    }))
+}
+
+/// Joins a client and a container from the first byte that the client wants to the last.
+async fn converse(
+    server: Arc<Server>,
+    detail: ContainerDetail,
+    attach: Attach,
+    place: Place,
+    framing: Framing,
+    mut connection: Connection,
+) {
+    if attach.logs && replay(&server, &detail, &attach, framing, &mut connection).await.is_err() {
+        return;
+    }
+    let session = tokio::select! {
+        session = arrive(&server, &detail, place, attach.stdin) => session,
+        () = connection.gone() => return,
+    };
+    let Some(session) = session else { return connection.close().await };
+    let wanted = Wanted {
+        framing,
+        stdout: attach.stdout,
+        stderr: attach.stderr,
+        keys: attach.keys,
+        reads_on: false,
+    };
+    connection.join(session, wanted, |_| ()).await;
+}
+
+/// Finds where a container's streams are.
+async fn find(
+    server: &Server,
+    detail: &ContainerDetail,
+    attach: &Attach,
+) -> Result<Place, Refusal> {
+    Ok(match detail.state.status {
         _ if !attach.stream => Place::Nowhere,
         Status::Created | Status::Exited | Status::Dead | Status::Removing => {
             let (number, receiver) = server.waiting.wait(detail.id.as_str(), attach.stdin);
@@ -92,33 +150,7 @@ pub(crate) async fn attach(server: &Arc<Server>, name: &str, ask: Ask) -> Answer
             let options = options(attach.stdin);
             Place::Now(Box::new(server.engine.attach(detail.id.as_str(), options).await?))
         }
-    };
-    let Ask { upgrade, busy, version, .. } = ask;
-    let Some(upgrade) = upgrade else {
-        return plain(server, detail, attach, session, version).await;
-    };
-    let server = Arc::clone(server);
-    tokio::spawn(async move {
-        let _busy = busy;
-        let Ok(mut connection) = Connection::taken(upgrade).await else { return };
-        if attach.logs && replay(&server, &detail, &attach, &mut connection).await.is_err() {
-            return;
-        }
-        let session = tokio::select! {
-            session = arrive(&server, &detail, session, attach.stdin) => session,
-            () = connection.gone() => None,
-        };
-        let Some(session) = session else { return };
-        let wanted = Wanted {
-            framing,
-            stdout: attach.stdout,
-            stderr: attach.stderr,
-            keys: attach.keys,
-            reads_on: false,
-        };
-        connection.join(session, wanted, |_| ()).await;
-    });
-    Ok(hijack::switching(framing, version))
+    })
 }
 
 /// Where a container's streams are.
@@ -173,12 +205,12 @@ async fn replay(
     server: &Server,
     detail: &ContainerDetail,
     attach: &Attach,
+    framing: Framing,
     connection: &mut Connection,
 ) -> Result<(), ()> {
     let records = server.engine.logs(detail.id.as_str(), LogOptions::default()).await;
     // A container without a log has written nothing that could be read.
     let Ok(records) = records else { return Ok(()) };
-    let framing = Framing::of(detail.config.tty);
     let lines = Lines::plain(attach.stdout, attach.stderr).frames(records, framing);
     let mut lines = std::pin::pin!(lines);
     while let Some(piece) = lines.next().await {
@@ -186,43 +218,4 @@ async fn replay(
         connection.send(&piece).await.map_err(drop)?;
     }
     Ok(())
-}
-
-/// Answers a client that stays with HTTP: it gets the output as a body, and can give no input.
-async fn plain(
-    server: &Arc<Server>,
-    detail: ContainerDetail,
-    attach: Attach,
-    place: Place,
-    version: crate::version::Version,
-) -> Answered {
-    let framing = Framing::of(detail.config.tty);
-    let id = detail.id.as_str().to_owned();
-    let before = match attach.logs {
-        true => server.engine.logs(&id, LogOptions::default()).await.ok(),
-        false => None,
-    };
-    let before =
-        before.map(|records| Lines::plain(attach.stdout, attach.stderr).frames(records, framing));
-    let server = Arc::clone(server);
-    let (stdout, stderr) = (attach.stdout, attach.stderr);
-    let live = futures_util::stream::once(async move {
-        let session = arrive(&server, &detail, place, false).await;
-        let output = session.map(|session| session.output);
-        futures_util::stream::iter(output).flatten().map(move |chunk| {
-            chunk.map(|chunk| {
-                let wanted = match chunk.stream {
-                    wharf_model::LogStream::Stdout => stdout,
-                    wharf_model::LogStream::Stderr => stderr,
-                };
-                match wanted {
-                    true => framing.frame(chunk.stream, &chunk.data),
-                    false => bytes::Bytes::new(),
-                }
-            })
-        })
-    })
-    .flatten();
-    let all = futures_util::stream::iter(before).flatten().chain(live);
-    Ok(answer::of_type(framing.content_type(version), body::stream(all)))
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use wharf_backend::Backend;
 use wharf_model::{
-    ChangeKind, Command, ContainerId, ContainerListOptions, ContainerSummary, EndpointInfo,
-    ErrorKind, Filters, MountInfo, MountKind, Outcome, PortBinding,
+    ChangeKind, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
+    EndpointInfo, ErrorKind, Filters, MountInfo, MountKind, Outcome, PortBinding,
 };
 
 use crate::answer::{self, Answered, Refusal};
@@ -165,9 +165,11 @@ fn mount(mount: &MountInfo) -> Value {
     row.into()
 }
 
-pub(crate) async fn inspect(server: &Arc<Server>, name: &str, query: &Query) -> Answered {
+pub(crate) async fn inspect(server: &Arc<Server>, name: &str, ask: &Ask) -> Answered {
+    let query = &ask.query;
     let detail = server.engine.container(name).await?;
     let mut document = wharf_inspect::document(&detail);
+    put_old(&mut document, &detail, ask.version);
     let running = server.execs.of(detail.id.as_str());
     if !running.is_empty() {
         document["ExecIDs"] = running.into();
@@ -187,6 +189,30 @@ pub(crate) async fn inspect(server: &Arc<Server>, name: &str, query: &Query) -> 
         }
     }
     answer::document(&document)
+}
+
+/// Adds what newer versions of the API have elsewhere.
+fn put_old(document: &mut Value, detail: &ContainerDetail, version: Version) {
+    let mode = detail.host_config.network_mode.network();
+    for place in &detail.networks {
+        let options = &place.options;
+        // The place of old for the hardware address that was asked for.
+        if let Some(mac) = options.mac.as_ref().filter(|_| mode == Some(options.network.as_str())) {
+            document["Config"]["MacAddress"] = mac.as_str().into();
+        }
+        // Before there were `DNSNames`, the names that a container has by itself were aliases, by which
+        // docker-compose still knows whose they are.
+        if version < Version(45) && !place.dns_names.is_empty() {
+            let own = [detail.id.short(), detail.config.hostname.as_str()];
+            let mut aliases = options.aliases.clone();
+            for name in own {
+                if !aliases.iter().any(|alias| alias == name) {
+                    aliases.push(name.to_owned());
+                }
+            }
+            document["NetworkSettings"]["Networks"][&options.network]["Aliases"] = json!(aliases);
+        }
+    }
 }
 
 pub(crate) async fn top(server: &Arc<Server>, name: &str, query: &Query) -> Answered {

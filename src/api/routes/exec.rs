@@ -6,18 +6,16 @@ use std::time::Instant;
 use bollard_stubs::models::{ExecConfig, ExecStartConfig};
 use futures_util::stream::{BoxStream, StreamExt};
 use hyper::StatusCode;
-use hyper::upgrade::OnUpgrade;
 use serde_json::json;
 use wharf_backend::{Backend, DetachKeys, Error, Session};
 use wharf_model::{ErrorKind, Event, EventOptions, ExecSpec, Filters, LogStream, Status, TermSize};
 
 use super::attach::size;
 use crate::answer::{self, Answered, Refusal};
-use crate::body;
 use crate::create::words;
 use crate::execs::{self, Exec, Stage, Taken};
 use crate::frames::Framing;
-use crate::hijack::{self, Connection, Wanted};
+use crate::hijack::{self, Wanted};
 use crate::request::{self, Ask, Query};
 use crate::server::Server;
 
@@ -74,6 +72,7 @@ pub(crate) async fn create(server: &Arc<Server>, name: &str, ask: Ask) -> Answer
         stdout: config.attach_stdout.unwrap_or_default(),
         stderr: config.attach_stderr.unwrap_or_default(),
         detach_keys: keys,
+        process: None,
         stage: Stage::Made(Instant::now()),
     };
     if !server.execs.add(&exec_id, exec) {
@@ -85,10 +84,8 @@ pub(crate) async fn create(server: &Arc<Server>, name: &str, ask: Ask) -> Answer
     answer::created(&json!({"Id": exec_id}))
 }
 
-pub(crate) async fn start(server: &Arc<Server>, id: &str, mut ask: Ask) -> Answered {
-    let upgrade = ask.upgrade.take();
-    let version = ask.version;
-    let busy = std::mem::replace(&mut ask.busy, server.begin());
+pub(crate) async fn start(server: &Arc<Server>, id: &str, ask: Ask) -> Answered {
+    let (upgrades, version) = (ask.upgrades, ask.version);
     let document = ask.document().await?.unwrap_or_else(|| json!({}));
     let config: ExecStartConfig = request::typed(document)?;
     let exec = server.execs.begin(id).map_err(|taken| match taken {
@@ -108,86 +105,91 @@ pub(crate) async fn start(server: &Arc<Server>, id: &str, mut ask: Ask) -> Answe
     });
     let spec = ExecSpec { detach, stdin: exec.spec.stdin && !detach, ..exec.spec.clone() };
     let tty = spec.tty;
+    let framing = Framing::of(tty);
+    let keys = DetachKeys::parse(exec.detach_keys.as_deref()).ok().filter(|_| tty);
+    // A terminal has one output.
+    let wanted =
+        Wanted { framing, stdout: exec.stdout || tty, stderr: exec.stderr, keys, reads_on: true };
+    let began = begin(Arc::clone(server), id.to_owned(), exec, spec, first.filter(|_| tty));
+    if detach {
+        began.await?;
+        return Ok(answer::status(StatusCode::OK));
+    }
+    // As docker has it, the head of the answer goes out before the program begins, and why it can't be
+    // run is its only output. Clients may lose what comes together with the head.
+    Ok(hijack::leaving(upgrades, framing.content_type(version), async move |mut connection| {
+        match began.await {
+            Ok(Began::Attached(session, ended)) => connection.join(session, wanted, ended).await,
+            Ok(Began::Detached) => connection.close().await,
+            Err(error) => {
+                let text = format!("{}\r\n", error.message);
+                // Whoever has gone needs no reason.
+                let _ = connection.send(&framing.frame(LogStream::Stdout, text.as_bytes())).await;
+                connection.close().await;
+            }
+        }
+    }))
+}
+
+/// Is told a program's exit code.
+type Ended = Box<dyn FnOnce(i32) + Send>;
+
+/// A program that runs.
+enum Began {
+    /// Nobody is connected to it.
+    Detached,
+    /// Its streams, and who is to be told of its end.
+    Attached(Session, Ended),
+}
+
+async fn begin(
+    server: Arc<Server>,
+    id: String,
+    exec: Exec,
+    spec: ExecSpec,
+    size: Option<TermSize>,
+) -> Result<Began, Error> {
     // A detached program is nobody's to wait for, but events tell of its end. They are listened to
     // before there is anything to tell.
-    let events = match detach {
+    let detach = spec.detach;
+    let container = exec.container.as_str();
+    let listened = match detach {
         true => {
-            let container = exec.container.as_str();
             let filters = Filters::from_iter([
                 ("container", container),
                 ("event", "exec_die"),
                 ("event", "die"),
             ]);
             let options = EventOptions { filters, ..EventOptions::default() };
-            Some(server.engine.list_events(options).await?)
+            server.engine.list_events(options).await.map(Some)
         }
-        false => None,
+        false => Ok(None),
     };
-    let begun = server.engine.exec(exec.container.as_str(), spec, first.filter(|_| tty)).await;
-    let mut session = match begun {
-        Ok(session) => session,
+    let begun = match listened {
+        Ok(events) => {
+            let session = server.engine.exec(container, spec, size).await;
+            session.map(|session| (session, events))
+        }
+        Err(error) => Err(error),
+    };
+    let (session, events) = match begun {
+        Ok(begun) => begun,
         Err(error) => {
-            let code = match error.kind {
-                ErrorKind::CommandNotFound => 127,
-                _ => 126,
-            };
-            server.execs.set(id, Stage::Ended(code, Instant::now()));
-            // As docker has it, why a program can't be run is its only output.
-            return match error.kind {
-                ErrorKind::CommandNotFound | ErrorKind::CommandNotExecutable if !detach => {
-                    Ok(told(&error, Framing::of(tty), upgrade, version))
-                }
-                _ => Err(error.into()),
-            };
+            let code = if error.kind == ErrorKind::CommandNotFound { 127 } else { 126 };
+            server.execs.end(&id, code);
+            return Err(error);
         }
     };
-    server.execs.set(id, Stage::Running(session.resize.clone()));
-    let ended = {
-        let (server, id) = (Arc::clone(server), id.to_owned());
-        move |code: i32| server.execs.set(&id, Stage::Ended(code, Instant::now()))
-    };
-    if let Some(events) = events {
-        let id = id.to_owned();
-        tokio::spawn(async move { ended(end_of(&id, events).await) });
-        return Ok(answer::status(StatusCode::OK));
+    server.execs.run(&id, session.resize.clone(), session.process);
+    let ended = move |code: i32| server.execs.end(&id, code);
+    match events {
+        Some(events) => {
+            let id = exec.spec.id;
+            tokio::spawn(async move { ended(end_of(&id, events).await) });
+            Ok(Began::Detached)
+        }
+        None => Ok(Began::Attached(session, Box::new(ended))),
     }
-    let keys = DetachKeys::parse(exec.detach_keys.as_deref()).ok().filter(|_| tty);
-    let framing = Framing::of(tty);
-    // A terminal has one output.
-    let (stdout, stderr) = (exec.stdout || tty, exec.stderr);
-    let Some(upgrade) = upgrade else {
-        drop(session.input.take());
-        return Ok(plain(session, framing, (stdout, stderr), version, ended));
-    };
-    let wanted = Wanted { framing, stdout, stderr, keys, reads_on: true };
-    tokio::spawn(async move {
-        let _busy = busy;
-        match Connection::taken(upgrade).await {
-            Ok(connection) => connection.join(session, wanted, ended).await,
-            Err(_) => ended(drained(session).await),
-        }
-    });
-    Ok(hijack::switching(framing, version))
-}
-
-/// Answers with an error as the output of a program.
-fn told(
-    error: &Error,
-    framing: Framing,
-    upgrade: Option<OnUpgrade>,
-    version: crate::version::Version,
-) -> answer::Answer {
-    let frame = framing.frame(LogStream::Stdout, format!("{}\r\n", error.message).as_bytes());
-    let Some(upgrade) = upgrade else {
-        return answer::of_type(framing.content_type(version), body::full(frame));
-    };
-    tokio::spawn(async move {
-        if let Ok(mut connection) = Connection::taken(upgrade).await {
-            // Whoever has gone needs no reason.
-            let _ = connection.send(&frame).await;
-        }
-    });
-    hijack::switching(framing, version)
 }
 
 /// Waits for the end of a program that nobody is connected to, which is at the latest its container's.
@@ -202,45 +204,6 @@ async fn end_of(id: &str, mut events: BoxStream<'static, Result<Event, Error>>) 
         }
     }
     255
-}
-
-/// Reads a program whose client has gone to its end: its next output would end it.
-async fn drained(mut session: Session) -> i32 {
-    drop(session.input.take());
-    while session.output.next().await.is_some() {}
-    hijack::code(session.exit.await)
-}
-
-/// Answers a client that stays with HTTP: it gets the output as a body, and can give no input.
-fn plain(
-    session: Session,
-    framing: Framing,
-    (stdout, stderr): (bool, bool),
-    version: crate::version::Version,
-    ended: impl FnOnce(i32) + Send + 'static,
-) -> answer::Answer {
-    let (sender, receiver) = tokio::sync::mpsc::channel(1);
-    tokio::spawn(async move {
-        let Session { mut output, exit, .. } = session;
-        while let Some(Ok(chunk)) = output.next().await {
-            let wanted = match chunk.stream {
-                wharf_model::LogStream::Stdout => stdout,
-                wharf_model::LogStream::Stderr => stderr,
-            };
-            if wanted {
-                // Whoever has gone reads no more, but the program goes on.
-                let _ = sender.send(framing.frame(chunk.stream, &chunk.data)).await;
-            }
-        }
-        ended(hijack::code(exit.await));
-        // Whoever sees the end can ask for the exit code.
-        drop(sender);
-    });
-    let frames = futures_util::stream::unfold(receiver, |mut receiver| async move {
-        let frame = receiver.recv().await?;
-        Some((Ok::<_, std::convert::Infallible>(frame), receiver))
-    });
-    answer::of_type(framing.content_type(version), body::stream(frames))
 }
 
 pub(crate) async fn resize(server: &Arc<Server>, id: &str, query: &Query) -> Answered {
@@ -287,6 +250,6 @@ pub(crate) async fn inspect(server: &Arc<Server>, id: &str) -> Answered {
         "CanRemove": code.is_some(),
         "ContainerID": exec.container.as_str(),
         "DetachKeys": exec.detach_keys.as_deref().unwrap_or_default(),
-        "Pid": 0,
+        "Pid": exec.process.unwrap_or_default(),
     }))
 }

@@ -14,6 +14,7 @@ use wharf_model::{
 
 use crate::answer::{self, Answered, Refusal};
 use crate::body;
+use crate::create;
 use crate::request::{Ask, Query};
 use crate::server::Server;
 use crate::version::Version;
@@ -221,16 +222,10 @@ pub(crate) async fn prune(server: &Arc<Server>, query: &Query) -> Answered {
 
 pub(crate) async fn commit(server: &Arc<Server>, ask: Ask) -> Answered {
     let query = ask.query.clone();
-    let document = ask.document().await?.unwrap_or_default();
-    let asks = document
-        .as_object()
-        .is_some_and(|fields| fields.values().any(|value| !crate::create::is_nothing(value)));
-    if asks {
-        return Err(Refusal::invalid(
-            "a commit's settings can't be given as a document: give them as changes, instructions \
-             of a Dockerfile",
-        ));
-    }
+    let config = match ask.document().await? {
+        None | Some(Value::Null) => None,
+        Some(document) => Some(Box::new(create::image_config(document)?)),
+    };
     let container = query
         .text("container")
         .ok_or_else(|| Refusal::invalid("no container was named: give container"))?;
@@ -243,6 +238,7 @@ pub(crate) async fn commit(server: &Arc<Server>, ask: Ask) -> Answered {
         message: text("comment"),
         pause: query.on_unless_told("pause"),
         changes: lines.filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+        config,
     };
     match server.engine.execute(Command::Commit(Box::new(options))).await? {
         Outcome::Committed(id) => answer::created(&json!({"Id": id.as_str()})),

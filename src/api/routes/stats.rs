@@ -7,7 +7,9 @@ use futures_util::stream::{self, StreamExt};
 use hyper::Response;
 use serde_json::{Value, json};
 use wharf_backend::{Backend, Error};
-use wharf_model::{ContainerDetail, ErrorKind, Limit, Sample};
+use wharf_model::{
+    BlockCounters, ContainerDetail, DetailSample, ErrorKind, Limit, NetCounters, Sample,
+};
 
 use crate::answer::{self, Answered};
 use crate::body;
@@ -15,8 +17,14 @@ use crate::request::Ask;
 use crate::sampling::{Samples, Tick};
 use crate::server::Server;
 
-/// A tick and this container's part of it.
-type Seen = (Arc<Tick>, Option<Sample>);
+/// What is known of a container at a tick.
+struct Seen {
+    tick: Arc<Tick>,
+    /// Its part of the tick; none when it doesn't run.
+    sample: Option<Sample>,
+    /// What only this container's clients pay for.
+    details: DetailSample,
+}
 
 pub(crate) async fn stats(server: &Arc<Server>, name: &str, ask: &Ask) -> Answered {
     let detail = server.engine.container(name).await?;
@@ -26,11 +34,11 @@ pub(crate) async fn stats(server: &Arc<Server>, name: &str, ask: &Ask) -> Answer
     }
     let mut samples = server.sampling.listen();
     if !streams {
-        let first = seen(&mut samples, &detail).await?;
+        let first = seen(server, &mut samples, &detail).await?;
         if ask.query.on("one-shot") {
             return answer::document(&document(&detail, Some(&first), None));
         }
-        let second = seen(&mut samples, &detail).await?;
+        let second = seen(server, &mut samples, &detail).await?;
         return answer::document(&document(&detail, Some(&second), Some(&first)));
     }
     let server = Arc::clone(server);
@@ -39,11 +47,11 @@ pub(crate) async fn stats(server: &Arc<Server>, name: &str, ask: &Ask) -> Answer
         if over {
             return None;
         }
-        let now = match seen(&mut samples, &detail).await {
+        let now = match seen(&server, &mut samples, &detail).await {
             Ok(now) => now,
             Err(error) => return Some((Err(error), (samples, detail, before, server, true))),
         };
-        if now.1.is_none() {
+        if now.sample.is_none() {
             // Docker goes on as long as there is the container.
             match server.engine.container(detail.id.as_str()).await {
                 Ok(_) => {}
@@ -61,47 +69,65 @@ pub(crate) async fn stats(server: &Arc<Server>, name: &str, ask: &Ask) -> Answer
     Ok(answer)
 }
 
-async fn seen(samples: &mut Samples, detail: &ContainerDetail) -> Result<Seen, Error> {
+async fn seen(
+    server: &Server,
+    samples: &mut Samples,
+    detail: &ContainerDetail,
+) -> Result<Seen, Error> {
     let tick = samples.next().await?;
     let found = tick.batch.containers.iter().find(|(id, _)| *id == detail.id);
     let sample = found.map(|(_, sample)| sample.clone());
-    Ok((tick, sample))
+    let details = match sample {
+        // One that has just ended has none.
+        Some(_) => server.engine.details(detail.id.as_str()).await.unwrap_or_default(),
+        None => DetailSample::default(),
+    };
+    Ok(Seen { tick, sample, details })
 }
 
 /// Returns docker's document: what is now, and what was a second ago.
 fn document(detail: &ContainerDetail, now: Option<&Seen>, before: Option<&Seen>) -> Value {
     let never = "0001-01-01T00:00:00Z";
     let time = |seen: Option<&Seen>| match seen {
-        Some((tick, Some(_))) => tick.time.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true),
+        Some(Seen { tick, sample: Some(_), .. }) => {
+            tick.time.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)
+        }
         _ => never.to_owned(),
     };
-    let sample = now.and_then(|(_, sample)| sample.as_ref());
+    let sample = now.and_then(|seen| seen.sample.as_ref());
     let mut document = json!({
         "name": format!("/{}", detail.name),
         "id": detail.id.as_str(),
         "read": time(now),
         "preread": time(before),
         "pids_stats": sample.map_or_else(|| json!({}), pids),
-        "blkio_stats": blocks(sample),
+        "blkio_stats": blocks(now),
         "num_procs": 0,
         "storage_stats": {},
         "cpu_stats": cpu(now),
         "precpu_stats": cpu(before),
         "memory_stats": now.map_or_else(|| json!({}), memory),
     });
-    if let Some(network) = sample.and_then(|sample| sample.network.as_ref()) {
-        document["networks"] = json!({"eth0": {
-            "rx_bytes": network.rx_bytes,
-            "rx_packets": network.rx_packets,
-            "rx_errors": 0,
-            "rx_dropped": 0,
-            "tx_bytes": network.tx_bytes,
-            "tx_packets": network.tx_packets,
-            "tx_errors": 0,
-            "tx_dropped": 0,
-        }});
+    let interfaces = now.and_then(|seen| seen.details.interfaces.as_ref());
+    if let Some(interfaces) = interfaces.filter(|interfaces| !interfaces.is_empty()) {
+        let each = interfaces.iter().map(|(name, counters)| (name.clone(), traffic(counters)));
+        document["networks"] = Value::Object(each.collect());
     }
     document
+}
+
+/// What went wrong on an interface isn't counted.
+fn traffic(counters: &NetCounters) -> Value {
+    json!({
+        "rx_bytes": counters.rx_bytes,
+        "rx_packets": counters.rx_packets,
+        "rx_errors": 0,
+        "rx_dropped": 0,
+        "tx_bytes": counters.tx_bytes,
+        "tx_packets": counters.tx_packets,
+        "tx_errors": 0,
+        "tx_dropped": 0,
+    })
 }
 
 fn pids(sample: &Sample) -> Value {
@@ -116,8 +142,8 @@ fn pids(sample: &Sample) -> Value {
 
 fn cpu(seen: Option<&Seen>) -> Value {
     let throttling = |periods, throttled, time| json!({"periods": periods, "throttled_periods": throttled, "throttled_time": time});
-    let counters = seen.and_then(|(tick, sample)| Some((tick, sample.as_ref()?.cpu.as_ref()?)));
-    let Some((tick, cpu)) = counters else {
+    let counters = seen.and_then(|seen| Some((seen, seen.sample.as_ref()?.cpu.as_ref()?)));
+    let Some((Seen { tick, details, .. }, cpu)) = counters else {
         return json!({
             "cpu_usage": {"total_usage": 0, "usage_in_kernelmode": 0, "usage_in_usermode": 0},
             "throttling_data": throttling(0, 0, 0),
@@ -135,6 +161,9 @@ fn cpu(seen: Option<&Seen>) -> Value {
             cpu.throttled_ns.unwrap_or(0),
         ),
     });
+    if let Some(cores) = &details.cores {
+        document["cpu_usage"]["percpu_usage"] = json!(cores);
+    }
     if let Some(system) = tick.system_ns {
         document["system_cpu_usage"] = system.into();
     }
@@ -144,7 +173,7 @@ fn cpu(seen: Option<&Seen>) -> Value {
     document
 }
 
-fn memory((tick, sample): &Seen) -> Value {
+fn memory(Seen { tick, sample, .. }: &Seen) -> Value {
     let counters = sample.as_ref().and_then(|sample| sample.memory.as_ref());
     let Some(memory) = counters else { return json!({}) };
     let mut stats = serde_json::Map::new();
@@ -165,21 +194,25 @@ fn memory((tick, sample): &Seen) -> Value {
     json!({"usage": memory.usage, "stats": stats, "limit": limit.unwrap_or(0)})
 }
 
-/// Docker tells of each device; the counters here are those of all.
-fn blocks(sample: Option<&Sample>) -> Value {
-    let entries = |read: Option<u64>, write: Option<u64>| match (read, write) {
-        (Some(read), Some(write)) => json!([
-            {"major": 0, "minor": 0, "op": "read", "value": read},
-            {"major": 0, "minor": 0, "op": "write", "value": write},
-        ]),
-        _ => Value::Null,
+fn blocks(seen: Option<&Seen>) -> Value {
+    let devices = seen.and_then(|seen| seen.details.devices.as_deref());
+    let entries = |read: fn(&BlockCounters) -> (Option<u64>, Option<u64>)| {
+        let Some(devices) = devices else { return Value::Null };
+        let mut rows = Vec::new();
+        for device in devices {
+            let (reads, writes) = read(&device.counters);
+            for (op, value) in [("read", reads), ("write", writes)] {
+                rows.extend(value.map(|value| {
+                    json!({"major": device.major, "minor": device.minor, "op": op, "value": value})
+                }));
+            }
+        }
+        if rows.is_empty() { Value::Null } else { rows.into() }
     };
-    let block = sample.and_then(|sample| sample.block.as_ref());
-    let bytes = block.map(|block| (block.read_bytes, block.write_bytes)).unzip();
     json!({
-        "io_service_bytes_recursive": entries(bytes.0, bytes.1),
-        "io_serviced_recursive":
-            entries(block.and_then(|b| b.read_ops), block.and_then(|b| b.write_ops)),
+        "io_service_bytes_recursive":
+            entries(|counters| (Some(counters.read_bytes), Some(counters.write_bytes))),
+        "io_serviced_recursive": entries(|counters| (counters.read_ops, counters.write_ops)),
         "io_queue_recursive": null,
         "io_service_time_recursive": null,
         "io_wait_time_recursive": null,
@@ -187,4 +220,34 @@ fn blocks(sample: Option<&Sample>) -> Value {
         "io_time_recursive": null,
         "sectors_recursive": null,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf_model::DeviceCounters;
+
+    #[test]
+    fn each_device_is_told_by_its_numbers() {
+        let counters = BlockCounters { read_bytes: 1, write_bytes: 2, ..BlockCounters::default() };
+        let details = DetailSample {
+            devices: Some(vec![DeviceCounters { major: 8, minor: 16, counters }]),
+            ..DetailSample::default()
+        };
+        let tick = Arc::new(Tick {
+            time: chrono::Utc::now(),
+            system_ns: None,
+            batch: wharf_backend::SampleBatch { host: None, containers: Vec::new() },
+        });
+        let seen = Seen { tick, sample: None, details };
+        let document = blocks(Some(&seen));
+        assert_eq!(
+            document["io_service_bytes_recursive"],
+            json!([
+                {"major": 8, "minor": 16, "op": "read", "value": 1},
+                {"major": 8, "minor": 16, "op": "write", "value": 2},
+            ])
+        );
+        assert!(document["io_serviced_recursive"].is_null());
+    }
 }

@@ -111,8 +111,8 @@ impl Docker {
             ("pause", pause.as_str()),
         ];
         query.extend(options.changes.iter().map(|change| ("changes", change.as_str())));
-        // No settings of the caller's own beside the instructions.
-        let body = full(b"null".to_vec());
+        let settings = serde_json::to_vec(&options.config);
+        let body = full(settings.map_err(|cause| error::malformed("commit", cause))?);
         let reply = self.transport.post("/commit", &query, body, "application/json").await?;
         let committed: Committed = reply.json().await?;
         committed.id.parse().map_err(|cause| error::malformed("commit", cause))

@@ -259,7 +259,10 @@ fn restart_policy(policy: wharf_model::RestartPolicy) -> RestartPolicy {
 /// Nothing, which leaves it to the engine, when nothing was asked for.
 fn log_config(config: wharf_model::LogConfig) -> Option<HostConfigLogConfig> {
     (config != wharf_model::LogConfig::default()).then(|| HostConfigLogConfig {
-        typ: Some(config.driver.as_str().to_owned()),
+        typ: Some(match config.driver {
+            wharf_model::LogDriver::Default => String::new(),
+            driver => driver.as_str().to_owned(),
+        }),
         config: Some(config.options.into_iter().collect()),
     })
 }

@@ -56,7 +56,7 @@ impl Docker {
         );
         let resize = resizer(self, format!("{path}/resize"), size.filter(|_| spec.tty));
         let exit = self.exec_exit(id, events, output_end);
-        Ok(Session { input, output: output.boxed(), resize, exit })
+        Ok(Session { input, output: output.boxed(), resize, exit, process: None })
     }
 
     /// Returns a future of the program's exit code. The engine tells it in an event; a program that
@@ -117,5 +117,6 @@ fn detached() -> Session {
         output: futures_util::stream::empty().boxed(),
         resize,
         exit: Box::pin(std::future::ready(Ok(0))),
+        process: None,
     }
 }

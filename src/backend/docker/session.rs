@@ -239,7 +239,7 @@ impl Docker {
         }
         let size = options.size.filter(|_| tty);
         let resize = resizer(self, format!("{path}/resize"), size);
-        Ok(Session { input, output, resize, exit })
+        Ok(Session { input, output, resize, exit, process: None })
     }
 }
 

@@ -32,5 +32,6 @@ pub(super) fn echo(greeting: &str) -> Session {
         input: Some(Box::new(ours)),
         resize,
         exit: async { Ok(0) }.boxed(),
+        process: None,
     }
 }

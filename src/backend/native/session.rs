@@ -124,6 +124,7 @@ pub(super) fn attached(
         input: input.map(|input| Box::new(input) as _),
         resize,
         exit: exit.boxed(),
+        process: None,
     })
 }
 
@@ -213,6 +214,7 @@ impl Drop for ContainerInput {
 
 /// Returns the session of a further program, whose streams come to us directly.
 pub(super) fn executed(executed: Executed, detached: bool) -> Result<Session> {
+    let process = executed.process;
     let channel = share(executed.channel)?;
     let (output, receiver) = mpsc::channel(AHEAD);
     let (resize, sizes) = mpsc::channel::<TermSize>(4);
@@ -239,7 +241,7 @@ pub(super) fn executed(executed: Executed, detached: bool) -> Result<Session> {
     };
     // A detached program is nobody's to wait for.
     let exit = if detached { futures_util::future::ready(Ok(0)).boxed() } else { exit.boxed() };
-    Ok(Session { output: receiver_stream(receiver), input, resize, exit })
+    Ok(Session { output: receiver_stream(receiver), input, resize, exit, process })
 }
 
 async fn pump(mut from: impl tokio::io::AsyncRead + Unpin, stream: LogStream, output: Output) {

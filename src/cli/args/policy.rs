@@ -150,14 +150,13 @@ const ELSEWHERE: [&str; 9] = [
 
 /// Returns where the output is to be written.
 pub(super) fn log_config(parsed: &Parsed) -> Result<LogConfig, Failure> {
-    let driver = match parsed.last("log-driver") {
-        None | Some("" | "json-file") => LogDriver::JsonFile,
-        Some("local") => LogDriver::Local,
-        Some("none") => LogDriver::None,
-        Some(other) if ELSEWHERE.contains(&other) => return Err(not_yet("--log-driver", other)),
-        Some(other) => {
+    let word = parsed.last("log-driver").unwrap_or_default();
+    let driver = match LogDriver::from_word(word) {
+        Some(driver) => driver,
+        None if ELSEWHERE.contains(&word) => return Err(not_yet("--log-driver", word)),
+        None => {
             return Err(Failure::usage(format!(
-                "logger: no log driver named '{other}' is registered"
+                "logger: no log driver named '{word}' is registered"
             )));
         }
     };

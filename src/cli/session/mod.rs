@@ -65,7 +65,7 @@ pub(crate) async fn run(
     mut signals: Signals,
     deliver: impl AsyncFn(&'static str),
 ) -> anyhow::Result<End> {
-    let Session { input, output, resize, exit } = session;
+    let Session { input, output, resize, exit, .. } = session;
     let guard = if handover.raw() { terminal::Raw::enter(std::io::stdin().as_fd())? } else { None };
 
     let drained = async {

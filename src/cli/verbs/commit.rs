@@ -42,6 +42,7 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         message: text("message"),
         pause: parsed.last("pause") != Some("false"),
         changes: parsed.all("change").map(str::to_owned).collect(),
+        config: None,
     };
     call.over_engine(async |backend| {
         match backend.execute(Command::Commit(Box::new(options))).await? {

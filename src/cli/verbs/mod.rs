@@ -153,7 +153,7 @@ pub(crate) struct Section {
 
 /// The groups that have verbs.
 pub(crate) static SECTIONS: [Section; 8] = [
-    Section { name: "config", about: "The dashboard's settings" },
+    Section { name: "config", about: "Settings of the dashboard and of the engine" },
     Section { name: "context", about: "Names for engines, as docker knows them" },
     Section { name: "container", about: "Manage containers" },
     Section { name: "image", about: "Manage images" },

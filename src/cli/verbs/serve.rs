@@ -1,16 +1,17 @@
-//! `serve`: the Docker Engine API on a unix socket, for programs that speak it.
+//! `serve`: the Docker Engine API on sockets, for programs that speak it.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use wharf_api::Options;
-use wharf_api::socket::Socket;
-use wharf_backend::native::Native;
+use wharf_api::socket::{Socket, needs_tls};
+use wharf_api::tls::Files;
 
 use crate::args::create::invalid;
-use crate::args::{Arity, Flag, Group, Verb};
+use crate::args::{Arity, Flag, Group, Parsed, Verb};
 use crate::call::{Call, Failure};
 use crate::connect;
 use crate::target::Target;
@@ -19,15 +20,24 @@ pub(crate) static VERB: Verb = Verb {
     name: "serve",
     paths: &[],
     usage: "[OPTIONS]",
-    about: "Serve the Docker Engine API on a socket",
+    about: "Serve the Docker Engine API on sockets",
     group: Group::System,
     arity: Arity::None,
     interspersed: true,
     flags: &[&[
-        Flag::value("group", "string", "Let the members of this group use the socket too"),
-        Flag::value("host", "string", "The socket: unix:///path (beside the runtime folder)")
-            .short('H'),
+        Flag::value("group", "string", "Let the members of this group use unix sockets too"),
+        Flag::list(
+            "host",
+            "list",
+            "Sockets: unix:///path (default beside the runtime folder), tcp://[HOST]:PORT",
+        )
+        .short('H'),
         Flag::value("idle-timeout", "duration", "End once nobody was served for so long (10m)"),
+        Flag::switch("tls", "Part of --tlsverify, and refused without it"),
+        Flag::switch("tlsverify", "Serve clients whose certificate is of --tlscacert"),
+        Flag::value("tlscacert", "file", "The authority of clients that may come by tcp"),
+        Flag::value("tlscert", "file", "The server's certificate"),
+        Flag::value("tlskey", "file", "Its key"),
     ]],
     missing: &[],
     run,
@@ -42,28 +52,30 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         )
         .into());
     };
-    let idle_timeout = idle_timeout(call.parsed.last("idle-timeout"))?;
-    let group = call.parsed.last("group").filter(|group| !group.is_empty());
-    let host = call.parsed.last("host").filter(|host| !host.is_empty());
+    let parsed = &call.parsed;
+    let idle_timeout = idle_timeout(parsed.last("idle-timeout"))?;
+    let group = parsed.last("group").filter(|group| !group.is_empty());
+    let files = files(parsed)?;
+    let hosts = parsed.all("host").filter(|host| !host.is_empty()).map(host);
+    let hosts: Vec<Host> = hosts.collect::<Result<_, _>>()?;
+    if let Some(Host::Tcp(place)) = hosts.iter().find(|host| matches!(host, Host::Tcp(_)))
+        && files.is_none()
+    {
+        return Err(Failure::new(1, needs_tls(&format!("tcp://{place}"))).into());
+    }
     // Before anything else is opened, since it has numbers of its own.
-    let given = given_socket()?;
+    let given = given_sockets()?;
     connect::enter(&call.target)?;
-    let socket = match given {
-        Some(socket) => {
-            if host.is_some() || group.is_some() {
-                let text = "the service manager has made the socket: leave out --host and --group";
-                return Err(Failure::new(1, text).into());
-            }
-            socket
+    let sockets = match given.is_empty() {
+        true => make(&hosts, group, files, paths.run())?,
+        false if !hosts.is_empty() || group.is_some() => {
+            let text = "the service manager has made the socket: leave out --host and --group";
+            return Err(Failure::new(1, text).into());
         }
-        None => {
-            let path = match host {
-                Some(host) => path(host)?,
-                None => default_path(paths.run()),
-            };
-            let socket = Socket::make(&path, group).map_err(|message| Failure::new(1, message))?;
-            crate::notice(&format!("listening on unix://{}", path.display()));
-            socket
+        false => {
+            let sockets = given.into_iter().map(|socket| Socket::given(socket, files));
+            let sockets: Result<Vec<_>, _> = sockets.collect();
+            sockets.map_err(|message| Failure::new(1, message))?
         }
     };
     wharf_stats::raise_open_files_limit();
@@ -84,14 +96,62 @@ fn run(call: &Call) -> anyhow::Result<i32> {
                 false => std::task::Poll::Pending,
             }
         });
-        let native = Native::open_with(paths.clone(), connect::engine_options()?)?;
-        let engine = native.with_registries(connect::registry_folders());
-        wharf_api::serve(engine, &socket, &options, stop).await.context("serve")
+        let engine = connect::served_engine(paths)?;
+        wharf_api::serve(engine, &sockets, &options, stop).await.context("serve")
     });
     // Attached clients are cut off: what they are attached to goes on without them.
     runtime.shutdown_background();
-    drop(socket);
+    drop(sockets);
     served.map(|()| 0)
+}
+
+/// Makes the sockets and says where they are; without any, the usual one.
+fn make(
+    hosts: &[Host],
+    group: Option<&str>,
+    files: Option<Files<'_>>,
+    run: &Path,
+) -> Result<Vec<Socket>, Failure> {
+    let usual = [Host::Unix(default_path(run))];
+    let hosts = if hosts.is_empty() { &usual } else { hosts };
+    let mut sockets = Vec::new();
+    for host in hosts {
+        let (socket, shown) = match host {
+            Host::Unix(path) => {
+                (Socket::make(path, group), Some(format!("unix://{}", path.display())))
+            }
+            Host::Tcp(place) => match files {
+                Some(files) => (Socket::port(place, files), None),
+                None => (Err(needs_tls(place)), None),
+            },
+        };
+        let socket = socket.map_err(|message| Failure::new(1, message))?;
+        let address = socket.address().map(|address| format!("tcp://{address}"));
+        crate::notice(&format!("listening on {}", shown.or(address).unwrap_or_default()));
+        sockets.push(socket);
+    }
+    Ok(sockets)
+}
+
+/// Why `--tls` alone is refused.
+const NO_TLS: &str = "clients are served by tcp if their certificate is known: give --tlsverify";
+
+/// Returns the files of TLS, if it is asked for; then all of them have to be there.
+fn files(parsed: &Parsed) -> Result<Option<Files<'_>>, Failure> {
+    let file = |flag: &str| parsed.last(flag).filter(|path| !path.is_empty()).map(Path::new);
+    let named = ["tlscacert", "tlscert", "tlskey"].map(file);
+    match (parsed.on("tlsverify"), named) {
+        (false, _) if parsed.on("tls") => Err(Failure::new(1, NO_TLS)),
+        (true, [Some(authority), Some(certificate), Some(key)]) => {
+            Ok(Some(Files { authority, certificate, key }))
+        }
+        (false, [None, None, None]) => Ok(None),
+        (false, _) => Err(Failure::new(1, NO_TLS)),
+        (true, _) => {
+            let text = "--tlsverify needs --tlscacert, --tlscert and --tlskey";
+            Err(Failure::new(1, text))
+        }
+    }
 }
 
 /// Returns the socket beside the runtime folder, which itself is root's alone.
@@ -99,16 +159,35 @@ fn default_path(run: &Path) -> PathBuf {
     run.with_extension("sock")
 }
 
-fn path(host: &str) -> Result<PathBuf, Failure> {
-    match host.split_once("://") {
-        Some(("unix", path)) if path.starts_with('/') => Ok(PathBuf::from(path)),
-        Some(("tcp" | "fd" | "npipe" | "http" | "https" | "ssh", _)) => Err(Failure::new(
+/// Where to listen.
+#[derive(Debug, PartialEq, Eq)]
+enum Host {
+    /// At this file.
+    Unix(PathBuf),
+    /// At this `[HOST]:PORT`.
+    Tcp(String),
+}
+
+fn host(text: &str) -> Result<Host, Failure> {
+    match text.split_once("://") {
+        Some(("unix", path)) if path.starts_with('/') => Ok(Host::Unix(PathBuf::from(path))),
+        Some(("tcp", place)) if place.rsplit_once(':').is_some_and(|(_, port)| is_port(port)) => {
+            Ok(Host::Tcp(place.to_owned()))
+        }
+        Some(("fd" | "npipe" | "http" | "https" | "ssh", _)) => Err(Failure::new(
             1,
-            format!("{host} is not supported yet by this version of wharf: give unix:///path"),
+            format!("{text} is not supported by wharf: give unix:///path or tcp://[HOST]:PORT"),
         )),
-        None if host.starts_with('/') => Ok(PathBuf::from(host)),
-        _ => Err(Failure::new(1, format!("unable to parse host `{host}`: give unix:///path"))),
+        None if text.starts_with('/') => Ok(Host::Unix(PathBuf::from(text))),
+        _ => {
+            let why = "give unix:///path or tcp://[HOST]:PORT";
+            Err(Failure::new(1, format!("unable to parse host `{text}`: {why}")))
+        }
     }
+}
+
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok()
 }
 
 /// Returns how long the server stays without anybody to serve; `0` is for ever.
@@ -121,25 +200,16 @@ fn idle_timeout(text: Option<&str>) -> Result<Option<Duration>, Failure> {
     Ok(Some(time).filter(|time| !time.is_zero()))
 }
 
-/// Returns the socket that the service manager has made for this process, if it has
+/// Returns the sockets that the service manager has made for this process, if it has
 /// (`sd_listen_fds(3)`).
-fn given_socket() -> anyhow::Result<Option<Socket>> {
+fn given_sockets() -> anyhow::Result<Vec<OwnedFd>> {
     let variable = |name: &str| std::env::var(name).ok();
     let own = std::process::id().to_string();
     if variable("LISTEN_PID").as_deref() != Some(own.as_str()) {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let count: u16 = variable("LISTEN_FDS").and_then(|text| text.parse().ok()).unwrap_or_default();
-    if count == 0 {
-        return Ok(None);
-    }
-    let mut given =
-        wharf_sys::descriptors::given(count).context("take over the service manager's socket")?;
-    if given.len() != 1 {
-        let text = "the service manager hands over several sockets: one is served";
-        return Err(Failure::new(1, text).into());
-    }
-    Ok(given.pop().map(Socket::given))
+    wharf_sys::descriptors::given(count).context("take over the service manager's sockets")
 }
 
 #[cfg(test)]
@@ -148,10 +218,15 @@ mod tests {
 
     #[test]
     fn sockets_and_times_are_read() {
-        assert_eq!(path("unix:///a/b"), Ok("/a/b".into()));
-        assert_eq!(path("/a/b"), Ok("/a/b".into()));
-        for bad in ["tcp://1.2.3.4:5", "unix://a", "a", "fd://"] {
-            assert!(path(bad).is_err(), "{bad}");
+        assert_eq!(host("unix:///a/b"), Ok(Host::Unix("/a/b".into())));
+        assert_eq!(host("/a/b"), Ok(Host::Unix("/a/b".into())));
+        for place in ["1.2.3.4:5", ":2376", "[::1]:2376", "name:0"] {
+            assert_eq!(host(&format!("tcp://{place}")), Ok(Host::Tcp(place.to_owned())));
+        }
+        for bad in
+            ["unix://a", "a", "fd://", "tcp://", "tcp://1.2.3.4", "tcp://x:y", "tcp://x:70000"]
+        {
+            assert!(host(bad).is_err(), "{bad}");
         }
         assert_eq!(default_path(Path::new("/run/wharf")), Path::new("/run/wharf.sock"));
         assert_eq!(idle_timeout(Some("10m")), Ok(Some(Duration::from_secs(600))));

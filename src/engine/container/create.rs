@@ -53,10 +53,12 @@ impl Engine {
             check_platform(&options.image, platform, &image.os, &image.architecture)?;
         }
         let mut config = merge(&id, options, &image.config)?;
-        check(&config, &options.host)?;
+        let mut host = normalised(&options.host);
+        host.log_config.settle(self.log_settings());
+        check(&config, &host)?;
         namespaces::check(options)?;
         let inherited = mounts::inherit(store, &options.host)?;
-        let mut host = namespaces::resolved(store, normalised(&options.host))?;
+        let mut host = namespaces::resolved(store, host)?;
         self.default_userns(&mut host)?;
         remap::check(&host)?;
         let settled = networks::settle(store, options, &mut host, self.network_settings())?;

@@ -38,6 +38,8 @@ pub struct Executed {
     pub channel: Channel,
     /// Its streams.
     pub streams: ExecStreams,
+    /// The host's number of its process; none where an older supervisor doesn't tell.
+    pub process: Option<i32>,
 }
 
 /// Returns docker's error for a container that can't run a further program now.
@@ -105,14 +107,15 @@ impl Engine {
             _ => Error::failed(format_args!("exec in {}", record.name), cause),
         })?;
         drop(theirs);
-        let answer = channel.answer().map_err(|error| match error.kind() {
+        let answer = channel.answer_about_process().map_err(|error| match error.kind() {
             ErrorKind::Unavailable => not_running(&record),
             _ => error,
         });
-        let mut descriptors = answer?.into_iter();
+        let (process, descriptors) = answer?;
+        let mut descriptors = descriptors.into_iter();
         if let (true, Some(master)) = (spec.tty && !spec.detach, descriptors.next()) {
             streams = ExecStreams::Terminal(master);
         }
-        Ok(Executed { channel, streams })
+        Ok(Executed { channel, streams, process })
     }
 }

@@ -1,11 +1,19 @@
 //! `kill`, `pause` and `unpause`: words to the supervisor.
 
-use wharf_model::ErrorKind;
+use std::time::Duration;
+
+use wharf_model::{ErrorKind, Status};
 
 use crate::channel::{Channel, Request};
 use crate::engine::Engine;
 use crate::state::{Record, Store};
 use crate::{Error, Result};
+
+/// The signal that nothing survives.
+const SIGKILL: i32 = 9;
+
+/// How long docker waits for the end of what it has killed.
+const KILLED: Duration = Duration::from_secs(10);
 
 /// Names without `SIG`, by their numbers from 1 (signal(7), x86).
 const NAMES: [&str; 31] = [
@@ -95,7 +103,7 @@ impl Engine {
     /// When it doesn't run, or there is no such signal.
     pub fn kill(&self, reference: &str, signal: Option<&str>) -> Result<()> {
         let signal = parse(signal.unwrap_or("KILL"))?;
-        self.with_store(|store| {
+        let ending = self.with_store(|store| {
             let record = self.current(store, reference)?;
             let refuse = |error: Error| {
                 Error::new(error.kind(), format!("cannot kill container: {reference}: {error}"))
@@ -103,10 +111,19 @@ impl Engine {
             if !record.observed.state.status.is_supervised() {
                 return Err(refuse(not_running(&record)));
             }
+            // A frozen one ends when it is thawed.
+            let ends = signal == SIGKILL && record.observed.state.status == Status::Running;
+            let ending = ends.then(|| self.ask(&record, &Request::Wait).ok()).flatten();
             self.ask(&record, &Request::Signal(signal)).map(drop).map_err(refuse)?;
             let attributes = [("signal", signal.to_string())];
-            store.add_container_event(&record, "kill", &attributes)
-        })
+            store.add_container_event(&record, "kill", &attributes)?;
+            Ok(ending)
+        })?;
+        // As with docker, what is killed can be removed at once.
+        if let Some(ending) = ending {
+            ending.is_readable_within(KILLED);
+        }
+        Ok(())
     }
 
     /// Freezes all processes of a container.

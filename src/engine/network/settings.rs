@@ -1,18 +1,15 @@
 //! What the host's administrator says of the networks that the engine makes by itself.
 
 use std::net::IpAddr;
-use std::path::Path;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use wharf_model::ErrorKind;
 
 use super::driver::ICC;
 use super::pool::{Pool, Supply};
 use super::record::Network;
-use crate::{Error, Result};
 
-/// The settings, under the keys that docker's `daemon.json` has for them.
+/// The settings: docker's `default-address-pools`, `bip` and `icc`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
@@ -26,53 +23,42 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the settings of this file; one that isn't there says nothing.
+    /// Adds a block that subnets are cut from.
     ///
     /// # Errors
-    /// When it can't be read or understood.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Self::default());
-            }
-            Err(cause) => {
-                return Err(Error::failed(format_args!("read {}", path.display()), cause));
-            }
-        };
-        Self::parse(&text).map_err(|why| {
-            let text = format!("settings of networks {}: {why}", path.display());
-            Error::new(ErrorKind::Invalid, text)
-        })
+    /// A sentence, when it can't be meant.
+    pub fn add_pool(&mut self, base: IpNet, size: u8) -> std::result::Result<(), String> {
+        if base != base.trunc() {
+            return Err(format!("address pool {base}: {} is meant", base.trunc()));
+        }
+        if size < base.prefix_len() || size > base.max_prefix_len() - 2 {
+            return Err(format!(
+                "address pool {base}: size {size} is no prefix length of subnets in it: {} to {}",
+                base.prefix_len(),
+                base.max_prefix_len() - 2
+            ));
+        }
+        self.default_address_pools.push(Supply { base, size });
+        Ok(())
     }
 
-    fn parse(text: &str) -> std::result::Result<Self, String> {
-        let settings: Self = serde_json::from_str(text).map_err(|cause| cause.to_string())?;
-        for Supply { base, size } in &settings.default_address_pools {
-            if *base != base.trunc() {
-                return Err(format!("address pool {base}: {} is meant", base.trunc()));
-            }
-            if *size < base.prefix_len() || *size > base.max_prefix_len() - 2 {
-                return Err(format!(
-                    "address pool {base}: size {size} is no prefix length of subnets in it: {} to {}",
-                    base.prefix_len(),
-                    base.max_prefix_len() - 2
-                ));
-            }
+    /// Says which address the default bridge has.
+    ///
+    /// # Errors
+    /// A sentence, when it can't be a bridge's.
+    pub fn set_bip(&mut self, bip: IpNet) -> std::result::Result<(), String> {
+        let host = bip.addr().is_ipv4()
+            && bip.addr() != bip.network()
+            && bip.addr() != bip.broadcast()
+            && Pool::of(bip).capacity() > 0;
+        if !host {
+            return Err(format!(
+                "bip {bip}: the bridge's own address and its prefix length are meant: \
+                 192.168.5.1/24, for instance"
+            ));
         }
-        if let Some(bip) = settings.bip {
-            let host = bip.addr().is_ipv4()
-                && bip.addr() != bip.network()
-                && bip.addr() != bip.broadcast()
-                && Pool::of(bip).capacity() > 0;
-            if !host {
-                return Err(format!(
-                    "bip {bip}: the bridge's own address and its prefix length are meant: \
-                     192.168.5.1/24, for instance"
-                ));
-            }
-        }
-        Ok(settings)
+        self.bip = Some(bip);
+        Ok(())
     }
 
     /// Returns the pool that the default bridge is to have, where that is said.
@@ -109,32 +95,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_read_as_dockers() {
-        let text = r#"{"default-address-pools":[{"base":"10.66.0.0/16","size":24}],
-            "bip":"192.168.5.1/24","icc":false}"#;
-        let settings = Settings::parse(text).unwrap();
+    fn what_is_said_holds() {
+        let mut settings = Settings { icc: Some(false), ..Settings::default() };
+        settings.add_pool("10.66.0.0/16".parse().unwrap(), 24).unwrap();
+        settings.set_bip("192.168.5.1/24".parse().unwrap()).unwrap();
         assert_eq!(settings.default_address_pools[0].size, 24);
         assert!(!settings.talks());
         let pool = settings.default_pool().unwrap();
         assert_eq!((pool.subnet.to_string(), pool.gateway.to_string()), {
             ("192.168.5.0/24".to_owned(), "192.168.5.1".to_owned())
         });
-        assert_eq!(Settings::parse("{}").unwrap(), Settings::default());
     }
 
     #[test]
     fn what_cannot_be_meant_is_named() {
-        for (text, why) in [
-            (r#"{"default-address-pools":[{"base":"10.66.1.0/16","size":24}]}"#, "10.66.0.0/16"),
-            (r#"{"default-address-pools":[{"base":"10.66.0.0/16","size":8}]}"#, "size 8"),
-            (r#"{"default-address-pools":[{"base":"10.66.0.0/16","size":31}]}"#, "size 31"),
-            (r#"{"bip":"192.168.5.0/24"}"#, "own address"),
-            (r#"{"bip":"fd00::1/64"}"#, "own address"),
-            (r#"{"ipv6":true}"#, "unknown field `ipv6`"),
-            ("[", "EOF"),
+        let mut settings = Settings::default();
+        for (base, size, why) in [
+            ("10.66.1.0/16", 24, "10.66.0.0/16"),
+            ("10.66.0.0/16", 8, "size 8"),
+            ("10.66.0.0/16", 31, "size 31"),
         ] {
-            let said = Settings::parse(text).unwrap_err();
-            assert!(said.contains(why), "{text}: {said}");
+            let said = settings.add_pool(base.parse().unwrap(), size).unwrap_err();
+            assert!(said.contains(why), "{base}: {said}");
         }
+        for bip in ["192.168.5.0/24", "192.168.5.255/24", "fd00::1/64"] {
+            let said = settings.set_bip(bip.parse().unwrap()).unwrap_err();
+            assert!(said.contains("own address"), "{bip}: {said}");
+        }
+        assert_eq!(settings, Settings::default());
     }
 }

@@ -103,7 +103,7 @@ pub(super) fn begin(
                 1
             });
             let child = child.map_err(failed)?;
-            theirs.send_process(child.pid).map_err(failed)
+            theirs.send_process(child.pid, &[]).map_err(failed)
         });
         if let Err(error) = &result {
             // When nobody hears it, nobody waits for it.

@@ -565,6 +565,7 @@ impl Supervisor {
             }
             (None, Progress::Running(child, terminal)) => {
                 self.watch(child.pidfd.as_fd(), token, EventFlags::IN);
+                let pid = child.pid;
                 self.programs.insert(token, (child, number));
                 if let Some((id, command)) = self.told.get(&token) {
                     let attributes = vec![("execID", id.clone())];
@@ -576,7 +577,7 @@ impl Supervisor {
                 }
                 let descriptors: Vec<_> = terminal.iter().map(AsFd::as_fd).collect();
                 if let Some(client) = self.clients.get(&number)
-                    && client.channel().send_ok(&descriptors).is_err()
+                    && client.channel().send_process(pid, &descriptors).is_err()
                 {
                     self.drop_client(number);
                 }

@@ -103,16 +103,34 @@ pub struct Problem {
     pub text: String,
 }
 
+/// Tables of the same file that are the engine's, whoever reads them.
+pub const ENGINE_TABLES: [&str; 3] = ["registry", "network", "log"];
+
+/// Reads a file as TOML.
+///
+/// # Errors
+/// What keeps it from being that.
+pub fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, Problem> {
+    DeTable::parse(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        problem_at(text, at, error.message().lines().collect::<Vec<_>>().join(", "))
+    })
+}
+
+/// Returns a problem at this byte of a file.
+pub fn problem_at(file: &str, at: usize, text: impl Into<String>) -> Problem {
+    let before = file.get(..at).unwrap_or(file);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    Problem { line, column, text: text.into() }
+}
+
 /// Returns what a file says, and all that is wrong with it.
 pub fn read(text: &str) -> (Config, Vec<Problem>) {
     let mut reader = Reader { text, config: Config::default(), problems: Vec::new() };
-    match DeTable::parse(text) {
+    match parse(text) {
         Ok(table) => reader.root(table.get_ref()),
-        Err(error) => {
-            let at = error.span().map_or(0, |span| span.start);
-            let message = error.message().lines().collect::<Vec<_>>().join(", ");
-            reader.problem(at, message);
-        }
+        Err(problem) => reader.problems.push(problem),
     }
     reader.problems.sort_by_key(|problem| (problem.line, problem.column));
     (reader.config, reader.problems)
@@ -132,10 +150,7 @@ struct Reader<'t> {
 
 impl Reader<'_> {
     fn problem(&mut self, at: usize, text: impl Into<String>) {
-        let before = self.text.get(..at).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        self.problems.push(Problem { line, column, text: text.into() });
+        self.problems.push(problem_at(self.text, at, text));
     }
 
     fn unknown(&mut self, name: Name<'_, '_>, what: &str, known: &[String]) {
@@ -153,6 +168,7 @@ impl Reader<'_> {
                 "keys" => self.keys(value),
                 "command" => self.commands(value),
                 "hosts" => self.hosts(value),
+                table if ENGINE_TABLES.contains(&table) => {}
                 "theme" => match value.get_ref() {
                     DeValue::Table(table) => self.settings("theme.", table),
                     _ => self.problem(value.span().start, "theme is a table: [theme]"),
@@ -352,7 +368,7 @@ pub(crate) fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> St
 }
 
 /// Returns the known word that a mistyped one is nearest to, if any is near.
-fn nearest<'k>(word: &str, known: &'k [String]) -> Option<&'k String> {
+pub fn nearest<'k>(word: &str, known: &'k [String]) -> Option<&'k String> {
     let near = known.iter().map(|k| (distance(word, k), k)).min_by_key(|(far, _)| *far)?;
     (near.0 <= 1 + word.chars().count() / 4).then_some(near.1)
 }

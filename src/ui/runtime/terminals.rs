@@ -180,7 +180,7 @@ async fn serve(
     replies: &Replies,
     (size, hangs_up): (Option<TermSize>, bool),
 ) {
-    let Session { output, mut input, resize, exit } = session;
+    let Session { output, mut input, resize, exit, .. } = session;
     // It is asked once more after its end, which was seen while a piece was put together.
     let mut output = output.fuse();
     // A program draws itself anew when the size changes, and only then: one that was attached to has

@@ -165,7 +165,8 @@ async fn changes_and_exports(bench: &Bench) {
 }
 
 async fn commits_make_images(bench: &Bench) {
-    let id = bench.run("echo x > /srv/new; sleep 99").await;
+    // The file is whole once it has its name.
+    let id = bench.run("echo x > /srv/half; mv /srv/half /srv/new; sleep 99").await;
     while bench.backend.archive_stat(&id, "/srv/new").await.is_err() {
         tokio::task::yield_now().await;
     }
@@ -176,6 +177,7 @@ async fn commits_make_images(bench: &Bench) {
         message: "why".to_owned(),
         pause: true,
         changes: vec!["ENV A=b".to_owned(), "CMD [\"cat\", \"/srv/new\"]".to_owned()],
+        config: None,
     };
     let commit = Command::Commit(Box::new(options.clone()));
     let image = match bench.backend.execute(commit).await.unwrap() {

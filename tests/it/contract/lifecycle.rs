@@ -221,9 +221,10 @@ async fn settings_are_kept(bench: &Bench) {
     assert_eq!(detail.config.hostname, "sea");
     assert_eq!(detail.config.labels["color"], "blue");
     assert_eq!(detail.config.stop_signal, "SIGINT");
-    // What docker completes: as much swap as memory, and whether the kernel offers a choice.
+    // What the engine completes: where output goes, as much swap as memory, and whether the kernel offers a choice.
     asked.host.resources.memory_swap = Some(128 << 20);
     asked.host.resources.oom_kill_disable = detail.host_config.resources.oom_kill_disable;
+    asked.host.log_config.settle(&Default::default());
     assert_eq!(detail.host_config, asked.host);
     let list = bench.backend.containers(true).await.unwrap();
     assert_eq!(list[0].labels["color"], "blue");

@@ -383,11 +383,10 @@ fn certificates_are_believed_where_they_are_named() {
     std::fs::remove_file(place.join("ca.crt")).unwrap();
     desk.forget();
     desk.ends(1, &["pull", &name]);
-    let settings = json!({ "insecure-registries": [registry.address] }).to_string();
-    std::fs::write(desk.settings().join("registries.json"), settings).unwrap();
+    desk.configure(&format!("[registry]\ninsecure = [{:?}]\n", registry.address));
     assert!(desk.ok(&["pull", &name]).contains("Downloaded newer image"));
-    std::fs::write(desk.settings().join("registries.json"), "{\"mirror\": 1}").unwrap();
-    desk.fails("registries.json: unknown field `mirror`", &["pull", &name]);
+    desk.configure("[registry]\nmirror = 1\n");
+    desk.fails("config.toml:2:1: there is no setting registry.mirror", &["pull", &name]);
 }
 
 fn secrets_stay_with_the_host_they_are_for() {
@@ -430,8 +429,7 @@ fn proxies_of_the_environment_are_used() {
     registry.put_image("x:1", "amd64", &[layer("a", 50)]);
     // A name that no name server knows (RFC 6761).
     let name = "registry.invalid/x:1";
-    let settings = json!({ "insecure-registries": ["registry.invalid"] }).to_string();
-    std::fs::write(desk.settings().join("registries.json"), settings).unwrap();
+    desk.configure("[registry]\ninsecure = [\"registry.invalid\"]\n");
     let pull = |variables: &[(&str, &str)]| {
         let mut command = desk.command(&["pull", name]);
         command.envs(variables.iter().copied());

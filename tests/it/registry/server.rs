@@ -229,6 +229,11 @@ impl Desk {
         self.folder.join("wharf")
     }
 
+    /// Writes its `config.toml`.
+    pub(crate) fn configure(&self, settings: &str) {
+        std::fs::write(self.settings().join("config.toml"), settings).unwrap();
+    }
+
     /// Returns docker's folder.
     pub(crate) fn docker(&self) -> PathBuf {
         self.folder.join("docker")

@@ -26,10 +26,10 @@ fn mirrors_go_first_and_the_registry_has_the_last_word() {
     let layers = [layer("a", 50), layer("b", 50)];
     registry.put_image("x:1", "amd64", &layers);
     let name = format!("{}/x:1", own.address);
-    let settings = json!({ "mirrors": { &own.address: [
-        format!("http://{}/", mirror.address), "http://127.0.0.1:1",
-    ] } });
-    std::fs::write(desk.settings().join("registries.json"), settings.to_string()).unwrap();
+    desk.configure(&format!(
+        "[registry.mirrors]\n{:?} = [\"http://{}/\", \"http://127.0.0.1:1\"]\n",
+        own.address, mirror.address
+    ));
     desk.ok(&["pull", &name]);
     assert!(!own.asked().iter().any(|asked| asked.path.contains("/x/")), "the mirror has it");
     assert!(mirror.asked().iter().any(|asked| asked.path.contains("/blobs/")));
@@ -59,8 +59,10 @@ fn a_mirror_that_lies_is_not_believed() {
     let config: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
     let config = config["config"]["digest"].as_str().unwrap().to_owned();
     let name = format!("{}/x:1", own.address);
-    let settings = json!({ "mirrors": { &own.address: [format!("http://{}", mirror.address)] } });
-    std::fs::write(desk.settings().join("registries.json"), settings.to_string()).unwrap();
+    desk.configure(&format!(
+        "[registry.mirrors]\n{:?} = [\"http://{}\"]\n",
+        own.address, mirror.address
+    ));
     let blob = format!("/blobs/{}", digest(&layers[1]));
     let wrong = Action::Answer(200, vec![], vec![b'x'; layers[1].len()]);
     for (part, action, says) in [

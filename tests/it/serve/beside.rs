@@ -95,7 +95,7 @@ const REASONED: &[&str] = &[
     "Error",
     // A policy that nobody asked for has a name here.
     "RestartPolicy",
-    // Counters that the engine keeps for all devices and links together.
+    // Counters that differ with the control groups of the host.
     "blkio_stats",
     "networks",
     "stats",

@@ -140,15 +140,14 @@ fn terminal() {
     terminal.wait_for("/dev/pts/0");
     terminal.wait_for("30 90");
     terminal.resize(111, 33);
-    // The new size comes by a request of its own.
-    for _ in 0..100 {
-        terminal.send("clear; stty size; echo do''ne\r");
-        terminal.wait_for("done");
-        if terminal.text().contains("33 111") {
-            break;
-        }
-    }
-    terminal.wait_for("33 111");
+    // The new size comes by a request of its own, however late.
+    let mut number = 0;
+    eventually("the terminal has its new size", || {
+        number += 1;
+        terminal.send(&format!("clear; stty size; echo do''ne-{number}\r"));
+        terminal.wait_for(&format!("done-{number}"));
+        terminal.text().contains("33 111")
+    });
     terminal.send("word=kept\r");
     terminal.send("\u{10}\u{11}");
     assert_eq!(terminal.wait(), 0);

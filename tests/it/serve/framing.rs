@@ -16,6 +16,7 @@ pub(crate) fn tests() -> Vec<Test> {
         waiting_answers_at_once,
         further_programs_by_their_ids,
         statistics_and_events,
+        each_version_has_its_fields,
         what_is_asked_for_is_made,
     ]
 }
@@ -430,4 +431,67 @@ fn what_is_asked_for_is_made() {
     let pruned =
         served.ask("POST", "/volumes/prune?filters=%7B%22all%22:%5B%22true%22%5D%7D", None);
     assert_eq!(pruned.json()["VolumesDeleted"], json!(["data"]));
+}
+
+/// Docker 20 speaks 1.41 and Docker 28 1.51: what moved between them is where each looks for it.
+fn each_version_has_its_fields() {
+    let served = Served::new();
+    let get =
+        |version: &str, path: &str| served.ask("GET", &format!("/v{version}{path}"), None).json();
+    served.ask("POST", "/networks/create", Some(&json!({"Name": "back"})));
+    let body = json!({
+        "Image": IMAGE, "Cmd": ["sleep", "1000"], "Hostname": "here",
+        "MacAddress": "02:42:0a:01:02:03",
+        "HostConfig": {"NetworkMode": "back"},
+        "NetworkingConfig": {"EndpointsConfig": {"back": {"Aliases": ["shelf"]}}},
+    });
+    let made = served.ask("POST", "/v1.41/containers/create?name=web", Some(&body)).json();
+    let id = made["Id"].as_str().unwrap();
+    assert_eq!(served.ask("POST", "/containers/web/start", None).status, 204);
+    let plain = json!({"Image": IMAGE, "Cmd": ["true"]});
+    assert_eq!(served.ask("POST", "/containers/create?name=plain", Some(&plain)).status, 201);
+
+    let place = "/NetworkSettings/Networks/back";
+    let (old, new) = (get("1.41", "/containers/web/json"), get("1.51", "/containers/web/json"));
+    let at = |document: &Value, field: &str| {
+        document.pointer(&format!("{place}/{field}")).unwrap().clone()
+    };
+    assert_eq!(at(&old, "Aliases"), json!(["shelf", &id[..12], "here"]));
+    assert_eq!(at(&new, "Aliases"), json!(["shelf"]));
+    assert_eq!(at(&new, "DNSNames"), json!(["web", "shelf", &id[..12], "here"]));
+    for document in [&old, &new] {
+        assert_eq!(document["Config"]["MacAddress"], "02:42:0a:01:02:03");
+        assert_eq!(at(document, "MacAddress"), "02:42:0a:01:02:03");
+    }
+    let mode = |version: &str| {
+        let rows = get(version, "/containers/json?all=1");
+        let rows = rows.as_array().unwrap().clone();
+        let plain = rows.iter().find(|row| row["Names"][0] == "/plain").unwrap();
+        plain["HostConfig"]["NetworkMode"].clone()
+    };
+    assert_eq!((mode("1.43"), mode("1.44")), (json!("default"), json!("bridge")));
+
+    let size = |version: &str, path: &str| {
+        let document = get(version, path);
+        let row = if document.is_array() { &document[0] } else { &document };
+        row.get("VirtualSize").cloned()
+    };
+    for path in ["/images/json", &format!("/images/{IMAGE}/json")] {
+        assert!(size("1.43", path).is_some() && size("1.44", path).is_none(), "{path}");
+    }
+    let df = |version: &str| get(version, "/system/df").get("BuilderSize").is_some();
+    assert!(df("1.41") && !df("1.51"));
+    // Volumes with names are pruned by old clients' word alone.
+    served.ask("POST", "/volumes/create", Some(&json!({"Name": "data"})));
+    let pruned = |version: &str| {
+        served.ask("POST", &format!("/v{version}/volumes/prune"), None).json()["VolumesDeleted"]
+            .clone()
+    };
+    assert_eq!(pruned("1.42"), Value::Null);
+    assert_eq!(pruned("1.41"), json!(["data"]));
+    let kind = |version: &str| {
+        let reply = served.ask("GET", &format!("/v{version}/containers/web/logs?stdout=1"), None);
+        reply.header("content-type").unwrap().to_owned()
+    };
+    assert!(kind("1.41").ends_with("raw-stream") && kind("1.42").ends_with("multiplexed-stream"));
 }

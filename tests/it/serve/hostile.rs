@@ -13,7 +13,7 @@ pub(crate) fn tests() -> Vec<Test> {
 }
 
 /// Returns the greatest memory that a process has had, in KiB.
-fn peak(pid: u32) -> u64 {
+pub(super) fn peak(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()

@@ -3,14 +3,21 @@
 mod beside;
 mod clients;
 mod compose;
+mod crowd;
 mod framing;
+mod fuzz;
 mod hostile;
+mod python;
+mod registry;
 mod server;
+mod tcp;
+mod websocket;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -22,9 +29,15 @@ pub(crate) fn tests() -> Vec<Test> {
         beside::tests(),
         clients::tests(),
         compose::tests(),
+        crowd::tests(),
         framing::tests(),
+        fuzz::tests(),
         hostile::tests(),
+        python::tests(),
+        registry::tests(),
         server::tests(),
+        tcp::tests(),
+        websocket::tests(),
     ]
     .into_iter()
     .flatten()
@@ -34,12 +47,18 @@ pub(crate) fn tests() -> Vec<Test> {
 /// A server over an engine of its own. Dropping it ends it, and then the engine.
 pub(crate) struct Served {
     server: Option<Child>,
+    said: Option<JoinHandle<String>>,
     socket: PathBuf,
     pub(crate) lab: Lab,
 }
 
 /// Starts a server and waits until it listens.
 pub(crate) fn server(lab: &Lab, socket: &Path, flags: &[&str]) -> Child {
+    heard_server(lab, socket, flags).0
+}
+
+/// As [`server`], with what it says afterwards, which at its end is known.
+fn heard_server(lab: &Lab, socket: &Path, flags: &[&str]) -> (Child, JoinHandle<String>) {
     let host = format!("unix://{}", socket.display());
     let mut command = lab.command(&[&["serve", "--host", &host], flags].concat());
     let mut child =
@@ -48,13 +67,12 @@ pub(crate) fn server(lab: &Lab, socket: &Path, flags: &[&str]) -> Child {
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     stderr.read_line(&mut line).unwrap();
     assert!(line.starts_with("listening on unix://"), "{line}");
-    // What it says afterwards would be a mistake, and mustn't end it for want of a reader.
-    std::thread::spawn(move || {
+    let said = std::thread::spawn(move || {
         let mut rest = String::new();
         let _ = stderr.read_to_string(&mut rest);
-        assert_eq!(rest, "", "a server says nothing");
+        rest
     });
-    child
+    (child, said)
 }
 
 impl Served {
@@ -66,8 +84,13 @@ impl Served {
     /// Returns a server over this engine.
     pub(crate) fn over(lab: Lab) -> Self {
         let socket = lab.root().join("api.sock");
-        let server = Some(server(&lab, &socket, &[]));
-        Self { server, socket, lab }
+        Self::with(lab, socket, &[])
+    }
+
+    /// Returns a server with these flags.
+    pub(crate) fn with(lab: Lab, socket: PathBuf, flags: &[&str]) -> Self {
+        let (server, said) = heard_server(&lab, &socket, flags);
+        Self { server: Some(server), said: Some(said), socket, lab }
     }
 
     /// Returns its address.
@@ -84,7 +107,8 @@ impl Served {
 
     /// Starts it anew where it was.
     pub(crate) fn restart(&mut self) {
-        self.server = Some(server(&self.lab, &self.socket, &[]));
+        let (server, said) = heard_server(&self.lab, &self.socket, &[]);
+        (self.server, self.said) = (Some(server), Some(said));
     }
 
     /// Returns its process.
@@ -147,6 +171,10 @@ impl Drop for Served {
             if !std::thread::panicking() {
                 assert_eq!(ended.and_then(|status| status.code()), Some(0), "the server's end");
                 assert!(!self.socket.exists(), "the socket goes with its server");
+                // But where else it listens, it says nothing; a panic would be heard.
+                let said = self.said.take().unwrap().join().unwrap();
+                let known = |line: &str| line.starts_with("listening on ");
+                assert!(said.lines().all(known), "a server says: {said}");
             }
         }
     }

@@ -15,6 +15,7 @@ pub(crate) fn tests() -> Vec<Test> {
         the_socket_is_for_its_group,
         an_idle_server_ends,
         a_service_manager_hands_the_socket_over,
+        settings_hold_for_command_line_and_server,
     ]
 }
 
@@ -121,7 +122,7 @@ fn the_socket_is_for_its_group() {
     child.kill().unwrap();
     child.wait().unwrap();
     for (flags, says) in [
-        (&["--host", "tcp://127.0.0.1:2375"][..], "tcp://127.0.0.1:2375 is not supported yet"),
+        (&["--host", "tcp://127.0.0.1:2375"][..], "give --tlsverify, --tlscacert, --tlscert"),
         (&["--host", "x.sock"], "unable to parse host `x.sock`"),
         (&["--group", "no-such-group"], "is not in /etc/group"),
     ] {
@@ -158,4 +159,43 @@ fn a_service_manager_hands_the_socket_over() {
     assert_eq!(ask(&path, "GET", "/_ping", None).body, "OK");
     assert!(wait_for(&mut child, *PATIENCE).unwrap().success());
     assert!(path.exists(), "it is the service manager's");
+}
+
+fn settings_hold_for_command_line_and_server() {
+    let lab = Lab::new();
+    lab.configure("[log]\ndriver = \"local\"\noptions = { max-size = \"3m\", max-file = \"2\" }\n");
+    let checked = lab.ok(&["config", "check"]);
+    assert!(checked.contains("config.toml is fine"), "{checked}");
+    let served = Served::over(lab);
+    let log = |name: &str| served.lab.inspect(name, "/HostConfig/LogConfig");
+    let plain = serde_json::json!({"Type": "local", "Config": {"max-size": "3m", "max-file": "2"}});
+    let own = serde_json::json!({"Type": "local", "Config": {"max-size": "1m", "max-file": "2"}});
+    let other = serde_json::json!({"Type": "json-file", "Config": {}});
+    fn words<'w>(name: &'w str, flags: &[&'w str]) -> Vec<&'w str> {
+        [&["create", "--name", name, "--network", "none"][..], flags, &[IMAGE, "true"]].concat()
+    }
+    for (name, flags, wanted) in [
+        ("plain", &[][..], &plain),
+        ("own", &["--log-opt", "max-size=1m"], &own),
+        ("other", &["--log-driver", "json-file"], &other),
+    ] {
+        served.lab.ok(&words(name, flags));
+        assert_eq!(log(name), *wanted, "{name}");
+        let by_api = format!("api-{name}");
+        served.docker(&words(&by_api, flags));
+        assert_eq!(log(&by_api), *wanted, "{by_api}");
+    }
+    drop(served);
+    // A file that can't be understood as a whole isn't half in force.
+    let lab = Lab::empty();
+    lab.configure("[log]\ndrver = \"local\"\n[network]\nicc = maybe\n");
+    let says = "config.toml:4:7: ";
+    lab.fails(1, says, &["config", "check"]);
+    lab.configure("mouse = false\n[log]\ndrver = \"local\"\n");
+    let says = "config.toml:3:1: there is no setting log.drver: did you mean driver?";
+    lab.fails(1, says, &["config", "check"]);
+    lab.fails(1, "config.toml:1:1: mouse is not the engine's", &["config", "check"]);
+    lab.fails(1, says, &["serve"]);
+    lab.fails(1, says, &["ps"]);
+    lab.configure("");
 }
