@@ -246,6 +246,7 @@ impl Waiting<'_> {
     /// Finds out while the creation can still fail what would keep the start from working.
     fn check(&self) -> Result<()> {
         let program = &self.bundle.program;
+        super::limits::apply(&program.ulimits)?;
         // They may bring what isn't there yet.
         if !self.bundle.hooks.start_container.is_empty() {
             return Ok(());

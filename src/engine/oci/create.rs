@@ -54,12 +54,17 @@ impl Runtime {
     /// # Errors
     /// When the bundle is wrong, wants what can't be done, or a hook fails. Nothing is left then.
     pub fn create(&self, options: &CreateOptions) -> Result<()> {
-        self.make(options, false).map(drop)
+        let preserved = process::take_preserved(options.preserve_fds)?;
+        self.make(options, preserved, false).map(drop)
     }
 
     /// As [`Runtime::create`]; with `attached`, a terminal that no socket is for comes back.
-    pub(super) fn make(&self, options: &CreateOptions, attached: bool) -> Result<Created> {
-        let preserved = process::take_preserved(options.preserve_fds)?;
+    pub(super) fn make(
+        &self,
+        options: &CreateOptions,
+        preserved: Vec<OwnedFd>,
+        attached: bool,
+    ) -> Result<Created> {
         check::id(&options.id)?;
         let bundle = std::fs::canonicalize(&options.bundle).map_err(|cause| {
             let text = format!("bundle {}: {cause}", options.bundle.display());

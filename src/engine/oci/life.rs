@@ -15,8 +15,9 @@ use wharf_sys::clone::Child;
 use super::console::{self, Happened};
 use super::create::CreateOptions;
 use super::hooks::{self, State};
+use super::process;
 use super::spec::{self, Config};
-use super::store::{Held, Phase, Record, Runtime, Status, group, process, wait_for_end};
+use super::store::{self, Held, Phase, Record, Runtime, Status, group, wait_for_end};
 use crate::channel::{Channel, Reply};
 use crate::supervisor::reap;
 use crate::{Error, Result};
@@ -79,7 +80,7 @@ impl Runtime {
         let state = told(&held.record, &config).with("running", held.record.pid);
         hooks::run(&config.hooks.poststart, "poststart", &state).inspect_err(|_| {
             // As with the other runtimes: one that a hook hasn't accepted doesn't go on.
-            if let Some(process) = process(&held.record) {
+            if let Some(process) = store::process(&held.record) {
                 let _ = wharf_sys::signals::send(process.as_fd(), KILL);
             }
         })
@@ -91,9 +92,10 @@ impl Runtime {
     /// # Errors
     /// As for [`Runtime::create`] and [`Runtime::start`]; nothing is left then.
     pub fn run(&self, options: &CreateOptions, detach: bool, keep: bool) -> Result<i32> {
+        let preserved = process::take_preserved(options.preserve_fds)?;
         // Blocked before there is a process to pass them on to.
         let signals = if detach { None } else { Some(catch_signals()?) };
-        let mut created = self.make(options, !detach)?;
+        let mut created = self.make(options, preserved, !detach)?;
         if let Err(error) = self.start_held(&mut created.held) {
             let _ = self.remove(created.held);
             return Err(error);
@@ -121,7 +123,7 @@ impl Runtime {
         let record = self.record(id)?;
         let failed = |cause| Error::failed(format_args!("signal container {id}"), cause);
         let about = |cause| Error::failed(format_args!("signal container {id}"), cause);
-        let first = process(&record);
+        let first = store::process(&record);
         // Without the end of a PID namespace the others would outlive the first one.
         if all || signal == KILL && !record.own_pids {
             let Some(group) = group(&record)? else { return Err(not_running()) };
@@ -164,7 +166,7 @@ impl Runtime {
     pub fn delete(&self, id: &str, force: bool) -> Result<()> {
         if force && let Ok(record) = self.record(id) {
             // Whoever is creating it finds it dead, and cleans up.
-            if let (Phase::Creating, Some(process)) = (record.phase, process(&record)) {
+            if let (Phase::Creating, Some(process)) = (record.phase, store::process(&record)) {
                 let _ = wharf_sys::signals::send(process.as_fd(), KILL);
             }
         }
@@ -187,7 +189,7 @@ impl Runtime {
         // What can't be read has no hooks.
         let config = self.config(&held.record.id).unwrap_or_default();
         let state = told(&held.record, &config).with("stopped", 0);
-        if let Some(process) = process(&held.record) {
+        if let Some(process) = store::process(&held.record) {
             let _ = wharf_sys::signals::send(process.as_fd(), KILL);
             if let Some(group) = group(&held.record)? {
                 thaw_killed(&group)?;
@@ -265,7 +267,7 @@ pub(super) fn hand_over_listener(
     record: &Record,
     config: &Config,
 ) -> Result<()> {
-    let Some((path, metadata)) = super::process::listener(&config.linux) else { return Ok(()) };
+    let Some((path, metadata)) = process::listener(&config.linux) else { return Ok(()) };
     let state = told(record, config).with("created", record.pid);
     let state: serde_json::Value = serde_json::from_str(&state).unwrap_or_default();
     let document = json!({
