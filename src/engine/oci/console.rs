@@ -75,10 +75,15 @@ impl Drop for Raw {
     }
 }
 
+/// Returns the size of the caller's terminal, if it has one.
+pub(super) fn own_size() -> Option<TermSize> {
+    let size = tcgetwinsize(rustix::stdio::stdin()).ok()?;
+    Some(TermSize { columns: size.ws_col, rows: size.ws_row })
+}
+
 /// Gives a terminal the size of the caller's.
 pub(super) fn follow_size(master: BorrowedFd<'_>) {
-    if let Ok(size) = tcgetwinsize(rustix::stdio::stdin()) {
-        let size = TermSize { columns: size.ws_col, rows: size.ws_row };
+    if let Some(size) = own_size() {
         // It may have ended.
         let _ = resize(master, size);
     }

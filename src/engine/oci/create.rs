@@ -162,7 +162,10 @@ fn build(
     let listener = listen().map_err(|cause| {
         before(Error::failed(format_args!("listen in {}", folder.display()), cause))
     })?;
-    let bundle = plan::bundle(source, namespaces, preserved, listener).map_err(before)?;
+    let mut bundle = plan::bundle(source, namespaces, preserved, listener).map_err(before)?;
+    if bundle.terminal == Some(None) && console_socket.is_none() {
+        bundle.terminal = Some(console::own_size());
+    }
     let layout = Layout::detect().map_err(|cause| before(Error::failed("cgroups", cause)))?;
     let limits = resources::limits(source.config.linux.resources.as_ref()).map_err(before)?;
     let group = Group::create(&layout, source.cgroup, &limits)

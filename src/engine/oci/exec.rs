@@ -82,7 +82,10 @@ impl Runtime {
         check::process(&wanted)?;
         check_console(wanted.terminal, options.console_socket.is_some(), !options.detach)?;
         let program = process::program(&wanted, &config.linux)?;
-        let size = process::terminal(&wanted);
+        let size = match process::terminal(&wanted) {
+            Some(None) if options.console_socket.is_none() => Some(console::own_size()),
+            size => size,
+        };
         let may_notify = process::listener(&config.linux).is_some();
         let signals = if options.detach { None } else { Some(catch_signals()?) };
         let init = first_process(&record).ok_or_else(not_running)?;

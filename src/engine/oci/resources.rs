@@ -83,7 +83,7 @@ pub(super) fn further(wanted: &Resources) -> Result<Further> {
     let network = wanted.network.as_object().is_some_and(|network| {
         network
             .values()
-            .any(|value| !value.is_null() && value != &0 && value != &serde_json::json!([]))
+            .any(|value| !value.is_null() && *value != 0 && *value != serde_json::json!([]))
     });
     if network {
         return Err(refused(

@@ -43,6 +43,8 @@ const LOOK: &str = "grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:|Umask)' /p
 fn what_a_process_finds() {
     let bench = Bench::new();
     let mut config = bench.config(LOOK);
+    // The newest that both of them know.
+    config["ociVersion"] = json!("1.0.2");
     let zero = json!({"allow": false, "access": "rwm"});
     config["linux"]["resources"] = json!({"devices": [zero], "pids": {"limit": 50}});
     // As much as any process has that may run tests.
