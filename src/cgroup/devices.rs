@@ -35,33 +35,48 @@ const fn rule(major: Option<u32>, minor: Option<u32>, access: u8) -> DeviceRule 
 
 /// Restricts a new group, which may use all devices its parent may.
 pub(crate) fn apply(group: &Group, access: &DeviceAccess) -> Result<()> {
-    let DeviceAccess::Listed(further) = access else { return Ok(()) };
+    if *access == DeviceAccess::Unrestricted {
+        return Ok(());
+    }
     // In a user namespace nobody can make a node, and the kernel takes no filter from its root.
     if !wharf_sys::namespace::is_initial_user() {
         return Ok(());
     }
     match group.member(Controller::Devices) {
-        Some(member) if member.hierarchy.unified => attach(member, further),
-        Some(member) => write_list(member, further),
+        Some(member) if member.hierarchy.unified => attach(member, access),
+        Some(member) => write_list(member, access),
         None => Ok(()),
     }
 }
 
-fn attach(member: &Member, further: &[DeviceRule]) -> Result<()> {
+fn attach(member: &Member, access: &DeviceAccess) -> Result<()> {
+    let program = match access {
+        DeviceAccess::Unrestricted => return Ok(()),
+        DeviceAccess::Listed(further) => {
+            bpf::device_program(&[STANDARD.as_slice(), further].concat())
+        }
+        DeviceAccess::AllBut(rules) => bpf::device_program_but(rules),
+    };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::open(&member.path, flags, Mode::empty())
         .map_err(|cause| Error::io("open", &member.path, cause))?;
-    bpf::attach(&folder, &bpf::device_program(&[&STANDARD, further].concat()))
-        .map_err(|cause| Error::DeviceProgram { cause })
+    bpf::attach(&folder, &program).map_err(|cause| Error::DeviceProgram { cause })
 }
 
-fn write_list(member: &Member, further: &[DeviceRule]) -> Result<()> {
-    let deny = member.path.join("devices.deny");
-    io::write(&deny, b"a").map_err(|cause| Error::io("write", deny, cause))?;
-    let path = member.path.join("devices.allow");
-    let allow = io::open_write(&path).map_err(|cause| Error::io("open", &path, cause))?;
-    for one in STANDARD.iter().chain(further) {
-        io::write_fd(&allow, line(one).as_bytes())
+fn write_list(member: &Member, access: &DeviceAccess) -> Result<()> {
+    let (file, rules) = match access {
+        DeviceAccess::Unrestricted => return Ok(()),
+        DeviceAccess::Listed(further) => {
+            let deny = member.path.join("devices.deny");
+            io::write(&deny, b"a").map_err(|cause| Error::io("write", deny, cause))?;
+            ("devices.allow", [STANDARD.as_slice(), further].concat())
+        }
+        DeviceAccess::AllBut(rules) => ("devices.deny", rules.clone()),
+    };
+    let path = member.path.join(file);
+    let list = io::open_write(&path).map_err(|cause| Error::io("open", &path, cause))?;
+    for one in &rules {
+        io::write_fd(&list, line(one).as_bytes())
             .map_err(|cause| Error::io("write", &path, cause))?;
     }
     Ok(())

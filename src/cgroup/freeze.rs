@@ -54,6 +54,25 @@ impl Group {
         }
     }
 
+    /// Returns whether its processes are frozen.
+    ///
+    /// # Errors
+    /// When that can't be read. Without a freezer they aren't.
+    pub fn is_frozen(&self) -> Result<bool> {
+        match self.freezer("state") {
+            Ok(Freezer::Unified(_)) => match self.events()? {
+                Some(events) => events.frozen(),
+                None => Ok(false),
+            },
+            Ok(Freezer::Legacy(member)) => {
+                let path = member.path.join("freezer.state");
+                let state = io::read(&path).map_err(|cause| Error::io("read", path, cause))?;
+                Ok(state.trim_ascii() == b"FROZEN")
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
     /// Returns the freezer, that of version 2 first: it lets SIGKILL through and tells when it is
     /// done.
     fn freezer(&self, verb: &'static str) -> Result<Freezer<'_>> {

@@ -31,8 +31,7 @@ pub(crate) fn overview(globals: &[&[Flag]]) -> String {
         out.push_str(&format!("  {:<10}  {}\n", section.name, section.about));
     }
     out.push_str("\nOptions:\n");
-    let globals = || globals.iter().flat_map(|part| part.iter()).copied();
-    out.push_str(&flags(globals(), width(globals())));
+    out.push_str(&options(globals));
     out.push_str("\nRun 'wharf COMMAND --help' for more information on a command.\n");
     out
 }
@@ -106,6 +105,12 @@ pub(crate) fn sections(verb: &Verb) -> Vec<(String, Vec<Flag>)> {
         .map(|heading| (format!("{} options", heading.title), below(heading.title)))
         .filter(|(_, flags)| !flags.is_empty())
         .collect()
+}
+
+/// Returns a table of flags.
+pub(crate) fn options(tables: &[&[Flag]]) -> String {
+    let all = || tables.iter().flat_map(|part| part.iter()).copied();
+    flags(all(), width(all()))
 }
 
 /// Returns a flag as the help shows it: `-m, --memory bytes`.

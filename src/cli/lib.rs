@@ -54,8 +54,12 @@ const GLOBAL_MISSING: &[Missing] = &[("debug", Some('D')), ("log-level", Some('l
 /// Does what the command line asks for and returns the exit code. `args` begins with the program's
 /// own name.
 pub fn main(args: Vec<OsString>) -> i32 {
-    let mut words = Vec::with_capacity(args.len());
-    for arg in args.into_iter().skip(1) {
+    let mut words = Vec::with_capacity(args.len() + 1);
+    let mut args = args.into_iter();
+    if args.next().is_some_and(|name| verbs::oci::is_runtime(&name)) {
+        words.push(verbs::oci::NAME.to_owned());
+    }
+    for arg in args {
         match arg.into_string() {
             Ok(word) => words.push(word),
             Err(arg) => {
@@ -63,6 +67,10 @@ pub fn main(args: Vec<OsString>) -> i32 {
                 return ENGINE_FAILED;
             }
         }
+    }
+    if words.first().is_some_and(|word| word == verbs::oci::SEALED_MODE) {
+        verbs::oci::mark_sealed();
+        words.remove(0);
     }
     let environment = |name: &str| std::env::var(name).ok();
     match dispatch(&words, &environment) {
@@ -128,6 +136,10 @@ fn dispatch(
     if globals.help {
         return printed(&help::overview(GLOBAL));
     }
+    if rest.first().is_some_and(|word| word == verbs::oci::NAME) {
+        let root = globals.last("root").map(str::to_owned);
+        return verbs::oci::dispatch(&rest[1..], root, environment);
+    }
     if let Some(folder) = globals.last("config") {
         connect::use_docker_folder(folder);
     }
@@ -176,6 +188,17 @@ fn invoke(
     targets: Targets,
     words: &[String],
 ) -> Result<i32, Failure> {
+    invoke_with(verb, path, targets, words, args::Parsed::default())
+}
+
+/// Calls a verb, with `before` among its flags: those that were given before its name.
+fn invoke_with(
+    verb: &'static args::Verb,
+    path: &str,
+    targets: Targets,
+    words: &[String],
+    before: args::Parsed,
+) -> Result<i32, Failure> {
     let usage = |code: i32, message: &str| {
         Failure::new(
             code,
@@ -187,13 +210,14 @@ fn invoke(
             ),
         )
     };
-    let parsed = args::parse(verb, words).map_err(|error| match error {
+    let mut parsed = args::parse(verb, words).map_err(|error| match error {
         UsageError::Flag(message) => usage(ENGINE_FAILED, &message),
         UsageError::Arguments(message) => usage(1, &message),
     })?;
     if parsed.help {
         return printed(&help::verb(verb, path));
     }
+    parsed.adopt(before);
     if !targets.others.is_empty() && !std::ptr::eq(verb, &verbs::ui::VERB) {
         // Docker's sentence for one of each.
         let text = "conflicting options: only the dashboard takes several of --host and --context";

@@ -19,6 +19,7 @@ mod init;
 mod lock;
 mod names;
 pub mod network;
+pub mod oci;
 mod paths;
 mod quota;
 mod reconcile;

@@ -46,6 +46,24 @@ pub(crate) fn supervisor(id: &ContainerId) -> Result<Channel> {
     }
 }
 
+/// Executes this program once more, with these arguments, from its file in a form that nobody can write
+/// through. What it has open without "close on exec" stays open. Returns only on failure.
+///
+/// # Errors
+/// When it can't be executed.
+pub(crate) fn execute_sealed(arguments: &[std::ffi::CString]) -> Result<std::convert::Infallible> {
+    let failed = |cause: io::Error| Error::failed("execute this program again", cause);
+    let file = sealed(Path::new(OWN_FILE)).map_err(failed)?;
+    let environment: Vec<std::ffi::CString> = std::env::vars_os()
+        .filter_map(|(mut name, value)| {
+            name.push("=");
+            name.push(value);
+            std::ffi::CString::new(std::os::unix::ffi::OsStringExt::into_vec(name)).ok()
+        })
+        .collect();
+    nix::unistd::fexecve(&file, arguments, &environment).map_err(|cause| failed(cause.into()))
+}
+
 /// Returns a program's file in a form that nobody can write through: a container's first process
 /// is a copy of the supervisor until it executes its program, and `/proc/PID/exe` in the container
 /// leads to this file (CVE-2019-5736).

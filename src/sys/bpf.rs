@@ -59,6 +59,7 @@ const AND_VALUE: u8 = 0x57;
 const SHIFT_RIGHT: u8 = 0x77;
 const JUMP_UNEQUAL: u8 = 0x5d;
 const JUMP_UNEQUAL_VALUE: u8 = 0x55;
+const JUMP_EQUAL_VALUE: u8 = 0x15;
 const EXIT: u8 = 0x95;
 
 const RESULT: u8 = 0;
@@ -76,6 +77,17 @@ fn op(code: u8, destination: u8, source: u8, offset: i16, immediate: i32) -> Ins
 
 /// Returns the program that allows what one of the rules allows and refuses all else.
 pub fn device_program(rules: &[DeviceRule]) -> Vec<Instruction> {
+    filter(rules, true)
+}
+
+/// Returns the program that refuses what has to do with one of the rules and allows all else.
+pub fn device_program_but(rules: &[DeviceRule]) -> Vec<Instruction> {
+    filter(rules, false)
+}
+
+/// The program that does with what the rules are about what `allows` says, and with all else the
+/// opposite. To be allowed, all of an access must be in one rule; to be refused, a part will do.
+fn filter(rules: &[DeviceRule], allows: bool) -> Vec<Instruction> {
     // struct bpf_cgroup_dev_ctx { u32 access_type; u32 major; u32 minor; }: the kind is in the low
     // half of the first word, the access in the high half.
     let mut program = vec![
@@ -96,7 +108,10 @@ pub fn device_program(rules: &[DeviceRule]) -> Vec<Instruction> {
             op(JUMP_UNEQUAL_VALUE, KIND, 0, 0, kind),
             op(MOVE, SCRATCH, ACCESS, 0, 0),
             op(AND_VALUE, SCRATCH, 0, 0, i32::from(rule.access)),
-            op(JUMP_UNEQUAL, SCRATCH, ACCESS, 0, 0),
+            match allows {
+                true => op(JUMP_UNEQUAL, SCRATCH, ACCESS, 0, 0),
+                false => op(JUMP_EQUAL_VALUE, SCRATCH, 0, 0, 0),
+            },
         ];
         for (register, number) in [(MAJOR, rule.major), (MINOR, rule.minor)] {
             if let Some(number) = number {
@@ -105,17 +120,17 @@ pub fn device_program(rules: &[DeviceRule]) -> Vec<Instruction> {
                 tests.push(op(JUMP_UNEQUAL_VALUE, register, 0, 0, number));
             }
         }
-        // Each failed test leaps over the remaining ones and over "return 1".
+        // Each failed test leaps over the remaining ones and over the return.
         for (remaining, test) in (2..).zip(tests.iter_mut().rev()) {
-            if matches!(test.code, JUMP_UNEQUAL | JUMP_UNEQUAL_VALUE) {
+            if matches!(test.code, JUMP_UNEQUAL | JUMP_UNEQUAL_VALUE | JUMP_EQUAL_VALUE) {
                 test.offset = remaining;
             }
         }
         program.append(&mut tests);
-        program.push(op(MOVE_VALUE, RESULT, 0, 0, 1));
+        program.push(op(MOVE_VALUE, RESULT, 0, 0, i32::from(allows)));
         program.push(op(EXIT, 0, 0, 0, 0));
     }
-    program.push(op(MOVE_VALUE, RESULT, 0, 0, 0));
+    program.push(op(MOVE_VALUE, RESULT, 0, 0, i32::from(!allows)));
     program.push(op(EXIT, 0, 0, 0, 0));
     program
 }
@@ -257,6 +272,7 @@ mod tests {
                 }
                 JUMP_UNEQUAL => registers[to] != registers[from],
                 JUMP_UNEQUAL_VALUE => registers[to] != value,
+                JUMP_EQUAL_VALUE => registers[to] == value,
                 EXIT => return registers[0],
                 other => panic!("unknown instruction {other:#x}"),
             };
@@ -288,6 +304,19 @@ mod tests {
         assert_eq!(run(&program, 2, 2, 136, 9), 1, "any terminal may be read");
         assert_eq!(run(&program, 2, 6, 136, 9), 0, "but not written");
         assert_eq!(run(&device_program(&[]), 2, 2, 1, 3), 0);
+    }
+
+    #[test]
+    fn a_program_refuses_what_its_rules_say_and_nothing_else() {
+        let rule =
+            DeviceRule { kind: DeviceKind::Character, major: Some(1), minor: None, access: WRITE };
+        let program = device_program_but(&[rule]);
+        assert_eq!(run(&program, 2, 2, 1, 3), 1, "reading");
+        assert_eq!(run(&program, 2, 4, 1, 3), 0, "writing");
+        assert_eq!(run(&program, 2, 6, 1, 3), 0, "reading and writing");
+        assert_eq!(run(&program, 1, 4, 1, 3), 1, "a block device");
+        assert_eq!(run(&program, 2, 4, 5, 3), 1, "another one");
+        assert_eq!(run(&device_program_but(&[]), 2, 6, 1, 3), 1);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;
+pub mod process;
 pub mod quota;
 pub mod seccomp;
 pub mod signals;

@@ -12,6 +12,16 @@ pub const NO_SUID: u64 = 0x2;
 pub const NO_DEVICES: u64 = 0x4;
 /// Refuses to execute programs.
 pub const NO_EXEC: u64 = 0x8;
+/// All bits that say when the time of the last access is written; no bit is `relatime`.
+pub const ACCESS_TIMES: u64 = 0x70;
+/// Never writes it.
+pub const NO_ACCESS_TIMES: u64 = 0x10;
+/// Always writes it.
+pub const STRICT_ACCESS_TIMES: u64 = 0x20;
+/// Never writes it for folders.
+pub const NO_FOLDER_ACCESS_TIMES: u64 = 0x80;
+/// Follows no symbolic links (Linux 5.14).
+pub const NO_LINKS: u64 = 0x20_0000;
 
 /// `struct mount_attr` of linux/mount.h.
 #[repr(C)]
@@ -32,6 +42,19 @@ const ID_MAPPED: u64 = 0x10_0000;
 /// What `mount_setattr` says; `ENOSYS` before Linux 5.12.
 pub fn set_attributes(fd: BorrowedFd<'_>, set: u64, recursive: bool) -> io::Result<()> {
     set_attr(fd, &MountAttr { set, clear: 0, propagation: 0, user_namespace: 0 }, recursive)
+}
+
+/// As [`set_attributes`], and takes the properties `clear` away.
+///
+/// # Errors
+/// As for [`set_attributes`].
+pub fn change_attributes(
+    fd: BorrowedFd<'_>,
+    set: u64,
+    clear: u64,
+    recursive: bool,
+) -> io::Result<()> {
+    set_attr(fd, &MountAttr { set, clear, propagation: 0, user_namespace: 0 }, recursive)
 }
 
 /// Makes a mount that is not yet in any namespace, and with `recursive` all below it, show owners as

@@ -57,6 +57,11 @@ impl Dockerd {
         Self::with(None, &[&alone, flags].concat())
     }
 
+    /// Returns its containerd's socket.
+    pub(crate) fn containerd_socket(&self) -> PathBuf {
+        self.folder.join("containerd.sock")
+    }
+
     /// Returns its socket.
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.join("docker.sock")

@@ -50,6 +50,7 @@ mod names;
 mod network_settings;
 mod networks;
 mod networks_docker;
+mod oci;
 mod ports;
 mod probe;
 mod pty;
@@ -130,6 +131,7 @@ fn main() -> ExitCode {
         ("networks", networks::tests()),
         ("networks_docker", networks_docker::tests()),
         ("missing_calls", missing_calls::tests()),
+        ("oci", oci::tests()),
         ("restart", restart::tests()),
         ("verbs_attach", verbs_attach::tests()),
         ("same_as_docker", same_as_docker::tests()),

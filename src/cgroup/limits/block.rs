@@ -85,6 +85,12 @@ pub(super) fn change(group: &Group, from: &Resources, to: &Resources) -> Result<
 /// Returns the number of a block device.
 fn device(flag: &'static str, path: &str) -> Result<(u32, u32)> {
     let failed = |cause| Error::Limit { flag, value: path.to_owned(), cause };
+    // An OCI bundle names devices by their numbers.
+    if let Some((major, minor)) = path.split_once(':')
+        && let (Ok(major), Ok(minor)) = (major.parse(), minor.parse())
+    {
+        return Ok((major, minor));
+    }
     let found = rustix::fs::stat(Path::new(path)).map_err(failed)?;
     if FileType::from_raw_mode(found.st_mode) != FileType::BlockDevice {
         return Err(failed(Errno::NOTBLK));

@@ -37,6 +37,11 @@ impl Parsed {
         self.values.iter().filter(move |(name, _)| *name == long).map(|(_, value)| value.as_str())
     }
 
+    /// Takes over the flags that were given before the verb.
+    pub(crate) fn adopt(&mut self, before: Self) {
+        self.values.splice(0..0, before.values);
+    }
+
     /// Returns an argument, or nothing where there are fewer.
     pub(crate) fn argument(&self, index: usize) -> Option<&str> {
         self.arguments.get(index).map(String::as_str)

@@ -28,6 +28,7 @@ mod logs;
 mod man;
 mod manifest;
 mod network;
+pub(crate) mod oci;
 mod pause;
 mod port;
 mod prune;
@@ -152,13 +153,14 @@ pub(crate) struct Section {
 }
 
 /// The groups that have verbs.
-pub(crate) static SECTIONS: [Section; 8] = [
+pub(crate) static SECTIONS: [Section; 9] = [
     Section { name: "config", about: "Settings of the dashboard and of the engine" },
     Section { name: "context", about: "Names for engines, as docker knows them" },
     Section { name: "container", about: "Manage containers" },
     Section { name: "image", about: "Manage images" },
     Section { name: "manifest", about: "Look at manifests in registries" },
     Section { name: "network", about: "Manage networks" },
+    Section { name: "oci", about: "Be the OCI runtime of podman, containerd and docker" },
     Section { name: "system", about: "Manage wharf" },
     Section { name: "volume", about: "Manage volumes" },
 ];
@@ -239,7 +241,8 @@ pub(crate) fn top_level() -> impl Iterator<Item = &'static Verb> {
 
 /// Returns all verbs.
 pub(crate) fn all() -> impl Iterator<Item = &'static Verb> {
-    VERBS.iter().chain(GROUPED.iter()).chain(network::VERBS.iter()).copied()
+    let groups = network::VERBS.iter().chain(oci::VERBS.iter());
+    VERBS.iter().chain(GROUPED.iter()).chain(groups).copied()
 }
 
 /// Returns the verb that words begin with.

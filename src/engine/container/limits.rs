@@ -53,7 +53,7 @@ pub(super) fn settle(host: &mut HostConfig) -> Result<Vec<String>> {
         true => DeviceAccess::Unrestricted,
         false => DeviceAccess::default(),
     };
-    let limits = Limits { resources: host.resources.clone(), devices: access };
+    let limits = Limits { resources: host.resources.clone(), devices: access, ..Limits::default() };
     limits.check(&layout).map_err(|cause| Error::new(cause.kind(), cause.to_string()))?;
     Ok(warnings)
 }

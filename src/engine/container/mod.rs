@@ -22,3 +22,5 @@ pub(crate) mod toolbox;
 pub(crate) mod top;
 pub(crate) mod update;
 pub(crate) mod view;
+
+pub(crate) use namespaces::is_ipc_setting;

@@ -54,9 +54,14 @@ const IPC_SETTINGS: [&str; 8] = [
     "kernel.shm_rmid_forced",
 ];
 
+/// Returns whether a setting is an IPC namespace's.
+pub(crate) fn is_ipc_setting(name: &str) -> bool {
+    IPC_SETTINGS.contains(&name) || name.starts_with("fs.mqueue.")
+}
+
 /// Refuses a setting that isn't the container's own.
 fn check_sysctl(name: &str, host: &HostConfig) -> Result<()> {
-    let ipc = IPC_SETTINGS.contains(&name) || name.starts_with("fs.mqueue.");
+    let ipc = is_ipc_setting(name);
     if !ipc && !name.starts_with("net.") || name.contains(['/', '\0']) {
         return Err(invalid(format!("sysctl '{name}' is not allowed")));
     }

@@ -273,7 +273,8 @@ impl Engine {
     /// # Errors
     /// When it doesn't run, or an argument isn't known.
     pub fn top(&self, reference: &str, arguments: &[String]) -> Result<TopTable> {
-        let format = format(arguments)?;
+        // Before anything is looked for.
+        format(arguments)?;
         let record = self.with_store(|store| {
             let record = store.container(reference)?;
             self.refreshed(store, record)
@@ -285,7 +286,7 @@ impl Engine {
         }
         let failed = |cause| Error::failed(format_args!("processes of {}", record.name), cause);
         let layout = Layout::detect().map_err(failed)?;
-        let mut pids = match Group::open(&layout, &cgroup_name(&record)) {
+        let pids = match Group::open(&layout, &cgroup_name(&record)) {
             // An ordinary user's container may have no group of its own.
             Err(wharf_cgroup::Error::NotFound(_)) if crate::userns::is_nested() => {
                 record.observed.state.pid.map(same_pid_namespace).unwrap_or_default()
@@ -297,17 +298,26 @@ impl Engine {
                 pids => pids.map_err(failed)?,
             },
         };
-        pids.sort_unstable();
-        let host = read_host();
-        let row = |process: &Process| {
-            format.iter().map(|(_, column)| cell(process, *column, &host)).collect()
-        };
-        Ok(TopTable {
-            titles: format.iter().map(|(title, _)| (*title).to_owned()).collect(),
-            // A process that ended meanwhile is none.
-            processes: pids.into_iter().filter_map(read_process).map(|p| row(&p)).collect(),
-        })
+        table(pids, arguments)
     }
+}
+
+/// Returns these processes in the columns that the arguments of `ps` ask for.
+///
+/// # Errors
+/// When an argument isn't known.
+pub(crate) fn table(mut pids: Vec<i32>, arguments: &[String]) -> Result<TopTable> {
+    let format = format(arguments)?;
+    pids.sort_unstable();
+    let host = read_host();
+    let row = |process: &Process| {
+        format.iter().map(|(_, column)| cell(process, *column, &host)).collect()
+    };
+    Ok(TopTable {
+        titles: format.iter().map(|(title, _)| (*title).to_owned()).collect(),
+        // A process that ended meanwhile is none.
+        processes: pids.into_iter().filter_map(read_process).map(|p| row(&p)).collect(),
+    })
 }
 
 #[cfg(test)]

@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount_change, mount_remount,
-    move_mount, open_tree,
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount_change, move_mount,
+    open_tree,
 };
 use wharf_model::{ErrorKind, Mount, MountKind, Propagation, ReadOnlyBelow};
 use wharf_sys::mount as attributes;
 
-use super::mounts::{failed, special};
+use super::mounts::{failed, remount_read_only, special};
 use super::rootfs::{Root, by_descriptor};
 use crate::container::mounts::TmpfsOptions;
 use crate::userns::trees::Trees;
@@ -171,14 +171,8 @@ fn bind(root: &Root, mount: &Mount, tree: &OwnedFd) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(tree, "", &target, "", flags).map_err(|cause| failed(what(), cause))?;
     if unprotected {
-        // Before Linux 5.12 only the topmost mount can be made read-only, and by naming all its
-        // properties; the bits of the two sets are the same (statvfs(3), linux/mount.h).
-        let found = rustix::fs::fstatvfs(tree).map_err(|cause| failed(what(), cause))?;
-        let restrictions = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        let bits = u32::try_from(found.f_flag.bits()).unwrap_or_default();
-        let kept = MountFlags::from_bits_truncate(bits) & restrictions;
-        let flags = MountFlags::BIND | MountFlags::RDONLY | kept;
-        mount_remount(by_descriptor(tree), flags, c"").map_err(|cause| failed(what(), cause))?;
+        // Before Linux 5.12 only the topmost mount can be made read-only.
+        remount_read_only(tree).map_err(|cause| failed(what(), cause))?;
     }
     let propagation = mount.propagation.unwrap_or_default();
     mount_change(by_descriptor(tree), flags_of(propagation)).map_err(|cause| failed(what(), cause))

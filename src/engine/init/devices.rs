@@ -27,6 +27,44 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// Returns the device of this number, to be made at `path`, and where no nodes can be made bound
+    /// from where the host has it by the same path. Who may use it is somebody else's affair.
+    pub(crate) fn new(
+        path: PathBuf,
+        kind: DeviceKind,
+        number: u64,
+        mode: u32,
+        owner: (u32, u32),
+    ) -> Self {
+        Self { host: path.clone(), path, kind, number, mode, owner, access: 0 }
+    }
+
+    /// Returns where it is, inside.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Refuses whatever else is in its place.
+    ///
+    /// # Errors
+    /// When something is there that isn't this device.
+    pub(super) fn check(&self, root: &Root) -> Result<()> {
+        let what = || format!("make the device {}", self.path.display());
+        let found = root
+            .path(&self.path, rustix::fs::OFlags::PATH)
+            .and_then(rustix::fs::fstat)
+            .map_err(|cause| Error::failed(what(), cause))?;
+        let kind = match self.kind {
+            DeviceKind::Block => FileType::BlockDevice,
+            DeviceKind::Character => FileType::CharacterDevice,
+        };
+        if FileType::from_raw_mode(found.st_mode) == kind && found.st_rdev == self.number {
+            return Ok(());
+        }
+        let text = format!("{}: something else is there in the root filesystem", what());
+        Err(Error::new(ErrorKind::Invalid, text))
+    }
+
     /// Returns the rule that allows to use it.
     pub(crate) fn rule(&self) -> DeviceRule {
         DeviceRule {

@@ -15,7 +15,18 @@ const SUPERVISOR_SCORE: i32 = -999;
 /// # Errors
 /// Docker's sentence when there is none.
 pub(crate) fn resource(name: &str) -> Result<Resource> {
-    Ok(match name {
+    // Docker has no flag for this one; the OCI runtime specification has it.
+    known(name).filter(|found| *found != Resource::As).ok_or_else(|| unknown(name))
+}
+
+fn unknown(name: &str) -> Error {
+    Error::new(ErrorKind::Invalid, format!("invalid ulimit type: {name}"))
+}
+
+/// Returns the kernel's resource of a name in small letters.
+pub(crate) fn known(name: &str) -> Option<Resource> {
+    Some(match name {
+        "as" => Resource::As,
         "core" => Resource::Core,
         "cpu" => Resource::Cpu,
         "data" => Resource::Data,
@@ -31,7 +42,7 @@ pub(crate) fn resource(name: &str) -> Result<Resource> {
         "rttime" => Resource::Rttime,
         "sigpending" => Resource::Sigpending,
         "stack" => Resource::Stack,
-        _ => return Err(Error::new(ErrorKind::Invalid, format!("invalid ulimit type: {name}"))),
+        _ => return None,
     })
 }
 
@@ -40,7 +51,7 @@ pub(crate) fn apply(limits: &[Ulimit]) -> Result<()> {
     // Negative is no limit.
     let bound = |value: i64| u64::try_from(value).ok();
     for limit in limits {
-        let resource = resource(&limit.name)?;
+        let Some(resource) = known(&limit.name) else { return Err(unknown(&limit.name)) };
         let wanted = Rlimit { current: bound(limit.soft), maximum: bound(limit.hard) };
         setrlimit(resource, wanted).map_err(|cause| refused(limit, resource, cause))?;
     }
@@ -100,6 +111,13 @@ pub(crate) fn set_oom_score(wanted: Option<i32>) -> Result<()> {
             Err(Error::new(kind, format!("error setting oom-score-adj {score}: {cause}{why}")))
         }
     }
+}
+
+/// Returns how readily the kernel kills this process for want of memory.
+pub(crate) fn own_oom_score() -> Result<i32> {
+    let text = std::fs::read_to_string("/proc/self/oom_score_adj")
+        .map_err(|cause| Error::failed("read oom_score_adj", cause))?;
+    text.trim().parse().map_err(|cause| Error::failed("read oom_score_adj", cause))
 }
 
 fn write_score(score: i32) -> rustix::io::Result<()> {

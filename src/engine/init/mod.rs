@@ -6,8 +6,10 @@
 //! is executed; until then the copy reports any failure over it.
 
 pub(crate) mod binds;
+pub(crate) mod bundle;
 pub(crate) mod devices;
 pub(crate) mod limits;
+pub(crate) mod listed;
 pub(crate) mod mounts;
 pub(crate) mod pid1;
 pub(crate) mod program;
@@ -15,21 +17,23 @@ pub(crate) mod rootfs;
 mod settings;
 pub(crate) mod terminal;
 pub(crate) mod toolbox;
-mod user;
+pub(crate) mod user;
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rustix::mount::MountFlags;
 use wharf_cgroup::{Gate, Layout};
-use wharf_model::{Mount, NetworkMode, TermSize};
+use wharf_model::{Mount, NetworkMode, READ_ONLY_PATHS, TermSize};
 
 use crate::channel::Channel;
 use crate::network::Endpoint;
 use crate::network::files::Forwarding;
 use crate::userns::{remap, trees};
 use crate::{Error, Result};
-use program::Program;
+use program::{AtOnce, Program};
+use rootfs::Root;
 
 /// Everything a container is made from.
 pub(crate) struct Plan {
@@ -109,16 +113,62 @@ fn proceed(channel: &Channel) -> Result<()> {
     }
 }
 
+/// What a new process makes of itself before it becomes its container's program. There are two: what
+/// the engine makes of an image ([`Plan`]), and what an OCI bundle says ([`bundle::Bundle`]).
+pub(crate) trait Contents {
+    /// The container's program.
+    fn program(&self) -> &Program;
+
+    /// The host name, which none leaves alone, and the NIS domain name, or nothing.
+    fn names(&self) -> (Option<&str>, &str);
+
+    /// Whether it has a terminal, and of what size.
+    fn terminal(&self) -> Option<Option<TermSize>>;
+
+    /// Joins what there is to join, and mounts the root filesystem with all that belongs in it. The
+    /// process is in its cgroups, and in a session of its own.
+    ///
+    /// # Errors
+    /// When the container can't be as it is wanted.
+    fn assemble(&self, layout: &Layout, channel: &Channel) -> Result<Assembled>;
+
+    /// Waits until the other side has done its part, and makes the root the process's own.
+    ///
+    /// # Errors
+    /// When the container can't be as it is wanted.
+    fn settle(&self, assembled: Assembled, channel: &Channel) -> Result<()>;
+
+    /// Closes what the program must not find open.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn let_go(&self, channel: &Channel) -> Result<()> {
+        let_go(channel, self.program())
+    }
+
+    /// Becomes the program. Returns only on failure.
+    fn execute(&self, _channel: &Channel) -> Error {
+        program::become_program(self.program(), &mut AtOnce)
+    }
+}
+
+/// A root filesystem that is mounted, and not yet the process's own.
+pub(crate) struct Assembled {
+    pub(crate) root: Root,
+    /// `/proc/sys`, opened before anything could be mounted over it.
+    pub(crate) settings: OwnedFd,
+}
+
 /// Becomes the container's program. Returns only on failure, which it has reported.
 pub(crate) fn run(
-    plan: &Plan,
+    contents: &impl Contents,
     layout: &Layout,
     gate: &Gate,
     streams: Option<&Streams>,
     channel: &Channel,
 ) -> i32 {
-    let error = match prepare(plan, layout, gate, streams, channel) {
-        Ok(()) => program::become_program(&plan.program),
+    let error = match prepare(contents, layout, gate, streams, channel) {
+        Ok(()) => contents.execute(channel),
         Err(error) => error,
     };
     // When nobody hears it, nobody waits for it.
@@ -127,82 +177,123 @@ pub(crate) fn run(
 }
 
 fn prepare(
-    plan: &Plan,
+    contents: &impl Contents,
     layout: &Layout,
     gate: &Gate,
     streams: Option<&Streams>,
     channel: &Channel,
 ) -> Result<()> {
-    // When the supervisor has ended before this, `proceed` finds the channel closed.
+    // When the other side has ended before this, `proceed` finds the channel closed.
     program::tie()?;
     fresh_signals()?;
     gate.enter().map_err(|cause| Error::failed("join the container's cgroup", cause))?;
-    limits::set_oom_score(plan.program.oom_score_adj)?;
+    limits::set_oom_score(contents.program().oom_score_adj)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     rustix::process::setsid().map_err(|cause| Error::failed("setsid", cause))?;
-    let trees = if plan.remapped { Some(trees::receive(plan, channel)?) } else { None };
-    if trees.is_some() {
-        remap::become_root()?;
-        program::tie()?;
-    }
-    let shm = mounts::open_shared_memory(&plan.shm)?;
-    if let Shm::Of(process) = &plan.shm {
-        nix::sched::setns(process, nix::sched::CloneFlags::CLONE_NEWIPC)
-            .map_err(|cause| Error::failed("join the IPC namespace", cause))?;
-    }
-    if let Some(process) = &plan.joined_network {
-        // Before /sys is mounted, which shows the links of the namespace that mounts it.
-        nix::sched::setns(process, nix::sched::CloneFlags::CLONE_NEWNET)
-            .map_err(|cause| Error::failed("join the network namespace", cause))?;
-    }
-    let binds = binds::open(&plan.files, &plan.mounts, &plan.tmpfs, trees.as_ref())?;
-    let root = mounts::root(plan, trees.as_ref())?;
-    drop(trees);
-    mounts::kernel_filesystems(&root, plan, shm)?;
-    if plan.host_cgroups.is_none() {
-        // In its cgroups, which become the root of its cgroup namespace.
-        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
-            .map_err(|cause| Error::failed("make a cgroup namespace", cause))?;
-    }
-    mounts::cgroups(&root, plan, layout)?;
-    let settings = settings::open(&root)?;
-    binds::attach(&root, &binds)?;
-    drop(binds);
-    devices::make(&root, &plan.devices, plan.nested || plan.remapped)?;
-    if !plan.privileged && !plan.unconfined_paths {
-        mounts::protect(&root)?;
-    }
-    root.make_folder(Path::new(&plan.program.working_dir), 0o755).map_err(|cause| {
-        Error::failed(
-            format_args!("make the working directory {}", plan.program.working_dir),
-            cause,
-        )
-    })?;
-    if let Some(name) = &plan.hostname {
+    let assembled = contents.assemble(layout, channel)?;
+    let (hostname, domainname) = contents.names();
+    if let Some(name) = hostname {
         nix::unistd::sethostname(name)
             .map_err(|cause| Error::failed(format_args!("set the host name {name}"), cause))?;
-        if !plan.domainname.is_empty() {
-            rustix::system::setdomainname(plan.domainname.as_bytes())
-                .map_err(|cause| Error::failed("set the domain name", cause))?;
-        }
     }
-    if let Some(size) = plan.terminal {
-        terminal::attach(&root, size, channel)?;
+    if !domainname.is_empty() {
+        rustix::system::setdomainname(domainname.as_bytes())
+            .map_err(|cause| Error::failed("set the domain name", cause))?;
     }
-    // Now with its network interface.
-    proceed(channel)?;
-    if plan.network.is_private() {
-        crate::network::configure_inside(&plan.endpoints)?;
+    if let Some(size) = contents.terminal() {
+        terminal::attach(&assembled.root, size, channel)?;
     }
-    // Some belong to its network interface.
-    settings::write(&settings, plan)?;
-    drop(settings);
-    mounts::pivot(&root, plan.read_only)?;
-    drop(root);
+    contents.settle(assembled, channel)?;
     if let Some(streams) = streams {
         streams.install()?;
     }
-    let_go(channel, &plan.program)
+    contents.let_go(channel)
+}
+
+impl Contents for Plan {
+    fn program(&self) -> &Program {
+        &self.program
+    }
+
+    fn names(&self) -> (Option<&str>, &str) {
+        match &self.hostname {
+            Some(name) => (Some(name), &self.domainname),
+            None => (None, ""),
+        }
+    }
+
+    fn terminal(&self) -> Option<Option<TermSize>> {
+        self.terminal
+    }
+
+    fn assemble(&self, layout: &Layout, channel: &Channel) -> Result<Assembled> {
+        let trees = if self.remapped { Some(trees::receive(self, channel)?) } else { None };
+        if trees.is_some() {
+            remap::become_root()?;
+            program::tie()?;
+        }
+        let shm = mounts::open_shared_memory(&self.shm)?;
+        if let Shm::Of(process) = &self.shm {
+            nix::sched::setns(process, nix::sched::CloneFlags::CLONE_NEWIPC)
+                .map_err(|cause| Error::failed("join the IPC namespace", cause))?;
+        }
+        if let Some(process) = &self.joined_network {
+            // Before /sys is mounted, which shows the links of the namespace that mounts it.
+            nix::sched::setns(process, nix::sched::CloneFlags::CLONE_NEWNET)
+                .map_err(|cause| Error::failed("join the network namespace", cause))?;
+        }
+        let binds = binds::open(&self.files, &self.mounts, &self.tmpfs, trees.as_ref())?;
+        let root = mounts::root(self, trees.as_ref())?;
+        drop(trees);
+        mounts::kernel_filesystems(&root, self, shm)?;
+        if self.host_cgroups.is_none() {
+            own_cgroups()?;
+        }
+        let read_only = match self.privileged {
+            true => MountFlags::empty(),
+            false => MountFlags::RDONLY,
+        };
+        let target = Path::new("/sys/fs/cgroup");
+        mounts::cgroups(&root, target, self.host_cgroups.as_deref(), read_only, layout)?;
+        let settings = settings::open(&root)?;
+        binds::attach(&root, &binds)?;
+        drop(binds);
+        devices::make(&root, &self.devices, self.nested || self.remapped)?;
+        if !self.privileged && !self.unconfined_paths {
+            mounts::hide(&root, mounts::masked_paths())?;
+            mounts::make_read_only(&root, READ_ONLY_PATHS.iter().map(PathBuf::from))?;
+        }
+        make_working_dir(&root, &self.program)?;
+        Ok(Assembled { root, settings })
+    }
+
+    fn settle(&self, assembled: Assembled, channel: &Channel) -> Result<()> {
+        let Assembled { root, settings } = assembled;
+        // Now with its network interface.
+        proceed(channel)?;
+        if self.network.is_private() {
+            crate::network::configure_inside(&self.endpoints)?;
+        }
+        // Some belong to its network interface.
+        settings::write(&settings, self)?;
+        drop(settings);
+        mounts::pivot(&root, false)?;
+        if self.read_only { mounts::seal_root() } else { Ok(()) }
+    }
+}
+
+/// Makes the cgroups that this process is in the root of a cgroup namespace.
+fn own_cgroups() -> Result<()> {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP)
+        .map_err(|cause| Error::failed("make a cgroup namespace", cause))
+}
+
+/// Makes the folder that the program begins in.
+fn make_working_dir(root: &Root, program: &Program) -> Result<()> {
+    let folder = &program.working_dir;
+    root.make_folder(Path::new(folder), 0o755)
+        .map(drop)
+        .map_err(|cause| Error::failed(format_args!("make the working directory {folder}"), cause))
 }
 
 /// Closes what the copy of the supervisor has open, before anything is looked up by a path that the

@@ -14,10 +14,11 @@ use rustix::mount::{
     mount_change, mount_remount, move_mount, open_tree, unmount,
 };
 use wharf_cgroup::Layout;
-use wharf_model::{ErrorKind, MASKED_PATHS, NetworkMode, READ_ONLY_PATHS};
+use wharf_model::{ErrorKind, MASKED_PATHS, NetworkMode};
+use wharf_sys::bpf::DeviceKind;
 
 use super::rootfs::{Root, by_descriptor};
-use super::{Plan, Shm};
+use super::{Plan, Shm, devices};
 use crate::userns::trees::Trees;
 use crate::{Error, Result, userns};
 
@@ -181,7 +182,7 @@ pub(super) fn kernel_filesystems(root: &Root, plan: &Plan, shm: Memory) -> Resul
     } else {
         special(root, "/sys", "sysfs", COMMON | read_only, "")?;
     }
-    devices(root, plan.privileged, in_namespace)
+    own_devices(root, plan.privileged, in_namespace)
 }
 
 /// Where a container's /dev/shm comes from, ready to be mounted.
@@ -272,7 +273,7 @@ const LINKS: [(&str, &str); 6] = [
     ("ptmx", "pts/ptmx"),
 ];
 
-fn devices(root: &Root, privileged: bool, in_namespace: bool) -> Result<()> {
+fn own_devices(root: &Root, privileged: bool, in_namespace: bool) -> Result<()> {
     let dev = root
         .path(Path::new("/dev"), OFlags::PATH | OFlags::DIRECTORY)
         .map_err(|cause| failed("open /dev", cause))?;
@@ -293,6 +294,29 @@ fn devices(root: &Root, privileged: bool, in_namespace: bool) -> Result<()> {
             .map_err(|cause| failed(format_args!("make /dev/{name}"), cause))?;
     }
     if privileged { host_devices(Path::new("/dev"), &dev, in_namespace) } else { Ok(()) }
+}
+
+/// Returns the devices that every container has, for one whose /dev may have some already.
+pub(crate) fn standard_devices() -> impl Iterator<Item = devices::Node> {
+    DEVICES.into_iter().map(|(name, major, minor)| {
+        let path = Path::new("/dev").join(name);
+        let number = rustix::fs::makedev(major, minor);
+        devices::Node::new(path, DeviceKind::Character, number, 0o666, (0, 0))
+    })
+}
+
+/// Makes the links that every /dev has, where nothing is in their place.
+pub(super) fn standard_links(root: &Root) -> Result<()> {
+    let what = |name| format!("make /dev/{name}");
+    let dev =
+        root.make_folder(Path::new("/dev"), 0o755).map_err(|cause| failed("make /dev", cause))?;
+    for (name, target) in LINKS {
+        match rustix::fs::symlinkat(target, &dev, name) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(cause) => return Err(failed(what(name), cause)),
+        }
+    }
+    Ok(())
 }
 
 /// Folders and names of the host's /dev that a privileged container doesn't get: they have an
@@ -354,29 +378,35 @@ fn host_devices(host: &Path, inside: &OwnedFd, in_namespace: bool) -> Result<()>
 }
 
 /// Mounts the container's own view of its cgroups. It must be in them, and in a cgroup namespace
-/// made since, unless it keeps the host's.
-pub(super) fn cgroups(root: &Root, plan: &Plan, layout: &Layout) -> Result<()> {
-    let read_only = if plan.privileged { MountFlags::empty() } else { MountFlags::RDONLY };
+/// made since, unless it keeps the host's, where `host_cgroups` is the group's name.
+pub(super) fn cgroups(
+    root: &Root,
+    target: &Path,
+    host_cgroups: Option<&str>,
+    read_only: MountFlags,
+    layout: &Layout,
+) -> Result<()> {
     let views = layout.views();
     let whole = matches!(views.as_slice(), [one] if one.folder.is_empty());
+    let shown = target.display().to_string();
     if !whole {
-        special(root, "/sys/fs/cgroup", "tmpfs", COMMON, "mode=755")?;
+        special(root, &shown, "tmpfs", COMMON, "mode=755")?;
     }
     for view in &views {
-        let path = Path::new("/sys/fs/cgroup").join(&view.folder).display().to_string();
-        if let (Some(group), false) = (&plan.host_cgroups, whole) {
+        let path = target.join(&view.folder).display().to_string();
+        if let (Some(group), false) = (host_cgroups, whole) {
             // In the host's namespace a hierarchy would begin at its own root.
             bind_group(root, &view.mount.join(group), &path, COMMON | read_only)?;
             continue;
         }
         special(root, &path, view.kind, COMMON | read_only, &view.options)?;
     }
-    if !whole && !plan.privileged {
+    if !whole && !read_only.is_empty() {
         let folder = root
-            .path(Path::new("/sys/fs/cgroup"), OFlags::PATH | OFlags::DIRECTORY)
-            .map_err(|cause| failed("open /sys/fs/cgroup", cause))?;
+            .path(target, OFlags::PATH | OFlags::DIRECTORY)
+            .map_err(|cause| failed(format_args!("open {shown}"), cause))?;
         mount_remount(by_descriptor(&folder), COMMON | MountFlags::RDONLY | MountFlags::BIND, c"")
-            .map_err(|cause| failed("make /sys/fs/cgroup read-only", cause))?;
+            .map_err(|cause| failed(format_args!("make {shown} read-only"), cause))?;
     }
     Ok(())
 }
@@ -398,8 +428,17 @@ fn bind_group(root: &Root, source: &Path, path: &str, flags: MountFlags) -> Resu
         .map_err(|cause| failed(what(), cause))
 }
 
-/// Hides and protects what the defaults name. What this kernel doesn't have needs no protection.
-pub(super) fn protect(root: &Root) -> Result<()> {
+/// Returns the paths that are hidden unless somebody says otherwise.
+pub(super) fn masked_paths() -> impl Iterator<Item = PathBuf> {
+    MASKED_PATHS.iter().map(PathBuf::from).chain(thermal_throttles())
+}
+
+/// Hides these paths. What this kernel doesn't have needs no protection.
+pub(super) fn hide(root: &Root, paths: impl Iterator<Item = PathBuf>) -> Result<()> {
+    let mut paths = paths.peekable();
+    if paths.peek().is_none() {
+        return Ok(());
+    }
     let null = root
         .path(Path::new("/dev/null"), OFlags::PATH)
         .map_err(|cause| failed("open /dev/null", cause))?;
@@ -411,7 +450,7 @@ pub(super) fn protect(root: &Root) -> Result<()> {
         let text = "/dev/null is not the null device, which paths of /proc are hidden with";
         return Err(Error::new(ErrorKind::Invalid, text));
     }
-    for path in MASKED_PATHS.iter().map(PathBuf::from).chain(thermal_throttles()) {
+    for path in paths {
         let what = || format!("mask {}", path.display());
         let target = match root.path(&path, OFlags::PATH) {
             Ok(target) => target,
@@ -427,20 +466,25 @@ pub(super) fn protect(root: &Root) -> Result<()> {
         }
         .map_err(|cause| failed(what(), cause))?;
     }
-    for path in READ_ONLY_PATHS {
-        let what = || format!("make {path} read-only");
-        let target = match root.path(Path::new(path), OFlags::PATH) {
+    Ok(())
+}
+
+/// Makes these paths, with all that is mounted below them, unchangeable. What isn't there needs no
+/// protection.
+pub(super) fn make_read_only(root: &Root, paths: impl Iterator<Item = PathBuf>) -> Result<()> {
+    for path in paths {
+        let what = || format!("make {} read-only", path.display());
+        let target = match root.path(&path, OFlags::PATH) {
             Ok(target) => by_descriptor_of(target),
-            Err(Errno::NOENT) => continue,
+            Err(Errno::NOENT | Errno::NOTDIR) => continue,
             Err(cause) => return Err(failed(what(), cause)),
         };
         let (_held, target) = target;
         rustix::mount::mount_bind_recursive(&target, &target)
             .map_err(|cause| failed(what(), cause))?;
         // The descriptor still leads to the mount below; the path leads to the new one.
-        let above = root.path(Path::new(path), OFlags::PATH).map_err(|c| failed(what(), c))?;
-        let flags = MountFlags::BIND | MountFlags::RDONLY | COMMON;
-        mount_remount(by_descriptor(&above), flags, c"").map_err(|cause| failed(what(), cause))?;
+        let above = root.path(&path, OFlags::PATH).map_err(|c| failed(what(), c))?;
+        remount_read_only(&above).map_err(|cause| failed(what(), cause))?;
     }
     Ok(())
 }
@@ -458,19 +502,42 @@ fn thermal_throttles() -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// Makes the new root the process's root, and lets go of the old one.
-pub(super) fn pivot(root: &Root, read_only: bool) -> Result<()> {
+/// Makes the mount behind `fd` read-only, with all its other properties as they are.
+pub(super) fn remount_read_only(fd: &OwnedFd) -> rustix::io::Result<()> {
+    let flags = read_only_too(rustix::fs::fstatvfs(fd)?.f_flag);
+    mount_remount(by_descriptor(fd), flags, c"")
+}
+
+/// Makes the process's root read-only.
+pub(super) fn seal_root() -> Result<()> {
+    let seal = || mount_remount("/", read_only_too(rustix::fs::statvfs("/")?.f_flag), c"");
+    seal().map_err(|cause| failed("make / read-only", cause))
+}
+
+/// Returns what a mount is remounted with to be read-only: what isn't named is taken away from it, but
+/// for what concerns times of access.
+fn read_only_too(found: StatVfsMountFlags) -> MountFlags {
+    let kept = [
+        (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
+        (StatVfsMountFlags::NODEV, MountFlags::NODEV),
+        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+    ];
+    let kept = kept.into_iter().filter(|(is, _)| found.contains(*is));
+    kept.fold(MountFlags::BIND | MountFlags::RDONLY, |flags, (_, kept)| flags | kept)
+}
+
+/// Makes the new root the process's root, and lets go of the old one. Where the old one's mounts may
+/// spread (`spreads`), they are kept from taking the host's along.
+pub(super) fn pivot(root: &Root, spreads: bool) -> Result<()> {
     let pivot = || -> rustix::io::Result<()> {
         rustix::process::fchdir(root.folder())?;
         // The same folder twice: the old root is stacked on the new one, and taken off.
         rustix::process::pivot_root(".", ".")?;
+        if spreads {
+            mount_change(".", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
+        }
         unmount(".", UnmountFlags::DETACH)?;
         rustix::process::chdir("/")
     };
-    pivot().map_err(|cause| failed("pivot_root", cause))?;
-    if read_only {
-        mount_remount("/", MountFlags::BIND | MountFlags::RDONLY, c"")
-            .map_err(|cause| failed("make / read-only", cause))?;
-    }
-    Ok(())
+    pivot().map_err(|cause| failed("pivot_root", cause))
 }

@@ -12,9 +12,11 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 use wharf_model::{ErrorKind, SeccompMode, Ulimit};
 
+use wharf_sys::process::Scheduling;
+
 use super::rootfs::Root;
-use super::user;
-use crate::security::capabilities::{self, CapSet};
+use super::user::Identity;
+use crate::security::capabilities::Grant;
 use crate::security::{apparmor, seccomp};
 use crate::{Error, Result, userns};
 
@@ -26,9 +28,8 @@ pub(crate) struct Program {
     /// Its environment, `NAME=value`, without HOME unless the user set it.
     pub(crate) environment: Vec<String>,
     pub(crate) working_dir: String,
-    /// `user[:group]`, or empty for root.
-    pub(crate) user: String,
-    pub(crate) capabilities: CapSet,
+    pub(crate) identity: Identity,
+    pub(crate) grant: Grant,
     pub(crate) no_new_privileges: bool,
     /// Its resource limits, where they aren't the host's.
     pub(crate) ulimits: Vec<Ulimit>,
@@ -36,13 +37,62 @@ pub(crate) struct Program {
     pub(crate) oom_score_adj: Option<i32>,
     /// The system call filter.
     pub(crate) seccomp: SeccompMode,
-    /// Further groups: names or numbers.
-    pub(crate) groups: Vec<String>,
     /// The AppArmor profile.
     pub(crate) apparmor: Option<String>,
     /// This program's own file, when it is to stay as the container's small init.
     pub(crate) init: Option<std::sync::Arc<OwnedFd>>,
+    pub(crate) manners: Manners,
+    /// Whether it ends with the process that has started it.
+    pub(crate) tied: bool,
 }
+
+/// Settings of a program that docker has no flags for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Manners {
+    pub(crate) umask: Option<u32>,
+    /// Class and level, as [`wharf_sys::process::set_io_priority`] has them.
+    pub(crate) io_priority: Option<(u8, u8)>,
+    pub(crate) scheduling: Option<Scheduling>,
+    /// Its execution domain.
+    pub(crate) personality: Option<u32>,
+}
+
+/// What happens between the steps of [`become_program`].
+pub(crate) trait Stages {
+    /// All that can be looked up is looked up, and the process still has all its rights.
+    ///
+    /// # Errors
+    /// When it must not go on.
+    fn looked_up(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Somebody may answer the calls that the filter leaves to others, by this descriptor.
+    ///
+    /// # Errors
+    /// When nobody can be told.
+    fn listens(&mut self, _listener: OwnedFd) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether there can be such a somebody.
+    fn may_notify(&self) -> bool {
+        false
+    }
+
+    /// The process is as the program will be, and only the execution is left.
+    ///
+    /// # Errors
+    /// When it must not go on.
+    fn ready(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// One step after the other.
+pub(crate) struct AtOnce;
+
+impl Stages for AtOnce {}
 
 /// The hidden mode of the small init.
 pub(crate) const INIT_MODE: &str = "__pid1";
@@ -54,8 +104,8 @@ pub(crate) const DEFAULT_PATH: &str =
 /// Becomes the program. Must be called inside the container's root filesystem, with standard input,
 /// output and error output in place. Every other descriptor is closed by the execution. Returns
 /// only on failure.
-pub(crate) fn become_program(program: &Program) -> Error {
-    match prepare(program) {
+pub(crate) fn become_program(program: &Program, stages: &mut dyn Stages) -> Error {
+    match prepare(program, stages) {
         Err(error) => error,
         Ok((path, arguments, environment)) => {
             let result = match &program.init {
@@ -87,19 +137,29 @@ pub(crate) fn tie() -> Result<()> {
         .map_err(|cause| Error::failed("tie to the supervisor", cause))
 }
 
+/// The error of a working directory that can't be entered.
+pub(super) fn no_working_dir(folder: &str, cause: Errno) -> Error {
+    let text = format!("chdir to cwd ({folder:?}) set in config.json failed: {cause}");
+    Error::new(ErrorKind::CommandNotExecutable, text)
+}
+
 type Execution = (CString, Vec<CString>, Vec<CString>);
 
-fn prepare(program: &Program) -> Result<Execution> {
+fn prepare(program: &Program, stages: &mut dyn Stages) -> Result<Execution> {
     let root = Root::open(Path::new("/")).map_err(|c| Error::failed("open /", c))?;
-    let user = user::resolve(&root, &program.user, &program.groups)?;
-    check_mapped(user.uid, &user.groups, user.gid)?;
+    let user = program.identity.resolve(&root)?;
+    if matches!(program.identity, Identity::Named { .. }) {
+        check_mapped(user.uid, &user.groups, user.gid)?;
+    }
     // Compiled while there is still every right, and without the memory of the supervisor.
-    let filter = seccomp::filter(&program.seccomp, program.capabilities)?;
+    let filter = seccomp::filter_of(&program.seccomp, program.grant.bounding, stages.may_notify())?;
     if let Some(profile) = &program.apparmor {
         apparmor::on_execution(&root, profile)?;
     }
+    stages.looked_up()?;
     let failed = |what: &'static str| move |cause: std::io::Error| Error::failed(what, cause);
-    let kept = capabilities::bound(program.capabilities).map_err(failed("drop capabilities"))?;
+    program.manners.apply()?;
+    let kept = program.grant.bound().map_err(failed("drop capabilities"))?;
     // While there is still the right to raise them, and after the last file was opened.
     super::limits::apply(&program.ulimits)?;
     let groups: Vec<Gid> = user.groups.iter().copied().map(Gid::from_raw).collect();
@@ -114,35 +174,36 @@ fn prepare(program: &Program) -> Result<Execution> {
     // Before the change of user and the loss of CAP_SYS_ADMIN, without which the kernel wants
     // no_new_privs; the calls that are still to come are all in the filter.
     if let Some(filter) = filter {
-        wharf_sys::seccomp::install(&filter.program, filter.flags)
-            .map_err(failed("install the seccomp filter"))?;
+        let failed = failed("install the seccomp filter");
+        if filter.notifies {
+            let listener = wharf_sys::seccomp::install_with_listener(&filter.program, filter.flags);
+            stages.listens(listener.map_err(failed)?)?;
+        } else {
+            wharf_sys::seccomp::install(&filter.program, filter.flags).map_err(failed)?;
+        }
+    }
+    if kept.whoever {
+        rustix::thread::set_keep_capabilities(true)
+            .map_err(|cause| Error::failed("keep capabilities", cause))?;
     }
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     nix::unistd::setresgid(gid, gid, gid).map_err(from_errno("set the group"))?;
     // With another user than root the kernel takes all but the inheritable set away, as docker has
     // it, and what the engine's caller had inheritable is not the container's.
     nix::unistd::setresuid(uid, uid, uid).map_err(from_errno("set the user"))?;
-    let kept = if uid.is_root() { kept } else { CapSet::NONE };
-    capabilities::apply(kept).map_err(failed("set capabilities"))?;
-    // Again: the change of user has reset it.
-    tie()?;
-    rustix::process::chdir(program.working_dir.as_str()).map_err(|cause| {
-        Error::new(
-            ErrorKind::CommandNotExecutable,
-            format!("chdir to cwd ({:?}) set in config.json failed: {cause}", program.working_dir),
-        )
-    })?;
+    kept.apply(uid.is_root()).map_err(failed("set capabilities"))?;
+    if program.tied {
+        // Again: the change of user has reset it.
+        tie()?;
+    }
+    rustix::process::chdir(program.working_dir.as_str())
+        .map_err(|cause| no_working_dir(&program.working_dir, cause))?;
     let mut environment = program.environment.clone();
     if !environment.iter().any(|entry| entry.starts_with("HOME=")) {
         environment.push(format!("HOME={}", user.home));
     }
-    let name = program.arguments.first().map_or("", String::as_str);
-    let search = environment
-        .iter()
-        .rev()
-        .find_map(|entry| entry.strip_prefix("PATH="))
-        .unwrap_or(DEFAULT_PATH);
-    let path = find(name, search)?;
+    stages.ready()?;
+    let path = program.file()?;
     let text = |s: &str| {
         CString::new(s)
             .map_err(|_| Error::new(ErrorKind::Invalid, format!("{s:?} holds a NUL byte")))
@@ -158,6 +219,41 @@ fn prepare(program: &Program) -> Result<Execution> {
     }
     let environment = environment.iter().map(|e| text(e)).collect::<Result<_>>()?;
     Ok((path_text, arguments, environment))
+}
+
+impl Program {
+    /// Returns the file of its command, as this process finds it here and now.
+    ///
+    /// # Errors
+    /// When there is none, or it can't be executed.
+    pub(crate) fn file(&self) -> Result<PathBuf> {
+        let name = self.arguments.first().map_or("", String::as_str);
+        let search = self.environment.iter().rev().find_map(|entry| entry.strip_prefix("PATH="));
+        find(name, search.unwrap_or(DEFAULT_PATH))
+    }
+}
+
+impl Manners {
+    /// Gives them to this process, which still may.
+    fn apply(&self) -> Result<()> {
+        use wharf_sys::process;
+        if let Some(umask) = self.umask {
+            rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
+        }
+        if let Some((class, level)) = self.io_priority {
+            process::set_io_priority(class, level)
+                .map_err(|cause| Error::failed("set ioPriority", cause))?;
+        }
+        if let Some(wanted) = self.scheduling {
+            process::set_scheduling(wanted)
+                .map_err(|cause| Error::failed("set scheduler", cause))?;
+        }
+        if let Some(domain) = self.personality {
+            process::set_personality(domain)
+                .map_err(|cause| Error::failed("set personality", cause))?;
+        }
+        Ok(())
+    }
 }
 
 /// Refuses a user or group that this user namespace doesn't have.

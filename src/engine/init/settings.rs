@@ -1,5 +1,6 @@
 //! Kernel settings of the container's namespaces: docker's own and those of `--sysctl`.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -38,12 +39,16 @@ pub(super) fn write(folder: &OwnedFd, plan: &Plan) -> Result<()> {
             }
         }
     }
-    for (name, value) in &plan.sysctls {
+    write_all(folder, &plan.sysctls)
+}
+
+/// Sets what is asked for, by names with dots.
+pub(super) fn write_all(folder: &OwnedFd, settings: &BTreeMap<String, String>) -> Result<()> {
+    settings.iter().try_for_each(|(name, value)| {
         let path = PathBuf::from(name.replace('.', "/"));
         set(folder, &path, value)
-            .map_err(|cause| failed(format_args!("set the sysctl {name} to {value:?}"), cause))?;
-    }
-    Ok(())
+            .map_err(|cause| failed(format_args!("set the sysctl {name} to {value:?}"), cause))
+    })
 }
 
 fn set(folder: &OwnedFd, path: &Path, value: &str) -> rustix::io::Result<()> {

@@ -17,8 +17,47 @@ pub(crate) struct User {
     pub(crate) home: String,
 }
 
+/// Whom a program is to run as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// As the image's files have it.
+    Named {
+        /// `user[:group]`, names or numbers; empty for root.
+        user: String,
+        /// Further groups: names or numbers.
+        groups: Vec<String>,
+    },
+    /// These numbers, whatever the files say.
+    Numbers {
+        /// The user.
+        uid: u32,
+        /// The group.
+        gid: u32,
+        /// All supplementary groups.
+        groups: Vec<u32>,
+    },
+}
+
+impl Identity {
+    /// Returns who that is in the container whose root this is.
+    ///
+    /// # Errors
+    /// When a name isn't known, or a number out of range.
+    pub(crate) fn resolve(&self, root: &Root) -> Result<User> {
+        match self {
+            Self::Named { user, groups } => resolve(root, user, groups),
+            Self::Numbers { uid, gid, groups } => {
+                let passwd = root.read_small(Path::new("/etc/passwd")).unwrap_or_default();
+                let home = from_files(&passwd, "", &uid.to_string());
+                let home = home.map_or_else(|_| "/".to_owned(), |user| user.home);
+                Ok(User { uid: *uid, gid: *gid, groups: groups.clone(), home })
+            }
+        }
+    }
+}
+
 /// Looks up `wanted`, which is empty for root, and `further` groups of its.
-pub(crate) fn resolve(root: &Root, wanted: &str, further: &[String]) -> Result<User> {
+fn resolve(root: &Root, wanted: &str, further: &[String]) -> Result<User> {
     let passwd = root.read_small(Path::new("/etc/passwd")).unwrap_or_default();
     let group = root.read_small(Path::new("/etc/group")).unwrap_or_default();
     let mut user = from_files(&passwd, &group, wanted)?;
@@ -120,6 +159,20 @@ mod tests {
 
     fn look_up(wanted: &str) -> User {
         from_files(PASSWD, GROUP, wanted).unwrap()
+    }
+
+    #[test]
+    fn numbers_are_taken_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("etc")).unwrap();
+        std::fs::write(folder.path().join("etc/passwd"), PASSWD).unwrap();
+        let root = Root::open(folder.path()).unwrap();
+        let of = |uid, groups: &[u32]| {
+            Identity::Numbers { uid, gid: 7, groups: groups.to_vec() }.resolve(&root).unwrap()
+        };
+        let web = User { uid: 101, gid: 7, groups: vec![9, 8], home: "/srv".into() };
+        assert_eq!(of(101, &[9, 8]), web);
+        assert_eq!(of(3_000_000_000, &[]).home, "/");
     }
 
     #[test]

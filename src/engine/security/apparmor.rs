@@ -12,7 +12,7 @@ use crate::{Error, Result};
 const PROC_MAGIC: u64 = 0x9fa0;
 
 /// Returns whether this kernel has AppArmor, switched on.
-fn is_on() -> bool {
+pub(crate) fn is_on() -> bool {
     std::fs::read("/sys/module/apparmor/parameters/enabled")
         .is_ok_and(|text| text.starts_with(b"Y"))
 }

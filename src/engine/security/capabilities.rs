@@ -2,11 +2,16 @@
 
 use rustix::thread::{
     CapabilitySet, CapabilitySets, clear_ambient_capability_set,
-    remove_capability_from_bounding_set, set_capabilities,
+    configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
 };
 use wharf_model::ErrorKind;
 
 use crate::{Error, Result};
+
+/// Returns the names of all capabilities, `CAP_` in front.
+pub(crate) fn names() -> impl Iterator<Item = String> {
+    NAMES.iter().map(|name| format!("CAP_{name}"))
+}
 
 /// linux/capability.h, in the order of their numbers.
 const NAMES: [&str; 41] = [
@@ -91,13 +96,18 @@ impl CapSet {
         Ok(Self(self.0 | parse(name)?.0))
     }
 
+    /// Returns what is in this set or in the other one.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     fn without(self, name: &str) -> Result<Self> {
         Ok(Self(self.0 & !parse(name)?.0))
     }
 }
 
 /// Returns the one capability of this name, or all of them for `ALL`.
-fn parse(name: &str) -> Result<CapSet> {
+pub(crate) fn parse(name: &str) -> Result<CapSet> {
     let upper = name.to_ascii_uppercase();
     let bare = upper.strip_prefix("CAP_").unwrap_or(&upper);
     if bare == "ALL" {
@@ -137,12 +147,80 @@ pub(crate) fn select(privileged: bool, add: &[String], drop: &[String]) -> Resul
     Ok(set)
 }
 
+/// What a program may do: the sets of capabilities(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) bounding: CapSet,
+    pub(crate) effective: CapSet,
+    pub(crate) permitted: CapSet,
+    pub(crate) inheritable: CapSet,
+    pub(crate) ambient: CapSet,
+    /// Whether another user than root has the sets as they are here, too: with docker it has none,
+    /// as the kernel would have it.
+    pub(crate) whoever: bool,
+}
+
+impl From<CapSet> for Grant {
+    /// What docker makes of one set.
+    fn from(set: CapSet) -> Self {
+        Self {
+            bounding: set,
+            effective: set,
+            permitted: set,
+            inheritable: CapSet::NONE,
+            ambient: CapSet::NONE,
+            whoever: false,
+        }
+    }
+}
+
+impl CapSet {
+    /// Returns those of the set that are in the other one, too.
+    fn within(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+impl Grant {
+    /// Takes from this process's bounding set what isn't in the grant's, and returns the grant as far
+    /// as the process may have it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(crate) fn bound(self) -> std::io::Result<Self> {
+        let bounding = bound(self.bounding)?;
+        if !self.whoever {
+            return Ok(Self { bounding, ..Self::from(bounding) });
+        }
+        // The bounding set may be the smaller one: it is about programs that are executed later.
+        let own = CapSet(rustix::thread::capabilities(None)?.permitted.bits());
+        let permitted = self.permitted.within(own);
+        Ok(Self {
+            bounding,
+            effective: self.effective.within(permitted),
+            permitted,
+            inheritable: self.inheritable.within(own),
+            ambient: self.ambient.within(permitted).within(self.inheritable),
+            whoever: true,
+        })
+    }
+
+    /// Gives this process the sets; its user has just become another one, or root.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(crate) fn apply(self, is_root: bool) -> std::io::Result<()> {
+        let given = if is_root || self.whoever { self } else { Self::from(CapSet::NONE) };
+        apply(given)
+    }
+}
+
 /// Takes from this process's bounding set all that isn't in `keep`, and returns what is left of
 /// `keep` (the process may never have had some of it).
 ///
 /// # Errors
 /// When the kernel refuses.
-pub(crate) fn bound(keep: CapSet) -> std::io::Result<CapSet> {
+fn bound(keep: CapSet) -> std::io::Result<CapSet> {
     let mut left = CapSet::NONE;
     for bit in 0..64_u32 {
         let capability = CapabilitySet::from_bits_retain(1 << bit);
@@ -157,19 +235,22 @@ pub(crate) fn bound(keep: CapSet) -> std::io::Result<CapSet> {
     Ok(left)
 }
 
-/// Makes `set` this process's effective and permitted capabilities; none is inherited by programs
-/// but through the rules for root and file capabilities.
-///
-/// # Errors
-/// When the kernel refuses.
-pub(crate) fn apply(set: CapSet) -> std::io::Result<()> {
+fn apply(grant: Grant) -> std::io::Result<()> {
     // There is no ambient set before Linux 4.3; nothing to clear then.
     let _ = clear_ambient_capability_set();
-    let set = CapabilitySet::from_bits_retain(set.0);
+    let set = |set: CapSet| CapabilitySet::from_bits_retain(set.0);
     set_capabilities(
         None,
-        CapabilitySets { effective: set, permitted: set, inheritable: CapabilitySet::empty() },
+        CapabilitySets {
+            effective: set(grant.effective),
+            permitted: set(grant.permitted),
+            inheritable: set(grant.inheritable),
+        },
     )?;
+    for bit in (0..64_u32).filter(|bit| grant.ambient.0 & (1 << bit) != 0) {
+        let capability = CapabilitySet::from_bits_retain(1 << bit);
+        configure_capability_in_ambient_set(capability, true)?;
+    }
     Ok(())
 }
 

@@ -188,17 +188,30 @@ impl Profile {
             let index = argument.index;
             return Err(invalid(format!("a system call has no argument {index}, only 0 to 5")));
         }
-        let actions = profile.default_action.into_iter();
-        let mut actions = actions.chain(profile.syscalls.iter().map(|rule| rule.action));
-        if actions.any(|action| action == Action::Notify) || !profile.listener_path.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "seccomp profile: SCMP_ACT_NOTIFY is not supported yet by this version of wharf",
-            ));
-        }
         if profile.default_action.is_none() && !profile.syscalls.is_empty() {
             return Err(invalid("it has no 'defaultAction'".to_owned()));
         }
         Ok(profile)
+    }
+
+    /// Returns whether it leaves calls to somebody who listens.
+    pub(super) fn notifies(&self) -> bool {
+        let actions = self.default_action.into_iter();
+        let mut actions = actions.chain(self.syscalls.iter().map(|rule| rule.action));
+        actions.any(|action| action == Action::Notify)
+    }
+
+    /// Refuses a profile that needs somebody who listens.
+    ///
+    /// # Errors
+    /// When it does.
+    pub(super) fn refuse_notification(&self) -> Result<()> {
+        if !self.notifies() && self.listener_path.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "seccomp profile: SCMP_ACT_NOTIFY is not supported yet by this version of wharf",
+        ))
     }
 }

@@ -23,6 +23,7 @@ const RET_KILL_PROCESS: u32 = 0x8000_0000;
 const RET_KILL_THREAD: u32 = 0x0000_0000;
 const RET_TRAP: u32 = 0x0003_0000;
 const RET_ERRNO: u32 = 0x0005_0000;
+const RET_USER_NOTIFY: u32 = 0x7fc0_0000;
 const RET_TRACE: u32 = 0x7ff0_0000;
 const RET_LOG: u32 = 0x7ffc_0000;
 const RET_ALLOW: u32 = 0x7fff_0000;
@@ -30,6 +31,7 @@ const RET_ALLOW: u32 = 0x7fff_0000;
 const RET_DATA: u32 = 0xffff;
 const FLAG_LOG: u32 = 1 << 1;
 const FLAG_SPEC_ALLOW: u32 = 1 << 2;
+const FLAG_WAIT_KILLABLE: u32 = 1 << 5;
 const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
@@ -43,6 +45,38 @@ const JUMP_IF_AT_LEAST: u16 = 0x35;
 const AND: u16 = 0x54;
 const RETURN: u16 = 0x06;
 
+/// What a profile may ask for, in its words: see [`Action`].
+pub(crate) const ACTIONS: [&str; 9] = [
+    "SCMP_ACT_ALLOW",
+    "SCMP_ACT_ERRNO",
+    "SCMP_ACT_KILL",
+    "SCMP_ACT_KILL_PROCESS",
+    "SCMP_ACT_KILL_THREAD",
+    "SCMP_ACT_LOG",
+    "SCMP_ACT_NOTIFY",
+    "SCMP_ACT_TRACE",
+    "SCMP_ACT_TRAP",
+];
+/// How arguments are compared: see [`Operator`].
+pub(crate) const OPERATORS: [&str; 7] = [
+    "SCMP_CMP_EQ",
+    "SCMP_CMP_GE",
+    "SCMP_CMP_GT",
+    "SCMP_CMP_LE",
+    "SCMP_CMP_LT",
+    "SCMP_CMP_MASKED_EQ",
+    "SCMP_CMP_NE",
+];
+/// Whose calls are known. Others' are refused, whatever the profile says.
+pub(crate) const ARCHITECTURES: [&str; 1] = ["SCMP_ARCH_X86_64"];
+/// The flags of a filter.
+pub(crate) const FLAGS: [&str; 4] = [
+    "SECCOMP_FILTER_FLAG_LOG",
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+    "SECCOMP_FILTER_FLAG_TSYNC",
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+];
+
 /// `struct seccomp_data`: number, architecture, instruction pointer, six 64-bit arguments.
 const OFFSET_NUMBER: u32 = 0;
 const OFFSET_ARCH: u32 = 4;
@@ -55,6 +89,8 @@ pub(crate) struct Filter {
     pub(crate) program: Vec<Instruction>,
     /// `SECCOMP_FILTER_FLAG_*`.
     pub(crate) flags: u32,
+    /// Whether it leaves calls to somebody who listens.
+    pub(crate) notifies: bool,
 }
 
 /// What happens to a range of numbers: the first set of conditions that holds decides.
@@ -72,6 +108,18 @@ struct Verdict {
 /// # Errors
 /// When a profile of the user's is none, or asks for what can't be done.
 pub(crate) fn filter(mode: &SeccompMode, capabilities: CapSet) -> Result<Option<Filter>> {
+    filter_of(mode, capabilities, false)
+}
+
+/// As [`filter`]; calls may be left to others where `may_notify`.
+///
+/// # Errors
+/// As for [`filter`].
+pub(crate) fn filter_of(
+    mode: &SeccompMode,
+    capabilities: CapSet,
+    may_notify: bool,
+) -> Result<Option<Filter>> {
     let text = match mode {
         SeccompMode::Unconfined => return Ok(None),
         SeccompMode::Default => PROFILE,
@@ -79,7 +127,11 @@ pub(crate) fn filter(mode: &SeccompMode, capabilities: CapSet) -> Result<Option<
     };
     let release = rustix::system::uname();
     let kernel = numbers(&release.release().to_string_lossy()).unwrap_or_default();
-    compile(&Profile::parse(text)?, Surroundings { capabilities, kernel })
+    let profile = Profile::parse(text)?;
+    if !may_notify {
+        profile.refuse_notification()?;
+    }
+    compile(&profile, Surroundings { capabilities, kernel })
 }
 
 /// Returns what a filter returns for an action.
@@ -92,8 +144,8 @@ fn returned(action: Action, errno: Option<u32>) -> u32 {
         Action::Log => RET_LOG,
         Action::Trap => RET_TRAP,
         Action::KillThread => RET_KILL_THREAD,
-        // No profile with it is read.
-        Action::KillProcess | Action::Notify => RET_KILL_PROCESS,
+        Action::KillProcess => RET_KILL_PROCESS,
+        Action::Notify => RET_USER_NOTIFY,
     }
 }
 
@@ -123,6 +175,7 @@ fn compile(profile: &Profile, around: Surroundings) -> Result<Option<Filter>> {
             "SECCOMP_FILTER_FLAG_SPEC_ALLOW" => FLAG_SPEC_ALLOW,
             // The process has one thread.
             "SECCOMP_FILTER_FLAG_TSYNC" => 0,
+            "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" if profile.notifies() => FLAG_WAIT_KILLABLE,
             other => {
                 let text = format!("seccomp flag {other:?} is not known");
                 return Err(Error::new(ErrorKind::Invalid, text));
@@ -130,7 +183,7 @@ fn compile(profile: &Profile, around: Surroundings) -> Result<Option<Filter>> {
         };
     }
     let program = assemble(&segments(&verdicts, &fresh(), newest, &unknown))?;
-    Ok(Some(Filter { program, flags }))
+    Ok(Some(Filter { program, flags, notifies: profile.notifies() }))
 }
 
 /// Adds what a rule says to the verdict on one call.

@@ -17,8 +17,9 @@ use wharf_sys::clone::{Child, Flags, clone};
 
 use super::launch::set;
 use crate::channel::{Channel, Reply};
-use crate::init::program::{Program, become_program, tie};
+use crate::init::program::{AtOnce, Manners, Program, become_program, tie};
 use crate::init::rootfs::Root;
+use crate::init::user::Identity;
 use crate::init::{Streams, fresh_signals, let_go, terminal};
 use crate::security::capabilities;
 use crate::userns::remap;
@@ -83,14 +84,15 @@ pub(super) fn begin(
         remap::give_pipes(pipes.map(AsFd::as_fd), root);
     }
     let joiner = clone(Flags::NONE, None, || {
-        let result = join(init, &gates, program.oom_score_adj, remapped.is_some()).and_then(|()| {
+        let (score, remapped_too) = (program.oom_score_adj, remapped.is_some());
+        let result = join(&init.pidfd, &gates, score, remapped_too, false).and_then(|()| {
             let child = clone(Flags::SIBLING, folder.as_ref().map(AsFd::as_fd), || {
                 let root = if remapped.is_some() { remap::become_root() } else { Ok(()) };
                 let prepared = root
                     .and_then(|()| toolbox.as_ref().map_or(Ok(()), crate::init::toolbox::enter))
                     .and_then(|()| prepare(spec, size, streams.as_ref(), &theirs, &program));
                 let error = match prepared {
-                    Ok(()) => become_program(&program),
+                    Ok(()) => become_program(&program, &mut AtOnce),
                     Err(error) => error,
                 };
                 // As docker has it, whatever keeps a further program from running makes it one that
@@ -115,8 +117,15 @@ pub(super) fn begin(
     Ok(Starting { channel: ours, joiner, program: None, terminal: None, failure: None })
 }
 
-/// Enters the container's cgroups and namespaces.
-fn join(init: &Child, gates: &[Gate], oom_score_adj: Option<i32>, remapped: bool) -> Result<()> {
+/// Enters a container's cgroups and namespaces, which are those of `init`; a user and a time namespace
+/// only if it has another one.
+pub(crate) fn join(
+    init: &OwnedFd,
+    gates: &[Gate],
+    oom_score_adj: Option<i32>,
+    remapped: bool,
+    other_clocks: bool,
+) -> Result<()> {
     tie()?;
     // Until it executes its program, it has rights that the container's processes don't have, and
     // they can see it: they must not be able to trace it. The execution ends this.
@@ -136,7 +145,10 @@ fn join(init: &Child, gates: &[Gate], oom_score_adj: Option<i32>, remapped: bool
         | CloneFlags::CLONE_NEWCGROUP;
     // All the others belong to it. Nobody may join the one that he is in.
     let all = if remapped { all | CloneFlags::CLONE_NEWUSER } else { all };
-    setns(&init.pidfd, all).map_err(|cause| Error::failed("join the container's namespaces", cause))
+    // CLONE_NEWTIME of linux/sched.h.
+    let clocks = CloneFlags::from_bits_retain(0x80);
+    let all = if other_clocks { all | clocks } else { all };
+    setns(init, all).map_err(|cause| Error::failed("join the container's namespaces", cause))
 }
 
 fn prepare(
@@ -195,24 +207,34 @@ fn program(spec: &ExecSpec, container: &Program) -> Result<Program> {
     for entry in &spec.env {
         set(&mut environment, entry);
     }
-    let capabilities = match spec.privileged {
-        true => capabilities::select(true, &[], &[])?,
-        false => container.capabilities,
+    let grant = match spec.privileged {
+        true => capabilities::select(true, &[], &[])?.into(),
+        false => container.grant,
+    };
+    let identity = match (&spec.user, &container.identity) {
+        (None, own) => own.clone(),
+        (Some(user), Identity::Named { groups, .. }) => {
+            Identity::Named { user: user.clone(), groups: groups.clone() }
+        }
+        (Some(user), Identity::Numbers { .. }) => {
+            Identity::Named { user: user.clone(), groups: Vec::new() }
+        }
     };
     Ok(Program {
         arguments: spec.command.clone(),
         environment,
         working_dir: spec.working_dir.clone().unwrap_or_else(|| container.working_dir.clone()),
-        user: spec.user.clone().unwrap_or_else(|| container.user.clone()),
-        capabilities,
+        identity,
+        grant,
         // Docker leaves these as the container has them, with `--privileged` too.
         no_new_privileges: container.no_new_privileges,
         seccomp: container.seccomp.clone(),
-        groups: container.groups.clone(),
         apparmor: container.apparmor.clone(),
         ulimits: container.ulimits.clone(),
         oom_score_adj: container.oom_score_adj,
         init: None,
+        manners: Manners::default(),
+        tied: true,
     })
 }
 

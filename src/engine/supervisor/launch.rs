@@ -21,7 +21,8 @@ use crate::channel::{self, AttachRequest, Channel, Reply, StartRequest};
 use crate::container::mounts;
 use crate::dns::{Dns, Recorded, Settings};
 use crate::image::Images;
-use crate::init::program::{DEFAULT_PATH, Program};
+use crate::init::program::{DEFAULT_PATH, Manners, Program};
+use crate::init::user::Identity;
 use crate::init::{self, Plan, Shm, Streams, devices};
 use crate::lock::{self, Lock};
 use crate::network::files::{self, Forwarding, NetworkFiles, Wishes};
@@ -331,7 +332,7 @@ fn make_group(store: &Store, record: &Record, layout: &Layout, plan: &Plan) -> R
             DeviceAccess::Listed(rules)
         }
     };
-    let limits = Limits { resources, devices };
+    let limits = Limits { resources, devices, ..Limits::default() };
     store.journal("cgroup", &name, &record.id)?;
     // The note stays when this fails: it is for the next start, or the sweep, to look.
     Group::create(layout, &name, &limits)
@@ -418,7 +419,7 @@ pub(super) fn has_own_pids(mode: &NamespaceMode) -> bool {
 }
 
 /// Ends a process that was to become a container, and waits for it.
-pub(super) fn abort(init: &Child, error: Error) -> Error {
+pub(crate) fn abort(init: &Child, error: Error) -> Error {
     // Already gone is as good.
     let _ = rustix::process::pidfd_send_signal(&init.pidfd, rustix::process::Signal::KILL);
     let _ = super::run::reap(init);
@@ -605,8 +606,8 @@ pub(super) fn program(record: &Record) -> Result<Program> {
             "" => "/".to_owned(),
             folder => folder.to_owned(),
         },
-        user: config.user.clone(),
-        capabilities: capabilities::select(host.privileged, &host.cap_add, &host.cap_drop)?,
+        identity: Identity::Named { user: config.user.clone(), groups: host.group_add.clone() },
+        grant: capabilities::select(host.privileged, &host.cap_add, &host.cap_drop)?.into(),
         no_new_privileges: host.no_new_privileges,
         ulimits: host.resources.ulimits.clone(),
         oom_score_adj: host.oom_score_adj,
@@ -614,9 +615,10 @@ pub(super) fn program(record: &Record) -> Result<Program> {
             (SeccompMode::Default, true) => SeccompMode::Unconfined,
             (mode, _) => mode.clone(),
         },
-        groups: host.group_add.clone(),
         apparmor: host.apparmor.clone().filter(|_| !host.privileged),
         init,
+        manners: Manners::default(),
+        tied: true,
     })
 }
 

@@ -20,8 +20,10 @@ mod run;
 mod streams;
 mod teardown;
 
-pub(crate) use launch::{boot_id, cgroup_name, default_cgroup, set, uptime};
+pub(crate) use exec::join;
+pub(crate) use launch::{abort, boot_id, cgroup_name, default_cgroup, set, uptime};
 pub(crate) use restart::is_restarting;
+pub(crate) use run::reap;
 pub(crate) use teardown::{forget_parents, remove_group};
 
 use std::cell::Cell;

@@ -63,7 +63,7 @@ pub(super) enum Phase {
 
 /// Waits for a child's end and returns its exit code: 128+n when signal n ended it. A stop is no
 /// end, even when a tracer makes it look like one.
-pub(super) fn reap(child: &Child) -> rustix::io::Result<i32> {
+pub(crate) fn reap(child: &Child) -> rustix::io::Result<i32> {
     let status = rustix::io::retry_on_intr(|| {
         waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED)
     })?;

@@ -16,7 +16,7 @@ pub(crate) mod trees;
 use std::fs::File;
 use std::os::fd::AsFd;
 
-pub(crate) use map::{IdMap, Owners};
+pub(crate) use map::{IdMap, Owners, Range};
 
 /// Returns whether this process is in a user namespace below the machine's own: then nobody here may
 /// make device nodes, filter devices or write `trusted.` attributes.

@@ -223,6 +223,11 @@ impl Maps {
         }
     }
 
+    /// Returns the users and groups that somebody else has chosen.
+    pub(crate) fn of(users: IdMap, groups: IdMap) -> Self {
+        Self { users, groups }
+    }
+
     /// Writes the maps of a new namespace and returns it.
     pub(crate) fn apply(&self, child: &Child) -> Result<File> {
         let write = |file: &str, map: &IdMap| {

@@ -46,7 +46,7 @@ pub(super) fn is_empty(folder: &Path) -> bool {
 
 /// Copies a folder with all that is in it into another: owners, modes, times, attributes, links and
 /// holes, and those of the folder itself.
-pub(super) fn copy_tree(from: OwnedFd, to: OwnedFd) -> Result<()> {
+pub(crate) fn copy_tree(from: OwnedFd, to: OwnedFd) -> Result<()> {
     let what = "copy the files of a volume";
     let pack = |writer| {
         let packed = || -> io::Result<()> {

@@ -21,6 +21,7 @@ mod transfer;
 use change::DRIVER;
 pub use change::Pruned;
 pub(crate) use choose::{Choice, check_targets, choose};
+pub(crate) use fill::copy_tree;
 pub(crate) use folder::{NOTE, adopt, is_bare, sweep};
 pub(crate) use mount::{
     MOUNT, give_back, is_mounted, located, mount, mounted_below, release, take, unmount, unmounted,

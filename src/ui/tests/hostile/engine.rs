@@ -20,12 +20,12 @@ use wharf_backend::{
     Session, TransferStream,
 };
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
-    DetailSample, Digest, DiskUsage, EngineInfo, Event, EventOptions, ExecSpec, FileEntry,
-    FileHead, Filters, FolderList, HistoryEntry, ImageDetail, ImageListOptions, ImageSummary,
-    ImportOptions, LayerChanges, LayerInfo, LogOptions, LogRecord, NetCounters, NetworkInfo,
-    Outcome, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion, Recording, TermSize,
-    TopTable, VersionInfo, VolumeInfo, What,
+    Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, DetailSample, Digest,
+    DiskUsage, EngineInfo, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters, FolderList,
+    HistoryEntry, ImageDetail, ImageListOptions, ImageSummary, ImportOptions, LayerChanges,
+    LayerInfo, LogOptions, LogRecord, Moment, NetCounters, NetworkInfo, Outcome, PathStat,
+    PullOptions, PushOptions, ReachAnswer, ReachQuestion, Recording, TermSize, TopTable,
+    VersionInfo, VolumeInfo, What,
 };
 
 use super::Dice;
@@ -296,9 +296,12 @@ impl Backend for Hostile {
         self.told(self.fake.recording(container).await.map(|found| self.recorded(found)))
     }
 
-    async fn recordings_at(&self, at: DateTime<Utc>) -> Result<Vec<(ContainerId, Recording)>> {
-        let list = self.fake.recordings_at(at).await?;
-        Ok(list.into_iter().map(|(id, found)| (id, self.recorded(found))).collect())
+    async fn moment(&self, at: DateTime<Utc>) -> Result<Moment> {
+        let mut moment = self.fake.moment(at).await?;
+        for (_, found) in &mut moment.containers {
+            *found = self.recorded(std::mem::take(found));
+        }
+        Ok(moment)
     }
 
     async fn details(&self, container: &str) -> Result<DetailSample> {
