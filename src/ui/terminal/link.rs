@@ -40,8 +40,11 @@ const WORTHWHILE: f64 = 90.0;
 /// Bytes a second until the line has shown what it carries: a whole first screen may be under way.
 const SUPPOSED: f64 = 200_000.0;
 
-/// An answer measures the line when so many bytes were before it; with fewer, it measures noise.
+/// So many bytes measure the line; fewer measure noise.
 const TELLING: u64 = 32;
+
+/// The line is measured over so long, or until nothing is under way any more.
+const PERIOD: Duration = Duration::from_millis(50);
 
 /// An answer that takes so long, on top of what the line needs, isn't coming any more.
 const LOST: Duration = Duration::from_secs(3);
@@ -75,6 +78,11 @@ pub(super) struct Link {
     answered: Option<Instant>,
     /// The shortest time between a question and its answer.
     trip: Duration,
+    /// What is measured now: since when, whether nothing was under way then, and the bytes that have
+    /// arrived.
+    since: Instant,
+    from_idle: bool,
+    carried: u64,
     /// Bytes a second.
     rate: f64,
     /// Whether that is more than a guess.
@@ -91,6 +99,9 @@ impl Link {
             asked: VecDeque::new(),
             answered: None,
             trip: Duration::from_secs(1),
+            since: Instant::now(),
+            from_idle: true,
+            carried: 0,
             rate: SUPPOSED,
             measured: false,
             mute: false,
@@ -108,7 +119,11 @@ impl Link {
         if self.mute {
             return;
         }
-        self.asked.push_back((self.sent, Instant::now()));
+        let now = Instant::now();
+        if self.asked.is_empty() {
+            (self.since, self.from_idle, self.carried) = (now, true, 0);
+        }
+        self.asked.push_back((self.sent, now));
         if self.answered.is_none() && self.asked.len() >= UNANSWERED {
             self.mute = true;
             self.asked.clear();
@@ -119,23 +134,28 @@ impl Link {
     pub(super) fn answer(&mut self) {
         let now = Instant::now();
         let Some((sent, when)) = self.asked.pop_front() else { return };
-        let bytes = sent - self.arrived;
+        self.carried += sent - self.arrived;
         self.arrived = sent;
         self.trip = self.trip.min(now - when);
-        // While the line had something else to carry, the way there and back took no time of its own.
-        let took = match self.answered {
-            Some(before) if before > when => now - before,
-            _ => (now - when).saturating_sub(self.trip),
-        };
         self.answered = Some(now);
-        if bytes >= TELLING {
+        let mut took = now - self.since;
+        if self.from_idle {
+            // The line had nothing else to carry, so the way there and back is in it.
+            took = took.saturating_sub(self.trip);
+        }
+        // Answers may come in one go after a pause, and then only the pause before them tells.
+        if !self.asked.is_empty() && took < PERIOD {
+            return;
+        }
+        if self.carried >= TELLING {
             // The mean of the times a byte takes: it believes in a slow line at once, and in a fast one
             // step by step.
-            let time = took.as_secs_f64() / bytes as f64;
+            let time = took.as_secs_f64() / self.carried as f64;
             let mean = if self.measured { f64::midpoint(1.0 / self.rate, time) } else { time };
             self.rate = (1.0 / mean.max(1e-9)).min(10.0 * SUPPOSED);
             self.measured = true;
         }
+        (self.since, self.from_idle, self.carried) = (now, false, 0);
     }
 
     /// Returns how many bytes may be sent now; none while enough of them are under way.
