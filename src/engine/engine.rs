@@ -11,7 +11,7 @@ use crate::image::{Images, PrunedImages, Removed};
 use crate::lock::{self, Lock};
 use crate::network;
 use crate::state::{Record, Store};
-use crate::{Error, Paths, Result};
+use crate::{Error, Paths, Result, home};
 
 /// How many open databases are kept for the next callers: each has memory and descriptors of its own.
 const IDLE: usize = 4;
@@ -67,7 +67,7 @@ impl Engine {
         if !engine.paths.database().exists() || !engine.paths.volumes().exists() {
             engine.make_folders()?;
         }
-        engine.with_store(|_| Ok(()))?;
+        engine.with_store(|store| home::check(&engine.paths, store))?;
         Ok(engine)
     }
 

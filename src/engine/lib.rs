@@ -14,6 +14,7 @@ mod dns;
 mod engine;
 mod error;
 mod folder;
+mod home;
 pub mod image;
 mod init;
 mod lock;

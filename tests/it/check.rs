@@ -28,6 +28,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_damaged_database,
         a_database_that_is_gone,
         a_mount,
+        a_copied_root,
         a_busy_engine,
     ];
     let nft = lacks_programs(&["nft", "ip", "nsenter"]);
@@ -429,6 +430,41 @@ fn links_and_bridge() {
     assert!(found[0]["WayOut"].as_str().unwrap().contains("wharf restart other"), "{found:?}");
     lab.ok(&["restart", "-t", "0", "other"]);
     is_clean(&lab);
+}
+
+/// What a copy says of running containers is true of the original's.
+fn a_copied_root() {
+    let lab = Lab::new();
+    let copy = PathBuf::from(format!("{}-copy", lab.root().display()));
+    let take_copy = || {
+        let _ = std::fs::remove_dir_all(&copy);
+        let mut command = Command::new("cp");
+        command.arg("-a").args([lab.root(), &copy]);
+        let out = run(command, b"");
+        assert_eq!(out.code, 0, "{out:?}");
+    };
+    let in_copy = |arguments: &[&str]| {
+        let mut command = lab.command(arguments);
+        command.env("WHARF_ROOT", &copy);
+        run(command, b"")
+    };
+    lab.ok(&["run", "-d", "--name", "original", IMAGE, "sleep", "1000"]);
+    take_copy();
+    for arguments in [&["ps"][..], &["rm", "-f", "original"], &["system", "reset", "-f"]] {
+        let out = in_copy(arguments);
+        assert_eq!(out.code, 1, "{arguments:?}: {out:?}");
+        let says = "is a copy of a root folder, and the container original ran there";
+        assert!(out.stderr.contains(says), "{arguments:?}: {out:?}");
+    }
+    lab.ok(&["exec", "original", "true"]);
+    lab.ok(&["stop", "-t", "0", "original"]);
+    take_copy();
+    assert_eq!(in_copy(&["ps", "-a", "--format", "{{.Names}}"]).stdout, "original\n");
+    lab.ok(&["start", "original"]);
+    assert_eq!(in_copy(&["ps", "-q"]).stdout, "");
+    lab.ok(&["exec", "original", "true"]);
+    lab.ok(&["rm", "-f", "original"]);
+    std::fs::remove_dir_all(&copy).unwrap();
 }
 
 fn a_busy_engine() {

@@ -77,6 +77,17 @@ impl Store {
         Ok(statement.query_row([], |row| row.get(0))?)
     }
 
+    /// Returns the number of the folder that the database is of, 0 when nobody has said it.
+    pub(crate) fn home(&self) -> Result<i32> {
+        let mut statement = self.connection.prepare_cached("PRAGMA application_id")?;
+        Ok(statement.query_row([], |row| row.get(0))?)
+    }
+
+    /// Says which folder the database is of.
+    pub(crate) fn set_home(&self, number: i32) -> Result<()> {
+        Ok(self.connection.pragma_update(None, "application_id", number)?)
+    }
+
     /// Waits until whoever is in the middle of a change is done: what had been written to the log before
     /// this can be seen after it.
     pub(crate) fn wait_for_writers(&self) -> Result<()> {
