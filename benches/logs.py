@@ -79,6 +79,9 @@ def measure(arguments, options, name, last, once):
     for turn in range(5):
         dashboard = Dashboard(arguments, options.columns, options.rows)
         dashboard.wait_for(name.encode())
+        # Another tab, so that no log is open yet.
+        os.write(dashboard.master, b"i")
+        dashboard.drain(0.2)
         os.write(dashboard.master, f"/{name}\r".encode())
         dashboard.drain(0.5)
         begin = time.perf_counter()
