@@ -298,6 +298,8 @@ fn problems(lab: &Lab, seen: &Seen) -> Vec<String> {
         "tmp",
         "volumes",
         "run",
+        // By whichever supervisor was there first.
+        "host-record",
         "state.db",
         "state.db-wal",
         "state.db-shm",

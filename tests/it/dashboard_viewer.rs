@@ -196,8 +196,11 @@ fn browses_and_copies_files() {
     terminal.send("p");
     terminal.wait_for("Copy into /srv of box");
     terminal.send(&format!("{}\r", place.join("brought").display()));
+    // Its name is on the screen before it is there: it was typed.
+    eventually("it is copied in", || {
+        lab.run(&["exec", "box", "cat", "/srv/brought"]).stdout == "from outside\n"
+    });
     terminal.wait_for("brought");
-    assert_eq!(lab.ok(&["exec", "box", "cat", "/srv/brought"]), "from outside");
     terminal.send("z");
     terminal.until("a size", |screen| {
         let text = screen.contents();
