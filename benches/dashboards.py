@@ -23,6 +23,7 @@ COUNT running containers:
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -49,6 +50,18 @@ class Peer(Dashboard):
             for _ in question.findall(got):
                 os.write(self.master, answer)
         return got
+
+    def close(self):
+        # Not all of them end when they are asked to.
+        self.process.terminate()
+        until = time.perf_counter() + 2
+        while self.process.poll() is None and time.perf_counter() < until:
+            self.read(0.05)
+        for pid in reversed(self.tree()):
+            if self.process.poll() is None:
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        os.close(self.master)
 
     def tree(self):
         """Returns the ids of the process and all below it."""
