@@ -55,6 +55,8 @@ class Dashboard:
         self.process = subprocess.Popen(
             arguments, stdin=slave, stdout=slave, stderr=slave, env=environment,
             start_new_session=True,
+            # Its controlling terminal: some programs open /dev/tty.
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
         self.master = master
