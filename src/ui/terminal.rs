@@ -7,6 +7,7 @@
 //! However the dashboard ends, the terminal is given back: by [`Screen`]'s drop, by the panic hook,
 //! and by the signals that the runtime listens to.
 
+mod encode;
 mod link;
 mod out;
 
@@ -21,12 +22,12 @@ use crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
 };
 use crossterm::queue;
+use crossterm::style::{Attribute, SetAttribute};
 use crossterm::terminal::{
     BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
     LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
-use ratatui::backend::{Backend, CrosstermBackend};
-use ratatui::buffer::{Buffer, Cell};
+use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use rustix::process::{Signal, getpgrp, getsid, kill_process_group};
 use tokio::time::Instant;
@@ -34,6 +35,7 @@ use tokio::time::Instant;
 use vt100::CursorStyle;
 
 use crate::app::App;
+pub use encode::encode;
 pub(crate) use link::For;
 use link::Link;
 use out::Out;
@@ -119,8 +121,11 @@ impl Screen {
         let (columns, rows) = self.size();
         let area = Rect::new(0, 0, columns, rows);
         let mut bytes = Vec::new();
+        queue!(bytes, BeginSynchronizedUpdate)?;
+        let begin = bytes.len();
         if self.shown.area != area {
-            queue!(bytes, BeginSynchronizedUpdate, Clear(ClearType::All))?;
+            // It would be cleared in the colours of the last letter.
+            queue!(bytes, SetAttribute(Attribute::Reset), Clear(ClearType::All))?;
             self.shown = Buffer::empty(area);
             self.next = Buffer::empty(area);
         }
@@ -135,19 +140,13 @@ impl Screen {
             let at = Position::new(*x, *y);
             (first.iter().position(|part| part.contains(at)).unwrap_or(first.len()), *y, *x)
         });
-        updates.truncate(affordable(&updates, room));
-        self.behind = (updates.len() < all).then_some(what);
+        let count = encode(&updates, columns, room.saturating_sub(AROUND), &mut bytes);
+        updates.truncate(count);
+        self.behind = (count < all).then_some(what);
         let wanted = app.typed_to().map(|it| it.emulator.screen().cursor_style());
         let wanted = wanted.unwrap_or_default();
-        let is_same = updates.is_empty() && cursor == self.cursor && wanted == self.shape;
-        if is_same && bytes.is_empty() {
+        if bytes.len() == begin && cursor == self.cursor && wanted == self.shape {
             return Ok(0);
-        }
-        if bytes.is_empty() {
-            queue!(bytes, BeginSynchronizedUpdate)?;
-        }
-        if !updates.is_empty() {
-            CrosstermBackend::new(&mut bytes).draw(updates.iter().copied())?;
         }
         if wanted != self.shape {
             queue!(bytes, shape(wanted))?;
@@ -160,8 +159,12 @@ impl Screen {
             None => {}
         }
         self.cursor = cursor;
-        queue!(bytes, EndSynchronizedUpdate)?;
-        if updates.len() == all {
+        if bytes.len() - begin <= AT_ONCE {
+            bytes.drain(..begin);
+        } else {
+            queue!(bytes, EndSynchronizedUpdate)?;
+        }
+        if count == all {
             std::mem::swap(&mut self.shown, &mut self.next);
         } else {
             for (x, y, cell) in updates {
@@ -282,40 +285,11 @@ impl Drop for Screen {
     }
 }
 
-/// Bytes around every frame: its beginning, its end, the colours' reset and the question.
-const AROUND: usize = 40;
+/// Bytes around a frame: its beginning, its end and the question.
+const AROUND: usize = 20;
 
-/// About as many take the cursor elsewhere, and as many change the colours.
-const JUMP: usize = 8;
-const STYLE: usize = 18;
-
-/// Returns how many of these cells a line with so much room carries: one at least, or nothing would
-/// ever be drawn.
-fn affordable(updates: &[(u16, u16, &Cell)], room: usize) -> usize {
-    let mut left = room.saturating_sub(AROUND);
-    let mut before: Option<&(u16, u16, &Cell)> = None;
-    let fits = updates.iter().take_while(|update| {
-        let (x, y, cell) = update;
-        let (follows, styled) = match before {
-            Some((bx, by, b)) => (
-                by == y && bx + 1 == *x,
-                (b.fg, b.bg, b.modifier) != (cell.fg, cell.bg, cell.modifier),
-            ),
-            None => (false, true),
-        };
-        before = Some(update);
-        let cost =
-            cell.symbol().len() + if follows { 0 } else { JUMP } + if styled { STYLE } else { 0 };
-        match left.checked_sub(cost) {
-            Some(rest) => {
-                left = rest;
-                true
-            }
-            None => false,
-        }
-    });
-    fits.count().max(1)
-}
+/// A frame of so many bytes reaches a terminal in one piece anyhow, and needs no marks around it.
+const AT_ONCE: usize = 256;
 
 /// Returns how the user's terminal is told of a cursor's shape.
 fn shape(style: CursorStyle) -> SetCursorStyle {
@@ -339,6 +313,7 @@ fn give_back() {
     let _ = queue!(
         bytes,
         EndSynchronizedUpdate,
+        SetAttribute(Attribute::Reset),
         DisableMouseCapture,
         DisableBracketedPaste,
         LeaveAlternateScreen,

@@ -12,15 +12,14 @@ mod everywhere;
 
 pub(crate) use engine::Hostile;
 
-use std::cell::RefCell;
 use std::ffi::OsString;
-use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-use std::rc::Rc;
 
 use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use wharf_backend::Error;
 use wharf_backend::fake::{Fake, container, network, time, volume};
 use wharf_model::{
@@ -92,47 +91,45 @@ impl Dice {
     }
 }
 
-/// What a terminal is sent.
-#[derive(Clone, Default)]
-struct Sent(Rc<RefCell<Vec<u8>>>);
-
-impl Write for Sent {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.borrow_mut().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A terminal that keeps what it is sent.
+/// What a terminal shows, and the check of what it is sent.
 struct Wire {
-    terminal: Terminal<CrosstermBackend<Sent>>,
-    sent: Sent,
+    shown: Buffer,
 }
 
 #[expect(clippy::unwrap_used, reason = "part of the tests, though not a test itself")]
 impl Wire {
     fn new(columns: u16, rows: u16) -> Self {
-        let area = ratatui::layout::Rect::new(0, 0, columns, rows);
-        let viewport = ratatui::Viewport::Fixed(area);
-        let options = ratatui::TerminalOptions { viewport };
-        let sent = Sent::default();
-        let backend = CrosstermBackend::new(sent.clone());
-        Self { terminal: Terminal::with_options(backend, options).unwrap(), sent }
+        Self { shown: Buffer::empty(Rect::new(0, 0, columns, rows)) }
     }
 
     /// Draws a frame and checks what is new.
     fn draw(&mut self, app: &App, what: &str) {
-        self.terminal.draw(|frame| view(app, frame)).unwrap();
-        let new = self.sent.0.take();
+        let size = self.shown.area;
+        let mut terminal = Terminal::new(TestBackend::new(size.width, size.height)).unwrap();
+        let next = terminal.draw(|frame| view(app, frame)).unwrap().buffer.clone();
+        let updates = self.shown.diff(&next);
+        for (_, _, cell) in &updates {
+            assert!(!cell.symbol().contains(is_hidden), "{what}: {:?}", cell.symbol());
+        }
+        let mut new = Vec::new();
+        wharf_ui::encode(&updates, size.width, usize::MAX, &mut new);
         check(std::str::from_utf8(&new).unwrap(), what);
+        self.shown = next;
     }
 }
 
+/// Returns whether a letter does something instead of being seen.
+fn is_hidden(letter: char) -> bool {
+    letter.is_control()
+        || matches!(
+            letter,
+            '\u{61c}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
 /// Checks that a stream has only letters that can be seen, and the sequences that the dashboard itself
-/// writes: colours, and the cursor's place.
+/// writes: colours, the cursor's place, and the erasing of letters.
 fn check(stream: &str, what: &str) {
     let mut letters = stream.chars();
     while let Some(letter) = letters.next() {
@@ -146,16 +143,12 @@ fn check(stream: &str, what: &str) {
                 }
                 !part
             });
-            let ours = matches!(end, Some('m' | 'H' | 'h' | 'l'));
+            let ours = matches!(end, Some('m' | 'H' | 'A'..='D' | 'X'));
             assert!(ours && numbers != "666" && numbers != "66;66", "{what}: {stream:?}");
             continue;
         }
-        let hidden = matches!(
-            letter,
-            '\u{61c}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
-        );
-        assert!(!letter.is_control() && !hidden, "{what}: {letter:?} in {stream:?}");
+        let moves = matches!(letter, '\r' | '\x08');
+        assert!(moves || !is_hidden(letter), "{what}: {letter:?} in {stream:?}");
     }
 }
 

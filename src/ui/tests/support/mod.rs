@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use futures_util::{FutureExt, StreamExt};
 use ratatui::Terminal;
-use ratatui::backend::{CrosstermBackend, TestBackend};
+use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use wharf_backend::Backend;
 use wharf_backend::fake::{Fake, time};
@@ -456,8 +456,7 @@ impl Desk {
         change(self);
         let after = self.buffer();
         let mut bytes = Vec::new();
-        let mut backend = CrosstermBackend::new(&mut bytes);
-        ratatui::backend::Backend::draw(&mut backend, before.diff(&after).into_iter()).unwrap();
+        wharf_ui::encode(&before.diff(&after), after.area.width, usize::MAX, &mut bytes);
         u64::try_from(bytes.len()).unwrap()
     }
 }
