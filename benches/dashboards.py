@@ -32,27 +32,12 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from dashboard import Dashboard  # noqa: E402
 
 LAST = "the-very-last-line"
-# What terminals answer: attributes, the cursor's place, colours.
-ANSWERS = [
-    (re.compile(rb"\x1b\[0?c"), b"\x1b[?62;22c"),
-    (re.compile(rb"\x1b\[6n"), b"\x1b[1;1R"),
-    (re.compile(rb"\x1b\]11;\?(?:\x07|\x1b\\)"), b"\x1b]11;rgb:0000/0000/0000\x1b\\"),
-    (re.compile(rb"\x1b\[\?u"), b"\x1b[?0u"),
-]
 
 
 class Peer(Dashboard):
-    """A dashboard on a terminal that answers."""
-
-    def read(self, seconds):
-        got = super().read(seconds)
-        for question, answer in ANSWERS:
-            for _ in question.findall(got):
-                os.write(self.master, answer)
-        return got
+    """A dashboard that may not end when it is asked to, with all that it starts."""
 
     def close(self):
-        # Not all of them end when they are asked to.
         self.process.terminate()
         until = time.perf_counter() + 2
         while self.process.poll() is None and time.perf_counter() < until:

@@ -371,6 +371,8 @@ pub(crate) async fn dashboard(
         hosts: hosts.iter().map(|(name, target)| host(name, target)).collect(),
         run: Some(verbs::run::understand),
         copy: Some(verbs::cp::for_dashboard),
+        // Nothing is lost when it can't.
+        rest: Some(|| drop(wharf_sys::memory::trim())),
         ..wharf_ui::Options::default()
     };
     let options = options.with(config);

@@ -112,6 +112,9 @@ pub struct Options {
     pub copy: Option<Copier>,
     /// What understands the words after `update`; without one no limits can be changed here.
     pub update: Option<UpdateParser>,
+    /// What gives memory back that nobody needs while numbers change alone; it is called when no key has
+    /// been pressed for a while.
+    pub rest: Option<fn()>,
 }
 
 impl Options {
@@ -192,6 +195,7 @@ impl Default for Options {
             run: None,
             copy: None,
             update: None,
+            rest: None,
         }
     }
 }

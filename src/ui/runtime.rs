@@ -51,6 +51,9 @@ const BURST: usize = 256;
 /// The time between frames while something turns.
 const TURN: Duration = Duration::from_millis(120);
 
+/// How long no key is pressed until it rests.
+const REST: Duration = Duration::from_secs(5);
+
 /// Linux's number of the signal that the terminal's suspend character sends.
 const SIGTSTP: i32 = 20;
 
@@ -194,6 +197,8 @@ impl Runtime {
         samples: &Samples,
     ) -> Result<Exit, Error> {
         let mut next_tick = Instant::now();
+        let rest = app.options.rest;
+        let mut rest_at = rest.map(|_| Instant::now() + REST);
         let effects = start(app);
         if self.perform_all(app, effects)?.is_break() {
             return Ok(Exit::Quit);
@@ -231,7 +236,8 @@ impl Runtime {
                     Some(heard) => self.hear(heard),
                     // The terminal is gone.
                     None => return Ok(Exit::Terminated),
-                },
+                }
+                .inspect(|_| rest_at = rest.map(|_| Instant::now() + REST)),
                 done = self.screen.drained(), if blocked => {
                     done?;
                     continue;
@@ -253,6 +259,11 @@ impl Runtime {
                     continue;
                 }
                 () = sleep(draw_at), if draw_at.is_some() => continue,
+                () = sleep(rest_at), if rest_at.is_some() => {
+                    rest_at = None;
+                    rest.inspect(|rest| rest());
+                    continue;
+                }
             };
             let Some(msg) = msg else { continue };
             if app.is_animated() {

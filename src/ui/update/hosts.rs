@@ -142,12 +142,23 @@ pub(super) fn connected(app: &mut App, host: usize) -> Vec<Effect> {
         // What happened meanwhile, the engine may remember.
         app.events.asked = false;
     }
-    let mut effects = vec![at(app, host, Effect::FetchInfo)];
-    effects.extend(list(app, host));
+    let mut effects = Vec::from_iter(list(app, host));
     if host == app.hosts.current {
         app.networks.listing.mark();
         app.volumes.listing.mark();
-        effects.extend(app.image_listing.want().then(|| at(app, host, Effect::FetchImages)));
+    }
+    if was_lost {
+        effects.extend(all_else(app, host));
+    }
+    effects
+}
+
+/// Asks for what is less urgent than the containers: an engine that answers all at once answers each
+/// later.
+fn all_else(app: &mut App, host: usize) -> Vec<Effect> {
+    let mut effects = vec![at(app, host, Effect::FetchInfo)];
+    if host == app.hosts.current && app.image_listing.want() {
+        effects.push(at(app, host, Effect::FetchImages));
     }
     effects
 }
@@ -182,14 +193,17 @@ pub(super) fn containers(
     result: Result<Vec<ContainerSummary>, Error>,
 ) -> Vec<Effect> {
     let again = app.hosts.get_mut(host).listing.answered();
-    let again = if again { vec![at(app, host, Effect::FetchContainers)] } else { Vec::new() };
+    let mut effects = if again { vec![at(app, host, Effect::FetchContainers)] } else { Vec::new() };
+    if app.hosts.get(host).info.is_none() {
+        effects.extend(all_else(app, host));
+    }
     match result {
         Ok(mut list) => {
             if app.hosts.get(host).link == Link::Connecting {
                 app.hosts.get_mut(host).link = Link::Up;
             }
             if charts::keep_present(app, host, &mut list) {
-                return again;
+                return effects;
             }
             let first = !app.containers.loaded;
             let name = app.hosts.several().then(|| app.hosts.get(host).name().to_owned());
@@ -213,7 +227,7 @@ pub(super) fn containers(
         }
     }
     app.draw(Redraw::Now);
-    again
+    effects
 }
 
 /// Makes another engine the current one: what is shown of the old one is forgotten, how it is shown

@@ -41,12 +41,7 @@ const NOTICE: i64 = 5;
 
 /// Returns what to do before anything has happened.
 pub(crate) fn start(app: &mut App) -> Vec<Effect> {
-    let mut effects: Vec<Effect> =
-        (0..app.hosts.list.len()).map(|host| hosts::at(app, host, Effect::FetchInfo)).collect();
-    effects.extend(hosts::list_all(app));
-    if app.image_listing.want() {
-        effects.push(Effect::FetchImages);
-    }
+    let mut effects = hosts::list_all(app);
     hosts::route(app, &mut effects);
     effects
 }
