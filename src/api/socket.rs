@@ -15,6 +15,7 @@ use rustix::net::{AddressFamily, sockopt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use wharf_backend::docker::keep_alive;
 
 use crate::stream::Stream;
 use crate::tls::{self, Files};
@@ -24,10 +25,6 @@ const SHOWING: Duration = Duration::from_secs(10);
 
 /// How many may be about it at once: they are strangers still.
 const STRANGERS: usize = 256;
-
-/// After how long without a word the kernel asks a client whether it is there, how often it asks
-/// again, and how many times.
-const KEEP_ALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
 
 /// A socket that listens, and its file.
 #[derive(Debug)]
@@ -211,14 +208,6 @@ impl Arrived {
         let shown = tokio::time::timeout(SHOWING, acceptor.accept(stream)).await;
         Some(Stream::Tls(Box::new(shown.ok()?.ok()?)))
     }
-}
-
-fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
-    let (idle, interval, count) = KEEP_ALIVE;
-    sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, idle)?;
-    sockopt::set_tcp_keepintvl(stream, interval)?;
-    sockopt::set_tcp_keepcnt(stream, count)
 }
 
 impl Drop for Socket {

@@ -18,6 +18,7 @@ mod home;
 pub mod image;
 mod init;
 mod lock;
+mod mount_table;
 mod names;
 pub mod network;
 pub mod oci;

@@ -58,6 +58,7 @@ use way::Way;
 
 pub use address::{Address, SshAddress, Tls};
 pub use context::{Context, Contexts, DEFAULT};
+pub use way::keep_alive;
 
 /// A Docker engine.
 #[derive(Clone, Debug)]

@@ -204,7 +204,11 @@ async fn addresses(host: &str) -> io::Result<Vec<IpAddr>> {
     found.await.map_err(io::Error::other)?
 }
 
-fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
+/// Lets the kernel find out when the other end of a connection is gone without a word.
+///
+/// # Errors
+/// When the system refuses one of the socket's options.
+pub fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
     use rustix::net::sockopt;
     let (idle, interval, count) = KEEP_ALIVE;
     sockopt::set_socket_keepalive(stream, true)?;

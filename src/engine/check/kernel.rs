@@ -8,6 +8,7 @@ use wharf_model::ContainerId;
 
 use super::{Area, Check, beyond_repair, finding};
 use crate::channel::Request;
+use crate::mount_table::MountTable;
 use crate::network;
 use crate::network::check::{Fault, faults, mend};
 use crate::state::Record;
@@ -158,12 +159,9 @@ impl Check<'_> {
         let root = self.paths().root().to_path_buf();
         let below: Vec<_> =
             ["containers", "layers", "tmp"].iter().map(|name| root.join(name)).collect();
-        let text = std::fs::read_to_string("/proc/self/mountinfo")
-            .map_err(|cause| Error::failed("read /proc/self/mountinfo", cause))?;
         // The innermost first: those that came last.
-        for line in text.lines().rev() {
-            let Some(path) = line.split(' ').nth(4).map(unescaped) else { continue };
-            let path = std::path::Path::new(&path);
+        for mounted in MountTable::read()?.mounts().rev() {
+            let path = &mounted.point();
             if !below.iter().any(|folder| path.starts_with(folder) && path != folder) {
                 continue;
             }
@@ -176,23 +174,5 @@ impl Check<'_> {
             self.add(finding(Area::Kernel, path.display().to_string(), problem, mending));
         }
         Ok(())
-    }
-}
-
-/// Returns a path of mountinfo with its octal escapes undone (proc_pid_mountinfo(5)).
-pub(crate) fn unescaped(path: &str) -> String {
-    ["\\040", "\\011", "\\012", "\\134"]
-        .iter()
-        .zip([" ", "\t", "\n", "\\"])
-        .fold(path.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::unescaped;
-
-    #[test]
-    fn mountinfo_paths_are_read() {
-        assert_eq!(unescaped("/a\\040b\\134c"), "/a b\\c");
     }
 }

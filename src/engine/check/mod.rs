@@ -11,8 +11,6 @@ mod files;
 mod kernel;
 mod volumes;
 
-pub(crate) use kernel::unescaped;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, StatxFlags};
+use rustix::fs::{CWD, FileType, Mode};
 use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount_change, move_mount,
@@ -22,6 +22,7 @@ use wharf_sys::mount as attributes;
 use super::mounts::{failed, remount_read_only, special};
 use super::rootfs::{Root, by_descriptor};
 use crate::container::mounts::TmpfsOptions;
+use crate::mount_table::MountTable;
 use crate::userns::trees::Trees;
 use crate::{Error, Result};
 
@@ -113,26 +114,19 @@ fn check_spreads(mount: &Mount) -> Result<()> {
         Propagation::Shared | Propagation::Rshared => (&["shared:"], "shared"),
         Propagation::Slave | Propagation::Rslave => (&["shared:", "master:"], "shared or slave"),
     };
-    let what = || format!("look at the mount of {}", mount.source);
-    let found = rustix::fs::statx(CWD, mount.source.as_str(), AtFlags::empty(), StatxFlags::MNT_ID)
-        .map_err(|cause| failed(what(), cause))?;
-    let table = std::fs::read_to_string("/proc/self/mountinfo")
-        .map_err(|cause| Error::failed(what(), cause))?;
-    let id = found.stx_mnt_id.to_string();
-    // proc_pid_mountinfo(5): ID, parent, device, root, mount point, options, tags, a dash.
-    let line = table.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    let line = line.into_iter().find(|fields| fields.len() > 6 && fields[0] == id);
-    let spreads = line.as_ref().is_some_and(|fields| {
-        let mut own = fields[6..].iter().take_while(|field| **field != "-");
-        own.any(|field| tags.iter().any(|tag| field.starts_with(tag)))
-    });
-    if spreads {
+    let table = MountTable::read()?;
+    let holding = table.holding(Path::new(&mount.source))?;
+    if holding.as_ref().is_some_and(|it| tags.iter().any(|tag| it.is_tagged(tag))) {
         return Ok(());
     }
-    let point = line.as_ref().map_or("/", |fields| fields[4]);
+    let point = holding.map_or_else(|| "/".into(), |it| it.point());
     Err(Error::new(
         ErrorKind::Invalid,
-        format!("path {} is mounted on {point} but it is not a {kind} mount", mount.source),
+        format!(
+            "path {} is mounted on {} but it is not a {kind} mount",
+            mount.source,
+            point.display()
+        ),
     ))
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, StatxFlags, Uid};
+use rustix::fs::{FileType, Gid, Mode, OFlags, Uid};
 use rustix::mount::{MountPropagationFlags, mount_bind_recursive, mount_change, mount_move};
 use rustix::process::DumpableBehavior;
 use wharf_cgroup::Layout;
@@ -22,6 +22,7 @@ use super::rootfs::Root;
 use super::user::Identity;
 use super::{Assembled, Contents, devices, own_cgroups, proceed, settings};
 use crate::channel::{Channel, Reply};
+use crate::mount_table::MountTable;
 use crate::oci::hooks::{self, Hooks, Pipes, State};
 use crate::userns::remap;
 use crate::{Error, Result};
@@ -207,18 +208,9 @@ impl Bundle {
 
 /// Returns where the mount that holds `path` is mounted, if it spreads.
 fn mount_point_of(path: &Path) -> Result<Option<PathBuf>> {
-    let what = || format!("look at the mount of {}", path.display());
-    let found = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID)
-        .map_err(|cause| failed(what(), cause))?;
-    let table = std::fs::read_to_string("/proc/self/mountinfo")
-        .map_err(|cause| Error::failed(what(), cause))?;
-    let id = found.stx_mnt_id.to_string();
-    // proc_pid_mountinfo(5): ID, parent, device, root, mount point, options, tags, a dash.
-    let line = table.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    let line = line.into_iter().find(|fields| fields.len() > 6 && fields[0] == id);
-    Ok(line.filter(|fields| fields[6].starts_with("shared:")).map(|fields| {
-        PathBuf::from(fields[4].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\"))
-    }))
+    let table = MountTable::read()?;
+    let holding = table.holding(path)?;
+    Ok(holding.filter(|it| it.is_tagged("shared:")).map(|it| it.point()))
 }
 
 /// Puts the new root over the old one, which stays where it is.

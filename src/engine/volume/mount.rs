@@ -16,6 +16,7 @@ use wharf_model::{ContainerId, ErrorKind, Mount, MountKind};
 use super::lock;
 use super::record::{Volume, event};
 use crate::container::mounts::{mount_flag, points};
+use crate::mount_table::MountTable;
 use crate::network::host_addresses;
 use crate::state::{Record, Store, add_event};
 use crate::{Error, Paths, Result};
@@ -200,12 +201,11 @@ pub(crate) fn unmount(data: &Path) -> Result<()> {
 
 /// Returns something that is mounted below a folder.
 pub(crate) fn mounted_below(folder: &Path) -> Result<Option<String>> {
-    let table = std::fs::read_to_string("/proc/self/mountinfo")
-        .map_err(|cause| Error::failed("read /proc/self/mountinfo", cause))?;
+    let table = MountTable::read()?;
     let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
-    let points = table.lines().filter_map(|line| line.split(' ').nth(4));
-    let mut points = points.map(crate::check::unescaped);
-    Ok(points.find(|point| Path::new(point).starts_with(&folder) && Path::new(point) != folder))
+    let mut points = table.mounts().map(|mounted| mounted.point());
+    let below = points.find(|point| point.starts_with(&folder) && *point != folder);
+    Ok(below.map(|point| point.display().to_string()))
 }
 
 /// Notes that a container runs with its volumes from now on, and mounts those that have mounts of

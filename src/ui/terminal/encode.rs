@@ -134,6 +134,8 @@ impl Pen<'_> {
             Some((from_x, from_y)) => {
                 match (y.checked_sub(from_y), from_y.saturating_sub(y)) {
                     (Some(0), _) => {}
+                    // The screen has that row, so nothing scrolls.
+                    (Some(down @ 1..=3), _) => self.bytes.extend((0..down).map(|_| b'\n')),
                     (Some(down), _) => self.control(down.into(), b'B'),
                     (None, up) => self.control(up.into(), b'A'),
                 }
@@ -394,7 +396,7 @@ mod tests {
         let mut bytes = Vec::new();
         encode(&shown.diff(&next), AREA.width, usize::MAX, &mut bytes);
         let first = b"\x1b[1;21H\x1b[m4".len();
-        assert_eq!(bytes.len(), first + 7 * b"\x08\x1b[B4".len(), "{bytes:?}");
+        assert_eq!(bytes.len(), first + 7 * b"\n\x084".len(), "{bytes:?}");
     }
 
     #[test]
