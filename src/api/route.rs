@@ -148,7 +148,7 @@ async fn post(server: &Arc<Server>, parts: &[&str], mut ask: Ask) -> Answered {
         ["commit"] => images::commit(server, ask).await,
         ["containers", "create"] => create::create(server, ask).await,
         ["containers", "prune"] => containers::prune(server, query).await,
-        ["containers", name, "start"] => life::start(server, name, query).await,
+        ["containers", name, "start"] => life::start(server, name, ask).await,
         ["containers", name, "stop"] => life::stop(server, name, query).await,
         ["containers", name, "restart"] => life::restart(server, name, query).await,
         ["containers", name, "kill"] => life::kill(server, name, query).await,

@@ -32,7 +32,7 @@ pub(crate) async fn list(server: &Arc<Server>, ask: &Ask) -> Answered {
     };
     let rows = images.iter().map(|image| {
         let known = shared.iter().find(|of| of.image.id == image.id).map(|of| of.shared);
-        let mut row = row(image, known, false);
+        let mut row = row(image, known, ask.version >= Version(51));
         if ask.version < Version(44) {
             row["VirtualSize"] = image.size.into();
         }
@@ -47,7 +47,7 @@ pub(crate) async fn list(server: &Arc<Server>, ask: &Ask) -> Answered {
     answer::document(&rows.collect::<Vec<_>>())
 }
 
-/// Returns docker's row of a list; how many containers there are is counted for sizes on disk only.
+/// Returns docker's row of a list; how many containers there are is told if it is wanted.
 pub(super) fn row(image: &ImageSummary, shared: Option<u64>, counted: bool) -> Value {
     let number = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
     let containers = match counted {
@@ -69,10 +69,38 @@ pub(super) fn row(image: &ImageSummary, shared: Option<u64>, counted: bool) -> V
 
 pub(crate) async fn inspect(server: &Arc<Server>, name: &str, ask: &Ask) -> Answered {
     let mut document = server.engine.inspect_image(name).await?;
-    if ask.version < Version(44) {
+    put_old(&mut document, ask.version);
+    answer::document(&document)
+}
+
+/// What older versions tell of an image's settings: a container's, which no image has.
+const OF_CONTAINERS: [&str; 9] = [
+    "AttachStderr",
+    "AttachStdin",
+    "AttachStdout",
+    "Domainname",
+    "Hostname",
+    "Image",
+    "OpenStdin",
+    "StdinOnce",
+    "Tty",
+];
+
+/// Makes a document what a version has.
+fn put_old(document: &mut Value, version: Version) {
+    if version < Version(44) {
         document["VirtualSize"] = document["Size"].clone();
     }
-    answer::document(&document)
+    // Gone in 1.45; docker-compose speaks the newest version and can't do without it all the same.
+    document["ContainerConfig"] = document["Config"].clone();
+    if version < Version(45) {
+        document["Container"] = "".into();
+    }
+    if version >= Version(50)
+        && let Some(config) = document["Config"].as_object_mut()
+    {
+        config.retain(|name, _| !OF_CONTAINERS.contains(&name.as_str()));
+    }
 }
 
 pub(crate) async fn history(server: &Arc<Server>, name: &str) -> Answered {
