@@ -24,7 +24,7 @@ use wharf_model::LogStream;
 
 use crate::answer::{self, Answer};
 use crate::frames::Framing;
-use crate::stream::{Reader, Stream, Writer};
+use crate::stream::{self, Reader, Stream, Writer};
 
 /// How long a client that is attached may take nothing of what there is. Its container waits for it
 /// that long, as it does for any reader that is slow, and not for ever.
@@ -123,8 +123,8 @@ pub(crate) struct Connection {
 impl Connection {
     /// Returns a connection on which the client has sent `early` right behind its request.
     pub(crate) fn new(stream: Stream, early: Bytes) -> Self {
-        let socket = stream.socket().ok();
-        let (reader, writer) = stream.split();
+        let socket = stream::socket(&stream).ok();
+        let (reader, writer) = stream::split(stream);
         let reader = Box::new(io::Cursor::new(early).chain(reader));
         Self { reader, writer, socket, has_halves: true }
     }

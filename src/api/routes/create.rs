@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use wharf_backend::Backend;
-use wharf_model::{Command, ErrorKind, Outcome};
+use wharf_model::{Command, Outcome};
 
 use crate::answer::{self, Answered, Refusal};
 use crate::create;
@@ -27,10 +27,7 @@ pub(crate) async fn create(server: &Arc<Server>, ask: Ask) -> Answered {
     let outcome = server.engine.execute(command.clone()).await;
     let outcome = match (outcome, &mut command) {
         // What isn't here for this platform isn't here, and a client that is told so pulls it.
-        (Err(error), Command::Create(options))
-            if error.kind == ErrorKind::Invalid
-                && error.message.contains("does not match the specified platform") =>
-        {
+        (Err(error), Command::Create(options)) if super::images::is_other_platform(&error) => {
             return Err(Refusal::missing(format!(
                 "No such image: {}: {}",
                 options.image, error.message

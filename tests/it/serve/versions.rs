@@ -38,6 +38,17 @@ fn versions() {
         new["Config"].get("Hostname").is_none() && new["Config"]["Cmd"] == old["Config"]["Cmd"]
     );
 
+    // Who names a platform gets that or nothing.
+    let other = "%7B%22os%22:%22linux%22,%22architecture%22:%22s390x%22%7D";
+    for (method, path) in [
+        ("GET", format!("/v1.49/images/{IMAGE}/json?platform={other}")),
+        ("GET", format!("/v1.48/images/{IMAGE}/history?platform={other}")),
+        ("DELETE", format!("/v1.50/images/{IMAGE}?platforms={other}")),
+    ] {
+        let reply = served.ask(method, &path, None);
+        assert_eq!(reply.status, 404, "{method} {path}: {reply:?}");
+    }
+
     // How a container sees what others share changed, and a client means what it was made for.
     let none = json!({"HostConfig": {"NetworkMode": "none"}});
     let mode = |id: &str| served.lab.inspect(id, "/HostConfig/IpcMode");
