@@ -1,16 +1,15 @@
 //! Bodies of answers: nothing, a document, or a stream that is asked for more as the client takes it.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// Why a body breaks off; the connection is closed then, so that nobody takes it for all.
 pub(crate) type Broken = Box<dyn std::error::Error + Send + Sync>;
@@ -32,10 +31,7 @@ pub(crate) fn stream<E: Into<Broken>>(
 
 /// How many requests are being answered, streams and attached clients included.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Activity {
-    count: Arc<AtomicUsize>,
-    changed: Arc<Notify>,
-}
+pub(crate) struct Activity(watch::Sender<usize>);
 
 /// One of them.
 #[derive(Debug)]
@@ -44,26 +40,38 @@ pub(crate) struct Busy(Activity);
 impl Activity {
     /// Counts one more, until what is returned is dropped.
     pub(crate) fn begin(&self) -> Busy {
-        self.count.fetch_add(1, Ordering::SeqCst);
-        self.changed.notify_one();
+        self.0.send_modify(|count| *count += 1);
         Busy(self.clone())
     }
 
-    /// Returns whether nobody is served.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.count.load(Ordering::SeqCst) == 0
+    /// Waits until somebody comes or goes, and then until nobody has for as long as `still`, or for
+    /// `longest` in all.
+    pub(crate) async fn settled(&self, still: Duration, longest: Duration) {
+        let mut count = self.0.subscribe();
+        // It fails only once nobody can be served any longer, and this is part of it.
+        let _ = count.changed().await;
+        let moves = async { while tokio::time::timeout(still, count.changed()).await.is_ok() {} };
+        // Then it isn't waited for any longer.
+        let _ = tokio::time::timeout(longest, moves).await;
     }
 
-    /// Waits for the next beginning or end.
-    pub(crate) async fn change(&self) {
-        self.changed.notified().await;
+    /// Waits until nobody has been served for this long.
+    pub(crate) async fn quiet(&self, time: Duration) {
+        let mut count = self.0.subscribe();
+        loop {
+            let is_idle = *count.borrow_and_update() == 0;
+            tokio::select! {
+                () = tokio::time::sleep(time), if is_idle => return,
+                // As above.
+                _ = count.changed() => {}
+            }
+        }
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.count.fetch_sub(1, Ordering::SeqCst);
-        self.0.changed.notify_one();
+        self.0.0.send_modify(|count| *count -= 1);
     }
 }
 

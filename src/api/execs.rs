@@ -30,6 +30,8 @@ pub(crate) struct Exec {
     pub(crate) stderr: bool,
     /// The keys by which a client leaves it, as it named them.
     pub(crate) detach_keys: Option<String>,
+    /// The size that its terminal has at the start.
+    pub(crate) size: Option<TermSize>,
     /// The host's number of its process, once there is one.
     pub(crate) process: Option<i32>,
     /// How it is doing.
@@ -147,6 +149,7 @@ mod tests {
             stdout: true,
             stderr: true,
             detach_keys: None,
+            size: None,
             process: None,
             stage,
         };

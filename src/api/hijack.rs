@@ -24,7 +24,7 @@ use wharf_model::LogStream;
 
 use crate::answer::{self, Answer};
 use crate::frames::Framing;
-use crate::stream::{Reader, Stream, Writer};
+use crate::stream::{self, Reader, Stream, Writer};
 
 /// How long a client that is attached may take nothing of what there is. Its container waits for it
 /// that long, as it does for any reader that is slow, and not for ever.
@@ -33,8 +33,8 @@ const STALLED: Duration = Duration::from_secs(300);
 /// How often it is looked whether a client whose input has ended is still there.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// How much of the input is read at once.
-const PIECE: usize = 32 << 10;
+/// How much of the input is read at once: of what is typed, and of what is sent.
+const PIECES: [usize; 2] = [2 << 10, 32 << 10];
 
 /// What of a program's streams a client wants.
 #[derive(Clone, Debug)]
@@ -123,8 +123,8 @@ pub(crate) struct Connection {
 impl Connection {
     /// Returns a connection on which the client has sent `early` right behind its request.
     pub(crate) fn new(stream: Stream, early: Bytes) -> Self {
-        let socket = stream.socket().ok();
-        let (reader, writer) = stream.split();
+        let socket = stream::socket(&stream).ok();
+        let (reader, writer) = stream::split(stream);
         let reader = Box::new(io::Cursor::new(early).chain(reader));
         Self { reader, writer, socket, has_halves: true }
     }
@@ -246,7 +246,8 @@ async fn pass_input(
 ) -> Went {
     let terminal = keys.is_some();
     let mut detach = keys.map(Detach::new);
-    let mut buffer = vec![0; PIECE];
+    let [mut piece, most] = PIECES;
+    let mut buffer = vec![0; piece];
     loop {
         let length = reader.read(&mut buffer).await.unwrap_or(0);
         if length == 0 {
@@ -267,6 +268,10 @@ async fn pass_input(
         }
         if leaves {
             return Went::Away;
+        }
+        if length == piece && piece < most {
+            piece = most;
+            buffer.resize(piece, 0);
         }
     }
     if !terminal && let Some(mut to) = input.take() {

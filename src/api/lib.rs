@@ -30,4 +30,4 @@ mod version;
 mod waiting;
 mod websocket;
 
-pub use server::{Options, serve};
+pub use server::{Options, THREADS, serve};

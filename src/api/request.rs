@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt};
 use http_body_util::{BodyExt, BodyStream, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 use serde::de::DeserializeOwned;
 use wharf_backend::{ByteStream, BytesReader, Error};
@@ -73,6 +73,12 @@ impl Ask {
         }
         let read = serde_json::from_slice(&bytes);
         read.map(Some).map_err(|cause| Refusal::invalid(format!("invalid JSON: {cause}")))
+    }
+
+    /// Returns whether there is a body that says something, as docker looks at it: an empty document and
+    /// `null` fit into seven bytes, and of pieces nobody knows.
+    pub(crate) fn has_body(&self) -> bool {
+        self.body.size_hint().exact().is_none_or(|length| length > 7)
     }
 
     /// Returns the body's bytes as they come.

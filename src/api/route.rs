@@ -127,7 +127,9 @@ async fn get(server: &Arc<Server>, parts: &[&str], ask: Ask) -> Answered {
         ["images", "search"] => Err(nothing(parts)),
         ["images", "get"] => images::save(server, &ask).await,
         ["images", ref name @ .., "json"] => images::inspect(server, &name.join("/"), &ask).await,
-        ["images", ref name @ .., "history"] => images::history(server, &name.join("/")).await,
+        ["images", ref name @ .., "history"] => {
+            images::history(server, &name.join("/"), &ask).await
+        }
         ["images", ref name @ .., "get"] => images::save_one(server, &name.join("/"), &ask).await,
         ["distribution", ref name @ .., "json"] => {
             distribution::inspect(server, &name.join("/"), &ask).await
@@ -148,7 +150,7 @@ async fn post(server: &Arc<Server>, parts: &[&str], mut ask: Ask) -> Answered {
         ["commit"] => images::commit(server, ask).await,
         ["containers", "create"] => create::create(server, ask).await,
         ["containers", "prune"] => containers::prune(server, query).await,
-        ["containers", name, "start"] => life::start(server, name, query).await,
+        ["containers", name, "start"] => life::start(server, name, ask).await,
         ["containers", name, "stop"] => life::stop(server, name, query).await,
         ["containers", name, "restart"] => life::restart(server, name, query).await,
         ["containers", name, "kill"] => life::kill(server, name, query).await,
@@ -185,7 +187,7 @@ async fn delete(server: &Arc<Server>, parts: &[&str], ask: Ask) -> Answered {
     match *parts {
         ["containers", name] => life::remove(server, name, &ask.query).await,
         ["images", ref name @ ..] if !name.is_empty() => {
-            images::remove(server, &name.join("/"), &ask.query).await
+            images::remove(server, &name.join("/"), &ask).await
         }
         ["networks", name] => networks::remove(server, name).await,
         ["volumes", name] => volumes::remove(server, name, &ask.query).await,

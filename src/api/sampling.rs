@@ -1,7 +1,8 @@
 //! One sampler for all clients that want statistics. It runs while there is one, and tells each of
 //! the newest batch only: who is slow misses some.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wharf_backend::native::Native;
 use wharf_backend::{Backend, Error, SampleBatch};
-use wharf_model::ErrorKind;
+use wharf_model::{ContainerId, DetailSample, ErrorKind, HostSample, Sample};
 
 /// Docker's time between two samples.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -19,18 +20,32 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// runs programs on.
 const TICK_NS: u64 = 10_000_000;
 
-/// Samples of all containers at one instant.
+/// What was measured at one instant.
 #[derive(Clone, Debug)]
 pub(crate) struct Tick {
     /// When.
     pub(crate) time: DateTime<Utc>,
     /// Nanoseconds that all CPUs together have been there, busy or idle.
     pub(crate) system_ns: Option<u64>,
-    /// The host and its containers.
-    pub(crate) batch: SampleBatch,
+    /// The host.
+    pub(crate) host: Option<HostSample>,
+    /// The containers that somebody wants to know of.
+    pub(crate) containers: HashMap<ContainerId, Measured>,
+}
+
+/// What was measured of a container.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Measured {
+    /// None when it doesn't run.
+    pub(crate) sample: Option<Sample>,
+    /// What is measured only where somebody wants to know.
+    pub(crate) details: DetailSample,
 }
 
 type Latest = Option<Result<Arc<Tick>, Error>>;
+
+/// How many clients want to know of each container.
+type Wanted = Mutex<HashMap<ContainerId, usize>>;
 
 /// The sampler, while somebody listens.
 pub(crate) struct Sampling {
@@ -40,6 +55,7 @@ pub(crate) struct Sampling {
 
 struct Running {
     latest: watch::Receiver<Latest>,
+    wanted: Arc<Wanted>,
     task: JoinHandle<()>,
 }
 
@@ -51,8 +67,13 @@ impl Drop for Running {
 
 /// Somebody who listens.
 pub(crate) struct Samples {
-    _running: Arc<Running>,
+    running: Arc<Running>,
+    container: ContainerId,
     latest: watch::Receiver<Latest>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Sampling {
@@ -61,26 +82,28 @@ impl Sampling {
         Self { engine, running: Mutex::default() }
     }
 
-    /// Begins to listen.
-    pub(crate) fn listen(&self) -> Samples {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Begins to listen to what is told of a container.
+    pub(crate) fn listen(&self, container: ContainerId) -> Samples {
+        let mut running = locked(&self.running);
         let alive = running.upgrade().filter(|running| !running.task.is_finished());
         let current = alive.unwrap_or_else(|| {
             let (sender, latest) = watch::channel(None);
-            let task = tokio::spawn(sample(self.engine.clone(), sender));
-            let started = Arc::new(Running { latest, task });
+            let wanted = Arc::<Wanted>::default();
+            let task = tokio::spawn(sample(self.engine.clone(), Arc::clone(&wanted), sender));
+            let started = Arc::new(Running { latest, wanted, task });
             *running = Arc::downgrade(&started);
             started
         });
+        *locked(&current.wanted).entry(container.clone()).or_default() += 1;
         let mut latest = current.latest.clone();
         // What is there may be a second old, and the first batch of a new run is on its way.
         latest.mark_unchanged();
-        Samples { _running: current, latest }
+        Samples { running: current, container, latest }
     }
 }
 
 impl Samples {
-    /// Returns the next batch that there is.
+    /// Returns the next tick that there is, which tells of the container.
     ///
     /// # Errors
     /// When sampling failed.
@@ -88,15 +111,29 @@ impl Samples {
         let over = || Error::new(ErrorKind::Internal, "statistics have ended");
         loop {
             self.latest.changed().await.map_err(|_| over())?;
-            let latest = self.latest.borrow_and_update().clone();
-            if let Some(tick) = latest {
-                return tick;
+            match &*self.latest.borrow_and_update() {
+                // One that was begun before somebody wanted to know of the container.
+                Some(Ok(tick)) if !tick.containers.contains_key(&self.container) => {}
+                Some(tick) => return tick.clone(),
+                None => {}
             }
         }
     }
 }
 
-async fn sample(engine: Native, latest: watch::Sender<Latest>) {
+impl Drop for Samples {
+    fn drop(&mut self) {
+        let mut wanted = locked(&self.running.wanted);
+        if let Some(count) = wanted.get_mut(&self.container) {
+            *count -= 1;
+            if *count == 0 {
+                wanted.remove(&self.container);
+            }
+        }
+    }
+}
+
+async fn sample(engine: Native, wanted: Arc<Wanted>, latest: watch::Sender<Latest>) {
     let mut batches = match engine.samples(INTERVAL).await {
         Ok(batches) => batches,
         Err(error) => {
@@ -105,12 +142,37 @@ async fn sample(engine: Native, latest: watch::Sender<Latest>) {
         }
     };
     while let Some(batch) = batches.next().await {
-        let system_ns = std::fs::read_to_string("/proc/stat").ok().and_then(|text| system(&text));
-        let tick = batch.map(|batch| Arc::new(Tick { time: Utc::now(), system_ns, batch }));
+        let tick = match batch {
+            Ok(batch) => Ok(Arc::new(measure(&engine, &wanted, batch).await)),
+            Err(error) => Err(error),
+        };
         if latest.send(Some(tick)).is_err() {
             return;
         }
     }
+}
+
+/// Makes a tick of what somebody wants to know.
+async fn measure(engine: &Native, wanted: &Wanted, batch: SampleBatch) -> Tick {
+    let system_ns = std::fs::read_to_string("/proc/stat").ok().and_then(|text| system(&text));
+    let time = Utc::now();
+    let mut containers: HashMap<_, _> =
+        locked(wanted).keys().map(|id| (id.clone(), Measured::default())).collect();
+    let mut running = Vec::new();
+    for (id, sample) in batch.containers {
+        if let Some(measured) = containers.get_mut(&id) {
+            measured.sample = Some(sample);
+            running.push(id);
+        }
+    }
+    // One that has just ended has none.
+    let details = engine.details_of(running.clone()).await.unwrap_or_default();
+    for (id, details) in running.iter().zip(details) {
+        if let (Some(measured), Some(details)) = (containers.get_mut(id), details) {
+            measured.details = details;
+        }
+    }
+    Tick { time, system_ns, host: batch.host, containers }
 }
 
 /// Returns the time of all CPUs that `/proc/stat` tells: user, nice, system, idle, iowait, irq and

@@ -33,12 +33,21 @@ use crate::waiting::Waiting;
 /// How many connections there may be at once.
 const CONNECTIONS: usize = 4096;
 
+/// How many threads a runtime should have for what blocks: an archive on its way holds one for as long
+/// as its client takes, and there shall be some left.
+pub const THREADS: usize = CONNECTIONS + 256;
+
 /// The longest head of a request.
 const LONGEST_HEAD: usize = 64 << 10;
 
 /// How long a client may take for the head of a request. Connections that are kept for the next
 /// request end by it too.
 const HEAD: Duration = Duration::from_secs(600);
+
+/// After how long without a client that comes or goes memory is given back, and after how long with
+/// some.
+const STILL: Duration = Duration::from_secs(2);
+const UNSETTLED: Duration = Duration::from_secs(60);
 
 /// How long the server waits where it can't take a connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -50,6 +59,8 @@ pub struct Options {
     pub version: String,
     /// How long nobody must be served until the server ends; none is for ever.
     pub idle_timeout: Option<Duration>,
+    /// Gives memory back that nobody uses now. It may take milliseconds.
+    pub rest: Option<fn()>,
 }
 
 /// What requests share.
@@ -86,6 +97,9 @@ pub async fn serve(
     });
     let listeners = sockets.iter().map(Socket::listener).collect::<io::Result<Vec<_>>>()?;
     let room = Arc::new(Semaphore::new(CONNECTIONS));
+    if let Some(rest) = options.rest {
+        tokio::spawn(tidy(activity.clone(), rest));
+    }
     let mut stop = pin!(stop);
     loop {
         let next = async {
@@ -115,15 +129,19 @@ pub async fn serve(
 
 /// Waits until nobody has been served for this long.
 async fn idle(activity: &Activity, timeout: Option<Duration>) {
-    let Some(timeout) = timeout else { return std::future::pending().await };
+    match timeout {
+        Some(timeout) => activity.quiet(timeout).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Gives back what requests needed and streams don't, whenever many have come or gone.
+async fn tidy(activity: Activity, rest: fn()) {
     loop {
-        if !activity.is_idle() {
-            activity.change().await;
-            continue;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(timeout) => return,
-            () = activity.change() => {}
+        activity.settled(STILL, UNSETTLED).await;
+        // It doesn't come back when the program ends.
+        if tokio::task::spawn_blocking(rest).await.is_err() {
+            return;
         }
     }
 }
@@ -206,7 +224,8 @@ async fn respond(
         headers: parts.headers,
         body,
     };
-    let answered = route::answer(&server, &parts.method, parts.uri.path(), ask).await;
+    // Of its own, so that it goes when there is an answer: a connection keeps what it has for requests.
+    let answered = Box::pin(route::answer(&server, &parts.method, parts.uri.path(), ask)).await;
     let (mut parts, body) = answered.unwrap_or_else(Refusal::answer).into_parts();
     put_common(&mut parts.headers, &server.product);
     match parts.extensions.remove::<Leaving>() {

@@ -198,7 +198,7 @@ impl Arrived {
     /// Lets a client in; none when it isn't who it should be.
     pub(crate) async fn enter(self) -> Option<Stream> {
         let (stream, acceptor, room) = match self {
-            Self::Unix(stream) => return Some(Stream::Unix(stream)),
+            Self::Unix(stream) => return Some(Stream::Left(stream)),
             Self::Tls(stream, acceptor, room) => (stream, acceptor, room),
         };
         let _place = room.try_acquire().ok()?;
@@ -206,7 +206,7 @@ impl Arrived {
         stream.set_nodelay(true).ok()?;
         keep_alive(&stream).ok()?;
         let shown = tokio::time::timeout(SHOWING, acceptor.accept(stream)).await;
-        Some(Stream::Tls(Box::new(shown.ok()?.ok()?)))
+        Some(Stream::Right(Box::new(shown.ok()?.ok()?)))
     }
 }
 

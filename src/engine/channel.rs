@@ -344,6 +344,8 @@ impl Channel {
         let mut descriptors = Vec::new();
         Ok(self.receive_into(&mut bytes, &mut descriptors)?.map(|length| {
             bytes.truncate(length);
+            // Many short ones may wait for somebody who is slow.
+            bytes.shrink_to_fit();
             Message { bytes, descriptors }
         }))
     }

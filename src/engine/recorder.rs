@@ -9,6 +9,7 @@ use wharf_model::{ContainerId, DetailSample, Happening, Moment, Recording, What}
 use wharf_stats::record::{self, Recorder};
 
 use crate::engine::Engine;
+use crate::state::Store;
 use crate::supervisor::cgroup_name;
 use crate::{Error, Result};
 
@@ -51,21 +52,18 @@ impl Engine {
     /// # Errors
     /// When there is no such container, or it doesn't run.
     pub fn details(&self, container: &str) -> Result<DetailSample> {
-        let record = self.with_store(|store| store.container(container))?;
-        let failed = |cause: wharf_cgroup::Error| {
-            Error::failed(format_args!("measure container {}", record.id), cause)
-        };
-        let layout = Layout::detect().map_err(failed)?;
-        let group = Group::open(&layout, &cgroup_name(&record)).map_err(failed)?;
-        let details = group.details();
-        let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        Ok(DetailSample {
-            at: Duration::try_from(clock).unwrap_or_default(),
-            cores: details.cores,
-            interfaces: record.observed.state.pid.and_then(wharf_stats::interfaces),
-            devices: details.devices,
-            no_cores: details.no_cores.map(str::to_owned),
-            no_pressure: details.no_pressure.map(str::to_owned),
+        self.with_store(|store| details(store, &layout()?, container))
+    }
+
+    /// Returns as much of several containers, in their order; of those that don't run, nothing.
+    ///
+    /// # Errors
+    /// When none can be measured.
+    pub fn details_of(&self, containers: &[ContainerId]) -> Result<Vec<Option<DetailSample>>> {
+        let layout = layout()?;
+        self.with_store(|store| {
+            let mut of = |id: &ContainerId| details(store, &layout, id.as_str()).ok();
+            Ok(containers.iter().map(&mut of).collect())
         })
     }
 
@@ -111,4 +109,26 @@ impl Engine {
             _ => Ok(()),
         }
     }
+}
+
+fn layout() -> Result<Layout> {
+    Layout::detect().map_err(|cause| Error::failed("measure containers", cause))
+}
+
+fn details(store: &Store, layout: &Layout, container: &str) -> Result<DetailSample> {
+    let record = store.container(container)?;
+    let failed = |cause: wharf_cgroup::Error| {
+        Error::failed(format_args!("measure container {}", record.id), cause)
+    };
+    let group = Group::open(layout, &cgroup_name(&record)).map_err(failed)?;
+    let details = group.details();
+    let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Ok(DetailSample {
+        at: Duration::try_from(clock).unwrap_or_default(),
+        cores: details.cores,
+        interfaces: record.observed.state.pid.and_then(wharf_stats::interfaces),
+        devices: details.devices,
+        no_cores: details.no_cores.map(str::to_owned),
+        no_pressure: details.no_pressure.map(str::to_owned),
+    })
 }

@@ -21,18 +21,16 @@ pub struct EventWatch {
 }
 
 impl Engine {
-    /// Returns a follower of what happens from now on; its first answer is all that is remembered, if
-    /// `history` is wanted. Between that and what comes later nothing is left out and nothing comes
-    /// twice, since both are read by number.
+    /// Returns a follower of what happens from now on.
     ///
     /// # Errors
     /// When the database can't be opened or watched.
-    pub fn watch(&self, history: bool) -> Result<EventWatch> {
+    pub fn watch(&self) -> Result<EventWatch> {
         let store = Store::open(&self.paths().database())?;
         let failed = |cause: rustix::io::Errno| Error::failed("watch the state database", cause);
         let inotify =
             inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(failed)?;
-        let last = if history { 0 } else { store.last_event()? };
+        let last = store.last_event()?;
         let version = store.data_version()?;
         let mut log = self.paths().database().into_os_string();
         log.push("-wal");
@@ -41,6 +39,23 @@ impl Engine {
         // What was committed before the watch stood is found by number.
         watch.version = watch.version.wrapping_sub(1);
         Ok(watch)
+    }
+
+    /// Returns what is remembered of what happened after the event of this number, each event with its
+    /// own, in order; 0 is before all.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn events_after(&self, number: i64) -> Result<Vec<(i64, Event)>> {
+        self.with_store(|store| store.events_after(number))
+    }
+
+    /// Returns the number of the newest event, 0 when there was none.
+    ///
+    /// # Errors
+    /// As [`Engine::events_after`].
+    pub fn last_event(&self) -> Result<i64> {
+        self.with_store(|store| store.last_event())
     }
 }
 
@@ -52,11 +67,11 @@ impl AsFd for EventWatch {
 }
 
 impl EventWatch {
-    /// Returns the events since the last call.
+    /// Returns the events since the last call, each with its number.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub fn take(&mut self) -> Result<Vec<Event>> {
+    pub fn take(&mut self) -> Result<Vec<(i64, Event)>> {
         let mut buffer = [0_u8; 4096];
         let mut written = false;
         // Only that something changed matters, not what the kernel says of it.
@@ -76,6 +91,6 @@ impl EventWatch {
         if let Some((number, _)) = events.last() {
             self.last = *number;
         }
-        Ok(events.into_iter().map(|(_, event)| event).collect())
+        Ok(events)
     }
 }

@@ -57,12 +57,9 @@ fn config(config: &ImageConfig) -> Value {
     put("Volumes", if volumes.is_empty() { Value::Null } else { json!(volumes) });
     put("WorkingDir", config.working_dir.as_str().into());
     put("Entrypoint", list(&config.entrypoint));
-    put("OnBuild", Value::Null);
+    put("OnBuild", list(&config.on_build));
     let labels = &config.labels;
     put("Labels", if labels.is_empty() { Value::Null } else { json!(labels) });
-    if let Some(check) = &config.healthcheck {
-        put("Healthcheck", crate::document::health_check(check));
-    }
     if !config.shell.is_empty() {
         put("Shell", json!(config.shell));
     }

@@ -345,9 +345,10 @@ impl Files {
         if let Some(offset) = inside(self.chunk_at, self.chunk.len()) {
             return Ok(Some(offset));
         }
-        let at = position / CHUNK * CHUNK;
+        // Of a chunk that may grow only the rest is read; others begin where all readers have them.
+        let grows = position >= self.chunk_at && position - self.chunk_at < CHUNK;
+        let at = if grows { self.chunk_at } else { position / CHUNK * CHUNK };
         let mut chunk = std::mem::take(&mut self.chunk);
-        // Of a chunk that has grown only the rest is read.
         let known = if at == self.chunk_at { chunk.len() } else { 0 };
         chunk.resize(usize::try_from(CHUNK).unwrap_or(0), 0);
         let count = self.read_at(at + known as u64, &mut chunk[known..])?;
@@ -356,6 +357,17 @@ impl Files {
         self.chunk = chunk;
         self.chunk_at = at;
         Ok(inside(at, length))
+    }
+
+    /// Gives back the memory of what lies before `position`, from where reading goes on later.
+    pub(crate) fn rest(&mut self, position: u64) {
+        let read = position.checked_sub(self.chunk_at).and_then(|read| usize::try_from(read).ok());
+        match read.filter(|read| *read <= self.chunk.len()) {
+            Some(read) => drop(self.chunk.drain(..read)),
+            None => self.chunk.clear(),
+        }
+        self.chunk.shrink_to_fit();
+        self.chunk_at = position;
     }
 
     /// Returns the first record's beginning at or after `position`, or the end.

@@ -31,7 +31,7 @@ mod view;
 mod writer;
 
 pub use error::{Error, Result};
-pub use follow::{Follow, Wake};
+pub use follow::{CHANGES, Follow};
 pub use group::{MOST_JOINED, continues};
 pub use histogram::{Bars, Histogram, Looked, Unit};
 pub use json::{Folded, fold, unfold};

@@ -1,25 +1,21 @@
 //! Records in order, for `logs`: the last so many, from an instant to an instant, and new ones.
 
-use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::time::Duration;
 
-use chrono::Utc;
 use wharf_model::{LogOptions, LogRecord};
 
 use crate::files::{Files, Refreshed};
-use crate::{Follow, Result, Wake, codec};
+use crate::{Result, codec};
 
 /// Reads the records that some [`LogOptions`] ask for.
 ///
-/// To follow: take records until there is none, [`Reader::wait`], and again. When the container has
-/// ended, make the stop descriptor readable, and take what is left.
+/// To follow: watch the log's folder, then take records until there is none, [`Reader::rest`] until
+/// something changes in the folder, and again. When the container has ended, take what is left.
 #[derive(Debug)]
 pub struct Reader {
     files: Files,
     options: LogOptions,
     position: u64,
-    follow: Option<Follow>,
     line: Vec<u8>,
     finished: bool,
 }
@@ -31,21 +27,12 @@ impl Reader {
     /// # Errors
     /// When the log doesn't exist or can't be read.
     pub fn open(path: &Path, options: &LogOptions) -> Result<Self> {
-        // The watch comes first, so that no change falls between it and the first reading.
-        let follow = options.follow.then(|| Follow::new(path)).transpose()?;
         let mut files = Files::open(path)?;
         let position = match options.tail {
             Some(count) => files.back_from_end(count)?,
             None => files.start(),
         };
-        Ok(Self {
-            files,
-            options: options.clone(),
-            position,
-            follow,
-            line: Vec::new(),
-            finished: false,
-        })
+        Ok(Self { files, options: options.clone(), position, line: Vec::new(), finished: false })
     }
 
     /// Returns the next wanted record, or none when there is none now. Half a record at the end
@@ -56,7 +43,7 @@ impl Reader {
     pub fn next_record(&mut self) -> Result<Option<LogRecord>> {
         while !self.finished {
             let Some((next, _)) = self.files.line(self.position, &mut self.line)? else {
-                if self.follow.is_none() || self.files.refresh(self.position)? == Refreshed::Same {
+                if !self.options.follow || self.files.refresh(self.position)? == Refreshed::Same {
                     return Ok(None);
                 }
                 self.position = self.files.align(self.position)?;
@@ -75,27 +62,15 @@ impl Reader {
         Ok(None)
     }
 
-    /// Waits until there may be more records. [`Wake::Stopped`] when `stop` became readable, and
-    /// at once when no more can come: not following, or past `until`.
-    ///
-    /// # Errors
-    /// When waiting fails.
-    pub fn wait(&mut self, stop: BorrowedFd<'_>, timeout: Option<Duration>) -> Result<Wake> {
-        let Some(follow) = &self.follow else { return Ok(Wake::Stopped) };
-        if self.finished {
-            return Ok(Wake::Stopped);
-        }
-        let Some(until) = self.options.until else { return follow.wait(Some(stop), timeout) };
-        let Ok(left) = (until - Utc::now()).to_std() else {
-            self.finished = true;
-            return Ok(Wake::Stopped);
-        };
-        let wake = follow.wait(Some(stop), Some(timeout.map_or(left, |t| t.min(left))))?;
-        if wake == Wake::TimedOut && timeout.is_none_or(|t| t >= left) {
-            // What was written before `until` may still be unread.
-            return Ok(Wake::Changed);
-        }
-        Ok(wake)
+    /// Gives memory back that only reading needs, until there may be more records.
+    pub fn rest(&mut self) {
+        self.files.rest(self.position);
+        self.line = Vec::new();
+    }
+
+    /// Returns whether no more records can come: a record of `until` or later has been seen.
+    pub fn is_finished(&self) -> bool {
+        self.finished
     }
 
     /// Returns how many bytes have been read from disk so far.

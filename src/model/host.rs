@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{PublishedPort, UsernsMode};
+use crate::{PublishedPort, TermSize, UsernsMode};
 
 /// Which network a container is on: docker's `NetworkMode`, stored as docker's text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -712,6 +712,8 @@ pub struct HostConfig {
     pub cgroup_parent: String,
     /// The file that got the container's id, or empty (`--cidfile`).
     pub cidfile: String,
+    /// The size that its terminal has at the start, where nobody is attached who has one.
+    pub console_size: Option<TermSize>,
 }
 
 impl HostConfig {

@@ -9,8 +9,7 @@ use std::io;
 /// # Errors
 /// When `/proc/self/smaps` can't be read; the allocator's memory is given back all the same.
 pub fn trim() -> io::Result<()> {
-    // SAFETY: glibc's allocator takes its own locks; nothing that is allocated moves.
-    unsafe { libc::malloc_trim(0) };
+    trim_heaps();
     for (start, length) in clean_file_mappings(&std::fs::read_to_string("/proc/self/smaps")?) {
         // SAFETY: the range is a mapping of this process that nothing can write to and that holds
         // no page of its own (see below), so that each page dropped here is found again, the same,
@@ -18,6 +17,20 @@ pub fn trim() -> io::Result<()> {
         unsafe { libc::madvise(start as *mut libc::c_void, length, libc::MADV_DONTNEED) };
     }
     Ok(())
+}
+
+/// Returns to the system what the allocator holds but nobody uses.
+pub fn trim_heaps() {
+    // SAFETY: glibc's allocator takes its own locks; nothing that is allocated moves.
+    unsafe { libc::malloc_trim(0) };
+}
+
+/// Lets all threads allocate from so many heaps, where there would be one for each of a program's first
+/// threads: each keeps what its thread needed at some time. To be called before there is a second
+/// thread.
+pub fn limit_heaps(count: i32) {
+    // SAFETY: it sets a number of the allocator's.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, count) };
 }
 
 /// Returns start and length of the mappings, among those `smaps` lists (proc_pid_smaps(5)), that

@@ -72,6 +72,7 @@ pub(super) fn host(mut asked: DockerHost) -> Result<HostConfig, Refusal> {
             ))
         })?),
     };
+    host.console_size = super::terminal_size(asked.console_size.as_deref());
     if let Some(policy) = &asked.restart_policy {
         host.restart_policy = restart_policy(policy)?;
     }
@@ -91,6 +92,22 @@ pub(super) fn host(mut asked: DockerHost) -> Result<HostConfig, Refusal> {
     let none = |list: &Option<Vec<String>>| list.as_ref().is_some_and(Vec::is_empty);
     host.unconfined_paths |= none(&asked.masked_paths) && none(&asked.readonly_paths);
     Ok(host)
+}
+
+/// Refuses options of another kind of mount than the one that is asked for.
+fn options_of(asked: &DockerMount) -> Result<(), Refusal> {
+    let given = [
+        ("BindOptions", MountType::BIND, asked.bind_options.is_some()),
+        ("VolumeOptions", MountType::VOLUME, asked.volume_options.is_some()),
+        ("TmpfsOptions", MountType::TMPFS, asked.tmpfs_options.is_some()),
+    ];
+    match (asked.typ, given.iter().find(|(_, of, given)| *given && Some(*of) != asked.typ)) {
+        (Some(kind), Some((field, ..))) => Err(Refusal::invalid(format!(
+            "invalid mount config for type {:?}: field {field} must not be specified",
+            kind.to_string()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn bind(text: &str) -> Result<Bind, Refusal> {
@@ -188,6 +205,7 @@ fn ports(map: PortMap) -> Result<Vec<PublishedPort>, Refusal> {
 }
 
 fn mount(asked: DockerMount) -> Result<Mount, Refusal> {
+    options_of(&asked)?;
     let bind = asked.bind_options.unwrap_or_default();
     let memory = asked.tmpfs_options.unwrap_or_default();
     let of_volume = asked.volume_options.unwrap_or_default();

@@ -11,10 +11,14 @@ use bollard_stubs::models::{
     ContainerConfig, ContainerCreateBody, ContainerUpdateBody, HealthConfig,
 };
 use serde_json::{Map, Value};
-use wharf_model::{Attach, CreateOptions, HealthCheck, ImageConfig, NetworkMode, UpdateOptions};
+use wharf_model::{
+    Attach, CreateOptions, HealthCheck, ImageConfig, NamespaceMode, NetworkMode, TermSize,
+    UpdateOptions,
+};
 
 use crate::answer::Refusal;
 use crate::request::typed;
+use crate::version::Version;
 
 pub(crate) use networks::endpoint;
 
@@ -25,6 +29,13 @@ pub(crate) fn words(document: &mut Value, key: &str) {
     {
         *value = Value::Array(vec![Value::String(std::mem::take(text))]);
     }
+}
+
+/// Returns a terminal's size that a client names as rows and columns; nothing and zeros are none.
+pub(crate) fn terminal_size<T: Copy + TryInto<u16>>(cells: Option<&[T]>) -> Option<TermSize> {
+    let &[rows, columns] = cells? else { return None };
+    let size = TermSize { rows: rows.try_into().ok()?, columns: columns.try_into().ok()? };
+    Some(size).filter(|size| size.rows > 0 && size.columns > 0)
 }
 
 fn not_there(field: &str, why: &str) -> Refusal {
@@ -44,6 +55,32 @@ const REFUSED: [(&str, &[&str], &str); 10] = [
     ("Runtime", &["wharf"], "it has no runtime but its own"),
     ("Cgroup", &[], "it is of engines before 1.8"),
 ];
+
+/// Refuses words that nothing is called by, with docker's sentences: their types know their own alone.
+fn check_words(host: &Value) -> Result<(), Refusal> {
+    let check = |value: &Value, known: &[&str], sentence: &dyn Fn(&str) -> String| {
+        let unknown = value.as_str().filter(|word| !word.is_empty() && !known.contains(word));
+        unknown.map_or(Ok(()), |word| Err(Refusal::invalid(sentence(word))))
+    };
+    let policies = ["no", "always", "on-failure", "unless-stopped"];
+    check(&host["RestartPolicy"]["Name"], &policies, &|word| {
+        format!(
+            "invalid restart policy: unknown policy '{word}'; use one of 'no', 'always', \
+             'on-failure', or 'unless-stopped'"
+        )
+    })?;
+    check(&host["CgroupnsMode"], &["host", "private"], &|word| {
+        format!("invalid cgroup namespace mode: {word}")
+    })?;
+    let mounts = host["Mounts"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for mount in mounts {
+        let kinds = ["bind", "volume", "tmpfs", "npipe", "cluster", "image"];
+        check(&mount["Type"], &kinds, &|word| {
+            format!("invalid mount config for type {word:?}: mount type unknown")
+        })?;
+    }
+    Ok(())
+}
 
 /// Returns whether a value says nothing.
 fn is_nothing(value: &Value) -> bool {
@@ -83,6 +120,7 @@ pub(crate) fn options(
         words(check, "Test");
     }
     check_fields(&document["HostConfig"])?;
+    check_words(&document["HostConfig"])?;
     networks::fill(&mut document);
     let mac = document["MacAddress"].as_str().filter(|mac| !mac.is_empty()).map(str::to_owned);
     let body: ContainerCreateBody = typed(document)?;
@@ -134,6 +172,24 @@ pub(crate) fn options(
         volumes: body.volumes.unwrap_or_default(),
         host,
     })
+}
+
+/// Makes of what is asked for what a version means by it.
+///
+/// # Errors
+/// When the version hasn't got it.
+pub(crate) fn as_of(version: Version, options: &mut CreateOptions) -> Result<(), Refusal> {
+    if version < Version(40) && options.host.ipc_mode == NamespaceMode::Default {
+        options.host.ipc_mode = NamespaceMode::Shareable;
+    }
+    if version < Version(44) && options.networks.len() > 1 {
+        let names: Vec<&str> = options.networks.iter().map(|one| one.network.as_str()).collect();
+        return Err(Refusal::invalid(format!(
+            "Container cannot be connected to network endpoints: {}",
+            names.join(", ")
+        )));
+    }
+    Ok(())
 }
 
 /// Zero is docker's way to write what isn't set.
@@ -193,6 +249,7 @@ pub(crate) fn image_config(mut document: Value) -> Result<ImageConfig, Refusal> 
 /// As [`options`].
 pub(crate) fn update(document: Value) -> Result<UpdateOptions, Refusal> {
     check_fields(&document)?;
+    check_words(&document)?;
     let body: ContainerUpdateBody = typed(document)?;
     let unlimited_pids = body.pids_limit.is_some_and(|limit| limit <= 0);
     let restart_policy = body.restart_policy.as_ref().map(host::restart_policy).transpose()?;
@@ -258,6 +315,7 @@ mod tests {
         assert_eq!(host.published_ports[0].host_ports, Some((8080, 8080)));
         assert_eq!(host.restart_policy.kind, RestartKind::OnFailure);
         assert_eq!(host.network_mode, NetworkMode::Bridge);
+        assert_eq!(host.console_size, Some(TermSize { rows: 24, columns: 80 }));
         assert!(host.no_new_privileges && host.seccomp == SeccompMode::Unconfined);
         assert_eq!(host.mounts[0].kind, MountKind::Tmpfs);
     }
@@ -276,7 +334,14 @@ mod tests {
             (json!({"PortBindings": {"x/tcp": []}}), "invalid port"),
             (json!({"PortBindings": {"80/tcp": [{"HostPort": "x"}]}}), "invalid port"),
             (json!({"PortBindings": {"80/tcp": [{"HostIp": "x"}]}}), "invalid IP address"),
+            (
+                json!({"Mounts": [{"Type": "bind", "Target": "/x", "TmpfsOptions": {}}]}),
+                "field TmpfsOptions must not be specified",
+            ),
             (json!({"Mounts": [{"Type": "image", "Target": "/x"}]}), "image"),
+            (json!({"Mounts": [{"Type": "x", "Target": "/x"}]}), "mount type unknown"),
+            (json!({"RestartPolicy": {"Name": "x"}}), "unknown policy 'x'"),
+            (json!({"CgroupnsMode": "x"}), "invalid cgroup namespace mode: x"),
             (json!({"Memory": "5"}), "invalid JSON"),
             (json!({"PidMode": "foo"}), "invalid PID mode"),
             (json!({"Memory": -5}), "Memory"),

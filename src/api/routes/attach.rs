@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use tokio::sync::oneshot;
 use wharf_backend::{AttachOptions, Backend, DetachKeys, Error, Session};
 use wharf_model::{
-    ContainerDetail, ErrorKind, EventOptions, Filters, LogOptions, Status, TermSize,
+    ContainerDetail, ContainerId, ErrorKind, EventOptions, Filters, LogOptions, Status, TermSize,
 };
 
 use super::logs::Lines;
@@ -86,7 +86,7 @@ pub(crate) async fn attach(server: &Arc<Server>, name: &str, ask: &Ask) -> Answe
     let place = find(server, &detail, &attach).await?;
     let server = Arc::clone(server);
     Ok(hijack::leaving(ask.upgrades, framing.content_type(ask.version), move |connection| {
-        converse(server, detail, attach, place, framing, connection)
+        converse(server, detail.id, attach, place, framing, connection)
     }))
 }
 
@@ -103,24 +103,24 @@ pub(crate) async fn by_websocket(server: &Arc<Server>, name: &str, ask: &Ask) ->
     let place = find(server, &detail, &attach).await?;
     let server = Arc::clone(server);
     Ok(websocket::leaving(accepted, payload, move |connection| {
-        converse(server, detail, attach, place, Framing::Raw, connection)
+        converse(server, detail.id, attach, place, Framing::Raw, connection)
     }))
 }
 
 /// Joins a client and a container from the first byte that the client wants to the last.
 async fn converse(
     server: Arc<Server>,
-    detail: ContainerDetail,
+    id: ContainerId,
     attach: Attach,
     place: Place,
     framing: Framing,
     mut connection: Connection,
 ) {
-    if attach.logs && replay(&server, &detail, &attach, framing, &mut connection).await.is_err() {
+    if attach.logs && replay(&server, &id, &attach, framing, &mut connection).await.is_err() {
         return;
     }
     let session = tokio::select! {
-        session = arrive(&server, &detail, place, attach.stdin) => session,
+        session = arrive(&server, &id, place, attach.stdin) => session,
         () = connection.gone() => return,
     };
     let Some(session) = session else { return connection.close().await };
@@ -169,18 +169,13 @@ fn options(stdin: bool) -> AttachOptions {
 
 /// Waits for a container's streams. Where somebody else starts it than this server, the first output
 /// may be missed.
-async fn arrive(
-    server: &Server,
-    detail: &ContainerDetail,
-    place: Place,
-    stdin: bool,
-) -> Option<Session> {
+async fn arrive(server: &Server, id: &ContainerId, place: Place, stdin: bool) -> Option<Session> {
     let (number, mut receiver) = match place {
         Place::Nowhere => return None,
         Place::Now(session) => return Some(*session),
         Place::Later(number, receiver) => (number, receiver),
     };
-    let id = detail.id.as_str();
+    let id = id.as_str();
     let filters = Filters::from_iter([("container", id), ("event", "start"), ("event", "destroy")]);
     let options_of_events = EventOptions { filters, ..EventOptions::default() };
     let mut events = server.engine.list_events(options_of_events).await.ok()?;
@@ -203,12 +198,12 @@ async fn arrive(
 /// Sends what a container has written so far.
 async fn replay(
     server: &Server,
-    detail: &ContainerDetail,
+    id: &ContainerId,
     attach: &Attach,
     framing: Framing,
     connection: &mut Connection,
 ) -> Result<(), ()> {
-    let records = server.engine.logs(detail.id.as_str(), LogOptions::default()).await;
+    let records = server.engine.logs(id.as_str(), LogOptions::default()).await;
     // A container without a log has written nothing that could be read.
     let Ok(records) = records else { return Ok(()) };
     let lines = Lines::plain(attach.stdout, attach.stderr).frames(records, framing);

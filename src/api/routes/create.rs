@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use wharf_backend::Backend;
-use wharf_model::{Command, ErrorKind, Outcome};
+use wharf_model::{Command, Outcome};
 
 use crate::answer::{self, Answered, Refusal};
 use crate::create;
@@ -14,10 +14,12 @@ use crate::server::Server;
 pub(crate) async fn create(server: &Arc<Server>, ask: Ask) -> Answered {
     let name = ask.query.text("name").map(str::to_owned);
     let platform = ask.query.text("platform").map(str::to_owned);
+    let version = ask.version;
     let document = ask.document().await?;
     let document = document
         .ok_or_else(|| Refusal::invalid("invalid JSON: got EOF while reading request body"))?;
-    let options = create::options(document, name.as_deref(), platform.as_deref())?;
+    let mut options = create::options(document, name.as_deref(), platform.as_deref())?;
+    create::as_of(version, &mut options)?;
     if options.image.is_empty() {
         return Err(Refusal::invalid("no image was given: Image is empty"));
     }
@@ -25,10 +27,7 @@ pub(crate) async fn create(server: &Arc<Server>, ask: Ask) -> Answered {
     let outcome = server.engine.execute(command.clone()).await;
     let outcome = match (outcome, &mut command) {
         // What isn't here for this platform isn't here, and a client that is told so pulls it.
-        (Err(error), Command::Create(options))
-            if error.kind == ErrorKind::Invalid
-                && error.message.contains("does not match the specified platform") =>
-        {
+        (Err(error), Command::Create(options)) if super::images::is_other_platform(&error) => {
             return Err(Refusal::missing(format!(
                 "No such image: {}: {}",
                 options.image, error.message

@@ -12,7 +12,7 @@ use wharf_model::{ErrorKind, Event, EventOptions, ExecSpec, Filters, LogStream, 
 
 use super::attach::size;
 use crate::answer::{self, Answered, Refusal};
-use crate::create::words;
+use crate::create::{terminal_size, words};
 use crate::execs::{self, Exec, Stage, Taken};
 use crate::frames::Framing;
 use crate::hijack::{self, Wanted};
@@ -72,6 +72,7 @@ pub(crate) async fn create(server: &Arc<Server>, name: &str, ask: Ask) -> Answer
         stdout: config.attach_stdout.unwrap_or_default(),
         stderr: config.attach_stderr.unwrap_or_default(),
         detach_keys: keys,
+        size: terminal_size(config.console_size.as_deref()),
         process: None,
         stage: Stage::Made(Instant::now()),
     };
@@ -96,13 +97,7 @@ pub(crate) async fn start(server: &Arc<Server>, id: &str, ask: Ask) -> Answered 
         ),
     })?;
     let detach = config.detach.unwrap_or_default();
-    let first = config.console_size.as_deref().and_then(|cells| match cells {
-        [rows, columns] => Some(TermSize {
-            rows: u16::try_from(*rows).ok()?,
-            columns: u16::try_from(*columns).ok()?,
-        }),
-        _ => None,
-    });
+    let first = terminal_size(config.console_size.as_deref()).or(exec.size);
     let spec = ExecSpec { detach, stdin: exec.spec.stdin && !detach, ..exec.spec.clone() };
     let tty = spec.tty;
     let framing = Framing::of(tty);

@@ -32,7 +32,7 @@ pub(crate) async fn list(server: &Arc<Server>, ask: &Ask) -> Answered {
     };
     let rows = images.iter().map(|image| {
         let known = shared.iter().find(|of| of.image.id == image.id).map(|of| of.shared);
-        let mut row = row(image, known, false);
+        let mut row = row(image, known, ask.version >= Version(51));
         if ask.version < Version(44) {
             row["VirtualSize"] = image.size.into();
         }
@@ -47,7 +47,7 @@ pub(crate) async fn list(server: &Arc<Server>, ask: &Ask) -> Answered {
     answer::document(&rows.collect::<Vec<_>>())
 }
 
-/// Returns docker's row of a list; how many containers there are is counted for sizes on disk only.
+/// Returns docker's row of a list; how many containers there are is told if it is wanted.
 pub(super) fn row(image: &ImageSummary, shared: Option<u64>, counted: bool) -> Value {
     let number = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
     let containers = match counted {
@@ -67,15 +67,66 @@ pub(super) fn row(image: &ImageSummary, shared: Option<u64>, counted: bool) -> V
     })
 }
 
-pub(crate) async fn inspect(server: &Arc<Server>, name: &str, ask: &Ask) -> Answered {
-    let mut document = server.engine.inspect_image(name).await?;
-    if ask.version < Version(44) {
-        document["VirtualSize"] = document["Size"].clone();
+/// Returns whether an image is there, but for another platform than the one that was asked for.
+pub(super) fn is_other_platform(error: &Error) -> bool {
+    error.kind == ErrorKind::Invalid
+        && error.message.contains("does not match the specified platform")
+}
+
+/// Refuses an image that isn't for all the platforms that are asked for.
+async fn check_platforms(server: &Server, image: &str, ask: &Ask) -> Result<(), Refusal> {
+    for text in ask.query.all("platform").chain(ask.query.all("platforms")) {
+        if !text.is_empty() {
+            let platform = written(text)?;
+            let checked = wharf_backend::check_platform(&server.engine, image, &platform).await;
+            checked.map_err(|error| match is_other_platform(&error) {
+                true => Refusal::missing(error.message),
+                false => error.into(),
+            })?;
+        }
     }
+    Ok(())
+}
+
+pub(crate) async fn inspect(server: &Arc<Server>, name: &str, ask: &Ask) -> Answered {
+    check_platforms(server, name, ask).await?;
+    let mut document = server.engine.inspect_image(name).await?;
+    put_old(&mut document, ask.version);
     answer::document(&document)
 }
 
-pub(crate) async fn history(server: &Arc<Server>, name: &str) -> Answered {
+/// What older versions tell of an image's settings: a container's, which no image has.
+const OF_CONTAINERS: [&str; 9] = [
+    "AttachStderr",
+    "AttachStdin",
+    "AttachStdout",
+    "Domainname",
+    "Hostname",
+    "Image",
+    "OpenStdin",
+    "StdinOnce",
+    "Tty",
+];
+
+/// Makes a document what a version has.
+fn put_old(document: &mut Value, version: Version) {
+    if version < Version(44) {
+        document["VirtualSize"] = document["Size"].clone();
+    }
+    // Gone in 1.45; docker-compose speaks the newest version and can't do without it all the same.
+    document["ContainerConfig"] = document["Config"].clone();
+    if version < Version(45) {
+        document["Container"] = "".into();
+    }
+    if version >= Version(50)
+        && let Some(config) = document["Config"].as_object_mut()
+    {
+        config.retain(|name, _| !OF_CONTAINERS.contains(&name.as_str()));
+    }
+}
+
+pub(crate) async fn history(server: &Arc<Server>, name: &str, ask: &Ask) -> Answered {
+    check_platforms(server, name, ask).await?;
     let steps = server.engine.history(name).await?;
     let rows = steps.iter().map(|step| {
         let tags: Vec<String> = step.tags.iter().map(ToString::to_string).collect();
@@ -93,9 +144,12 @@ pub(crate) async fn history(server: &Arc<Server>, name: &str) -> Answered {
 
 /// Reads a platform, as text or as docker's document.
 pub(super) fn platform(query: &Query) -> Result<Option<String>, Refusal> {
-    let Some(text) = query.text("platform") else { return Ok(None) };
+    query.text("platform").map(written).transpose()
+}
+
+fn written(text: &str) -> Result<String, Refusal> {
     if !text.starts_with('{') {
-        return Ok(Some(text.to_owned()));
+        return Ok(text.to_owned());
     }
     let document: Value = serde_json::from_str(text)
         .map_err(|cause| Refusal::invalid(format!("invalid platform: {cause}")))?;
@@ -104,7 +158,7 @@ pub(super) fn platform(query: &Query) -> Result<Option<String>, Refusal> {
         ["os", "architecture", "variant"].iter().map_while(|name| part(name)).collect();
     match parts.is_empty() {
         true => Err(Refusal::invalid("invalid platform: it names no os")),
-        false => Ok(Some(parts.join("/"))),
+        false => Ok(parts.join("/")),
     }
 }
 
@@ -184,8 +238,9 @@ fn removed(untagged: &[String], deleted: &[Digest]) -> Vec<Value> {
     untagged.chain(deleted.iter().map(|id| json!({"Deleted": id.as_str()}))).collect()
 }
 
-pub(crate) async fn remove(server: &Arc<Server>, image: &str, query: &Query) -> Answered {
-    let command = Command::RemoveImage { image: image.to_owned(), force: query.on("force") };
+pub(crate) async fn remove(server: &Arc<Server>, image: &str, ask: &Ask) -> Answered {
+    check_platforms(server, image, ask).await?;
+    let command = Command::RemoveImage { image: image.to_owned(), force: ask.query.on("force") };
     match server.engine.execute(command).await? {
         Outcome::ImageRemoved { untagged, deleted } => {
             answer::document(&removed(&untagged, &deleted))

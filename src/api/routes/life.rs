@@ -9,8 +9,7 @@ use hyper::StatusCode;
 use serde_json::json;
 use wharf_backend::{AttachOptions, Backend, Error};
 use wharf_model::{
-    Command, ContainerDetail, ErrorKind, Event, EventOptions, Filters, Outcome, RemoveOptions,
-    Status,
+    Command, ContainerId, ErrorKind, Event, EventOptions, Filters, Outcome, RemoveOptions, Status,
 };
 
 use crate::answer::{self, Answered, Refusal};
@@ -30,8 +29,15 @@ async fn execute(server: &Server, command: Command) -> Answered {
     }
 }
 
-pub(crate) async fn start(server: &Arc<Server>, name: &str, query: &Query) -> Answered {
-    if query.text("checkpoint").is_some() {
+pub(crate) async fn start(server: &Arc<Server>, name: &str, mut ask: Ask) -> Answered {
+    if ask.has_body() {
+        ask.drain().await?;
+        return Err(Refusal::invalid(
+            "starting container with non-empty request body was deprecated since API v1.22 and \
+             removed in v1.24",
+        ));
+    }
+    if ask.query.text("checkpoint").is_some() {
         return Err(Refusal::new(
             StatusCode::NOT_IMPLEMENTED,
             "wharf has no checkpoints of containers",
@@ -144,8 +150,8 @@ pub(crate) async fn wait(server: &Arc<Server>, name: &str, ask: &Ask) -> Answere
         Err(error) if error.kind == ErrorKind::NotFound => detail,
         Err(error) => return Err(error.into()),
     };
-    let server = Arc::clone(server);
-    let waited = async move { ended(&server, detail, events, condition).await };
+    let of = Waited { id: detail.id, status: detail.state.status, code: detail.state.exit_code };
+    let waited = ended(Arc::clone(server), of, events, condition);
     if ask.version < Version(30) {
         // Clients of old wait for the head itself.
         return match waited.await {
@@ -164,19 +170,26 @@ pub(crate) async fn wait(server: &Arc<Server>, name: &str, ask: &Ask) -> Answere
     Ok(answer::of_type("application/json", body))
 }
 
+/// A container whose end is waited for, as it was when that began.
+struct Waited {
+    id: ContainerId,
+    status: Status,
+    code: i32,
+}
+
 /// Waits for a container's end; returns its exit code.
 async fn ended(
-    server: &Server,
-    detail: ContainerDetail,
+    server: Arc<Server>,
+    of: Waited,
     mut events: BoxStream<'static, Result<Event, Error>>,
     condition: Condition,
 ) -> Result<i32, Error> {
-    let id = detail.id.as_str();
-    let mut runs = detail.state.status.is_supervised();
-    let mut code = (!runs).then_some(detail.state.exit_code);
+    let id = of.id.as_str();
+    let mut runs = of.status.is_supervised();
+    let mut code = (!runs).then_some(of.code);
     match condition {
-        Condition::NotRunning if detail.state.status == Status::Created => return Ok(0),
-        Condition::NotRunning if !runs => return Ok(detail.state.exit_code),
+        Condition::NotRunning if of.status == Status::Created => return Ok(0),
+        Condition::NotRunning if !runs => return Ok(of.code),
         Condition::NotRunning | Condition::NextExit => code = None,
         Condition::Removed => {}
     }

@@ -3,112 +3,115 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt};
-use hyper::Response;
+use futures_util::stream;
 use serde_json::{Value, json};
 use wharf_backend::{Backend, Error};
 use wharf_model::{
-    BlockCounters, ContainerDetail, DetailSample, ErrorKind, Limit, NetCounters, Sample,
+    BlockCounters, ContainerId, DeviceCounters, ErrorKind, Limit, NetCounters, Sample,
 };
 
 use crate::answer::{self, Answered};
 use crate::body;
 use crate::request::Ask;
-use crate::sampling::{Samples, Tick};
+use crate::sampling::{Measured, Samples, Tick};
 use crate::server::Server;
 
-/// What is known of a container at a tick.
-struct Seen {
-    tick: Arc<Tick>,
-    /// Its part of the tick; none when it doesn't run.
-    sample: Option<Sample>,
-    /// What only this container's clients pay for.
-    details: DetailSample,
+/// A container, as its statistics name it.
+struct Subject {
+    id: ContainerId,
+    name: String,
 }
 
 pub(crate) async fn stats(server: &Arc<Server>, name: &str, ask: &Ask) -> Answered {
     let detail = server.engine.container(name).await?;
     let streams = ask.query.on_unless_told("stream");
-    if !streams && !detail.state.status.is_alive() {
-        return answer::document(&document(&detail, None, None));
+    let alive = detail.state.status.is_alive();
+    let subject = Subject { id: detail.id, name: detail.name };
+    if !streams && !alive {
+        return answer::document(&document(&subject, None, None));
     }
-    let mut samples = server.sampling.listen();
+    let mut samples = server.sampling.listen(subject.id.clone());
     if !streams {
-        let first = seen(server, &mut samples, &detail).await?;
+        let first = samples.next().await?;
         if ask.query.on("one-shot") {
-            return answer::document(&document(&detail, Some(&first), None));
+            return answer::document(&document(&subject, Some(&first), None));
         }
-        let second = seen(server, &mut samples, &detail).await?;
-        return answer::document(&document(&detail, Some(&second), Some(&first)));
+        let second = samples.next().await?;
+        return answer::document(&document(&subject, Some(&second), Some(&first)));
     }
-    let server = Arc::clone(server);
-    let state = (samples, detail, None::<Seen>, server, false);
-    let documents = stream::unfold(state, async |(mut samples, detail, before, server, over)| {
-        if over {
-            return None;
-        }
-        let now = match seen(&server, &mut samples, &detail).await {
-            Ok(now) => now,
-            Err(error) => return Some((Err(error), (samples, detail, before, server, true))),
-        };
-        if now.sample.is_none() {
-            // Docker goes on as long as there is the container.
-            match server.engine.container(detail.id.as_str()).await {
-                Ok(_) => {}
-                Err(error) if error.kind == ErrorKind::NotFound => return None,
-                Err(error) => return Some((Err(error), (samples, detail, None, server, true))),
-            }
-        }
-        let mut text = document(&detail, Some(&now), before.as_ref()).to_string();
-        text.push('\n');
-        Some((Ok(Bytes::from(text)), (samples, detail, Some(now), server, false)))
-    });
-    let mut answer = Response::new(body::stream(documents.boxed()));
-    let json = hyper::header::HeaderValue::from_static("application/json");
-    answer.headers_mut().insert(hyper::header::CONTENT_TYPE, json);
-    Ok(answer)
+    let told = Told { server: Arc::clone(server), subject, samples, before: None, over: false };
+    let documents = stream::unfold(told, Told::next);
+    Ok(answer::of_type("application/json", body::stream(documents)))
 }
 
-async fn seen(
-    server: &Server,
-    samples: &mut Samples,
-    detail: &ContainerDetail,
-) -> Result<Seen, Error> {
-    let tick = samples.next().await?;
-    let found = tick.batch.containers.iter().find(|(id, _)| *id == detail.id);
-    let sample = found.map(|(_, sample)| sample.clone());
-    let details = match sample {
-        // One that has just ended has none.
-        Some(_) => server.engine.details(detail.id.as_str()).await.unwrap_or_default(),
-        None => DetailSample::default(),
-    };
-    Ok(Seen { tick, sample, details })
+/// What a client is told, a document each second.
+struct Told {
+    server: Arc<Server>,
+    subject: Subject,
+    samples: Samples,
+    before: Option<Arc<Tick>>,
+    over: bool,
+}
+
+impl Told {
+    async fn next(mut self) -> Option<(Result<Bytes, Error>, Self)> {
+        if self.over {
+            return None;
+        }
+        let now = match self.samples.next().await {
+            Ok(now) => now,
+            Err(error) => return Some((Err(error), Self { over: true, ..self })),
+        };
+        let id = &self.subject.id;
+        if sample(Some((id, &*now))).is_none() {
+            // Docker goes on as long as there is the container.
+            match self.server.engine.container(id.as_str()).await {
+                Ok(_) => {}
+                Err(error) if error.kind == ErrorKind::NotFound => return None,
+                Err(error) => return Some((Err(error), Self { over: true, ..self })),
+            }
+        }
+        let mut text = document(&self.subject, Some(&now), self.before.as_deref()).to_string();
+        text.push('\n');
+        self.before = Some(now);
+        Some((Ok(Bytes::from(text)), self))
+    }
+}
+
+/// A container at a tick.
+type Seen<'a> = Option<(&'a ContainerId, &'a Tick)>;
+
+fn measured(seen: Seen<'_>) -> Option<&Measured> {
+    seen.and_then(|(id, tick)| tick.containers.get(id))
+}
+
+fn sample(seen: Seen<'_>) -> Option<&Sample> {
+    measured(seen).and_then(|measured| measured.sample.as_ref())
 }
 
 /// Returns docker's document: what is now, and what was a second ago.
-fn document(detail: &ContainerDetail, now: Option<&Seen>, before: Option<&Seen>) -> Value {
+fn document(subject: &Subject, now: Option<&Tick>, before: Option<&Tick>) -> Value {
     let never = "0001-01-01T00:00:00Z";
-    let time = |seen: Option<&Seen>| match seen {
-        Some(Seen { tick, sample: Some(_), .. }) => {
-            tick.time.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)
-        }
+    let (now, before) =
+        (now.map(|tick| (&subject.id, tick)), before.map(|tick| (&subject.id, tick)));
+    let time = |seen: Seen<'_>| match (seen, sample(seen)) {
+        (Some((_, tick)), Some(_)) => tick.time.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true),
         _ => never.to_owned(),
     };
-    let sample = now.and_then(|seen| seen.sample.as_ref());
     let mut document = json!({
-        "name": format!("/{}", detail.name),
-        "id": detail.id.as_str(),
+        "name": format!("/{}", subject.name),
+        "id": subject.id.as_str(),
         "read": time(now),
         "preread": time(before),
-        "pids_stats": sample.map_or_else(|| json!({}), pids),
-        "blkio_stats": blocks(now),
+        "pids_stats": sample(now).map_or_else(|| json!({}), pids),
+        "blkio_stats": blocks(measured(now).and_then(|now| now.details.devices.as_deref())),
         "num_procs": 0,
         "storage_stats": {},
         "cpu_stats": cpu(now),
         "precpu_stats": cpu(before),
-        "memory_stats": now.map_or_else(|| json!({}), memory),
+        "memory_stats": memory(now),
     });
-    let interfaces = now.and_then(|seen| seen.details.interfaces.as_ref());
+    let interfaces = measured(now).and_then(|now| now.details.interfaces.as_ref());
     if let Some(interfaces) = interfaces.filter(|interfaces| !interfaces.is_empty()) {
         let each = interfaces.iter().map(|(name, counters)| (name.clone(), traffic(counters)));
         document["networks"] = Value::Object(each.collect());
@@ -140,10 +143,10 @@ fn pids(sample: &Sample) -> Value {
     json!({"current": pids.current, "limit": limit})
 }
 
-fn cpu(seen: Option<&Seen>) -> Value {
+fn cpu(seen: Seen<'_>) -> Value {
     let throttling = |periods, throttled, time| json!({"periods": periods, "throttled_periods": throttled, "throttled_time": time});
-    let counters = seen.and_then(|seen| Some((seen, seen.sample.as_ref()?.cpu.as_ref()?)));
-    let Some((Seen { tick, details, .. }, cpu)) = counters else {
+    let counters = sample(seen).and_then(|sample| sample.cpu.as_ref());
+    let (Some((_, tick)), Some(cpu)) = (seen, counters) else {
         return json!({
             "cpu_usage": {"total_usage": 0, "usage_in_kernelmode": 0, "usage_in_usermode": 0},
             "throttling_data": throttling(0, 0, 0),
@@ -161,21 +164,21 @@ fn cpu(seen: Option<&Seen>) -> Value {
             cpu.throttled_ns.unwrap_or(0),
         ),
     });
-    if let Some(cores) = &details.cores {
+    if let Some(cores) = measured(seen).and_then(|measured| measured.details.cores.as_ref()) {
         document["cpu_usage"]["percpu_usage"] = json!(cores);
     }
     if let Some(system) = tick.system_ns {
         document["system_cpu_usage"] = system.into();
     }
-    if let Some(cpus) = tick.batch.host.as_ref().and_then(|host| host.cpus) {
+    if let Some(cpus) = tick.host.as_ref().and_then(|host| host.cpus) {
         document["online_cpus"] = cpus.into();
     }
     document
 }
 
-fn memory(Seen { tick, sample, .. }: &Seen) -> Value {
-    let counters = sample.as_ref().and_then(|sample| sample.memory.as_ref());
-    let Some(memory) = counters else { return json!({}) };
+fn memory(seen: Seen<'_>) -> Value {
+    let counters = sample(seen).and_then(|sample| sample.memory.as_ref());
+    let (Some((_, tick)), Some(memory)) = (seen, counters) else { return json!({}) };
     let mut stats = serde_json::Map::new();
     for (name, value) in [
         ("anon", memory.anon),
@@ -185,7 +188,7 @@ fn memory(Seen { tick, sample, .. }: &Seen) -> Value {
     ] {
         stats.extend(value.map(|value| (name.to_owned(), value.into())));
     }
-    let host = tick.batch.host.as_ref().and_then(|host| host.memory_total);
+    let host = tick.host.as_ref().and_then(|host| host.memory_total);
     // Where there is none, the host's memory is the limit.
     let limit = match memory.limit {
         Some(Limit::At(limit)) => Some(host.map_or(limit, |host| limit.min(host))),
@@ -194,8 +197,7 @@ fn memory(Seen { tick, sample, .. }: &Seen) -> Value {
     json!({"usage": memory.usage, "stats": stats, "limit": limit.unwrap_or(0)})
 }
 
-fn blocks(seen: Option<&Seen>) -> Value {
-    let devices = seen.and_then(|seen| seen.details.devices.as_deref());
+fn blocks(devices: Option<&[DeviceCounters]>) -> Value {
     let entries = |read: fn(&BlockCounters) -> (Option<u64>, Option<u64>)| {
         let Some(devices) = devices else { return Value::Null };
         let mut rows = Vec::new();
@@ -225,22 +227,12 @@ fn blocks(seen: Option<&Seen>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wharf_model::DeviceCounters;
 
     #[test]
     fn each_device_is_told_by_its_numbers() {
         let counters = BlockCounters { read_bytes: 1, write_bytes: 2, ..BlockCounters::default() };
-        let details = DetailSample {
-            devices: Some(vec![DeviceCounters { major: 8, minor: 16, counters }]),
-            ..DetailSample::default()
-        };
-        let tick = Arc::new(Tick {
-            time: chrono::Utc::now(),
-            system_ns: None,
-            batch: wharf_backend::SampleBatch { host: None, containers: Vec::new() },
-        });
-        let seen = Seen { tick, sample: None, details };
-        let document = blocks(Some(&seen));
+        let devices = [DeviceCounters { major: 8, minor: 16, counters }];
+        let document = blocks(Some(&devices));
         assert_eq!(
             document["io_service_bytes_recursive"],
             json!([

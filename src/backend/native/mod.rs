@@ -3,6 +3,7 @@
 //! The engine's calls block for microseconds to milliseconds, so each runs on the runtime's blocking
 //! threads; streams stay with the runtime and wait on descriptors.
 
+mod changes;
 mod events;
 mod logs;
 mod samples;
@@ -23,12 +24,12 @@ use tokio::sync::mpsc;
 use wharf_engine::image::Images;
 use wharf_engine::{Attach, Engine, EngineOptions, Paths, PutOptions};
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, DetailSample, Digest,
-    DiskUsage, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, FileEntry, FileHead, Filters,
-    FolderList, HistoryEntry, ImageDetail, ImageListOptions, ImageSummary, ImportOptions,
-    LayerChanges, LayerInfo, LogDriver, LogOptions, LogRecord, Moment, NetCounters, NetworkInfo,
-    Outcome, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion, Recording, TermSize,
-    TopTable, VersionInfo, VolumeInfo,
+    Change, Command, ContainerDetail, ContainerId, ContainerListOptions, ContainerSummary,
+    DetailSample, Digest, DiskUsage, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec,
+    FileEntry, FileHead, Filters, FolderList, HistoryEntry, ImageDetail, ImageListOptions,
+    ImageSummary, ImportOptions, LayerChanges, LayerInfo, LogDriver, LogOptions, LogRecord, Moment,
+    NetCounters, NetworkInfo, Outcome, PathStat, PullOptions, PushOptions, ReachAnswer,
+    ReachQuestion, Recording, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
 use wharf_registry::{Credential, CredentialStore, Folders, Registries, Resolve, Settings};
 
@@ -46,6 +47,8 @@ pub struct Native {
     folders: Folders,
     /// Made of them by the first pull or push.
     registries: Arc<OnceLock<Arc<Registries>>>,
+    feed: Arc<events::Feed>,
+    changes: Arc<changes::Changes>,
 }
 
 impl From<wharf_engine::Error> for Error {
@@ -75,7 +78,13 @@ impl Native {
     /// As [`Native::open`].
     pub fn open_with(paths: Paths, options: EngineOptions) -> Result<Self> {
         let engine = Arc::new(Engine::open_with(paths, options)?);
-        Ok(Self { engine, folders: Folders::default(), registries: Arc::default() })
+        Ok(Self {
+            engine,
+            folders: Folders::default(),
+            registries: Arc::default(),
+            feed: Arc::default(),
+            changes: Arc::default(),
+        })
     }
 
     /// Returns the same engine, which pulls and pushes as the files in these folders say.
@@ -109,6 +118,18 @@ impl Native {
         let resolve: Resolve = Arc::new(wharf_engine::network::host_addresses);
         let made = Arc::new(Registries::open(&self.folders, resolve)?);
         Ok(Arc::clone(self.registries.get_or_init(|| made)))
+    }
+
+    /// Returns what [`Backend::details`] does of several containers, in their order; of those that don't
+    /// run, nothing. One thread does it all.
+    ///
+    /// # Errors
+    /// When none can be measured.
+    pub async fn details_of(
+        &self,
+        containers: Vec<ContainerId>,
+    ) -> Result<Vec<Option<DetailSample>>> {
+        self.blocking(move |engine| engine.details_of(&containers)).await
     }
 
     /// Runs `work` where it may block.

@@ -55,7 +55,7 @@ fn sample(
     interval: Duration,
     latest: &Latest,
 ) -> Result<()> {
-    let mut events = engine.watch(false)?;
+    let mut events = engine.watch()?;
     let mut stale = true;
     let mut next = Instant::now();
     while !latest.is_closed() {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
-use wharf_api::Options;
 use wharf_api::socket::{Socket, needs_tls};
 use wharf_api::tls::Files;
+use wharf_api::{Options, THREADS};
 
 use crate::args::create::invalid;
 use crate::args::{Arity, Flag, Group, Parsed, Verb};
@@ -79,12 +79,19 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         }
     };
     wharf_stats::raise_open_files_limit();
+    wharf_sys::memory::limit_heaps(HEAPS);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .max_blocking_threads(THREADS)
+        .thread_keep_alive(KEPT)
         .enable_all()
         .build()
         .context("start the server")?;
-    let options = Options { version: crate::VERSION.to_owned(), idle_timeout };
+    let options = Options {
+        version: crate::VERSION.to_owned(),
+        idle_timeout,
+        rest: Some(wharf_sys::memory::trim_heaps),
+    };
     let served = runtime.block_on(async {
         let mut ended = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()]
             .into_iter()
@@ -132,6 +139,12 @@ fn make(
     }
     Ok(sockets)
 }
+
+/// How long a thread for what blocks is kept that has nothing to do.
+const KEPT: Duration = Duration::from_secs(2);
+
+/// How many heaps threads share: one for each that serves connections.
+const HEAPS: i32 = 2;
 
 /// Why `--tls` alone is refused.
 const NO_TLS: &str = "clients are served by tcp if their certificate is known: give --tlsverify";

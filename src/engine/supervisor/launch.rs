@@ -582,7 +582,7 @@ fn plan(
         joined_network: join::of_network(paths, store, &host.network_mode)?,
         endpoints: endpoints.to_vec(),
         forwarding,
-        terminal: config.tty.then(|| request.attach.and_then(|a| a.size)),
+        terminal: config.tty.then(|| request.attach.and_then(|a| a.size).or(host.console_size)),
         program,
     })
 }

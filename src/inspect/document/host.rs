@@ -70,7 +70,7 @@ pub(super) fn config(host: &HostConfig) -> Value {
         "AutoRemove": host.auto_remove,
         "VolumeDriver": host.volume_driver,
         "VolumesFrom": list(&host.volumes_from),
-        "ConsoleSize": [0, 0],
+        "ConsoleSize": host.console_size.map_or([0, 0], |size| [size.rows, size.columns]),
         "Annotations": host.annotations,
         "CapAdd": list(&capabilities(&host.cap_add)),
         "CapDrop": list(&capabilities(&host.cap_drop)),

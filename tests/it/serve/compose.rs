@@ -34,12 +34,13 @@ volumes: {data: {}}
 fn compose() {
     let served = Served::new();
     let place = folder();
-    std::fs::write(place.join("docker-compose.yml"), FILE).unwrap();
+    let file = place.join("docker-compose.yml");
+    std::fs::write(&file, FILE).unwrap();
     let compose = |words: &[&str]| {
         let mut command = Command::new("docker-compose");
         command.env("DOCKER_HOST", served.host()).env("DOCKER_CONFIG", "/nonexistent");
         command.env("COMPOSE_HTTP_TIMEOUT", PATIENCE.as_secs().to_string());
-        command.args(["-p", "shop", "-f"]).arg(place.join("docker-compose.yml")).args(words);
+        command.args(["-p", "shop", "-f"]).arg(&file).args(words);
         let out = run(command, b"");
         assert_eq!(out.code, 0, "docker-compose {}: {out:?}", words.join(" "));
         out.stdout
@@ -59,7 +60,12 @@ fn compose() {
     assert!(compose(&["logs", "--no-color", "web"]).contains("from-the-store"));
     assert_eq!(compose(&["exec", "-T", "store", "cat", "/data/word"]), "from-the-store\n");
     assert!(compose(&["ps"]).contains("shop_web_2"));
+    // What has changed is made anew, with the volumes that it had.
+    std::fs::write(&file, FILE.replace("from-the-store", "from-a-new-store")).unwrap();
     compose(&["up", "-d", "--scale", "web=1"]);
+    eventually("the new one writes", || {
+        compose(&["exec", "-T", "web", "cat", "/data/word"]) == "from-a-new-store\n"
+    });
     eventually("one is left", || served.lab.ok(&["ps", "-q"]).lines().count() == 2);
     compose(&["down", "-v"]);
     assert_eq!(served.lab.ok(&["ps", "-aq"]), "");

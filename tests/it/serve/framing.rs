@@ -78,6 +78,8 @@ fn versions_and_statuses() {
     let again = served.ask("POST", "/containers/create?name=web", Some(&body));
     refused(&again, 409, "The container name \"/web\" is already in use");
     assert_eq!(post("/containers/web/stop").status, 304);
+    let with_body = served.ask("POST", "/containers/web/start", Some(&json!({"Image": "other"})));
+    assert_eq!(with_body.status, 400, "{with_body:?}");
     assert_eq!(post("/containers/web/start").status, 204);
     assert_eq!(post("/containers/web/start").status, 304);
     refused(&served.ask("DELETE", "/containers/web", None), 409, "cannot remove container");

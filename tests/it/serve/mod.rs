@@ -7,10 +7,12 @@ mod crowd;
 mod framing;
 mod fuzz;
 mod hostile;
+mod many;
 mod python;
 mod registry;
 mod server;
 mod tcp;
+mod versions;
 mod websocket;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -33,10 +35,12 @@ pub(crate) fn tests() -> Vec<Test> {
         framing::tests(),
         fuzz::tests(),
         hostile::tests(),
+        many::tests(),
         python::tests(),
         registry::tests(),
         server::tests(),
         tcp::tests(),
+        versions::tests(),
         websocket::tests(),
     ]
     .into_iter()

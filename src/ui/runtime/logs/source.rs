@@ -1,6 +1,6 @@
 //! Where the lines come from: the files of one log, a stream of records, or several of these as one.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,7 +94,7 @@ fn watch(path: &Path) -> BoxStream<'static, Woken> {
     stream::unfold(watched, |(follow, fd)| async move {
         if let Ok(mut guard) = fd.readable().await {
             // Takes the wakes from the queue; what they are about doesn't matter.
-            let _ = follow.wait(None, Some(Duration::ZERO));
+            follow.drain();
             guard.clear_ready();
         }
         Some((Woken::Changed, (follow, fd)))
@@ -104,7 +104,7 @@ fn watch(path: &Path) -> BoxStream<'static, Woken> {
 
 fn notified(path: &Path) -> Option<(Follow, AsyncFd<OwnedFd>)> {
     let follow = Follow::new(path).ok()?;
-    let fd = follow.as_fd()?.try_clone_to_owned().ok()?;
+    let fd = follow.as_fd().try_clone_to_owned().ok()?;
     #[expect(deprecated, reason = "unsound for others only: an owned descriptor stays what it is")]
     let fd = AsyncFd::new(fd).ok()?;
     Some((follow, fd))
