@@ -414,18 +414,29 @@ impl Store {
     }
 }
 
-/// How many events are kept for those who ask later what happened (docker keeps 256), and how far a
-/// slow follower may fall behind.
-const EVENTS_KEPT: i64 = 1000;
+/// Which events are kept for those who ask later what happened (docker keeps the last 256), and how far
+/// a slow follower may fall behind: the last so many.
+const EVENTS_KEPT: i64 = 10_000;
+
+/// Of programs inside of containers only those among the last so many: a probe every few seconds would
+/// leave room for nothing else.
+const PROGRAMS_KEPT: i64 = 1000;
 
 /// Adds an event within a transaction that makes it true.
 pub(crate) fn add_event(transaction: &Transaction<'_>, event: &Event) -> Result<()> {
     transaction
         .prepare_cached("INSERT INTO event (time, event) VALUES (?1, ?2)")?
         .execute(params![event.time.timestamp_millis(), to_json(event)?])?;
+    let last = transaction.last_insert_rowid();
     transaction
         .prepare_cached("DELETE FROM event WHERE seq <= ?1")?
-        .execute([transaction.last_insert_rowid() - EVENTS_KEPT])?;
+        .execute([last - EVENTS_KEPT])?;
+    // Every event comes to this place once.
+    transaction
+        .prepare_cached(
+            "DELETE FROM event WHERE seq = ?1 AND instr(event, '\"action\":\"exec_') > 0",
+        )?
+        .execute([last - PROGRAMS_KEPT])?;
     Ok(())
 }
 

@@ -42,6 +42,9 @@ pub(super) fn list(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
     }
     if events.shown.is_empty() {
         let text = match events.filter.as_str() {
+            "" if events.hidden() > 0 => {
+                "nothing but programs inside of containers: x shows them".to_owned()
+            }
             "" => "nothing has happened that the engine remembers".to_owned(),
             filter => format!("no event matches {filter}: Esc clears it"),
         };
