@@ -434,7 +434,7 @@ pub(crate) fn add_event(transaction: &Transaction<'_>, event: &Event) -> Result<
     // Every event comes to this place once.
     transaction
         .prepare_cached(
-            "DELETE FROM event WHERE seq = ?1 AND instr(event, '\"action\":\"exec_') > 0",
+            "DELETE FROM event WHERE seq = ?1 AND instr(event, '\"Action\":\"exec_') > 0",
         )?
         .execute([last - PROGRAMS_KEPT])?;
     Ok(())
@@ -480,4 +480,42 @@ fn container_event(
         id: record.id.to_string(),
         attributes: all,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_of_programs_push_out_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&folder.path().join("state.db")).unwrap();
+        let event = |action: &str| Event {
+            time: Utc::now(),
+            kind: wharf_model::EventKind::Container,
+            action: action.to_owned(),
+            id: "1".to_owned(),
+            attributes: BTreeMap::new(),
+        };
+        store
+            .transaction(|transaction| {
+                add_event(transaction, &event("start"))?;
+                for _ in 0..2 * PROGRAMS_KEPT {
+                    add_event(transaction, &event("exec_start: true"))?;
+                }
+                add_event(transaction, &event("die"))
+            })
+            .unwrap();
+        let kept = store.events_after(0).unwrap();
+        let first = kept.first().map(|(seq, event)| (*seq, event.action.as_str()));
+        assert_eq!(first, Some((1, "start")));
+        assert_eq!(kept.last().map(|(_, event)| event.action.as_str()), Some("die"));
+        assert_eq!(i64::try_from(kept.len()).unwrap(), PROGRAMS_KEPT + 1);
+        store
+            .transaction(|transaction| {
+                (0..EVENTS_KEPT).try_for_each(|_| add_event(transaction, &event("start")))
+            })
+            .unwrap();
+        assert_eq!(i64::try_from(store.events_after(0).unwrap().len()).unwrap(), EVENTS_KEPT);
+    }
 }
