@@ -39,8 +39,7 @@ impl Engine {
         })?;
         for id in ids {
             // One that can't be read says nothing, as one that isn't there.
-            let mut recording = self.read_recording(&id).unwrap_or_default();
-            recording.cut(at);
+            let recording = record::read_at(&self.paths().record(&id), at).unwrap_or_default();
             moment.containers.push((id, recording));
         }
         moment.host = record::host_at(&self.paths().host_record(), at).unwrap_or_default();

@@ -444,6 +444,9 @@ pub struct ExecSpec {
     pub toolbox: Option<String>,
 }
 
+/// The label of containers that are toolboxes beside another one, whose id is its value.
+pub const TOOLBOX: &str = "wharf.toolbox";
+
 /// Where a program with a toolbox finds the container's files.
 pub const TARGET: &str = "/target";
 

@@ -30,7 +30,7 @@ pub use command::{Command, Outcome, RemoveOptions};
 pub use container::{
     Attach, ContainerConfig, ContainerDetail, ContainerSize, ContainerState, ContainerSummary,
     CreateOptions, Created, EndpointInfo, ExecSpec, Health, HealthStatus, MountInfo, PortBinding,
-    ProbeResult, Status, TARGET, TOOLBOX_IMAGE, TermSize, TopTable,
+    ProbeResult, Status, TARGET, TOOLBOX, TOOLBOX_IMAGE, TermSize, TopTable,
 };
 pub use error::{ErrorKind, ParseError};
 pub use event::{Event, EventKind};

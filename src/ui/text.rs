@@ -7,7 +7,11 @@ use unicode_width::UnicodeWidthStr;
 
 /// Returns how many cells a text takes.
 pub(crate) fn width(text: &str) -> usize {
-    text.width()
+    // Most of what a screen shows is that, and most of what isn't shown, too.
+    match text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        true => text.len(),
+        false => text.width(),
+    }
 }
 
 /// Returns the text, or its beginning and `ellipsis` if it is wider than `cells`.

@@ -227,7 +227,7 @@ fn settings_and_layouts() {
     let mut terminal = home.open(&lab, &["ui", "--read-only"], (120, 40));
     terminal.wait_for("first");
     terminal.send("\x0e");
-    terminal.wait_for("Ctrl-n does nothing here");
+    terminal.wait_for("this dashboard is read-only");
     quit(terminal);
     assert!(!touched.exists());
 }

@@ -71,7 +71,7 @@ fn looks_into_layers() {
     terminal.wait_for("no container was made from second:1");
     // Nothing that changes anything is there.
     terminal.send("d");
-    terminal.wait_for("d does nothing here");
+    terminal.wait_for("this dashboard is read-only");
     terminal.send("q");
     assert_eq!(terminal.wait(), 0);
 }

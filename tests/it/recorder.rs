@@ -341,11 +341,30 @@ fn the_host_is_recorded_by_one_of_all() {
     let record = lab.root().join("host-record");
     let file = std::fs::File::open(&record).unwrap();
     assert!(file.try_lock().is_err(), "its writer holds it");
-    // When that one ends, nobody does; the other's next sample finds it abandoned.
+    // That one is killed. The other's next sample finds the record abandoned, once it is old enough.
+    let writes = |id: &str| has_open(parent_of(lab.pid(id)), &record);
+    let (writer, other) = if writes(&first) { (&first, &second) } else { (&second, &first) };
+    assert!(writes(writer) && !writes(other));
+    let killed = Utc::now();
+    kill_process(Pid::from_raw(parent_of(lab.pid(writer))).unwrap(), Signal::KILL).unwrap();
+    eventually("nobody holds it", || file.try_lock().is_ok());
+    file.unlock().unwrap();
+    let old = std::time::SystemTime::now() - Duration::from_secs(60);
+    std::fs::File::options().write(true).open(&record).unwrap().set_modified(old).unwrap();
+    eventually("the other one writes it", || writes(other));
+    eventually("the host is recorded again", || {
+        now().is_some_and(|sample| sample.at > wharf_model::since_epoch(killed))
+    });
     for id in [&first, &second] {
         lab.ok(&["rm", "-f", id]);
     }
     eventually("nobody holds it", || file.try_lock().is_ok());
+}
+
+/// Returns whether a process has a file open.
+fn has_open(pid: i32, file: &std::path::Path) -> bool {
+    let Ok(files) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    files.flatten().any(|open| std::fs::read_link(open.path()).is_ok_and(|path| path == file))
 }
 
 fn a_full_disk_costs_samples_alone() {

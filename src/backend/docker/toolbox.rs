@@ -5,14 +5,11 @@
 use bollard::query_parameters::RemoveContainerOptionsBuilder;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use wharf_model::{ErrorKind, ExecSpec, TARGET, TermSize};
+use wharf_model::{ErrorKind, ExecSpec, TARGET, TOOLBOX, TermSize};
 
 use super::Docker;
 use super::transport::full;
 use crate::{AttachOptions, Error, Result, Session};
-
-/// What such containers are labelled with: the one that they are beside.
-const LABEL: &str = "wharf.toolbox";
 
 /// Shows the container's root, which the kernel shows in /proc to who has its rights, under the name
 /// that it has elsewhere, and becomes the program. Nobody can find out where that is but by being told.
@@ -84,7 +81,7 @@ impl Docker {
             "Env": spec.env,
             "User": spec.user.unwrap_or_else(|| "0:0".to_owned()),
             "WorkingDir": spec.working_dir,
-            "Labels": {LABEL: id},
+            "Labels": {TOOLBOX: id},
             "HostConfig": host_config,
         });
         let body = full(body.to_string().into_bytes());

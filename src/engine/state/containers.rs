@@ -414,18 +414,29 @@ impl Store {
     }
 }
 
-/// How many events are kept for those who ask later what happened (docker keeps 256), and how far a
-/// slow follower may fall behind.
-const EVENTS_KEPT: i64 = 1000;
+/// Which events are kept for those who ask later what happened (docker keeps the last 256), and how far
+/// a slow follower may fall behind: the last so many.
+const EVENTS_KEPT: i64 = 10_000;
+
+/// Of programs inside of containers only those among the last so many: a probe every few seconds would
+/// leave room for nothing else.
+const PROGRAMS_KEPT: i64 = 1000;
 
 /// Adds an event within a transaction that makes it true.
 pub(crate) fn add_event(transaction: &Transaction<'_>, event: &Event) -> Result<()> {
     transaction
         .prepare_cached("INSERT INTO event (time, event) VALUES (?1, ?2)")?
         .execute(params![event.time.timestamp_millis(), to_json(event)?])?;
+    let last = transaction.last_insert_rowid();
     transaction
         .prepare_cached("DELETE FROM event WHERE seq <= ?1")?
-        .execute([transaction.last_insert_rowid() - EVENTS_KEPT])?;
+        .execute([last - EVENTS_KEPT])?;
+    // Every event comes to this place once.
+    transaction
+        .prepare_cached(
+            "DELETE FROM event WHERE seq = ?1 AND instr(event, '\"Action\":\"exec_') > 0",
+        )?
+        .execute([last - PROGRAMS_KEPT])?;
     Ok(())
 }
 
@@ -469,4 +480,42 @@ fn container_event(
         id: record.id.to_string(),
         attributes: all,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_of_programs_push_out_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&folder.path().join("state.db")).unwrap();
+        let event = |action: &str| Event {
+            time: Utc::now(),
+            kind: wharf_model::EventKind::Container,
+            action: action.to_owned(),
+            id: "1".to_owned(),
+            attributes: BTreeMap::new(),
+        };
+        store
+            .transaction(|transaction| {
+                add_event(transaction, &event("start"))?;
+                for _ in 0..2 * PROGRAMS_KEPT {
+                    add_event(transaction, &event("exec_start: true"))?;
+                }
+                add_event(transaction, &event("die"))
+            })
+            .unwrap();
+        let kept = store.events_after(0).unwrap();
+        let first = kept.first().map(|(seq, event)| (*seq, event.action.as_str()));
+        assert_eq!(first, Some((1, "start")));
+        assert_eq!(kept.last().map(|(_, event)| event.action.as_str()), Some("die"));
+        assert_eq!(i64::try_from(kept.len()).unwrap(), PROGRAMS_KEPT + 1);
+        store
+            .transaction(|transaction| {
+                (0..EVENTS_KEPT).try_for_each(|_| add_event(transaction, &event("start")))
+            })
+            .unwrap();
+        assert_eq!(i64::try_from(store.events_after(0).unwrap().len()).unwrap(), EVENTS_KEPT);
+    }
 }

@@ -36,7 +36,7 @@ use std::time::Duration;
 use wharf_model::{Happening, HostSample, Sample};
 
 pub use budget::{BUDGET, make_room};
-pub use reading::{host_at, read};
+pub use reading::{host_at, read, read_at};
 pub use shape::{CORES, Shape};
 use slot::{Record, Stored, encode};
 

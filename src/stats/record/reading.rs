@@ -11,10 +11,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use wharf_model::{HostMoment, HostSample, Recorded, Recording, since_epoch};
+use wharf_model::{Happening, HostMoment, HostSample, Recorded, Recording, since_epoch};
 
 use super::shape::Shape;
-use super::slot::{Record, Stored, decode};
+use super::slot::{Record, Stored, decode, sampled_at};
 use super::{COARSE, FINE, HAPPENINGS, NO_FOLLOW};
 
 /// How many records are read at once: whoever records has little memory.
@@ -186,19 +186,68 @@ pub fn read(path: &Path) -> io::Result<Recording> {
         _ => None,
     };
     let [coarse, fine] = [COARSE, FINE].map(|ring| written(&file, &shape, ring, sample));
+    recording.samples = recorded(coarse, fine);
+    recording.happenings = happenings(&file, &shape);
+    Ok(recording)
+}
+
+/// Returns what a file tells of how its container was at an instant, as [`read`] and
+/// [`Recording::cut`] would: who looks through the past of a thousand containers needs little of each.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_at(path: &Path, at: DateTime<Utc>) -> io::Result<Recording> {
+    let file = open(path)?;
+    let mut recording = Recording::default();
+    let Some(shape) = Shape::of(&file) else { return Ok(recording) };
+    recording.step = shape.step();
+    // As far back as a sample tells of the instant, and the one before it.
+    let end = since_epoch(at);
+    let begin = end.saturating_sub(recording.step * 3 + recording.gap());
+    // And those that follow, since they stand for what lies before them.
+    let until = end + recording.step;
+    let [coarse, fine] = [COARSE, FINE].map(|ring| between(&file, &shape, ring, begin, until));
+    recording.samples = recorded(coarse, fine);
+    recording.happenings = happenings(&file, &shape);
+    recording.cut(at);
+    Ok(recording)
+}
+
+/// Returns the samples of a ring that were taken between two instants, in the order of their writing.
+fn between(file: &File, shape: &Shape, ring: usize, begin: Duration, end: Duration) -> Vec<Stored> {
+    let mut bytes = vec![0; shape.length() * shape.count(ring) as usize];
+    let filled = fill(file, &mut bytes, shape.place(ring, 0));
+    let slots = bytes[..filled].chunks_exact(shape.length());
+    let within = |slot: &&[u8]| sampled_at(slot).is_some_and(|at| (begin..=end).contains(&at));
+    let mut found: Vec<(u32, Stored)> = (slots.filter(within).filter_map(decode))
+        .filter_map(|(number, record)| match record {
+            Record::Sample(stored) => Some((number, stored)),
+            _ => None,
+        })
+        .collect();
+    found.sort_by_key(|(number, _)| *number);
+    found.into_iter().map(|(_, stored)| stored).collect()
+}
+
+/// Puts the samples of both rings, each in the order of their writing, into that of their times.
+fn recorded(coarse: Vec<Stored>, fine: Vec<Stored>) -> Vec<Recorded> {
     let samples = in_order(coarse, fine).into_iter().map(|(stored, clock_set)| Recorded {
         sample: stored.sample,
         cores: stored.cores,
         clock_set,
     });
-    recording.samples = samples.collect();
-    recording.happenings = written(&file, &shape, HAPPENINGS, |record| match record {
+    samples.collect()
+}
+
+/// Returns what happened, oldest first.
+fn happenings(file: &File, shape: &Shape) -> Vec<Happening> {
+    let mut happenings = written(file, shape, HAPPENINGS, |record| match record {
         Record::Happening(happening) => Some(happening),
         _ => None,
     });
     // A stable order: what happened at the same instant stays as it was written.
-    recording.happenings.sort_by_key(|happening| happening.at);
-    Ok(recording)
+    happenings.sort_by_key(|happening| happening.at);
+    happenings
 }
 
 /// Returns what the host's record tells of an instant; none where nothing is recorded.

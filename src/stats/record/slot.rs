@@ -25,6 +25,9 @@ pub(super) const LEAST: usize = 160;
 /// Where the use of each CPU begins in a sample.
 const CORES_AT: usize = 156;
 
+/// Where a sample's time is.
+const SAMPLED_AT: usize = 16;
+
 const SAMPLE: u8 = 1;
 const EVENT: u8 = 2;
 const PROBES: u8 = 3;
@@ -38,6 +41,13 @@ pub(super) fn length(cores: usize) -> usize {
 /// Returns of how many CPUs the use fits into a record of this length.
 pub(super) fn cores_in(length: usize) -> usize {
     length.saturating_sub(CORES_AT) / 4
+}
+
+/// Returns when a sample was taken, without proving that the record is whole; none for other records.
+pub(super) fn sampled_at(bytes: &[u8]) -> Option<Duration> {
+    let millis = bytes.get(SAMPLED_AT..SAMPLED_AT + 8)?.try_into().ok()?;
+    let millis = u64::try_from(i64::from_le_bytes(millis)).ok()?;
+    (bytes[8] == SAMPLE).then_some(Duration::from_millis(millis))
 }
 
 /// Returns a time in tenths of a second.

@@ -59,6 +59,19 @@ fn seconds(recording: &Recording) -> Vec<u64> {
     recording.samples.iter().map(|one| one.sample.at.as_secs() - BEGIN).collect()
 }
 
+/// Proves that what is read of an instant is what all of the record tells of it.
+fn tells_the_same_of_each_instant(path: &Path, instants: impl Iterator<Item = u64>) {
+    let all = read(path).unwrap();
+    for second in instants {
+        let at = event(second, "").at;
+        let mut cut = all.clone();
+        cut.cut(at);
+        let then = read_at(path, at).unwrap();
+        assert_eq!(then.samples_at(at), cut.samples_at(at), "{second}");
+        assert_eq!((&then.happenings, then.step), (&cut.happenings, cut.step));
+    }
+}
+
 #[test]
 fn what_was_recorded_is_read_by_later_and_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();
@@ -101,6 +114,7 @@ fn a_day_and_more_fits_and_the_newest_hour_is_fine() {
         }));
         assert!(*ages.last().unwrap() >= REACH.as_secs() - shape.step().as_secs());
         assert!(recording.samples.iter().all(|one| !one.clock_set && one.cores.len() == 2));
+        tells_the_same_of_each_instant(&path, (0..=end + 4000).step_by(7777));
     }
 }
 
@@ -309,6 +323,7 @@ fn a_clock_that_was_set_forward_leaves_a_gap() {
         write_by(&mut recorder, 3800 + n * 10 + n / 8, 200 + n * 10);
     }
     assert_eq!(read(&path).unwrap().samples.iter().filter(|one| one.clock_set).count(), 1);
+    tells_the_same_of_each_instant(&path, (0..=5000).step_by(33));
 }
 
 /// A clock that is set back: what was written later stands for that time, what was written before stays
@@ -346,6 +361,7 @@ fn a_clock_that_was_set_back_makes_no_spikes() {
         most = most.max(history.usage().cpu_percent.unwrap_or(0.0));
     }
     assert_eq!(recording.samples.iter().filter(|one| one.clock_set).count(), 2);
+    tells_the_same_of_each_instant(&path, (0..=2500).step_by(17));
     // The most that these counters ever do in ten seconds.
     let counters = |second: u64| sample(second).cpu.unwrap().usage_ns;
     let true_most = (0..140).map(|n| counters(n * 10 + 10).saturating_sub(counters(n * 10))).max();

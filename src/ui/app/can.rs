@@ -1,6 +1,6 @@
 //! What can be done now, and why the rest can't.
 
-use super::{App, Focus, Row, Screen, Tab, containers};
+use super::{App, Focus, Pending, Row, Screen, Tab, containers};
 use crate::keymap::Action;
 use wharf_model::Status;
 
@@ -10,11 +10,32 @@ impl App {
     /// # Errors
     /// The reason, for people.
     pub fn can_on(&self, row: &Row, action: Action) -> Result<(), String> {
+        self.can_while(row, action, self.pending_on(&row.summary.id))
+    }
+
+    /// Returns those of some containers for which an action makes sense now.
+    pub(crate) fn able<'a>(
+        &'a self,
+        rows: impl Iterator<Item = &'a Row>,
+        action: Action,
+    ) -> impl Iterator<Item = &'a Row> {
+        let busy = self.busy();
+        rows.filter(move |row| {
+            self.can_while(row, action, busy.get(&row.summary.id).copied()).is_ok()
+        })
+    }
+
+    fn can_while(
+        &self,
+        row: &Row,
+        action: Action,
+        pending: Option<&Pending>,
+    ) -> Result<(), String> {
         let host = self.hosts.get(row.host);
         if self.hosts.several() && host.is_stale() && action.changes() {
             return Err(format!("{} isn't connected", host.name()));
         }
-        containers::can(row, action, self.pending_on(&row.summary.id))
+        containers::can(row, action, pending)
     }
 
     /// Returns whether it is groups that are folded, and not what is in a document.
@@ -46,7 +67,7 @@ impl App {
         let Some(group) = self.containers.group() else {
             return Err("no container is selected".to_owned());
         };
-        if self.containers.members(group).any(|row| self.can_on(row, action).is_ok()) {
+        if self.able(self.containers.members(group), action).next().is_some() {
             return Ok(());
         }
         Err(format!("none of {} is in a state for that", group.name))

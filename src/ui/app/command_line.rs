@@ -17,7 +17,7 @@ pub struct Deed {
     pub verb: String,
     /// What it is done to, as people call it.
     pub object: String,
-    /// The command line that does the same.
+    /// The command line that does the same; empty where there is none.
     pub line: String,
     /// The engine; none where there is but one.
     pub host: Option<String>,
@@ -29,6 +29,12 @@ pub(crate) fn deed(app: &App, effect: &Effect) -> Option<Deed> {
     let effect = if let Effect::At { effect, .. } = effect { effect } else { effect };
     let name = app.hosts.several().then(|| app.hosts.get(host).name().to_owned());
     let words = match effect {
+        // The shell has no verb for it.
+        Effect::Execute { operation, command: Command::Restore { container } } => {
+            let what = app.pending.get(operation).and_then(|p| p.what.rsplit(' ').next());
+            let (verb, object) = ("restore".to_owned(), what.unwrap_or(container).to_owned());
+            return Some(Deed { verb, object, line: String::new(), host: name });
+        }
         Effect::Execute { command, .. } => words(app, command),
         Effect::Run { words, .. } => {
             let (image, flags) = (words.last().cloned().unwrap_or_default(), words.clone());
@@ -50,8 +56,7 @@ pub(crate) fn deed(app: &App, effect: &Effect) -> Option<Deed> {
             strings(&["volume", "export", "-o", &path.display().to_string(), volume])
         }
         Effect::CopyFiles { request, .. } => {
-            let rows = &app.containers.rows;
-            let row = rows.iter().find(|row| row.summary.id.as_str() == request.container);
+            let row = app.containers.row_of(&request.container);
             let whose = row.map_or(request.container.as_str(), |row| &row.summary.name);
             let inside = format!("{whose}:{}", request.inside);
             match request.out {
@@ -60,8 +65,7 @@ pub(crate) fn deed(app: &App, effect: &Effect) -> Option<Deed> {
             }
         }
         Effect::OpenTerminal { container, want, .. } => {
-            let rows = &app.containers.rows;
-            let row = rows.iter().find(|row| row.summary.id == *container);
+            let row = app.containers.row(container);
             let object = row.map_or(container.as_str(), |row| &row.summary.name).to_owned();
             let words: &[&str] = match want {
                 Want::Shell { .. } => &["exec", "-it", &object, "sh"],
@@ -237,8 +241,7 @@ fn strings(words: &[&str]) -> Vec<String> {
 /// Returns the words of a command. A container that is known is called by its name.
 fn words(app: &App, command: &Command) -> Vec<String> {
     let named = |container: &String| -> String {
-        let rows = &app.containers.rows;
-        let row = rows.iter().find(|row| row.summary.id.as_str() == container);
+        let row = app.containers.row_of(container);
         row.map_or_else(|| container.clone(), |row| row.summary.name.clone())
     };
     let network = |id: &String| -> String {

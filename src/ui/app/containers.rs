@@ -33,6 +33,8 @@ pub struct Row {
     pub host_name: String,
     /// The compose project it belongs to; with its engine where there are several.
     pub project: Option<String>,
+    /// What it is called here, if it isn't by its name: `toolbox of web`.
+    pub title: Option<String>,
     /// Since when it is in its state.
     pub since: Option<DateTime<Utc>>,
     /// All that the filter looks at, in lower case.
@@ -81,7 +83,13 @@ impl Row {
         let image = short_image(&summary.image).to_owned();
         let since = since(&summary, now);
         let host_name = host_name.unwrap_or_default().to_owned();
-        Self { summary, ports, ip, image, host, host_name, project, since, haystack }
+        let title = None;
+        Self { summary, ports, ip, image, host, host_name, project, title, since, haystack }
+    }
+
+    /// Returns what the list calls it.
+    pub fn called(&self) -> &str {
+        self.title.as_deref().unwrap_or(&self.summary.name)
     }
 
     /// Returns docker's sentence about its state as of now: `Up 3 minutes (healthy)`.
@@ -175,6 +183,8 @@ pub enum Chosen {
 pub struct Containers {
     /// All containers, in the engine's order.
     pub rows: Vec<Row>,
+    /// Where each of them is among these, by its id.
+    pub(super) places: HashMap<String, usize>,
     /// Whether an answer has come.
     pub loaded: bool,
     /// Indices of the rows that the filter lets through, in their order.
@@ -209,6 +219,7 @@ impl Default for Containers {
     fn default() -> Self {
         Self {
             rows: Vec::new(),
+            places: HashMap::new(),
             loaded: false,
             shown: Vec::new(),
             groups: Vec::new(),
@@ -262,9 +273,25 @@ impl Containers {
         };
         self.rows = list.into_iter().map(row).chain(others).collect();
         self.loaded = true;
-        let rows = &self.rows;
-        self.marked.retain(|id| rows.iter().any(|r| r.summary.id == *id));
+        let places =
+            self.rows.iter().zip(0..).map(|(row, n)| (row.summary.id.as_str().to_owned(), n));
+        self.places = places.collect();
+        self.name_toolboxes();
+        self.marked.retain(|id| self.places.contains_key(id.as_str()));
         left_out
+    }
+
+    /// Calls the containers of shells that need one of their own after those they are beside.
+    fn name_toolboxes(&mut self) {
+        let titles: Vec<(usize, String)> = (self.rows.iter().enumerate())
+            .filter_map(|(n, row)| {
+                let target = self.row_of(row.summary.labels.get(wharf_model::TOOLBOX)?)?;
+                Some((n, format!("toolbox of {}", target.summary.name)))
+            })
+            .collect();
+        for (n, title) in titles {
+            self.rows[n].title = Some(title);
+        }
     }
 
     /// Makes the shown rows anew and keeps the selection, or its place if it is gone.
@@ -281,9 +308,17 @@ impl Containers {
                 && words.iter().all(|w| row.haystack.contains(w))
         }));
         let (sort, reversed) = (self.sort, self.reversed);
-        self.shown.sort_by(|a, b| {
-            let (a, b) = (&rows[*a], &rows[*b]);
-            let order = compare(sort, a, b, metrics);
+        // Looked up once for each, and not at every comparison.
+        let measured: Vec<f64> = match sort.is_measured() {
+            true => rows.iter().map(|row| measured(sort, row, metrics)).collect(),
+            false => Vec::new(),
+        };
+        self.shown.sort_by(|at, other| {
+            let (a, b) = (&rows[*at], &rows[*other]);
+            let order = match (measured.get(*at), measured.get(*other)) {
+                (Some(x), Some(y)) => x.total_cmp(y),
+                _ => compare(sort, a, b),
+            };
             let order = if reversed != sort.is_measured() { order.reverse() } else { order };
             order
                 .then_with(|| a.summary.name.cmp(&b.summary.name))
@@ -294,8 +329,9 @@ impl Containers {
         let place = self.place_of_selection();
         match place {
             Some(at) => self.cursor.at = at,
-            // At first a container, not the heading of its group.
-            None if self.selected.is_none() => {
+            // At first a container, not the heading of its group; and the first one, too, where the
+            // filter has taken the selected one away.
+            None if self.selected.is_none() || self.is_filtered_away() => {
                 let row = |entry: &Entry| matches!(entry, Entry::Row(_));
                 self.cursor.at = self.entries.iter().position(row).unwrap_or(0);
             }
@@ -366,9 +402,18 @@ impl Containers {
         let at = self.entries.iter().position(|entry| is(chosen, entry));
         let Chosen::Container(id) = chosen else { return at };
         at.or_else(|| {
-            let group = Chosen::Group(self.row(id)?.project.clone()?);
+            let folded = self.row(id)?.project.clone().filter(|name| self.folded.contains(name));
+            let group = Chosen::Group(folded?);
             self.entries.iter().position(|entry| is(&group, entry))
         })
+    }
+
+    /// Returns whether the selected container is there, and the filter doesn't let it through.
+    fn is_filtered_away(&self) -> bool {
+        let Some(Chosen::Container(id)) = &self.selected else { return false };
+        !self.filter.is_empty()
+            && self.row(id).is_some()
+            && !self.shown.iter().any(|n| self.rows[*n].summary.id == *id)
     }
 
     /// Makes what is under the cursor the selected one.
@@ -444,20 +489,21 @@ impl Containers {
 
     /// Returns a row by id.
     pub fn row(&self, id: &ContainerId) -> Option<&Row> {
-        self.rows.iter().find(|r| r.summary.id == *id)
+        self.row_of(id.as_str())
+    }
+
+    /// Returns a row by all digits of its id.
+    pub fn row_of(&self, id: &str) -> Option<&Row> {
+        self.rows.get(*self.places.get(id)?)
     }
 
     /// Returns the marked rows, in the order they are shown, then those that are filtered away.
     pub fn marked_rows(&self) -> Vec<&Row> {
-        let shown = self.shown.iter().filter_map(|n| self.rows.get(*n));
-        let mut rows: Vec<_> = shown.filter(|r| self.marked.contains(&r.summary.id)).collect();
-        let hidden = self.rows.iter().filter(|r| {
-            self.marked.contains(&r.summary.id)
-                && !rows.iter().any(|s| s.summary.id == r.summary.id)
-        });
-        let hidden: Vec<_> = hidden.collect();
-        rows.extend(hidden);
-        rows
+        let shown: HashSet<usize> = self.shown.iter().copied().collect();
+        let hidden = (0..self.rows.len()).filter(|n| !shown.contains(n));
+        let all = self.shown.iter().copied().chain(hidden);
+        let marked = |row: &&Row| self.marked.contains(&row.summary.id);
+        all.filter_map(|n| self.rows.get(n)).filter(marked).collect()
     }
 
     /// Returns how many containers are in a state.
@@ -484,13 +530,23 @@ fn rank(status: Status) -> u8 {
     }
 }
 
-/// Compares so that what isn't known is least.
-fn compare(sort: Column, a: &Row, b: &Row, metrics: &Metrics) -> Ordering {
-    let (x, y) = (&a.summary, &b.summary);
-    let measured = |pick: fn(&Usage) -> Option<f64>| {
-        let value = |row: &Row| metrics.now(&row.summary.id).and_then(pick).unwrap_or(-1.0);
-        value(a).total_cmp(&value(b))
+/// Returns what a column that is measured is sorted by; what isn't known is least.
+fn measured(sort: Column, row: &Row, metrics: &Metrics) -> f64 {
+    let value = |usage: &Usage| match sort {
+        // As it is shown: rows don't change places for what nobody can see.
+        Column::Cpu => usage.cpu_percent.map(|cpu| (cpu * 10.0).round()),
+        Column::Memory => usage.memory.map(as_f64),
+        Column::Network => network(usage),
+        Column::Disk => disk(usage),
+        Column::Pids => usage.pids.map(as_f64),
+        _ => None,
     };
+    metrics.now(&row.summary.id).and_then(value).unwrap_or(-1.0)
+}
+
+/// Compares by a column that isn't measured, so that what isn't known is least.
+fn compare(sort: Column, a: &Row, b: &Row) -> Ordering {
+    let (x, y) = (&a.summary, &b.summary);
     match sort {
         Column::State => rank(x.status).cmp(&rank(y.status)),
         Column::Host => a.host.cmp(&b.host),
@@ -504,12 +560,9 @@ fn compare(sort: Column, a: &Row, b: &Row, metrics: &Metrics) -> Ordering {
             };
             rank(x.health).cmp(&rank(y.health))
         }
-        // As they are shown: rows don't change places for what nobody can see.
-        Column::Cpu => measured(|n| n.cpu_percent.map(|cpu| (cpu * 10.0).round())),
-        Column::Memory => measured(|n| n.memory.map(as_f64)),
-        Column::Network => measured(network),
-        Column::Disk => measured(disk),
-        Column::Pids => measured(|n| n.pids.map(as_f64)),
+        Column::Cpu | Column::Memory | Column::Network | Column::Disk | Column::Pids => {
+            Ordering::Equal
+        }
         Column::Restarts => x.restart_count.cmp(&y.restart_count),
         Column::Uptime => {
             let begin = |r: &Row| {

@@ -11,6 +11,9 @@ use super::list::Cursor;
 /// How many events are kept.
 const KEPT: usize = 2000;
 
+/// Of programs inside of containers only so many, once it is full.
+const PROGRAMS: usize = KEPT / 2;
+
 /// One event, made safe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRow {
@@ -93,8 +96,12 @@ impl EventLog {
     /// Takes in an event. A cursor at the end stays there.
     pub fn push(&mut self, event: &Event, host: usize) {
         self.rows.push_back(EventRow::new(event, host));
-        let old = self.rows.len().saturating_sub(KEPT);
-        self.rows.drain(..old);
+        while self.rows.len() > KEPT {
+            // Probes leave some room for what happens otherwise.
+            let programs = self.rows.iter().filter(|row| row.is_program()).count();
+            let oldest = self.rows.iter().position(EventRow::is_program);
+            self.rows.remove(oldest.filter(|_| programs > PROGRAMS).unwrap_or(0));
+        }
     }
 
     /// Takes in what the engine remembers of before, and what it told already.
@@ -218,6 +225,22 @@ mod tests {
         log.programs = true;
         log.arrange(10);
         assert_eq!(actions(&log), ["create", "start", "exec_create: true"]);
+    }
+
+    #[test]
+    fn probes_leave_room_for_what_happens_otherwise() {
+        let mut log = EventLog::default();
+        log.push(&event(0, "die"), 0);
+        for second in 1..i64::try_from(2 * KEPT).unwrap() {
+            log.push(&event(second, "exec_start: true"), 0);
+        }
+        log.arrange(10);
+        assert_eq!((actions(&log), log.rows.len()), (vec!["die"], KEPT));
+        for second in 0..900 {
+            log.push(&event(9000 + second, "start"), 0);
+        }
+        log.arrange(10);
+        assert_eq!((log.shown.len(), log.rows.len()), (901, KEPT));
     }
 
     #[test]

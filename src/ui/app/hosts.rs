@@ -143,8 +143,7 @@ impl App {
         if !self.hosts.several() {
             return 0;
         }
-        let row = self.containers.rows.iter().find(|row| row.summary.id.as_str() == id);
-        row.map_or(self.hosts.current, |row| row.host)
+        self.containers.row_of(id).map_or(self.hosts.current, |row| row.host)
     }
 
     /// Returns the containers of the current engine.

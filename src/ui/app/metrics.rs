@@ -231,6 +231,8 @@ struct Measured {
     seen: Duration,
     /// When its newest sample was taken by its engine's clock, and of which of its runs it is.
     told: Option<(Duration, i64)>,
+    /// How many samples of it have come.
+    samples: u32,
     /// When processes of it were killed for want of memory.
     kills: Vec<Duration>,
 }
@@ -293,6 +295,7 @@ impl Metrics {
             }
             sample.at += zero;
             measured.history.push(sample, host_memory);
+            measured.samples = measured.samples.saturating_add(1);
             if measured.history.usage().oom_kills.is_some_and(|kills| kills > 0) {
                 measured.kills.push(at);
                 let old = measured.kills.len().saturating_sub(KILLS);
@@ -429,6 +432,12 @@ impl Metrics {
     /// Returns whether anything is known of a container's past.
     pub fn knows(&self, id: &ContainerId) -> bool {
         self.containers.contains_key(id) || self.past(id).is_some_and(|past| past.to.is_some())
+    }
+
+    /// Returns whether what isn't known of a container by now won't be known: rates need two samples.
+    pub fn is_measured(&self, id: &ContainerId) -> bool {
+        self.containers.get(id).is_some_and(|m| m.samples > 1)
+            || self.past(id).is_some_and(|past| past.to.is_some())
     }
 
     /// Returns whether a value is known of a container.

@@ -30,7 +30,7 @@ pub mod transfers;
 pub mod travel;
 pub mod volumes;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use chrono::{DateTime, Utc};
 use wharf_model::{Command, ContainerId, TopTable};
@@ -650,7 +650,17 @@ impl App {
 
     /// Returns what is happening to a container.
     pub fn pending_on(&self, id: &ContainerId) -> Option<&Pending> {
-        self.pending.values().find(|p| p.on == Target::Container(id.clone()))
+        let on = |pending: &&Pending| matches!(&pending.on, Target::Container(on) if on == id);
+        self.pending.values().find(on)
+    }
+
+    /// Returns what is happening to which containers: for who asks about many of them.
+    pub(crate) fn busy(&self) -> HashMap<&ContainerId, &Pending> {
+        let pending = self.pending.values().filter_map(|pending| match &pending.on {
+            Target::Container(id) => Some((id, pending)),
+            _ => None,
+        });
+        pending.collect()
     }
 
     /// Asks for a redraw at least this soon.

@@ -1,6 +1,8 @@
 //! The past as the whole dashboard shows it: the containers, and what they used, as they were at an
 //! instant.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use wharf_inspect::human::status_sentence;
 use wharf_model::{ContainerSummary, Moment, Recording, Status, What};
@@ -67,9 +69,9 @@ pub(crate) fn then(
     let mut used = Then::new(moment.host);
     let host_memory = used.host_memory().or(host_memory);
     let none = Recording::default();
+    let recordings: HashMap<_, _> = moment.containers.iter().map(|(id, one)| (id, one)).collect();
     let then = present.iter().filter(|one| one.created <= at).map(|one| {
-        let found = moment.containers.iter().find(|(id, _)| *id == one.id);
-        let recording = found.map_or(&none, |(_, recording)| recording);
+        let recording = recordings.get(&one.id).copied().unwrap_or(&none);
         let summary = summary_then(one, recording, at);
         if summary.status.is_alive()
             && let Some((before, now)) = recording.samples_at(at)

@@ -22,7 +22,10 @@ const QUEUE: usize = 256;
 
 /// How long the rest of what may be a longer key is waited for, once its escape character is there: a
 /// slow line may deliver them apart.
-const ESCAPE: Duration = Duration::from_millis(50);
+const REST: Duration = Duration::from_millis(50);
+
+/// The escape character.
+const ESCAPE: u8 = 0x1b;
 
 /// What comes from the terminal.
 #[derive(Debug)]
@@ -86,15 +89,21 @@ async fn read(file: &AsyncFd<OwnedFd>, sender: &mpsc::Sender<Heard>) -> io::Resu
     let mut escaped = false;
     loop {
         let count = if escaped {
-            tokio::time::timeout(ESCAPE, some(file, &mut chunk)).await.ok().transpose()?
+            tokio::time::timeout(REST, some(file, &mut chunk)).await.ok().transpose()?
         } else {
             Some(some(file, &mut chunk).await?)
         };
         match count.map(|count| chunk.get(..count).unwrap_or_default()) {
             Some([]) => return Ok(()),
             Some(bytes) => {
-                parser.parse(bytes, true);
-                escaped = bytes.last() == Some(&0x1b);
+                for byte in bytes {
+                    // The one before it was a key: a terminal's answer may follow that at once.
+                    if escaped && *byte == ESCAPE {
+                        parser.parse(&[], false);
+                    }
+                    parser.parse(&[*byte], true);
+                    escaped = *byte == ESCAPE;
+                }
             }
             None => {
                 parser.parse(&[], false);
@@ -308,5 +317,14 @@ mod tests {
         assert_eq!(heard(&[(b"\x1b", 200)]).await, [escape]);
         assert_eq!(heard(&[(b"j\x1b", 200), (b"k", 0)]).await[1], escape);
         assert_eq!(heard(&[(b"\x1b[", 100), (b"B", 0)]).await, ["Down KeyModifiers(0x0)"]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_after_an_escape_character_takes_nothing_from_it() {
+        let (escape, answer) = ("Esc KeyModifiers(0x0)", "answer");
+        assert_eq!(heard(&[(b"\x1b\x1b[?62;22c", 0)]).await, [escape, answer]);
+        assert_eq!(heard(&[(b"\x1b\x1b", 200)]).await, [escape, escape]);
+        let pasted = "Paste(\"a\\u{1b}\\u{1b}b\")";
+        assert_eq!(heard(&[(b"\x1b[200~a\x1b\x1bb\x1b[201~", 0)]).await, [pasted]);
     }
 }

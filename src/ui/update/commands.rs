@@ -329,7 +329,7 @@ fn kept(rows: &[&Row]) -> String {
 
 /// Returns those of some containers on which an action makes sense now.
 fn able<'a>(app: &'a App, rows: impl Iterator<Item = &'a Row>, action: Action) -> Vec<&'a Row> {
-    rows.filter(|row| app.can_on(row, action).is_ok()).collect()
+    app.able(rows, action).collect()
 }
 
 fn bulk_menu(app: &mut App) {

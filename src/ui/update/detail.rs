@@ -48,13 +48,12 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
 }
 
 fn sync_log(app: &mut App, seen: bool) -> Vec<Effect> {
-    let rows = &app.containers.rows;
-    app.logs.merged.retain(|id| rows.iter().any(|row| row.summary.id == *id));
+    let list = &app.containers;
+    app.logs.merged.retain(|id| list.row(id).is_some());
     let wanted: Vec<&Row> = match app.selected() {
         _ if !seen => Vec::new(),
         _ if app.logs.merged.len() > 1 => {
-            let find = |id: &ContainerId| rows.iter().find(|row: &&Row| row.summary.id == *id);
-            app.logs.merged.iter().filter_map(find).collect()
+            app.logs.merged.iter().filter_map(|id| list.row(id)).collect()
         }
         selected => selected.into_iter().collect(),
     };

@@ -134,7 +134,7 @@ fn jump(app: &mut App) {
     let there = match row.kind {
         // They are being asked for.
         _ if app.hosts.images_due => true,
-        EventKind::Container => app.containers.rows.iter().any(|c| c.summary.id.as_str() == row.id),
+        EventKind::Container => app.containers.row_of(&row.id).is_some(),
         EventKind::Image => app.images.rows.iter().any(|image| is_image(image, &row.id, &row.name)),
         // These lists are asked for when they are seen.
         _ => true,

@@ -47,7 +47,9 @@ pub(super) fn mark(app: &mut App) -> bool {
     let Some(group) = list.group() else { return false };
     let ids: Vec<_> = list.members(group).map(|row| row.summary.id.clone()).collect();
     if ids.iter().all(|id| list.marked.contains(id)) {
-        list.marked.retain(|id| !ids.contains(id));
+        for id in &ids {
+            list.marked.remove(id);
+        }
     } else {
         list.marked.extend(ids);
     }

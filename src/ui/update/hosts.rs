@@ -212,8 +212,8 @@ pub(super) fn containers(
             if first {
                 charts::begin(app);
             }
-            let rows = &app.containers.rows;
-            app.metrics.retain(|id| rows.iter().any(|r| r.summary.id == *id));
+            let list = &app.containers;
+            app.metrics.retain(|id| list.row(id).is_some());
             arrange(app);
         }
         Err(e) if e.kind == ErrorKind::Unavailable => lost(app, host, &e.message),

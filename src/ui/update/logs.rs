@@ -433,7 +433,7 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
             let (_, rows) = room(app);
             let now = app.logs.in_sight(rows).map_or(app.now, |(first, _)| first);
             app.overlays.push(Overlay::Prompt(Prompt {
-                title: "Show the log at (14:05, 2026-01-31 14:05, 10m ago)".to_owned(),
+                title: "Show the log at (UTC: 14:05, 2026-01-31 14:05; or 10m ago)".to_owned(),
                 input: Input::new(now.format("%Y-%m-%d %H:%M:%S").to_string()),
                 error: None,
                 purpose: PromptFor::LogsAt,
@@ -484,9 +484,9 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::ScrollLeft => app.logs.left = app.logs.left.saturating_sub(SIDEWAYS),
         Action::SaveLog => {
-            let name = match app.logs.origins.as_slice() {
-                [one] => one.name.as_str(),
-                _ => "merged",
+            let (name, whose) = match app.logs.origins.as_slice() {
+                [one] => (one.name.as_str(), one.name.clone()),
+                many => ("merged", format!("{} containers", many.len())),
             };
             let safe: String = name
                 .chars()
@@ -495,7 +495,7 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
             let file = format!("{safe}-{}.log", app.now.format("%Y%m%dT%H%M%S"));
             let what = if app.logs.only { "the matching lines" } else { "the log" };
             app.overlays.push(Overlay::Prompt(Prompt {
-                title: format!("Save {what} of {name} to"),
+                title: format!("Save {what} of {whose} to"),
                 input: Input::new(file),
                 error: None,
                 purpose: PromptFor::SaveLog,

@@ -30,7 +30,7 @@ use wharf_backend::SampleBatch;
 use wharf_model::{ErrorKind, Event, EventKind};
 
 use crate::app::{App, Focus, Input, Overlay, Redraw, Screen, Tab};
-use crate::keymap::Key;
+use crate::keymap::{Key, Keymap};
 use crate::layout::layout;
 use crate::message::{Effect, Msg};
 pub(crate) use networks::parse as network_of;
@@ -84,7 +84,9 @@ fn guard(app: &mut App, effects: &mut Vec<Effect>) {
         if let Effect::Execute { operation, .. } = effect {
             app.lines.insert(*operation, deed.line.clone());
         }
-        app.last_line = Some(deed.line);
+        if !deed.line.is_empty() {
+            app.last_line = Some(deed.line);
+        }
     }
 }
 
@@ -464,11 +466,21 @@ fn key(app: &mut App, event: &KeyEvent) -> Vec<Effect> {
         return Vec::new();
     }
     if input(app).is_none() && app.overlays.is_empty() {
+        if is_withheld(app, key) {
+            app.tell("this dashboard is read-only");
+            return Vec::new();
+        }
         let back = if app.focus == Focus::Detail { ", Esc goes to the list" } else { "" };
         app.tell(format!("{} does nothing here: ? shows what does{back}", key.name()));
         return Vec::new();
     }
     edit(app, key)
+}
+
+/// Returns whether a key would do something here if anything might be changed.
+fn is_withheld(app: &App, key: Key) -> bool {
+    app.options.read_only
+        && Keymap::new(false, &app.options.config).lookup(app.contexts(), key).is_some()
 }
 
 /// Returns the text that is being typed, if any.

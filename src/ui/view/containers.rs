@@ -142,7 +142,7 @@ pub(crate) fn column_at(app: &App, head: Rect, x: u16) -> Option<Column> {
 
 fn text_of(row: &Row, column: Column) -> Option<&str> {
     match column {
-        Column::Name => Some(&row.summary.name),
+        Column::Name => Some(row.called()),
         Column::Host => Some(&row.host_name),
         Column::Image => Some(&row.image),
         Column::Ports => Some(&row.ports),
@@ -299,9 +299,9 @@ fn draw_row(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, columns: &[(C
         let (value, style) = match column {
             Column::State => state(app, row),
             Column::Name if app.containers.grouped && row.project.is_some() => {
-                (format!("  {}", summary.name), text)
+                (format!("  {}", row.called()), text)
             }
-            Column::Name => (summary.name.clone(), text),
+            Column::Name => (row.called().to_owned(), text),
             Column::Health => match summary.health {
                 Some(health) => (health.as_str().to_owned(), style(app.theme.health(health))),
                 None => (String::new(), text),

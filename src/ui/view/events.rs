@@ -29,8 +29,10 @@ pub(super) fn list(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
     if events.paused.is_some() {
         told.push(format!("held, {} more", events.missed()));
     }
-    if events.hidden() > 0 {
-        told.push(format!("{} programs left out", events.hidden()));
+    match events.hidden() {
+        0 => {}
+        1 => told.push("1 program left out".to_owned()),
+        n => told.push(format!("{n} programs left out")),
     }
     let told = told.join(", ");
     let right = u16::try_from(told.len() + 1).unwrap_or(0).min(head.width);
@@ -42,6 +44,9 @@ pub(super) fn list(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
     }
     if events.shown.is_empty() {
         let text = match events.filter.as_str() {
+            "" if events.hidden() > 0 => {
+                "nothing but programs inside of containers: x shows them".to_owned()
+            }
             "" => "nothing has happened that the engine remembers".to_owned(),
             filter => format!("no event matches {filter}: Esc clears it"),
         };

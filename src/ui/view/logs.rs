@@ -102,24 +102,33 @@ fn bars(app: &App, buffer: &mut Buffer, area: Rect) {
         wharf_logs::Unit::Bytes => format!("most {}", size(most)),
     };
     let middle = format!("{step}, {most}");
-    put(buffer, below, &begin, style(Role::Dim));
-    let right = |text: &str| area.right().saturating_sub(u16::try_from(text.len()).unwrap_or(0));
-    if width > begin.len() + end.len() + middle.len() + 8 {
-        let x = area.x + u16::try_from((width - middle.len()) / 2).unwrap_or(0);
-        put(buffer, Rect { x, width: area.right() - x, ..below }, &middle, style(Role::Dim));
+    let (from, to) = (begin.len(), end.len());
+    let mut words = vec![(0, begin)];
+    if width > from + to + middle.len() + 8 {
+        words.push(((width - middle.len()) / 2, middle));
     }
-    if width > begin.len() + end.len() + 2 {
-        let x = right(&end);
-        put(buffer, Rect { x, width: area.right() - x, ..below }, &end, style(Role::Dim));
+    if width > from + to + 2 {
+        words.push((width - to, end));
+    }
+    for (at, text) in &words {
+        let x = area.x + u16::try_from(*at).unwrap_or(0);
+        let place = Rect { x, width: area.right().saturating_sub(x), ..below };
+        put(buffer, place, text, style(Role::Dim));
     }
     let mark = if unicode { "▴" } else { "^" };
     for column in 0..area.width {
         let first = usize::from(column) * count / width;
         // Where a column shows less than a bar, only the first one is marked.
         let before = (usize::from(column) > 0).then(|| (usize::from(column) - 1) * count / width);
-        let matches = bars.matches.get(first).copied().unwrap_or(0);
-        if matches > 0 && before != Some(first) {
-            let cell = Rect { x: area.x + column, width: 1, ..below };
+        if bars.matches.get(first).copied().unwrap_or(0) == 0 || before == Some(first) {
+            continue;
+        }
+        let cell = Rect { x: area.x + column, width: 1, ..below };
+        // Where the axis says something, and beside that, a match is told by how it looks.
+        let at = usize::from(column);
+        if words.iter().any(|(from, text)| (*from..from + text.len() + 2).contains(&(at + 1))) {
+            buffer.set_style(cell, style(Role::Match));
+        } else {
             put(buffer, cell, mark, style(Role::Match));
         }
     }

@@ -361,7 +361,7 @@ fn why(app: &App, row: &Row) -> (String, Role) {
         let kills = app.metrics.kills(id);
         let status = row.status_text(app.as_of());
         return match kills.last() {
-            Some(_) => (format!("{status}; killed for want of memory before"), Role::Bad),
+            Some(_) => (format!("{status}; killed for want of memory"), Role::Bad),
             None => (status, Role::Dim),
         };
     }
@@ -423,6 +423,10 @@ fn gap(app: &App, row: &Row, chart: Chart) -> String {
         Chart::Network if on("none") || summary.networks.is_empty() => {
             "it is on no network".to_owned()
         }
+        _ if !app.metrics.is_measured(&summary.id) => match summary.status.is_alive() {
+            true => "measuring".to_owned(),
+            false => "nothing is known of what it used".to_owned(),
+        },
         Chart::Pressure => {
             let told = app.metrics.details(&summary.id).and_then(|d| d.no_pressure.clone());
             told.unwrap_or_else(|| format!("{engine} doesn't tell what it waits for"))

@@ -278,7 +278,7 @@ fn events_are_heard_held_filtered_and_lead_to_their_objects() {
     desk.send(Msg::Event(event(42, container, "exec_start: true", web.id.as_str(), "web-1")));
     desk.keys("5");
     let screen = desk.screen();
-    assert!(screen.contains("start") && screen.contains("1 programs left out"), "{screen}");
+    assert!(screen.contains("start") && screen.contains("1 program left out"), "{screen}");
     desk.keys("x");
     assert!(desk.screen().contains("exec_start"), "{}", desk.screen());
     desk.keys("xp");

@@ -1,6 +1,7 @@
 //! Panes, groups, columns, settings, the palette, command lines, and what can be taken back.
 
-use wharf_model::{Command, EngineInfo, Outcome, UpdateOptions};
+use wharf_backend::fake::{Fake, container};
+use wharf_model::{Command, EngineInfo, Outcome, Status, UpdateOptions};
 use wharf_ui::app::{Column, Focus, Overlay, Screen, Tab};
 use wharf_ui::config::{Config, read};
 use wharf_ui::keymap::Keymap;
@@ -134,6 +135,34 @@ fn a_folded_group_hides_its_containers() {
 }
 
 #[test]
+fn a_filter_selects_the_first_container_that_it_leaves() {
+    let mut desk = Desk::new(plain(), (80, 24));
+    let selected = |desk: &Desk| desk.app.selected().map(|row| row.summary.name.clone());
+    desk.keys("/web-1\n");
+    assert_eq!(selected(&desk).as_deref(), Some("web-1"));
+    // Of the same group, which is still there, but it is no longer.
+    desk.keys("\x1b/db-1\n");
+    assert_eq!(selected(&desk).as_deref(), Some("db-1"), "{}", desk.screen());
+    desk.keys("\x1bG/shop\n");
+    assert_eq!(selected(&desk).as_deref(), Some("api-1"), "{}", desk.screen());
+}
+
+#[test]
+fn a_toolbox_is_called_after_the_container_it_is_beside() {
+    let fake = Fake::new();
+    let web = container(1, "web", "nginx", Status::Running);
+    let mut beside = container(2, "brave_euler", "busybox", Status::Running);
+    beside.labels.insert(wharf_model::TOOLBOX.to_owned(), web.id.to_string());
+    fake.put(web);
+    fake.put(beside);
+    let desk = Desk::with(fake, plain(), (80, 24));
+    let screen = desk.screen();
+    let named =
+        |name: &str| screen.lines().any(|line| line.contains("running") && line.contains(name));
+    assert!(named("toolbox of web") && !named("brave_euler"), "{screen}");
+}
+
+#[test]
 fn columns_are_chosen_ordered_and_sorted_by() {
     let mut desk = Desk::new(plain(), (120, 40));
     // No health, and the name first.
@@ -257,7 +286,9 @@ fn a_removal_is_taken_back() {
     assert_eq!(executed(&effects), [Command::Discard { container: id.clone() }]);
     answer(&mut desk, &effects, &Outcome::Done);
     assert!(desk.screen().contains("u takes it back"), "{}", desk.screen());
+    let removal = desk.app.last_line.clone();
     assert_eq!(executed(&desk.keys("u")), [Command::Restore { container: id }]);
+    assert_eq!(desk.app.last_line, removal, "the shell has no verb for it");
 }
 
 #[test]

@@ -47,6 +47,37 @@ fn logs_at_every_size() {
 }
 
 #[test]
+fn marks_leave_the_histogram_s_axis_readable() {
+    for options in [plain(), options(Colors::None, false)] {
+        let unicode = options.look.unicode;
+        let mut desk = desk((80, 24));
+        desk.app.theme = wharf_ui::Theme::new(options.look);
+        desk.keys("l");
+        let axis = |desk: &Desk| {
+            let screen = desk.screen();
+            screen
+                .lines()
+                .find(|line| line.contains(" a bar, most "))
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let words = |axis: &str| {
+            let mark = |c: char| c == '▴' || c == '^';
+            axis.replace(mark, " ").split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        desk.send(Msg::Resize(82, 24));
+        let before = axis(&desk);
+        // Every line of it; another width asks for the histogram anew.
+        desk.keys("/.\n");
+        desk.send(Msg::Resize(80, 24));
+        desk.send(Msg::Resize(82, 24));
+        let after = axis(&desk);
+        assert_eq!(words(&after), words(&before), "{after}");
+        assert!(after.contains(if unicode { '▴' } else { '^' }), "{after}");
+    }
+}
+
+#[test]
 fn json_is_folded_and_unfolded() {
     let mut desk = desk((80, 24));
     desk.keys("l/slow\n");
