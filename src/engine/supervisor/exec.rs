@@ -127,16 +127,17 @@ pub(crate) fn join(
     other_clocks: bool,
 ) -> Result<()> {
     tie()?;
-    // Until it executes its program, it has rights that the container's processes don't have, and
-    // they can see it: they must not be able to trace it. The execution ends this.
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(|cause| Error::failed("forbid to trace", cause))?;
     gates
         .iter()
         .try_for_each(Gate::enter)
         .map_err(|cause| Error::failed("join the container's cgroup", cause))?;
     // Here, where /proc is the host's and nobody in the container has a hand in it.
     crate::init::limits::set_oom_score(oom_score_adj)?;
+    // Until it executes its program, it has rights that the container's processes don't have, and
+    // from here on they can see it: they must not be able to trace it. The execution ends this. An
+    // ordinary user couldn't write to its own files of /proc any more.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|cause| Error::failed("forbid to trace", cause))?;
     let all = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWNET
