@@ -181,7 +181,7 @@ impl User {
     }
 
     /// Returns the processes of the user and of the subordinate numbers, but those that have ended.
-    fn processes(&self) -> Vec<String> {
+    pub(crate) fn processes(&self) -> Vec<String> {
         let own = |uid: u32| {
             uid == self.uid
                 || self.range.is_some_and(|first| (first..first + 65_536).contains(&uid))

@@ -127,7 +127,11 @@ fn stats(record: &Record, group: &Group) -> Result<Value> {
             "memory".to_owned(),
             json!({
                 "cache": memory.file.unwrap_or_default(),
-                "usage": { "limit": limit, "usage": memory.usage, "failcnt": memory.oom_kills.unwrap_or_default() },
+                "usage": {
+                    "limit": limit,
+                    "usage": memory.usage,
+                    "failcnt": memory.oom_kills.unwrap_or_default(),
+                },
                 "kernel": { "usage": memory.kernel.unwrap_or_default() },
                 "raw": group.memory_statistics(),
             }),

@@ -19,7 +19,7 @@ use crate::init::bundle::preserve;
 use crate::init::program::{Program, Stages, become_program};
 use crate::init::rootfs::Root;
 use crate::init::{fresh_signals, terminal};
-use crate::supervisor::{abort, join, reap};
+use crate::supervisor::{abort, join, other_spaces, reap};
 use crate::userns::remap;
 use crate::{Error, Result};
 
@@ -258,14 +258,14 @@ fn begin(
 ) -> Result<(Child, Channel)> {
     let failed = |cause: std::io::Error| Error::failed("exec", cause);
     let remapped = remap::root_outside(pid).is_some();
-    let clocks = has_other_clocks(pid);
+    let spaces = other_spaces(pid);
     let (ours, theirs) = Channel::pair().map_err(failed)?;
     let ours_raw = ours.as_fd().as_raw_fd();
     let joiner = clone(Flags::NONE, None, || {
         let _ = nix::unistd::close(ours_raw);
         let oom_score_adj = further.program.oom_score_adj;
-        let joined = pin(further.before.as_ref())
-            .and_then(|()| join(init, gates, oom_score_adj, remapped, clocks));
+        let joined =
+            pin(further.before.as_ref()).and_then(|()| join(init, gates, oom_score_adj, spaces));
         let made = joined.and_then(|()| {
             clone(Flags::SIBLING, folder.map(AsFd::as_fd), || {
                 // What it says must come after its maker has said who it is.
@@ -340,12 +340,6 @@ impl Stages for Telling<'_> {
     fn ready(&mut self) -> Result<()> {
         preserve(self.further.preserved)
     }
-}
-
-/// Returns whether a process is in another time namespace.
-fn has_other_clocks(pid: i32) -> bool {
-    let clocks = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/time")).ok();
-    clocks("self") != clocks(&pid.to_string())
 }
 
 #[cfg(test)]

@@ -81,8 +81,24 @@ impl Bundle {
     }
 }
 
+/// Ends what a user still runs, however the test ends: podman leaves a process that keeps its namespace.
+struct Ended<'a>(&'a User);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        for process in self.0.processes() {
+            // Its name and its number.
+            let pid = process.rsplit(' ').next().and_then(|pid| pid.parse().ok());
+            let pid = pid.and_then(rustix::process::Pid::from_raw).unwrap();
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
 fn single() {
     let bundle = Bundle::new(User::without_range());
+    let _ended = Ended(&bundle.user);
     let uid = bundle.user.uid.to_string();
     bundle.write(&bundle.config("id -u; cat /proc/self/uid_map; echo x >/dev/null; exit 4"));
     let out = bundle.run(&["run", "c"]);
@@ -150,6 +166,7 @@ fn ranged() {
 
 fn podman() {
     let user = User::with_range();
+    let ended = Ended(&user);
     let program = user.home.join("wharf-oci");
     std::os::unix::fs::symlink(user.home.join("wharf"), &program).unwrap();
     let path = |name: &str| user.home.join(name).display().to_string();
@@ -193,10 +210,11 @@ fn podman() {
     ok(&["kill", "c"]);
     ok(&["rm", "-f", "c"]);
     ok(&["system", "reset", "--force"]);
+    drop(ended);
     // What is left belongs to the user's subordinate numbers.
-    for name in
-        ["storage", "run/podman", "run/containers", "run/libpod", "run/wharf", "data/containers"]
+    let everything = std::fs::read_dir(path("run")).unwrap().flatten().map(|entry| entry.path());
+    for folder in everything.chain(["storage", "data/containers"].map(|name| user.home.join(name)))
     {
-        let _ = std::fs::remove_dir_all(path(name));
+        let _ = std::fs::remove_dir_all(folder);
     }
 }
