@@ -106,10 +106,13 @@ pub enum Level {
     Warning,
 }
 
+/// Who is told what is done.
+type Report = dyn Fn(Level, &str);
+
 /// The containers of one root.
 pub struct Runtime {
     root: PathBuf,
-    report: Box<dyn Fn(Level, &str)>,
+    report: Box<Report>,
 }
 
 /// A container that this process alone may change.
