@@ -1,5 +1,7 @@
 //! Counters that cost more than they tell, but to who looks closely at one container.
 
+use std::collections::BTreeMap;
+
 use rustix::fd::OwnedFd;
 use wharf_model::DeviceCounters;
 
@@ -53,6 +55,15 @@ impl Group {
             devices: self.block_devices(),
             no_pressure: self.no_pressure(),
         }
+    }
+
+    /// Returns all that `memory.stat` says, by the kernel's names; empty without a memory controller.
+    pub fn memory_statistics(&self) -> BTreeMap<String, u64> {
+        let member = self.member(Controller::Memory);
+        let text = member.and_then(|member| io::read(&member.path.join("memory.stat")).ok());
+        let text = String::from_utf8(text.unwrap_or_default()).unwrap_or_default();
+        let pairs = text.lines().filter_map(|line| line.split_once(' '));
+        pairs.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
     }
 
     /// Returns the traffic of each block device.

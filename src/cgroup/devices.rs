@@ -39,7 +39,7 @@ pub(crate) fn apply(group: &Group, access: &DeviceAccess) -> Result<()> {
         return Ok(());
     }
     // In a user namespace nobody can make a node, and the kernel takes no filter from its root.
-    if !wharf_sys::namespace::is_initial_user() {
+    if crate::is_ordinary() {
         return Ok(());
     }
     match group.member(Controller::Devices) {

@@ -131,7 +131,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Returns what this host has. In a user namespace it is what was handed down to its user, each
+    /// Returns what this host has. For an ordinary user it is what was handed down to the user, each
     /// hierarchy beginning at the folder that was handed down; possibly nothing.
     ///
     /// # Errors
@@ -149,7 +149,7 @@ impl Layout {
             let path = Path::new("/proc/self/mountinfo");
             parse_mountinfo(&io::read(path).map_err(|cause| Error::io("read", path, cause))?)
         };
-        let nested = !wharf_sys::namespace::is_initial_user();
+        let nested = crate::is_ordinary();
         if nested {
             let own = Path::new("/proc/self/cgroup");
             let own = io::read(own).map_err(|cause| Error::io("read", own, cause))?;

@@ -58,5 +58,11 @@ pub use oom::OomWatch;
 pub use support::Feature;
 pub use sweep::list;
 
+/// Returns whether this process is an ordinary user's, who has of control groups what was handed down:
+/// in a user namespace, or not root.
+fn is_ordinary() -> bool {
+    !wharf_sys::namespace::is_initial_user() || !rustix::process::geteuid().is_root()
+}
+
 #[cfg(test)]
 mod kernel_tests;

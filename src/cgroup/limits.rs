@@ -75,8 +75,7 @@ impl Limits {
                 return Err(missing(flag, controller));
             }
         }
-        let filtered =
-            self.devices != DeviceAccess::Unrestricted && wharf_sys::namespace::is_initial_user();
+        let filtered = self.devices != DeviceAccess::Unrestricted && !crate::is_ordinary();
         if filtered && !layout.has(Controller::Devices) {
             return Err(Error::Unsupported {
                 flag: "a container that isn't --privileged",

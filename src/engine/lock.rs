@@ -42,6 +42,13 @@ fn open(folder: &Path, name: &str) -> io::Result<File> {
     }
 }
 
+fn open_existing(folder: &Path, name: &str) -> io::Result<File> {
+    OpenOptions::new().write(true).open(folder.join(name))
+}
+
+/// A way to open the file of a lock.
+type Opening = fn(&Path, &str) -> io::Result<File>;
+
 /// Returns whether this open file is still the one of that name: a lock on a file that was removed
 /// since it was opened keeps nobody out.
 fn is_current(file: &File, folder: &Path, name: &str) -> io::Result<bool> {
@@ -56,6 +63,16 @@ fn is_current(file: &File, folder: &Path, name: &str) -> io::Result<bool> {
 impl Lock {
     /// Waits for the lock, making its file and folder when they are missing.
     pub(crate) fn acquire(folder: &Path, name: &str) -> io::Result<Self> {
+        Self::wait(folder, name, open)
+    }
+
+    /// Waits for the lock of a folder that appears and goes as a whole, and makes nothing: `NotFound` when
+    /// it isn't there, or has gone meanwhile.
+    pub(crate) fn acquire_existing(folder: &Path, name: &str) -> io::Result<Self> {
+        Self::wait(folder, name, open_existing)
+    }
+
+    fn wait(folder: &Path, name: &str, open: Opening) -> io::Result<Self> {
         loop {
             let file = open(folder, name)?;
             rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))?;
@@ -74,6 +91,15 @@ impl Lock {
 
     /// Returns the lock if nobody holds it.
     pub(crate) fn try_acquire(folder: &Path, name: &str) -> io::Result<Option<Self>> {
+        Self::attempt(folder, name, open)
+    }
+
+    /// As [`Lock::acquire_existing`], if nobody holds it.
+    pub(crate) fn try_acquire_existing(folder: &Path, name: &str) -> io::Result<Option<Self>> {
+        Self::attempt(folder, name, open_existing)
+    }
+
+    fn attempt(folder: &Path, name: &str, open: Opening) -> io::Result<Option<Self>> {
         loop {
             let file = open(folder, name)?;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {

@@ -68,11 +68,13 @@ pub(crate) fn execute_sealed(arguments: &[std::ffi::CString]) -> Result<std::con
 /// is a copy of the supervisor until it executes its program, and `/proc/PID/exe` in the container
 /// leads to this file (CVE-2019-5736).
 ///
-/// A read-only mount of the file that belongs to no namespace costs nothing. Before Linux 5.12 it
-/// can't be had, and a sealed copy in memory serves.
+/// A read-only mount of the file that belongs to no namespace costs nothing. Before Linux 5.12, and by an
+/// ordinary user outside a user namespace of his own, it can't be had, and a sealed copy in memory serves.
 fn sealed(program: &Path) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let mount = match open_tree(CWD, program, flags) {
+        // An ordinary user may not make mounts.
+        Err(Errno::PERM) => return copy(program),
         // The file was executed in another mount namespace, which an ordinary user's process leaves;
         // in this one it has the same name, if nobody has replaced it since.
         Err(Errno::INVAL) => {

@@ -2,10 +2,13 @@
 
 mod clients;
 mod console;
+mod further;
 mod hooks;
 mod life;
 mod namespaces;
+mod ordinary;
 mod peers;
+mod specification;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,6 +24,9 @@ pub(crate) fn tests() -> Vec<Test> {
     tests.extend(hooks::tests());
     tests.extend(console::tests());
     tests.extend(namespaces::tests());
+    tests.extend(specification::tests());
+    tests.extend(further::tests());
+    tests.extend(ordinary::tests());
     tests.extend(peers::tests());
     tests.extend(clients::tests());
     tests

@@ -50,18 +50,18 @@ pub(crate) fn tests() -> Vec<Test> {
 }
 
 /// A user with a home folder and an engine in it. Dropping it looks for what is left.
-struct User {
-    home: PathBuf,
-    uid: u32,
+pub(crate) struct User {
+    pub(crate) home: PathBuf,
+    pub(crate) uid: u32,
     /// The first of 65,536 subordinate numbers; none when the user has no range.
-    range: Option<u32>,
+    pub(crate) range: Option<u32>,
     /// Shell lines that root runs in the mount namespace of each command before.
     setup: String,
 }
 
 impl User {
     /// Returns a user who is in no file of the host's.
-    fn without_range() -> Self {
+    pub(crate) fn without_range() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = std::process::id() % 500 * 100 + NUMBER.fetch_add(1, Ordering::Relaxed);
         let home = folder();
@@ -77,7 +77,7 @@ impl User {
     }
 
     /// Returns a user with subordinate numbers, who may use a network helper.
-    fn with_range() -> Self {
+    pub(crate) fn with_range() -> Self {
         let mut user = Self::without_range();
         let (home, uid) = (user.home.display().to_string(), user.uid);
         let range = 100_000_000 + (uid - 1_000_000) * 65_536;
@@ -97,8 +97,12 @@ impl User {
         user
     }
 
-    fn command(&self, words: &[&str]) -> Command {
-        let program = self.home.join("wharf");
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        self.command_of(&self.home.join("wharf"), words)
+    }
+
+    /// Returns a program that the user runs.
+    pub(crate) fn command_of(&self, program: &Path, words: &[&str]) -> Command {
         let mut command = if self.setup.is_empty() {
             let mut command = Command::new(program);
             command.uid(self.uid).gid(self.uid);
@@ -177,7 +181,7 @@ impl User {
     }
 
     /// Returns the processes of the user and of the subordinate numbers, but those that have ended.
-    fn processes(&self) -> Vec<String> {
+    pub(crate) fn processes(&self) -> Vec<String> {
         let own = |uid: u32| {
             uid == self.uid
                 || self.range.is_some_and(|first| (first..first + 65_536).contains(&uid))

@@ -127,6 +127,24 @@ pub(crate) fn complete(
         return first(&globals, current, &names);
     }
     let rest = if rest[0] == "help" { &rest[1..] } else { rest };
+    let without;
+    let rest = match rest.split_first() {
+        Some((group, words)) if group == verbs::oci::NAME => {
+            // This group has flags of its own before its verbs.
+            let flags: Vec<&Flag> =
+                verbs::oci::GLOBAL.iter().flat_map(|part| part.iter()).collect();
+            let (found, used) = read(&flags, words, false);
+            if let Some(flag) = found.open {
+                return of_value(None, flag, "", current, &names);
+            }
+            if current.starts_with('-') && used == words.len() {
+                return of_flags(None, &flags, current, &names);
+            }
+            without = [&rest[..1], &words[used..]].concat();
+            &without
+        }
+        _ => rest,
+    };
     match verbs::find(rest) {
         Found::Verb { verb, used, .. } => of_verb(verb, &rest[used..], current, &names),
         Found::Group(section) => {
@@ -390,6 +408,10 @@ mod tests {
         assert_eq!(values("wharf --root /x system ev"), ["events"]);
         assert_eq!(values("wharf help resta"), ["restart"]);
         assert!(values("wharf nonsense x").is_empty());
+        assert_eq!(values("wharf oci --root /x --debug sta"), ["start", "state"]);
+        assert_eq!(values("wharf oci --log-f"), ["--log-format"]);
+        assert_eq!(values("wharf oci --log-format j"), ["json"]);
+        assert_eq!(values("wharf oci --debug kill --a"), ["--all"]);
     }
 
     #[test]

@@ -66,7 +66,10 @@ pub(super) fn value(verb: &str, flag: &str, current: &str) -> Value {
     match flag {
         "attach" => words(&["stdin", "stdout", "stderr"]),
         "cap-add" | "cap-drop" => words(&[&["ALL"][..], &CAPABILITIES].concat()),
+        "cgroup-manager" => words(&["cgroupfs"]),
         "cgroupns" => words(&["host", "private"]),
+        "log-format" => words(&["json", "text"]),
+        "console-socket" | "log" | "pid-file" | "process" | "resources" => Value::Files,
         "cidfile" | "env-file" | "input" | "label-file" | "output" => Value::Files,
         "filter" => filter(verb, current),
         "format" => words(match verb {
@@ -89,7 +92,7 @@ pub(super) fn value(verb: &str, flag: &str, current: &str) -> Value {
         "platform" => words(&["linux/amd64"]),
         "pull" => words(&["always", "missing", "never"]),
         "restart" => words(&["always", "no", "on-failure", "on-failure:", "unless-stopped"]),
-        "root" | "workdir" => Value::Folders,
+        "bundle" | "root" | "workdir" => Value::Folders,
         "security-opt" => words(&[
             "apparmor=",
             "label=",

@@ -219,7 +219,9 @@ fn judge_cpuset(limits: &mut Resources, layout: &Layout, warnings: &mut Vec<Stri
 }
 
 /// Returns the ranges of a list such as `0-3,5`; the part that can't be read otherwise.
-fn number_list(text: &str) -> std::result::Result<Vec<std::ops::RangeInclusive<u32>>, &str> {
+pub(crate) fn number_list(
+    text: &str,
+) -> std::result::Result<Vec<std::ops::RangeInclusive<u32>>, &str> {
     /// The most CPUs that docker takes a list for.
     const MOST: u32 = 8192;
     let number = |text: &str| text.parse().ok().filter(|n| *n < MOST);

@@ -23,4 +23,5 @@ pub(crate) mod top;
 pub(crate) mod update;
 pub(crate) mod view;
 
+pub(crate) use limits::number_list;
 pub(crate) use namespaces::is_ipc_setting;

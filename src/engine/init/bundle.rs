@@ -42,6 +42,8 @@ pub(crate) struct Bundle {
     /// can't be exchanged.
     pub(crate) no_pivot: bool,
     pub(crate) mounts: Vec<Listed>,
+    /// The sources of those mounts that show other owners, by their places in the list.
+    pub(crate) mapped: BTreeMap<usize, OwnedFd>,
     pub(crate) devices: Vec<devices::Node>,
     pub(crate) masked_paths: Vec<PathBuf>,
     pub(crate) read_only_paths: Vec<PathBuf>,
@@ -111,8 +113,8 @@ impl Contents for Bundle {
         }
         let root = self.mount_root()?;
         let host_cgroups = (!self.own_cgroups).then_some(self.cgroup.as_str());
-        for listed in &self.mounts {
-            listed::attach(&root, listed, host_cgroups, layout)?;
+        for (index, listed) in self.mounts.iter().enumerate() {
+            listed::attach(&root, listed, self.mapped.get(&index), host_cgroups, layout)?;
         }
         self.make_devices(&root)?;
         for listed in &self.mounts {
@@ -179,8 +181,13 @@ impl Bundle {
     fn mount_root(&self) -> Result<Root> {
         let what = || format!("mount the root filesystem {}", self.root.display());
         let rest = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
-        mount_change("/", self.propagation.unwrap_or(rest))
-            .map_err(|cause| failed("change how mounts spread", cause))?;
+        let mut spread = self.propagation.unwrap_or(rest);
+        if spread.contains(MountPropagationFlags::UNBINDABLE) {
+            // What is bound below couldn't be: it is made so once it is the root.
+            spread.remove(MountPropagationFlags::UNBINDABLE);
+            spread |= MountPropagationFlags::PRIVATE;
+        }
+        mount_change("/", spread).map_err(|cause| failed("change how mounts spread", cause))?;
         if let Some(point) = mount_point_of(&self.root)? {
             // What is mounted in the container from here on must not reach the host by it.
             mount_change(&point, MountPropagationFlags::PRIVATE)

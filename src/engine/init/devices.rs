@@ -18,7 +18,8 @@ pub(crate) struct Node {
     host: PathBuf,
     /// Where, inside.
     path: PathBuf,
-    kind: DeviceKind,
+    /// A device of either kind, or a FIFO, which has no number.
+    kind: FileType,
     number: u64,
     mode: u32,
     owner: (u32, u32),
@@ -27,11 +28,12 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Returns the device of this number, to be made at `path`, and where no nodes can be made bound
-    /// from where the host has it by the same path. Who may use it is somebody else's affair.
+    /// Returns the device of this number, or the FIFO, to be made at `path`; a device where no nodes can
+    /// be made is bound from where the host has it by the same path. Who may use it is somebody else's
+    /// affair.
     pub(crate) fn new(
         path: PathBuf,
-        kind: DeviceKind,
+        kind: FileType,
         number: u64,
         mode: u32,
         owner: (u32, u32),
@@ -54,11 +56,7 @@ impl Node {
             .path(&self.path, rustix::fs::OFlags::PATH)
             .and_then(rustix::fs::fstat)
             .map_err(|cause| Error::failed(what(), cause))?;
-        let kind = match self.kind {
-            DeviceKind::Block => FileType::BlockDevice,
-            DeviceKind::Character => FileType::CharacterDevice,
-        };
-        if FileType::from_raw_mode(found.st_mode) == kind && found.st_rdev == self.number {
+        if FileType::from_raw_mode(found.st_mode) == self.kind && found.st_rdev == self.number {
             return Ok(());
         }
         let text = format!("{}: something else is there in the root filesystem", what());
@@ -68,7 +66,10 @@ impl Node {
     /// Returns the rule that allows to use it.
     pub(crate) fn rule(&self) -> DeviceRule {
         DeviceRule {
-            kind: self.kind,
+            kind: match self.kind {
+                FileType::BlockDevice => DeviceKind::Block,
+                _ => DeviceKind::Character,
+            },
             major: Some(rustix::fs::major(self.number)),
             minor: Some(rustix::fs::minor(self.number)),
             access: self.access,
@@ -110,8 +111,7 @@ pub(crate) fn gather(mappings: &[DeviceMapping]) -> Result<Vec<Node>> {
 fn collect(host: &Path, inside: &Path, access: u8, nodes: &mut Vec<Node>) -> std::io::Result<()> {
     let found = rustix::fs::lstat(host)?;
     let kind = match FileType::from_raw_mode(found.st_mode) {
-        FileType::CharacterDevice => DeviceKind::Character,
-        FileType::BlockDevice => DeviceKind::Block,
+        kind @ (FileType::CharacterDevice | FileType::BlockDevice) => kind,
         FileType::Directory => {
             for entry in std::fs::read_dir(host)? {
                 let name = entry?.file_name();
@@ -195,18 +195,14 @@ pub(super) fn make(root: &Root, nodes: &[Node], in_namespace: bool) -> Result<()
 fn make_one(root: &Root, node: &Node, in_namespace: bool) -> rustix::io::Result<()> {
     let (folder, name) = split(&node.path).ok_or(Errno::INVAL)?;
     let folder = root.make_folder(folder, 0o755)?;
-    if in_namespace {
+    if in_namespace && node.kind != FileType::Fifo {
         return userns::devices::bind_once(&node.host, &folder, name);
     }
-    let kind = match node.kind {
-        DeviceKind::Block => FileType::BlockDevice,
-        DeviceKind::Character => FileType::CharacterDevice,
-    };
     let mode = Mode::from_raw_mode(node.mode);
     // With its whole mode at once: a later change could be led elsewhere by whoever shares a folder
     // with the container.
     let umask = rustix::process::umask(Mode::empty());
-    let made = rustix::fs::mknodat(&folder, name, kind, mode, node.number);
+    let made = rustix::fs::mknodat(&folder, name, node.kind, mode, node.number);
     rustix::process::umask(umask);
     match made {
         Ok(()) => {}

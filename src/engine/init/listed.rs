@@ -39,6 +39,8 @@ pub(crate) struct Listed {
     pub(crate) below: (u64, u64),
     /// Whether memory begins with what it covers.
     pub(crate) copies_up: bool,
+    /// Whether a bind shows other owners, and if so, whether all that is mounted below it does.
+    pub(crate) mapped: Option<bool>,
 }
 
 /// What is mounted.
@@ -62,15 +64,17 @@ pub(crate) enum What {
     },
 }
 
-/// Mounts it. Memory that is to be read-only can be written until [`finish`].
+/// Mounts it. Memory that is to be read-only can be written until [`finish`]. `mapped` is the source of a
+/// bind that shows other owners.
 pub(super) fn attach(
     root: &Root,
     listed: &Listed,
+    mapped: Option<&OwnedFd>,
     host_cgroups: Option<&str>,
     layout: &Layout,
 ) -> Result<()> {
     match &listed.what {
-        What::Bind { source, recursive } => bind(root, listed, source, *recursive),
+        What::Bind { source, recursive } => bind(root, listed, source, *recursive, mapped),
         What::Cgroups => {
             cgroups(root, &listed.target, host_cgroups, listed.set & MountFlags::RDONLY, layout)?;
             spread(root, listed)
@@ -96,13 +100,30 @@ impl Listed {
     }
 }
 
-fn bind(root: &Root, listed: &Listed, source: &Path, recursive: bool) -> Result<()> {
-    let what = || format!("bind {} on {}", source.display(), listed.target.display());
+/// Returns a copy of what is mounted at a path of the host's, which is in no namespace yet.
+///
+/// # Errors
+/// When nothing is there, or it may not be copied.
+pub(crate) fn open_source(source: &Path, recursive: bool) -> rustix::io::Result<OwnedFd> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     if recursive {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
-    let tree = open_tree(CWD, source, flags).map_err(|cause| failed(what(), cause))?;
+    open_tree(CWD, source, flags)
+}
+
+fn bind(
+    root: &Root,
+    listed: &Listed,
+    source: &Path,
+    recursive: bool,
+    mapped: Option<&OwnedFd>,
+) -> Result<()> {
+    let what = || format!("bind {} on {}", source.display(), listed.target.display());
+    let tree = match mapped {
+        Some(tree) => tree.try_clone().map_err(|cause| Error::failed(what(), cause))?,
+        None => open_source(source, recursive).map_err(|cause| failed(what(), cause))?,
+    };
     let found = rustix::fs::fstat(&tree).map_err(|cause| failed(what(), cause))?;
     let target = match FileType::from_raw_mode(found.st_mode) {
         FileType::Directory => root.make_folder(&listed.target, 0o755),

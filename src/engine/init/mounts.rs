@@ -15,7 +15,6 @@ use rustix::mount::{
 };
 use wharf_cgroup::Layout;
 use wharf_model::{ErrorKind, MASKED_PATHS, NetworkMode};
-use wharf_sys::bpf::DeviceKind;
 
 use super::rootfs::{Root, by_descriptor};
 use super::{Plan, Shm, devices};
@@ -301,7 +300,7 @@ pub(crate) fn standard_devices() -> impl Iterator<Item = devices::Node> {
     DEVICES.into_iter().map(|(name, major, minor)| {
         let path = Path::new("/dev").join(name);
         let number = rustix::fs::makedev(major, minor);
-        devices::Node::new(path, DeviceKind::Character, number, 0o666, (0, 0))
+        devices::Node::new(path, FileType::CharacterDevice, number, 0o666, (0, 0))
     })
 }
 

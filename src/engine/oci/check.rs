@@ -99,13 +99,10 @@ pub(super) fn process(process: &Process) -> Result<()> {
     if !process.selinux_label.is_empty() && !has_selinux() {
         return Err(unsupported("process.selinuxLabel", "this kernel has no SELinux, or not on"));
     }
-    if !process.exec_cpu_affinity.is_null() {
-        return Err(unsupported(
-            "process.execCPUAffinity",
-            "linux.resources.cpu.cpus holds for further programs as well",
-        ));
-    }
-    Ok(())
+    let affinity = &process.exec_cpu_affinity;
+    [&affinity.initial, &affinity.after]
+        .into_iter()
+        .try_for_each(|list| super::process::affinity(list).map(drop))
 }
 
 fn has_selinux() -> bool {
@@ -264,7 +261,7 @@ mod tests {
             ("/process/args", json!([]), "process.args must not be empty"),
             ("/process/cwd", json!("tmp"), "must be an absolute path"),
             ("/process/env", json!(["A"]), "is not NAME=value"),
-            ("/process/execCPUAffinity", json!({"initial": "0"}), "execCPUAffinity"),
+            ("/process/execCPUAffinity", json!({"initial": "x"}), "execCPUAffinity"),
             ("/process/apparmorProfile", json!("x"), "process.apparmorProfile"),
             ("/process/selinuxLabel", json!("x"), "process.selinuxLabel"),
             ("/hostname", json!("x"), "without a private UTS namespace"),

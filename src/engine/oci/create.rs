@@ -12,12 +12,11 @@ use super::namespaces::{Kind, Namespaces, time};
 use super::plan::{self, Source};
 use super::spec::{Config, TimeOffset};
 use super::store::{Held, Phase, Record, Runtime, start_time, write};
-use super::{check, console, hooks, process, resources};
+use super::{check, console, hooks, mapped, process, resources, store};
 use crate::channel::{self, Channel, Reply};
 use crate::init::bundle::Bundle;
 use crate::init::{self, program::tie};
 use crate::supervisor::{abort, reap};
-use crate::userns::remap::Maps;
 use crate::{Error, Result};
 
 /// How a container is created.
@@ -72,15 +71,22 @@ impl Runtime {
         })?;
         let (config, text) = plan::read(&bundle)?;
         let namespaces = plan::checked(&config)?;
+        self.debug(format_args!("bundle {}: version {}", bundle.display(), config.oci_version));
+        if let Some(process) = &config.process {
+            process::unknown_capabilities(process).for_each(|name| {
+                self.warn(&format!("process.capabilities: there is no {name}: left out"));
+            });
+        }
         let has_terminal = config.process.as_ref().is_some_and(|process| process.terminal);
         check_console(has_terminal, options.console_socket.is_some(), attached)?;
-        let cgroup = cgroup_name(&config, &options.id)?;
+        let cgroup = cgroup_name(&config, &options.id);
         let record = Record {
             id: options.id.clone(),
             bundle: bundle.display().to_string(),
             rootfs: plan::root(&config, &bundle)?.display().to_string(),
             created: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Nanos, true),
-            cgroup: cgroup.clone(),
+            // It is this container's once it is made: until then somebody else's may have the name.
+            cgroup: String::new(),
             phase: Phase::Creating,
             pid: 0,
             start_time: 0,
@@ -98,13 +104,115 @@ impl Runtime {
         let mut held = self.add(record, &text)?;
         let mut began = false;
         let socket = options.console_socket.as_deref();
-        match build(&mut held, &source, &namespaces, preserved, socket, &mut began) {
+        match self.build(&mut held, &source, &namespaces, preserved, socket, &mut began) {
             Ok((child, master)) => match finish(&mut held, &child, options) {
                 Ok(()) => Ok(Created { held, child, master }),
                 Err(error) => Err(undo(held, Some(child), &source, began, error)),
             },
             Err((child, error)) => Err(undo(held, child, &source, began, error)),
         }
+    }
+
+    fn build(
+        &self,
+        held: &mut Held,
+        source: &Source<'_>,
+        namespaces: &Namespaces,
+        preserved: Vec<OwnedFd>,
+        console_socket: Option<&Path>,
+        began: &mut bool,
+    ) -> std::result::Result<(Child, Option<OwnedFd>), Broken> {
+        let before = |error: Error| (None, error);
+        let folder = &held.folder;
+        let listen = || -> std::io::Result<OwnedFd> {
+            let listener = channel::listen(folder)?;
+            rustix::io::ioctl_fionbio(&listener, false)?;
+            Ok(listener)
+        };
+        let listener = listen().map_err(|cause| {
+            before(Error::failed(format_args!("listen in {}", folder.display()), cause))
+        })?;
+        let mut bundle = plan::bundle(source, namespaces, preserved, listener).map_err(before)?;
+        bundle.mapped = mapped::trees(source.config, &bundle.mounts).map_err(before)?;
+        if bundle.terminal == Some(None) && console_socket.is_none() {
+            bundle.terminal = Some(console::own_size());
+        }
+        let layout = store::layout().map_err(before)?;
+        let limits = resources::limits(source.config.linux.resources.as_ref()).map_err(before)?;
+        let group = Group::create(&layout, source.cgroup, &limits).map_err(|cause| {
+            before(Error::new(cause.kind(), format!("make the cgroup: {cause}")))
+        })?;
+        held.record.cgroup = source.cgroup.to_owned();
+        let none = "none: nothing was handed down to this user";
+        let name = if layout.is_empty() { none } else { source.cgroup };
+        self.debug(format_args!("control group {name}"));
+        let offsets = &source.config.linux.time_offsets;
+        let offsets = namespaces.is_new(Kind::Time).then_some(offsets);
+        let (child, ours) =
+            first_process(&bundle, &layout, &group, namespaces, offsets).map_err(before)?;
+        self.debug(format_args!("first process {}", child.pid));
+        let broken = |child: Child, error: Error| (Some(child), error);
+        held.record.pid = child.pid;
+        held.record.start_time = start_time(child.pid).map_or(0, |(started, _)| started);
+        let result = held.save().and_then(|()| {
+            *began = true;
+            self.accompany(&child, &ours, source, &bundle, console_socket)
+        });
+        match result {
+            Ok(master) => {
+                self.debug(format_args!("created: it waits for its start"));
+                Ok((child, master))
+            }
+            Err(error) => Err(broken(child, error)),
+        }
+    }
+
+    /// Does the runtime's part while the first process makes itself the container's.
+    fn accompany(
+        &self,
+        child: &Child,
+        channel: &Channel,
+        source: &Source<'_>,
+        bundle: &Bundle,
+        console_socket: Option<&Path>,
+    ) -> Result<Option<OwnedFd>> {
+        let gone = |cause: std::io::Error| Error::failed("start the container's process", cause);
+        let linux = &source.config.linux;
+        if bundle.awaits_maps {
+            mapped::write(child, &linux.uid_mappings, &linux.gid_mappings)?;
+            channel.send_go().map_err(gone)?;
+        }
+        let mut master = None;
+        if bundle.terminal.is_some() {
+            let terminal = heard(channel)?.into_iter().next();
+            let terminal = terminal.ok_or_else(|| Error::failed("start", "no terminal came"))?;
+            match console_socket {
+                Some(path) => console::send(path, terminal.as_fd(), b"/dev/ptmx")?,
+                None => master = Some(terminal),
+            }
+        }
+        heard(channel)?;
+        self.debug(format_args!("namespaces and mounts are made"));
+        let state = plan::state(source).with("creating", child.pid);
+        let all = &source.config.hooks;
+        self.run_hooks(&all.prestart, "prestart", &state)?;
+        self.run_hooks(&all.create_runtime, "createRuntime", &state)?;
+        channel.send_process(child.pid, &[]).map_err(gone)?;
+        // It has found all that it needs.
+        heard(channel)?;
+        channel.send_go().map_err(gone)?;
+        // It doesn't end with this process any more.
+        heard(channel)?;
+        Ok(master)
+    }
+
+    /// Runs hooks of the runtime's one after the other, and stops at the first that fails.
+    ///
+    /// # Errors
+    /// That one's.
+    pub(super) fn run_hooks(&self, all: &[hooks::Hook], name: &str, state: &str) -> Result<()> {
+        all.iter().for_each(|hook| self.debug(format_args!("{name} hook {}", hook.path)));
+        hooks::run(all, name, state)
     }
 }
 
@@ -124,68 +232,19 @@ pub(super) fn check_console(has_terminal: bool, has_socket: bool, attached: bool
 }
 
 /// Returns the name of a container's control group, below the mounts.
-fn cgroup_name(config: &Config, id: &str) -> Result<String> {
+///
+/// What a caller that has systemd in mind writes, `slice:prefix:name`, is a name as any other unless
+/// systemd is asked for (`--systemd-cgroup`, which is refused).
+fn cgroup_name(config: &Config, id: &str) -> String {
     let path = &config.linux.cgroups_path;
-    // systemd's form: slice, prefix, name.
-    if path.contains(':') && !path.starts_with('/') {
-        let text = format!(
-            "linux.cgroupsPath {path:?} is systemd's, and wharf makes control groups itself: have the \
-             caller use cgroupfs (podman --cgroup-manager=cgroupfs, dockerd --exec-opt \
-             native.cgroupdriver=cgroupfs)"
-        );
-        return Err(Error::new(ErrorKind::Unsupported, text));
-    }
     let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-    Ok(match parts.is_empty() {
+    match parts.is_empty() {
         true => format!("wharf-oci/{id}"),
         false => parts.join("/"),
-    })
+    }
 }
 
 type Broken = (Option<Child>, Error);
-
-fn build(
-    held: &mut Held,
-    source: &Source<'_>,
-    namespaces: &Namespaces,
-    preserved: Vec<OwnedFd>,
-    console_socket: Option<&Path>,
-    began: &mut bool,
-) -> std::result::Result<(Child, Option<OwnedFd>), Broken> {
-    let before = |error: Error| (None, error);
-    let folder = &held.folder;
-    let listen = || -> std::io::Result<OwnedFd> {
-        let listener = channel::listen(folder)?;
-        rustix::io::ioctl_fionbio(&listener, false)?;
-        Ok(listener)
-    };
-    let listener = listen().map_err(|cause| {
-        before(Error::failed(format_args!("listen in {}", folder.display()), cause))
-    })?;
-    let mut bundle = plan::bundle(source, namespaces, preserved, listener).map_err(before)?;
-    if bundle.terminal == Some(None) && console_socket.is_none() {
-        bundle.terminal = Some(console::own_size());
-    }
-    let layout = Layout::detect().map_err(|cause| before(Error::failed("cgroups", cause)))?;
-    let limits = resources::limits(source.config.linux.resources.as_ref()).map_err(before)?;
-    let group = Group::create(&layout, source.cgroup, &limits)
-        .map_err(|cause| before(Error::new(cause.kind(), format!("make the cgroup: {cause}"))))?;
-    let offsets = &source.config.linux.time_offsets;
-    let offsets = namespaces.is_new(Kind::Time).then_some(offsets);
-    let (child, ours) =
-        first_process(&bundle, &layout, &group, namespaces, offsets).map_err(before)?;
-    let broken = |child: Child, error: Error| (Some(child), error);
-    held.record.pid = child.pid;
-    held.record.start_time = start_time(child.pid).map_or(0, |(started, _)| started);
-    let result = held.save().and_then(|()| {
-        *began = true;
-        accompany(&child, &ours, source, &bundle, console_socket)
-    });
-    match result {
-        Ok(master) => Ok((child, master)),
-        Err(error) => Err(broken(child, error)),
-    }
-}
 
 /// Makes the first process.
 fn first_process(
@@ -275,44 +334,6 @@ pub(super) fn announced(channel: &Channel) -> Result<Child> {
     }
 }
 
-/// Does the runtime's part while the first process makes itself the container's.
-fn accompany(
-    child: &Child,
-    channel: &Channel,
-    source: &Source<'_>,
-    bundle: &Bundle,
-    console_socket: Option<&Path>,
-) -> Result<Option<OwnedFd>> {
-    let gone = |cause: std::io::Error| Error::failed("start the container's process", cause);
-    let linux = &source.config.linux;
-    if bundle.awaits_maps {
-        let maps = Maps::of(plan::map(&linux.uid_mappings)?, plan::map(&linux.gid_mappings)?);
-        maps.apply(child)?;
-        channel.send_go().map_err(gone)?;
-    }
-    let mut master = None;
-    if bundle.terminal.is_some() {
-        let terminal = heard(channel)?.into_iter().next();
-        let terminal = terminal.ok_or_else(|| Error::failed("start", "no terminal came"))?;
-        match console_socket {
-            Some(path) => console::send(path, terminal.as_fd(), b"/dev/ptmx")?,
-            None => master = Some(terminal),
-        }
-    }
-    heard(channel)?;
-    let state = plan::state(source).with("creating", child.pid);
-    let all = &source.config.hooks;
-    hooks::run(&all.prestart, "prestart", &state)?;
-    hooks::run(&all.create_runtime, "createRuntime", &state)?;
-    channel.send_process(child.pid, &[]).map_err(gone)?;
-    // It has found all that it needs.
-    heard(channel)?;
-    channel.send_go().map_err(gone)?;
-    // It doesn't end with this process any more.
-    heard(channel)?;
-    Ok(master)
-}
-
 /// Waits for the first process's next word, and returns what came with it.
 pub(super) fn heard(channel: &Channel) -> Result<Vec<OwnedFd>> {
     let ended = || {
@@ -378,12 +399,10 @@ mod tests {
             let text = format!("{{\"linux\":{{\"cgroupsPath\":{path:?}}}}}");
             cgroup_name(&serde_json::from_str(&text).unwrap(), "c1")
         };
-        assert_eq!(of("").unwrap(), "wharf-oci/c1");
-        assert_eq!(of("/docker/abc").unwrap(), "docker/abc");
-        assert_eq!(of("a//b/./c/").unwrap(), "a/b/c");
-        assert_eq!(of("/a:b").unwrap(), "a:b");
-        let error = of("system.slice:docker:c1").unwrap_err();
-        assert!(error.to_string().contains("cgroupfs"), "{error}");
+        assert_eq!(of(""), "wharf-oci/c1");
+        assert_eq!(of("/docker/abc"), "docker/abc");
+        assert_eq!(of("a//b/./c/"), "a/b/c");
+        assert_eq!(of("system.slice:docker:c1"), "system.slice:docker:c1");
     }
 
     #[test]

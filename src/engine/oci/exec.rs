@@ -4,21 +4,22 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use wharf_cgroup::Gate;
+use rustix::thread::CpuSet;
+use wharf_cgroup::{Gate, Group};
 use wharf_model::{ErrorKind, TermSize};
 use wharf_sys::clone::{Child, Flags, clone};
 
 use super::create::{announced, check_console, heard, write_pid};
-use super::life::{catch_signals, follow_execution, not_running, wait};
+use super::life::{catch_signals, follow_execution, no_group, not_running, wait};
 use super::spec::{Process, User};
-use super::store::{Runtime, Status, group, process as first_process};
+use super::store::{Record, Runtime, Status, group, layout, process as first_process};
 use super::{check, console, plan, process};
 use crate::channel::Channel;
 use crate::init::bundle::preserve;
 use crate::init::program::{Program, Stages, become_program};
 use crate::init::rootfs::Root;
 use crate::init::{fresh_signals, terminal};
-use crate::supervisor::{abort, join, reap};
+use crate::supervisor::{abort, join, other_spaces, reap};
 use crate::userns::remap;
 use crate::{Error, Result};
 
@@ -57,6 +58,8 @@ pub struct ExecOptions {
     pub preserve_fds: u16,
     /// Whether a paused container takes it, too.
     pub ignore_paused: bool,
+    /// A control group below the container's that it runs in.
+    pub cgroup: Option<String>,
 }
 
 impl Runtime {
@@ -88,13 +91,27 @@ impl Runtime {
         };
         let may_notify = process::listener(&config.linux).is_some();
         let signals = if options.detach { None } else { Some(catch_signals()?) };
+        process::unknown_capabilities(&wanted).for_each(|name| {
+            self.warn(&format!("process.capabilities: there is no {name}: left out"));
+        });
         let init = first_process(&record).ok_or_else(not_running)?;
-        let cgroup = |cause| Error::failed("join the container's cgroup", cause);
-        let group = group(&record)?.ok_or_else(not_running)?;
-        let gates = [group.gate().map_err(cgroup)?];
-        let folder = group.directory_fd().map_err(cgroup)?;
-        let further = Further { program: &program, size, preserved: &preserved, may_notify };
-        let (child, channel) = begin(&init, record.pid, &gates, folder.as_ref(), &further)?;
+        let (gates, folder) = ways_in(&record, options.cgroup.as_deref())?;
+        let affinity = &wanted.exec_cpu_affinity;
+        let further = Further {
+            program: &program,
+            size,
+            preserved: &preserved,
+            may_notify,
+            before: process::affinity(&affinity.initial)?,
+            after: process::affinity(&affinity.after)?,
+        };
+        let (child, channel) = begin(&init, record.pid, &gates, folder.as_ref(), &further)
+            .map_err(|error| match first_process(&record) {
+                Some(_) => error,
+                // Killed meanwhile.
+                None => not_running(),
+            })?;
+        self.debug(format_args!("process {} in the container's namespaces", child.pid));
         let told = || {
             let mut master = None;
             if size.is_some() {
@@ -106,6 +123,7 @@ impl Runtime {
                 }
             }
             follow_execution(&channel, &record, &config)?;
+            self.debug(format_args!("its program is executed"));
             if let Some(path) = &options.pid_file {
                 write_pid(path, child.pid)?;
             }
@@ -168,6 +186,66 @@ struct Further<'a> {
     size: Option<Option<TermSize>>,
     preserved: &'a [OwnedFd],
     may_notify: bool,
+    /// The CPUs that it may use before it is in the container's control group, and from then on.
+    before: Option<CpuSet>,
+    after: Option<CpuSet>,
+}
+
+/// Returns the ways into a container's control group, and the open folder of the version 2 group:
+/// `below` it, or where the container's first process has gone below it by itself, since with groups
+/// below it a version 2 group takes no process.
+fn ways_in(record: &Record, below: Option<&str>) -> Result<(Vec<Gate>, Option<OwnedFd>)> {
+    let failed = |cause| Error::failed("join the container's cgroup", cause);
+    let Some(group) = group(record)? else {
+        return match (below, layout()?.is_empty()) {
+            (None, true) => Ok((Vec::new(), None)),
+            (Some(_), true) => Err(no_group("exec --cgroup")),
+            (_, false) => Err(not_running()),
+        };
+    };
+    let mut gates = vec![group.gate().map_err(failed)?];
+    let mut folder = group.directory_fd().map_err(failed)?;
+    let Some(name) = below else {
+        if let Some(name) = moved_below(record) {
+            let below = Group::open(&layout()?, &name).map_err(failed)?;
+            folder = below.directory_fd().map_err(failed)?;
+        }
+        return Ok((gates, folder));
+    };
+    let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    let refused = |why: &str| {
+        let text = format!("--cgroup {name}: {why}");
+        Error::new(ErrorKind::Invalid, text)
+    };
+    if parts.contains(&"..") {
+        return Err(refused("it leads out of the container's"));
+    }
+    if name.contains(':') {
+        return Err(refused("one path holds for all controllers"));
+    }
+    if !parts.is_empty() {
+        // After the container's own, which has all hierarchies.
+        let name = format!("{}/{}", record.cgroup, parts.join("/"));
+        let below = Group::open(&layout()?, &name).map_err(|cause| refused(&cause.to_string()))?;
+        gates.push(below.gate().map_err(failed)?);
+        folder = below.directory_fd().map_err(failed)?.or(folder);
+    }
+    Ok((gates, folder))
+}
+
+/// Returns the name of the version 2 group below its container's that the first process is in, if it has
+/// left that.
+fn moved_below(record: &Record) -> Option<String> {
+    let text = std::fs::read_to_string(format!("/proc/{}/cgroup", record.pid)).ok()?;
+    // cgroups(7): the line of version 2.
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    path.strip_prefix(&record.cgroup)?.starts_with('/').then(|| path.to_owned())
+}
+
+/// Lets this process run on these CPUs alone.
+fn pin(cpus: Option<&CpuSet>) -> Result<()> {
+    let pinned = cpus.map_or(Ok(()), |cpus| rustix::thread::sched_setaffinity(None, cpus));
+    pinned.map_err(|cause| Error::failed("set process.execCPUAffinity", cause))
 }
 
 /// Makes its process, and lets it go on.
@@ -180,13 +258,15 @@ fn begin(
 ) -> Result<(Child, Channel)> {
     let failed = |cause: std::io::Error| Error::failed("exec", cause);
     let remapped = remap::root_outside(pid).is_some();
-    let clocks = has_other_clocks(pid);
+    let spaces = other_spaces(pid);
     let (ours, theirs) = Channel::pair().map_err(failed)?;
     let ours_raw = ours.as_fd().as_raw_fd();
     let joiner = clone(Flags::NONE, None, || {
         let _ = nix::unistd::close(ours_raw);
         let oom_score_adj = further.program.oom_score_adj;
-        let made = join(init, gates, oom_score_adj, remapped, clocks).and_then(|()| {
+        let joined =
+            pin(further.before.as_ref()).and_then(|()| join(init, gates, oom_score_adj, spaces));
+        let made = joined.and_then(|()| {
             clone(Flags::SIBLING, folder.map(AsFd::as_fd), || {
                 // What it says must come after its maker has said who it is.
                 let Ok(Some(_)) = theirs.receive(1) else { return 1 };
@@ -219,6 +299,7 @@ fn begin(
 impl Further<'_> {
     /// What is done between the joining and the execution.
     fn prepare(&self, remapped: bool, channel: &Channel) -> Result<()> {
+        pin(self.after.as_ref())?;
         if remapped {
             remap::become_root()?;
         }
@@ -259,12 +340,6 @@ impl Stages for Telling<'_> {
     fn ready(&mut self) -> Result<()> {
         preserve(self.further.preserved)
     }
-}
-
-/// Returns whether a process is in another time namespace.
-fn has_other_clocks(pid: i32) -> bool {
-    let clocks = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/time")).ok();
-    clocks("self") != clocks(&pid.to_string())
 }
 
 #[cfg(test)]

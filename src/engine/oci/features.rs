@@ -38,7 +38,7 @@ pub fn features() -> Value {
             "apparmor": { "enabled": apparmor::is_on() },
             "selinux": { "enabled": false },
             "intelRdt": { "enabled": false },
-            "mountExtensions": { "idmap": { "enabled": false } },
+            "mountExtensions": { "idmap": { "enabled": true } },
         },
     })
 }

@@ -15,6 +15,7 @@ use wharf_sys::clone::Child;
 use super::console::{self, Happened};
 use super::create::CreateOptions;
 use super::hooks::{self, State};
+use super::look::processes_of;
 use super::process;
 use super::spec::{self, Config};
 use super::store::{self, Held, Phase, Record, Runtime, Status, group, wait_for_end};
@@ -35,6 +36,19 @@ fn conflict(text: String) -> Error {
 /// The error of a container that is needed running.
 pub(super) fn not_running() -> Error {
     conflict("container not running".to_owned())
+}
+
+/// The error of a container that can't be started any more.
+fn stopped() -> Error {
+    conflict("cannot start a container that has stopped".to_owned())
+}
+
+/// The error of a container that would need a control group.
+pub(super) fn no_group(verb: &str) -> Error {
+    let text = format!(
+        "{verb}: the container has no control group: none was handed down to the user who created it"
+    );
+    Error::new(ErrorKind::Unsupported, text)
 }
 
 /// Returns what hooks are told of a container.
@@ -61,7 +75,7 @@ impl Runtime {
         match self.status(&held.record)? {
             Status::Created => {}
             Status::Stopped => {
-                return Err(conflict("cannot start a container that has stopped".to_owned()));
+                return Err(stopped());
             }
             Status::Paused => {
                 return Err(conflict("cannot start a paused container: resume it".to_owned()));
@@ -71,14 +85,20 @@ impl Runtime {
             }
         }
         let failed = |cause| Error::failed("start the container's program", cause);
-        let channel = Channel::connect(&held.folder).map_err(failed)?;
+        self.debug(format_args!("start process {}", held.record.pid));
+        let channel = Channel::connect(&held.folder).map_err(|cause| match cause.kind() {
+            // Killed between two looks.
+            std::io::ErrorKind::ConnectionRefused => stopped(),
+            _ => failed(cause),
+        })?;
         channel.send_go().map_err(failed)?;
         follow_execution(&channel, &held.record, &config)?;
+        self.debug(format_args!("its program is executed"));
         held.record.phase = Phase::Started;
         held.save()?;
         held.forget_socket();
         let state = told(&held.record, &config).with("running", held.record.pid);
-        hooks::run(&config.hooks.poststart, "poststart", &state).inspect_err(|_| {
+        self.run_hooks(&config.hooks.poststart, "poststart", &state).inspect_err(|_| {
             // As with the other runtimes: one that a hook hasn't accepted doesn't go on.
             if let Some(process) = store::process(&held.record) {
                 let _ = wharf_sys::signals::send(process.as_fd(), KILL);
@@ -124,17 +144,21 @@ impl Runtime {
         let failed = |cause| Error::failed(format_args!("signal container {id}"), cause);
         let about = |cause| Error::failed(format_args!("signal container {id}"), cause);
         let first = store::process(&record);
+        let group = group(&record)?;
         // Without the end of a PID namespace the others would outlive the first one.
         if all || signal == KILL && !record.own_pids {
-            let Some(group) = group(&record)? else { return Err(not_running()) };
-            if first.is_none() && !all {
+            if first.is_none() && (!all || group.is_none()) {
                 return Err(not_running());
             }
-            if signal == KILL {
+            if signal == KILL
+                && let Some(group) = &group
+            {
+                self.debug(format_args!("kill all in control group {}", record.cgroup));
                 group.kill().map_err(about)?;
-                return thaw_killed(&group);
+                return thaw_killed(group);
             }
-            for pid in group.processes().map_err(about)? {
+            for pid in processes_of(&record, group.as_ref())? {
+                self.debug(format_args!("send signal {signal} to process {pid}"));
                 let Some(pid) = rustix::process::Pid::from_raw(pid) else { continue };
                 let flags = rustix::process::PidfdFlags::empty();
                 // One that ended meanwhile needs no signal.
@@ -151,9 +175,10 @@ impl Runtime {
             return Ok(());
         }
         let Some(first) = first else { return Err(not_running()) };
+        self.debug(format_args!("send signal {signal} to process {}", record.pid));
         wharf_sys::signals::send(first.as_fd(), signal).map_err(failed)?;
-        match group(&record)? {
-            Some(group) if signal == KILL => thaw_killed(&group),
+        match &group {
+            Some(group) if signal == KILL => thaw_killed(group),
             _ => Ok(()),
         }
     }
@@ -190,6 +215,7 @@ impl Runtime {
         let config = self.config(&held.record.id).unwrap_or_default();
         let state = told(&held.record, &config).with("stopped", 0);
         if let Some(process) = store::process(&held.record) {
+            self.debug(format_args!("kill process {}", held.record.pid));
             let _ = wharf_sys::signals::send(process.as_fd(), KILL);
             if let Some(group) = group(&held.record)? {
                 thaw_killed(&group)?;
@@ -197,7 +223,10 @@ impl Runtime {
             wait_for_end(&process, PATIENCE);
         }
         held.destroy()?;
-        let complaints = hooks::run_each(&config.hooks.poststop, "poststop", &state);
+        self.debug(format_args!("removed"));
+        let poststop = &config.hooks.poststop;
+        poststop.iter().for_each(|hook| self.debug(format_args!("poststop hook {}", hook.path)));
+        let complaints = hooks::run_each(poststop, "poststop", &state);
         // It is removed all the same: who wants to know reads the log.
         complaints.iter().for_each(|error| self.warn(&error.to_string()));
         Ok(())
@@ -214,8 +243,13 @@ impl Runtime {
             Status::Paused => return Err(conflict("container already paused".to_owned())),
             Status::Stopped | Status::Creating => return Err(not_running()),
         }
-        let group = group(&held.record)?.ok_or_else(not_running)?;
-        group.freeze().map_err(|cause| Error::failed(format_args!("pause container {id}"), cause))
+        let group = group(&held.record)?.ok_or_else(|| no_group("pause"))?;
+        self.debug(format_args!("freeze control group {}", held.record.cgroup));
+        group.freeze().map_err(|cause| match store::process(&held.record) {
+            Some(_) => Error::failed(format_args!("pause container {id}"), cause),
+            // Killed meanwhile.
+            None => not_running(),
+        })
     }
 
     /// Lets a paused container go on.
@@ -227,7 +261,8 @@ impl Runtime {
         if self.status(&held.record)? != Status::Paused {
             return Err(conflict("container not paused".to_owned()));
         }
-        let group = group(&held.record)?.ok_or_else(not_running)?;
+        let group = group(&held.record)?.ok_or_else(|| no_group("resume"))?;
+        self.debug(format_args!("thaw control group {}", held.record.cgroup));
         group.thaw().map_err(|cause| Error::failed(format_args!("resume container {id}"), cause))
     }
 }

@@ -1,11 +1,12 @@
 //! Looking at containers: `state`, `list`, `ps`.
 
 use serde_json::{Value, json};
+use wharf_cgroup::Group;
 use wharf_model::{ErrorKind, TopTable};
 
 use super::life::not_running;
 use super::spec;
-use super::store::{Runtime, Status, group};
+use super::store::{Record, Runtime, Status, group};
 use crate::container::top::table;
 use crate::{Error, Result};
 
@@ -61,8 +62,7 @@ impl Runtime {
         if matches!(self.status(&record)?, Status::Stopped | Status::Creating) {
             return Err(not_running());
         }
-        let group = group(&record)?.ok_or_else(not_running)?;
-        group.processes().map_err(|cause| Error::failed(format_args!("processes of {id}"), cause))
+        processes_of(&record, group(&record)?.as_ref())
     }
 
     /// Returns a container's processes in the columns of `ps`, whose arguments these are.
@@ -72,6 +72,30 @@ impl Runtime {
     pub fn process_table(&self, id: &str, arguments: &[String]) -> Result<TopTable> {
         table(self.processes(id)?, arguments)
     }
+}
+
+/// Returns the numbers of a container's processes: those of its control group, and where there is none,
+/// those of its PID namespace.
+///
+/// # Errors
+/// When they can't be listed.
+pub(super) fn processes_of(record: &Record, group: Option<&Group>) -> Result<Vec<i32>> {
+    let failed = |cause: &dyn std::fmt::Display| {
+        Error::failed(format_args!("processes of {}", record.id), cause.to_string())
+    };
+    if let Some(group) = group {
+        return group.processes().map_err(|cause| failed(&cause));
+    }
+    if !record.own_pids {
+        return Ok(vec![record.pid]);
+    }
+    let space = |pid: i32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let Some(own) = space(record.pid) else { return Ok(Vec::new()) };
+    let all = std::fs::read_dir("/proc").map_err(|cause| failed(&cause))?.flatten();
+    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let mut found: Vec<i32> = numbers.filter(|pid| space(*pid).as_ref() == Some(&own)).collect();
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// Returns the name of a user of the host's, or the number of one that has none.

@@ -10,11 +10,13 @@
 mod check;
 mod console;
 mod create;
+mod events;
 mod exec;
 mod features;
 pub(crate) mod hooks;
 mod life;
 mod look;
+mod mapped;
 mod mounts;
 mod namespaces;
 mod plan;
@@ -25,6 +27,7 @@ mod store;
 mod update;
 
 use std::ffi::CString;
+use std::path::{Path, PathBuf};
 
 use crate::Result;
 
@@ -38,7 +41,19 @@ pub fn execute_sealed(arguments: &[CString]) -> Result<std::convert::Infallible>
     crate::spawn::execute_sealed(arguments)
 }
 
+/// Returns where this process's runtime keeps its state, below the engine's run folder. In a user
+/// namespace that somebody else has made, an ordinary user's podman for one, whoever is root hasn't root's
+/// folders, but still those of the user.
+pub fn usual_root(run: &Path) -> PathBuf {
+    const NAME: &str = "oci";
+    let own = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty());
+    match own.filter(|_| crate::userns::is_nested()) {
+        Some(folder) => Path::new(&folder).join("wharf").join(NAME),
+        None => run.join(NAME),
+    }
+}
+
 pub use create::CreateOptions;
 pub use exec::ExecOptions;
 pub use features::{features, template};
-pub use store::{Runtime, Status};
+pub use store::{Level, Runtime, Status};

@@ -131,7 +131,7 @@ pub(super) fn known_options() -> Vec<String> {
     ];
     let all = PLAIN.iter().chain(&REST).chain(&PROPAGATIONS);
     let mut all: Vec<String> = all.map(ToString::to_string).collect();
-    all.extend(["rsuid", "rsymfollow"].map(str::to_owned));
+    all.extend(["idmap", "ridmap", "rsuid", "rsymfollow"].map(str::to_owned));
     all.sort_unstable();
     all
 }
@@ -157,6 +157,7 @@ pub(super) fn listed(mount: &Mount, bundle: &Path) -> Result<Listed> {
         propagation: Vec::new(),
         below: (0, 0),
         copies_up: false,
+        mapped: None,
     };
     let mut is_bind = mount.kind == "bind";
     let mut recursive = false;
@@ -178,17 +179,19 @@ pub(super) fn listed(mount: &Mount, bundle: &Path) -> Result<Listed> {
         } else {
             match option.as_str() {
                 "tmpcopyup" => found.copies_up = true,
-                "idmap" | "ridmap" => {
-                    return refuse(format!(
-                        "{option} is not supported: mounts have no owners of their own"
-                    ));
-                }
+                "idmap" | "ridmap" => found.mapped = Some(option == "ridmap"),
                 _ => data.push(option),
             }
         }
     }
-    if !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
-        return refuse("uidMappings and gidMappings are not supported".to_owned());
+    if mount.uid_mappings.is_empty() != mount.gid_mappings.is_empty() {
+        return refuse("one of uidMappings and gidMappings is missing".to_owned());
+    }
+    if !mount.uid_mappings.is_empty() {
+        found.mapped = found.mapped.or(Some(false));
+    }
+    if found.mapped.is_some() && !is_bind {
+        return refuse("only a bind can show other owners".to_owned());
     }
     found.data = data.join(",");
     found.what = match mount.kind.as_str() {
@@ -243,9 +246,11 @@ mod tests {
         assert_eq!(found.what, What::Bind { source, recursive: true });
         assert_eq!(found.below, (attributes::READ_ONLY, attributes::NO_EXEC));
         let rest = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-        assert_eq!(found.propagation, [rest]);
+        assert_eq!((found.propagation, found.mapped), (vec![rest], None));
+        assert_eq!(mount("bind", &["idmap"]).unwrap().mapped, Some(false));
+        assert_eq!(mount("bind", &["rbind", "ridmap"]).unwrap().mapped, Some(true));
         for (kind, options) in
-            [("", &[] as &[&str]), ("bind", &["idmap"]), ("proc", &["tmpcopyup"])]
+            [("", &[] as &[&str]), ("tmpfs", &["idmap"]), ("proc", &["tmpcopyup"])]
         {
             assert!(mount(kind, options).is_err(), "{kind} {options:?}");
         }
@@ -258,7 +263,7 @@ mod tests {
                 || rare_flag(&word).is_some()
                 || propagation(&word).is_some()
                 || below(&word).is_some()
-                || word == "tmpcopyup";
+                || ["tmpcopyup", "idmap", "ridmap"].contains(&word.as_str());
             assert!(known, "{word}");
         }
     }

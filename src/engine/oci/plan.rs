@@ -1,11 +1,12 @@
 //! From a bundle's `config.json` to what its first process does.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FileType;
 use wharf_model::ErrorKind;
-use wharf_sys::bpf::DeviceKind;
 
 use super::hooks::State;
 use super::mounts;
@@ -58,6 +59,7 @@ pub(super) fn bundle(
             .iter()
             .map(|mount| mounts::listed(mount, bundle))
             .collect::<Result<_>>()?,
+        mapped: BTreeMap::new(),
         devices: devices(&linux.devices)?,
         masked_paths: linux.masked_paths.iter().map(PathBuf::from).collect(),
         read_only_paths: linux.readonly_paths.iter().map(PathBuf::from).collect(),
@@ -134,15 +136,16 @@ fn device(device: &Device) -> Result<Node> {
         return refuse("its path must be absolute");
     }
     let kind = match device.kind.as_str() {
-        "c" | "u" => DeviceKind::Character,
-        "b" => DeviceKind::Block,
-        "p" => return refuse("FIFOs are not supported: a startContainer hook can make one"),
-        _ => return refuse("its type must be c, u or b"),
+        "c" | "u" => FileType::CharacterDevice,
+        "b" => FileType::BlockDevice,
+        "p" => FileType::Fifo,
+        _ => return refuse("its type must be c, u, b or p"),
     };
-    let (Ok(major), Ok(minor)) = (u32::try_from(device.major), u32::try_from(device.minor)) else {
-        return refuse("it has no number");
+    let number = match (u32::try_from(device.major), u32::try_from(device.minor)) {
+        _ if kind == FileType::Fifo => 0,
+        (Ok(major), Ok(minor)) => rustix::fs::makedev(major, minor),
+        _ => return refuse("it has no number"),
     };
-    let number = rustix::fs::makedev(major, minor);
     let mode = device.file_mode.unwrap_or(0o666) & 0o7777;
     Ok(Node::new(PathBuf::from(&device.path), kind, number, mode, (device.uid, device.gid)))
 }

@@ -1,11 +1,14 @@
 //! `process`: what a program is and how it runs.
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::thread::CpuSet;
 use wharf_model::{ErrorKind, SeccompMode, TermSize, Ulimit};
 use wharf_sys::process::Scheduling;
 
 use super::spec::{Capabilities, IoPriority, Linux, Process, Scheduler};
+use crate::container::number_list;
 use crate::init::limits;
 use crate::init::program::{Manners, Program};
 use crate::init::user::Identity;
@@ -30,7 +33,7 @@ pub(super) fn program(process: &Process, linux: &Linux) -> Result<Program> {
             gid: process.user.gid,
             groups: process.user.additional_gids.clone(),
         },
-        grant: grant(&process.capabilities)?,
+        grant: grant(&process.capabilities),
         no_new_privileges: process.no_new_privileges,
         ulimits: rlimits(process)?,
         // What isn't said stays as it is.
@@ -71,22 +74,57 @@ pub(super) fn listener(linux: &Linux) -> Option<(&str, &str)> {
     Some((path, text("listenerMetadata").unwrap_or_default()))
 }
 
-/// Returns the sets that are named. What isn't known on this kernel is left out where it is used.
-fn grant(sets: &Capabilities) -> Result<Grant> {
+/// Returns the sets that are named. What isn't known, here or on this kernel, is left out, as the
+/// specification has it.
+fn grant(sets: &Capabilities) -> Grant {
     let set = |names: &[String]| {
-        names.iter().try_fold(CapSet::NONE, |set, name| match name.starts_with("CAP_") {
-            true => Ok(set.and(capabilities::parse(name)?)),
-            false => Err(invalid(format!("process.capabilities: {name:?} is none: as CAP_CHOWN"))),
-        })
+        names.iter().filter_map(|name| capability(name)).fold(CapSet::NONE, CapSet::and)
     };
-    Ok(Grant {
-        bounding: set(&sets.bounding)?,
-        effective: set(&sets.effective)?,
-        permitted: set(&sets.permitted)?,
-        inheritable: set(&sets.inheritable)?,
-        ambient: set(&sets.ambient)?,
+    Grant {
+        bounding: set(&sets.bounding),
+        effective: set(&sets.effective),
+        permitted: set(&sets.permitted),
+        inheritable: set(&sets.inheritable),
+        ambient: set(&sets.ambient),
         whoever: true,
-    })
+    }
+}
+
+/// Returns the capability of this whole name.
+fn capability(name: &str) -> Option<CapSet> {
+    capabilities::names().find(|known| known == name)?;
+    capabilities::parse(name).ok()
+}
+
+/// Returns the names of capabilities that are none.
+pub(super) fn unknown_capabilities(process: &Process) -> impl Iterator<Item = &str> {
+    let Capabilities { bounding, effective, permitted, inheritable, ambient } =
+        &process.capabilities;
+    let all = [bounding, effective, permitted, inheritable, ambient].into_iter().flatten();
+    let unknown: BTreeSet<&str> =
+        all.map(String::as_str).filter(|name| capability(name).is_none()).collect();
+    unknown.into_iter()
+}
+
+/// Returns the CPUs of a list such as `0-3,7`; none when nothing is said.
+///
+/// # Errors
+/// When it is no such list.
+pub(super) fn affinity(list: &str) -> Result<Option<CpuSet>> {
+    let refused = |part: &str| invalid(format!("process.execCPUAffinity {list:?}: {part:?}"));
+    if list.is_empty() {
+        return Ok(None);
+    }
+    let mut set = CpuSet::new();
+    for range in number_list(list).map_err(refused)? {
+        for cpu in range {
+            match usize::try_from(cpu) {
+                Ok(cpu) if cpu < CpuSet::MAX_CPU => set.set(cpu),
+                _ => return Err(refused(&cpu.to_string())),
+            }
+        }
+    }
+    Ok(Some(set))
 }
 
 fn rlimits(process: &Process) -> Result<Vec<Ulimit>> {
@@ -200,12 +238,33 @@ mod tests {
         for bad in [
             r#"{"rlimits":[{"type":"RLIMIT_X"}]}"#,
             r#"{"rlimits":[{"type":"nofile"}]}"#,
-            r#"{"capabilities":{"bounding":["CHOWN"]}}"#,
-            r#"{"capabilities":{"bounding":["CAP_X"]}}"#,
             r#"{"scheduler":{"policy":"SCHED_X"}}"#,
             r#"{"ioPriority":{"class":"IOPRIO_CLASS_BE","priority":8}}"#,
         ] {
             assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn capabilities_that_are_none_are_left_out_and_named() {
+        let sets = r#"{"capabilities":{"bounding":["CAP_KILL","CAP_X","CHOWN"],
+            "ambient":["CAP_ALL","CAP_X"]}}"#;
+        let process: Process = serde_json::from_str(sets).unwrap();
+        let names: Vec<&str> = unknown_capabilities(&process).collect();
+        assert_eq!(names, ["CAP_ALL", "CAP_X", "CHOWN"]);
+        let grant = grant(&process.capabilities);
+        assert!(grant.bounding.contains_name("KILL") && !grant.bounding.contains_name("CHOWN"));
+        assert_eq!(grant.ambient, CapSet::NONE);
+    }
+
+    #[test]
+    fn a_list_of_cpus_is_a_set() {
+        assert!(affinity("").unwrap().is_none());
+        let found = affinity("0,2-3").unwrap().unwrap();
+        let has: Vec<bool> = (0..5).map(|cpu| found.is_set(cpu)).collect();
+        assert_eq!(has, [true, false, true, true, false]);
+        for bad in ["x", "3-1", "0-", "1024"] {
+            assert!(affinity(bad).is_err(), "{bad}");
         }
     }
 }

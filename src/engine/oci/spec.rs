@@ -127,7 +127,18 @@ document! {
         io_priority: Option<IoPriority>,
         /// On which processors a further program runs.
         #[serde(rename = "execCPUAffinity")]
-        exec_cpu_affinity: Value,
+        exec_cpu_affinity: CpuAffinity,
+    }
+}
+
+document! {
+    /// On which processors a further program runs.
+    CpuAffinity {
+        /// Before it is in the container's control group: `0-3,7`.
+        initial: String,
+        /// Once it is.
+        #[serde(rename = "final")]
+        after: String,
     }
 }
 

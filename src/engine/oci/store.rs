@@ -6,7 +6,7 @@
 //! container, its folder knows. One that says "creating" while nobody holds its lock is left of a
 //! runtime that was killed, and whoever meets it removes all of it.
 
-use std::cell::RefCell;
+use std::fmt;
 use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -24,7 +24,7 @@ use wharf_model::ErrorKind;
 use super::check;
 use super::spec::Config;
 use crate::channel::Channel;
-use crate::lock::{self, Lock};
+use crate::lock::Lock;
 use crate::{Error, Result};
 
 const STATE: &str = "state.json";
@@ -33,7 +33,7 @@ const LOCK: &str = "lock";
 const SOCKET: &str = "ctl.sock";
 /// The mode of files that say what may be secret: environments.
 const PRIVATE: u32 = 0o600;
-/// How the names of folders begin that aren't containers yet; an id can't contain the sign.
+/// How the names of folders begin that aren't containers yet, or no longer; an id can't contain the sign.
 const STAGED: &str = "@";
 
 /// How long the processes of a container may take to be gone once they are killed.
@@ -56,6 +56,7 @@ pub(super) struct Record {
     pub(super) rootfs: String,
     /// RFC 3339.
     pub(super) created: String,
+    /// Its control group; nothing before there is one.
     pub(super) cgroup: String,
     pub(super) phase: Phase,
     /// Its first process, 0 before there is one.
@@ -96,11 +97,22 @@ impl Status {
     }
 }
 
+/// How weighty a report is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// What is done, for who looks for a mistake.
+    Debug,
+    /// What went wrong without being a reason to stop.
+    Warning,
+}
+
+/// Who is told what is done.
+type Report = dyn Fn(Level, &str);
+
 /// The containers of one root.
-#[derive(Debug)]
 pub struct Runtime {
     root: PathBuf,
-    warnings: RefCell<Vec<String>>,
+    report: Box<Report>,
 }
 
 /// A container that this process alone may change.
@@ -115,18 +127,17 @@ pub(super) fn missing(id: &str) -> Error {
 }
 
 impl Runtime {
-    /// Returns that of this root, which needn't be there.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), warnings: RefCell::default() }
-    }
-
-    /// Returns what went wrong so far that was no reason to stop.
-    pub fn warnings(&self) -> Vec<String> {
-        self.warnings.take()
+    /// Returns that of this root, which needn't be there. What it does is reported as it happens.
+    pub fn new(root: impl Into<PathBuf>, report: impl Fn(Level, &str) + 'static) -> Self {
+        Self { root: root.into(), report: Box::new(report) }
     }
 
     pub(super) fn warn(&self, text: &str) {
-        self.warnings.borrow_mut().push(text.to_owned());
+        (self.report)(Level::Warning, text);
+    }
+
+    pub(super) fn debug(&self, text: fmt::Arguments<'_>) {
+        (self.report)(Level::Debug, &text.to_string());
     }
 
     pub(super) fn folder(&self, id: &str) -> PathBuf {
@@ -154,10 +165,10 @@ impl Runtime {
     pub(super) fn hold(&self, id: &str) -> Result<Held> {
         check::id(id)?;
         let folder = self.folder(id);
-        if !folder.exists() {
-            return Err(missing(id));
-        }
-        let lock = Lock::acquire(&folder, LOCK).map_err(|cause| failed("lock", &folder, cause))?;
+        let lock = Lock::acquire_existing(&folder, LOCK).map_err(|cause| match cause.kind() {
+            io::ErrorKind::NotFound => missing(id),
+            _ => failed("lock", &folder, cause),
+        })?;
         match read(&folder) {
             Some(record) if record.phase != Phase::Creating => {
                 Ok(Held { folder, record, lock: Some(lock) })
@@ -177,8 +188,7 @@ impl Runtime {
     pub(super) fn add(&self, record: Record, config: &[u8]) -> Result<Held> {
         let id = record.id.clone();
         let folder = self.folder(&id);
-        let own = format!("{STAGED}{}-{id}", std::process::id());
-        let staged = self.root.join(&own[..own.floor_char_boundary(200)]);
+        let staged = self.root.join(staged("coming", &id));
         let make = || -> io::Result<Lock> {
             DirBuilder::new().recursive(true).mode(0o700).create(&self.root)?;
             let _ = std::fs::remove_dir_all(&staged);
@@ -278,6 +288,12 @@ impl Runtime {
     }
 }
 
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
 impl Held {
     /// Writes what is remembered.
     ///
@@ -340,12 +356,24 @@ pub(super) fn start_time(pid: i32) -> Option<(u64, bool)> {
     Some((fields.nth(18)?.parse().ok()?, !matches!(state, "Z" | "X" | "x")))
 }
 
-/// Returns the control group of a container; none when it is gone.
+/// Returns the control groups that there are.
+///
+/// # Errors
+/// When there are none on this host.
+pub(super) fn layout() -> Result<Layout> {
+    Layout::detect().map_err(|cause| Error::failed("cgroups", cause))
+}
+
+/// Returns the control group of a container; none when it is gone, or was never made: nothing was
+/// handed down to an ordinary user.
 ///
 /// # Errors
 /// When there are none on this host.
 pub(super) fn group(record: &Record) -> Result<Option<Group>> {
-    let layout = Layout::detect().map_err(|cause| Error::failed("cgroups", cause))?;
+    let layout = layout()?;
+    if record.cgroup.is_empty() {
+        return Ok(None);
+    }
     match Group::open(&layout, &record.cgroup) {
         Ok(group) => Ok(Some(group)),
         Err(wharf_cgroup::Error::NotFound(_)) => Ok(None),
@@ -354,21 +382,22 @@ pub(super) fn group(record: &Record) -> Result<Option<Group>> {
 }
 
 fn is_frozen(record: &Record) -> Result<bool> {
-    match group(record)? {
-        Some(group) => group
-            .is_frozen()
-            .map_err(|cause| Error::failed("look at the container's cgroup", cause)),
-        None => Ok(false),
+    let Some(found) = group(record)? else { return Ok(false) };
+    match found.is_frozen() {
+        // It has gone since.
+        Err(_) if group(record)?.is_none() => Ok(false),
+        found => found.map_err(|cause| Error::failed("look at the container's cgroup", cause)),
     }
 }
 
 /// Removes what a killed runtime has left of a creation; returns whether there is nothing any more.
 fn sweep(folder: &Path) -> Result<bool> {
-    if !folder.exists() {
-        return Ok(true);
-    }
-    let lock = Lock::try_acquire(folder, LOCK).map_err(|cause| failed("lock", folder, cause))?;
-    let Some(_lock) = lock else { return Ok(false) };
+    let _lock = match Lock::try_acquire_existing(folder, LOCK) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => return Ok(false),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(!folder.exists()),
+        Err(cause) => return Err(failed("lock", folder, cause)),
+    };
     match read(folder) {
         Some(record) if record.phase != Phase::Creating => Ok(false),
         found => give_back(folder, found.as_ref()).map(|()| true),
@@ -394,14 +423,22 @@ fn give_back(folder: &Path, record: Option<&Record>) -> Result<()> {
         }
         group.delete().map_err(about)?;
     }
-    let removed = std::fs::remove_dir_all(folder);
-    lock::forget(folder, LOCK);
-    match removed {
+    // At once, so that whoever waits for its lock, or takes the id, meets all of it or nothing.
+    let own = folder.file_name().unwrap_or_default().to_string_lossy();
+    let going = folder.with_file_name(staged("going", &own));
+    let _ = std::fs::remove_dir_all(&going);
+    match std::fs::rename(folder, &going).and_then(|()| std::fs::remove_dir_all(&going)) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
             Err(failed("remove", folder, cause))
         }
         _ => Ok(()),
     }
+}
+
+/// Returns the name of a folder of this process's that is no container's: not yet, or no longer.
+fn staged(what: &str, id: &str) -> String {
+    let name = format!("{STAGED}{}-{what}-{id}", std::process::id());
+    name[..name.floor_char_boundary(200)].to_owned()
 }
 
 /// Waits until a process has ended.
@@ -449,7 +486,7 @@ mod tests {
     #[test]
     fn an_id_is_one_container_s_until_it_is_removed() {
         let base = tempfile::tempdir().unwrap();
-        let runtime = Runtime::new(base.path().join("root"));
+        let runtime = Runtime::new(base.path().join("root"), |_, _| {});
         assert!(runtime.ids().unwrap().is_empty());
         let held = runtime.add(record("a", Phase::Created), b"{}").unwrap();
         assert_eq!(runtime.ids().unwrap(), ["a"]);
@@ -464,7 +501,7 @@ mod tests {
     #[test]
     fn what_a_killed_creation_leaves_is_removed_by_whoever_meets_it() {
         let base = tempfile::tempdir().unwrap();
-        let runtime = Runtime::new(base.path());
+        let runtime = Runtime::new(base.path(), |_, _| {});
         let held = runtime.add(record("a", Phase::Creating), b"{}").unwrap();
         // While it is held, its creation is under way.
         assert_eq!(runtime.record("a").unwrap().phase, Phase::Creating);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use wharf_model::ErrorKind;
 
-use super::life::not_running;
+use super::life::{no_group, not_running};
 use super::resources;
 use super::spec::Resources;
 use super::store::{Runtime, Status, group};
@@ -32,7 +32,7 @@ impl Runtime {
         merge(&mut document, wanted);
         let mut after = parse(document)?;
         after.devices.clone_from(&before.devices);
-        let group = group(&held.record)?.ok_or_else(not_running)?;
+        let group = group(&held.record)?.ok_or_else(|| no_group("update"))?;
         let about = |cause: wharf_cgroup::Error| {
             Error::new(cause.kind(), format!("update container {id}: {cause}"))
         };

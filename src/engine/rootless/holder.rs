@@ -164,6 +164,21 @@ fn helper(name: &str) -> Result<PathBuf> {
     ))
 }
 
+/// Writes the maps of a process's new namespace as an ordinary user may: the own numbers alone, or, by
+/// the set-user-id programs, those that were handed down as well.
+///
+/// # Errors
+/// When they aren't the user's, or a program is missing.
+pub(crate) fn write_maps(child: &Child, users: IdMap, groups: IdMap) -> Result<()> {
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let is_own = |map: &IdMap, own: u32| matches!(map.0.as_slice(), [one] if one.outside == own && one.length == 1);
+    let helpers = match is_own(&users, uid) && is_own(&groups, gid) {
+        true => None,
+        false => Some([helper("newuidmap")?, helper("newgidmap")?]),
+    };
+    map(child, &Maps { users, groups, helpers })
+}
+
 /// Writes the new namespace's maps.
 fn map(child: &Child, maps: &Maps) -> Result<()> {
     let Some([newuidmap, newgidmap]) = &maps.helpers else {

@@ -14,6 +14,8 @@ mod holder;
 mod kernel;
 pub(crate) mod network;
 
+pub(crate) use holder::write_maps;
+
 use std::fs::{DirBuilder, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};

@@ -83,9 +83,9 @@ pub(super) fn begin(
         let pipes = [&streams.stdin, &streams.stdout, &streams.stderr];
         remap::give_pipes(pipes.map(AsFd::as_fd), root);
     }
+    let spaces = other_spaces(init.pid);
     let joiner = clone(Flags::NONE, None, || {
-        let (score, remapped_too) = (program.oom_score_adj, remapped.is_some());
-        let result = join(&init.pidfd, &gates, score, remapped_too, false).and_then(|()| {
+        let result = join(&init.pidfd, &gates, program.oom_score_adj, spaces).and_then(|()| {
             let child = clone(Flags::SIBLING, folder.as_ref().map(AsFd::as_fd), || {
                 let root = if remapped.is_some() { remap::become_root() } else { Ok(()) };
                 let prepared = root
@@ -117,38 +117,47 @@ pub(super) fn begin(
     Ok(Starting { channel: ours, joiner, program: None, terminal: None, failure: None })
 }
 
-/// Enters a container's cgroups and namespaces, which are those of `init`; a user and a time namespace
-/// only if it has another one.
+/// Returns the kinds of namespaces of which a process has others than this one. Only these can be joined:
+/// nobody may join the user namespace that he is in, and an ordinary user none of the host's.
+pub(crate) fn other_spaces(pid: i32) -> CloneFlags {
+    let kinds = [
+        ("mnt", CloneFlags::CLONE_NEWNS),
+        ("pid", CloneFlags::CLONE_NEWPID),
+        ("net", CloneFlags::CLONE_NEWNET),
+        ("uts", CloneFlags::CLONE_NEWUTS),
+        ("ipc", CloneFlags::CLONE_NEWIPC),
+        ("cgroup", CloneFlags::CLONE_NEWCGROUP),
+        ("user", CloneFlags::CLONE_NEWUSER),
+        // CLONE_NEWTIME of linux/sched.h.
+        ("time", CloneFlags::from_bits_retain(0x80)),
+    ];
+    let space =
+        |whose: &str, kind: &str| std::fs::read_link(format!("/proc/{whose}/ns/{kind}")).ok();
+    let theirs = pid.to_string();
+    let others = kinds.into_iter().filter(|(kind, _)| space("self", kind) != space(&theirs, kind));
+    others.fold(CloneFlags::empty(), |all, (_, flag)| all | flag)
+}
+
+/// Enters a container's cgroups and namespaces, which are those of `init`, of these kinds.
 pub(crate) fn join(
     init: &OwnedFd,
     gates: &[Gate],
     oom_score_adj: Option<i32>,
-    remapped: bool,
-    other_clocks: bool,
+    spaces: CloneFlags,
 ) -> Result<()> {
     tie()?;
-    // Until it executes its program, it has rights that the container's processes don't have, and
-    // they can see it: they must not be able to trace it. The execution ends this.
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(|cause| Error::failed("forbid to trace", cause))?;
     gates
         .iter()
         .try_for_each(Gate::enter)
         .map_err(|cause| Error::failed("join the container's cgroup", cause))?;
     // Here, where /proc is the host's and nobody in the container has a hand in it.
     crate::init::limits::set_oom_score(oom_score_adj)?;
-    let all = CloneFlags::CLONE_NEWNS
-        | CloneFlags::CLONE_NEWPID
-        | CloneFlags::CLONE_NEWNET
-        | CloneFlags::CLONE_NEWUTS
-        | CloneFlags::CLONE_NEWIPC
-        | CloneFlags::CLONE_NEWCGROUP;
-    // All the others belong to it. Nobody may join the one that he is in.
-    let all = if remapped { all | CloneFlags::CLONE_NEWUSER } else { all };
-    // CLONE_NEWTIME of linux/sched.h.
-    let clocks = CloneFlags::from_bits_retain(0x80);
-    let all = if other_clocks { all | clocks } else { all };
-    setns(init, all).map_err(|cause| Error::failed("join the container's namespaces", cause))
+    // Until it executes its program, it has rights that the container's processes don't have, and
+    // from here on they can see it: they must not be able to trace it. The execution ends this. An
+    // ordinary user couldn't write to its own files of /proc any more.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|cause| Error::failed("forbid to trace", cause))?;
+    setns(init, spaces).map_err(|cause| Error::failed("join the container's namespaces", cause))
 }
 
 fn prepare(

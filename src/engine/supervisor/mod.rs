@@ -20,7 +20,7 @@ mod run;
 mod streams;
 mod teardown;
 
-pub(crate) use exec::join;
+pub(crate) use exec::{join, other_spaces};
 pub(crate) use launch::{abort, boot_id, cgroup_name, default_cgroup, set, uptime};
 pub(crate) use restart::is_restarting;
 pub(crate) use run::reap;

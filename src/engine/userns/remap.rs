@@ -279,7 +279,10 @@ pub(crate) fn become_root() -> Result<()> {
     use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
     let failed = |cause| Error::failed("become the container's root", cause);
     let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
-    setgroups(&[]).map_err(failed)?;
+    // Where an ordinary user's own group alone is mapped, nobody may change them.
+    if super::may_set_groups() {
+        setgroups(&[]).map_err(failed)?;
+    }
     setresgid(gid, gid, gid).map_err(failed)?;
     setresuid(uid, uid, uid).map_err(failed)
 }

@@ -15,6 +15,7 @@ pub(super) fn tests() -> Vec<Test> {
         what_is_wrong_is_refused_by_name_and_leaves_nothing,
         limits_hold_and_change,
         a_killed_creation_leaves_nothing,
+        verbs_at_once_leave_one_outcome,
         documents_about_the_runtime,
     ]
 }
@@ -108,7 +109,6 @@ fn what_is_wrong_is_refused_by_name_and_leaves_nothing() {
         ("/process/args", json!(["nosuch"]), "executable file not found in $PATH"),
         ("/process/args", json!(["/srv/readme"]), "permission denied"),
         ("/process/rlimits", json!([{"type": "RLIMIT_NO", "soft": 1, "hard": 1}]), "RLIMIT_NO"),
-        ("/process/capabilities", json!({"bounding": ["CAP_X"]}), "CAP_X"),
         ("/process/terminal", json!(true), "without setting console socket"),
         ("/hostname", json!("x".repeat(65)), "longer than 64 bytes"),
         (
@@ -139,7 +139,6 @@ fn what_is_wrong_is_refused_by_name_and_leaves_nothing() {
         ("/linux/sysctl", json!({"vm.swappiness": "1"}), "not in a separate kernel namespace"),
         ("/linux/rootfsPropagation", json!("sideways"), "sideways"),
         ("/linux/intelRdt", json!({"closID": "x"}), "linux.intelRdt is not supported"),
-        ("/linux/cgroupsPath", json!("system.slice:x:y"), "cgroupfs"),
         ("/linux/resources/rdma", json!({"x": {"hcaHandles": 1}}), "rdma is not supported"),
         ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_NO"}), "seccomp"),
         ("/linux/personality", json!({"domain": "BSD"}), "BSD"),
@@ -251,6 +250,56 @@ fn a_killed_creation_leaves_nothing() {
     config.as_object_mut().unwrap().remove("hooks");
     bench.create(&config, &[], "c");
     bench.ok(&["delete", "c"]);
+}
+
+fn verbs_at_once_leave_one_outcome() {
+    const VERBS: [&[&str]; 11] = [
+        &["delete", "--force", "c"],
+        &["start", "c"],
+        &["kill", "c", "KILL"],
+        &["create", "c"],
+        &["delete", "c"],
+        &["exec", "c", "true"],
+        &["list"],
+        &["delete", "--force", "c"],
+        &["pause", "c"],
+        &["ps", "c"],
+        &["state", "c"],
+    ];
+    // What somebody may be told who comes too early or too late; of nothing that is half there.
+    const EXPECTED: [&str; 8] = [
+        "does not exist",
+        "already exists",
+        "container not running",
+        "has stopped",
+        "not stopped: ",
+        "already running",
+        "a paused container",
+        // Ended by the force of another.
+        "it has ended",
+    ];
+    let bench = Bench::new();
+    let config = bench.config("sleep 1000");
+    for round in 0..4 {
+        bench.create(&config, &[], "c");
+        let begin = |index: usize| {
+            let index = (index + 3 * round) % VERBS.len();
+            let errors = bench.path(&format!("{index}.stderr"));
+            let mut command = bench.command(VERBS[index]);
+            command.stdin(Stdio::null()).stdout(Stdio::null());
+            command.stderr(fs::File::create(&errors).unwrap());
+            (VERBS[index], errors, command.spawn().unwrap())
+        };
+        let all: Vec<_> = (0..VERBS.len()).map(begin).collect();
+        for (verb, errors, mut child) in all {
+            let status = child.wait().unwrap();
+            let said = fs::read_to_string(errors).unwrap();
+            let expected = EXPECTED.iter().any(|text| said.contains(text));
+            assert!(status.success() || expected, "{verb:?}: {status}: {said}");
+        }
+        bench.ok(&["delete", "--force", "c"]);
+        assert_eq!(bench.remains(), Vec::<std::path::PathBuf>::new());
+    }
 }
 
 fn documents_about_the_runtime() {

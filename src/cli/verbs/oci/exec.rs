@@ -18,6 +18,7 @@ pub(super) static VERB: Verb = Verb {
         Flag::list("additional-gids", "gid", "A further group").short('g'),
         Flag::value("apparmor", "name", "The AppArmor profile"),
         Flag::list("cap", "name", "A further capability: CAP_CHOWN").short('c'),
+        Flag::value("cgroup", "path", "A control group below the container's to run in"),
         Flag::value("console-socket", "path", "Where the terminal's master is sent"),
         Flag::value("cwd", "path", "Where the program begins"),
         Flag::switch("detach", "Return once it runs").short('d'),
@@ -30,7 +31,7 @@ pub(super) static VERB: Verb = Verb {
         Flag::switch("tty", "Give it a terminal").short('t'),
         Flag::value("user", "uid[:gid]", "Whom it runs as").short('u'),
     ]],
-    missing: &[("cgroup", None), ("pidfd-socket", None), ("process-label", None)],
+    missing: &[("pidfd-socket", None), ("process-label", None)],
     run,
 };
 
@@ -63,6 +64,7 @@ fn run(call: &Call) -> anyhow::Result<i32> {
         pid_file: path(parsed, "pid-file"),
         preserve_fds: number(parsed, "preserve-fds")?.unwrap_or(0),
         ignore_paused: parsed.on("ignore-paused"),
+        cgroup: text("cgroup"),
     };
     if options.process.is_none() && options.args.is_empty() {
         return Err(

@@ -62,8 +62,11 @@ pub(super) fn id(call: &Call) -> &str {
 }
 
 fn kill(call: &Call) -> anyhow::Result<i32> {
-    let signal = signals::signal(call.parsed.argument(1).unwrap_or("TERM"))
-        .map_err(|reason| Failure::new(1, reason))?;
+    let signal = match call.parsed.argument(1).unwrap_or("TERM") {
+        // None: it is only asked whether there is somebody to be signalled.
+        "0" => 0,
+        name => signals::signal(name).map_err(|reason| Failure::new(1, reason))?,
+    };
     let all = call.parsed.on("all");
     with_runtime(call, |runtime| runtime.kill(id(call), signal, all)).map(|()| 0)
 }

@@ -15,6 +15,7 @@ use crate::call::Failure;
 pub(super) struct Log {
     file: Option<PathBuf>,
     json: bool,
+    debug: bool,
 }
 
 impl Log {
@@ -27,7 +28,7 @@ impl Log {
                 return Err(Failure::new(1, format!("invalid log-format {other:?}: text or json")));
             }
         };
-        Ok(Self { file: path(globals, "log"), json })
+        Ok(Self { file: path(globals, "log"), json, debug: globals.on("debug") })
     }
 
     /// Logs what the program ends with.
@@ -38,6 +39,15 @@ impl Log {
     /// Logs what is no reason to stop.
     pub(super) fn warning(&self, text: &str) {
         self.line("warning", text);
+    }
+
+    /// Logs a step, if that is wanted; without a file it goes to standard error.
+    pub(super) fn debug(&self, text: &str) {
+        match (self.debug, &self.file) {
+            (false, _) => {}
+            (true, Some(_)) => self.line("debug", text),
+            (true, None) => crate::report(&format!("debug: {text}")),
+        }
     }
 
     fn line(&self, level: &str, text: &str) {

@@ -5,6 +5,7 @@
 
 mod about;
 mod create;
+mod events;
 mod exec;
 mod life;
 mod log;
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use wharf_engine::oci::{Runtime, execute_sealed, spec};
+use wharf_engine::oci::{Level, Runtime, execute_sealed, spec, usual_root};
 
 use crate::args::{self, Flag, Missing, Parsed, UsageError, Verb};
 use crate::call::{Call, Failure, print};
@@ -26,7 +27,7 @@ use crate::{VERSION, help, verbs};
 use log::Log;
 
 /// The verbs.
-pub(crate) static VERBS: [&Verb; 14] = [
+pub(crate) static VERBS: [&Verb; 15] = [
     &create::CREATE,
     &create::RUN,
     &life::START,
@@ -39,6 +40,7 @@ pub(crate) static VERBS: [&Verb; 14] = [
     &look::PS,
     &look::LIST,
     &update::VERB,
+    &events::VERB,
     &about::FEATURES,
     &about::SPEC,
 ];
@@ -54,10 +56,10 @@ pub(crate) const PROGRAM: &str = "wharf-oci";
 pub(crate) const SEALED_MODE: &str = "__oci";
 
 /// Flags before the verb.
-const GLOBAL: &[&[Flag]] = &[&[
+pub(crate) const GLOBAL: &[&[Flag]] = &[&[
     Flag::value("cgroup-manager", "string", "Who makes control groups: cgroupfs"),
-    Flag::switch("debug", "Log more"),
-    Flag::value("log", "path", "Where errors are logged, besides standard error"),
+    Flag::switch("debug", "Log what is done, too, step by step"),
+    Flag::value("log", "path", "Where errors are logged besides standard error, and steps instead"),
     Flag::value("log-format", "string", "text or json (text)"),
     Flag::value("root", "path", "Where the runtime keeps its state (/run/wharf/oci)"),
     Flag::switch("systemd-cgroup", "Not supported: control groups are made by wharf itself"),
@@ -142,9 +144,6 @@ fn obey(
             "checkpoint" | "restore" => {
                 format!("{NAME} {name}: wharf doesn't freeze processes to disk")
             }
-            "events" => format!(
-                "{NAME} events is not supported: the counters are in the container's control group"
-            ),
             _ => format!(
                 "unknown command: wharf {NAME} {name}\n\nRun 'wharf {NAME} --help' for more information"
             ),
@@ -156,7 +155,9 @@ fn obey(
     }
     // The engine is always the own one, whatever the environment says of others.
     let wanted = Wanted { root, ..Wanted::default() };
-    let own = |name: &str| environment(name).filter(|_| name == "WHARF_ROOT");
+    let own = |name: &str| {
+        environment(name).filter(|_| name != "WHARF_HOST" && !name.starts_with("DOCKER_"))
+    };
     let targets = Targets::choose(&wanted, None, &own)?;
     crate::invoke_with(verb, &path, targets, &words[1..], globals).map_err(|failure| {
         // A runtime has no code of its own for a line that can't be read.
@@ -186,29 +187,26 @@ fn check_manager(globals: &Parsed) -> Result<(), Failure> {
     }
 }
 
-/// Returns the runtime whose state is where the flags say.
-fn runtime(call: &Call) -> Runtime {
-    let folder = call.parsed.last("root").filter(|folder| !folder.is_empty());
-    Runtime::new(match (folder, &call.target) {
-        (Some(folder), _) => std::path::absolute(folder).unwrap_or_else(|_| folder.into()),
-        (None, Target::Native(paths)) => paths.run().join(NAME),
-        (None, Target::Docker(_)) => PathBuf::from("/run/wharf").join(NAME),
-    })
-}
-
-/// Does something with the runtime, and logs what went wrong without being a reason to stop.
+/// Does something with the runtime whose state is where the flags say, and logs what that reports.
 fn with_runtime<T>(
     call: &Call,
     work: impl FnOnce(&Runtime) -> Result<T, wharf_engine::Error>,
 ) -> anyhow::Result<T> {
-    let runtime = runtime(call);
-    let result = work(&runtime);
+    let folder = call.parsed.last("root").filter(|folder| !folder.is_empty());
+    let root = match (folder, &call.target) {
+        (Some(folder), _) => std::path::absolute(folder).unwrap_or_else(|_| folder.into()),
+        (None, Target::Native(paths)) => usual_root(paths.run()),
+        (None, Target::Docker(_)) => usual_root("/run/wharf".as_ref()),
+    };
     let log = Log::open(&call.parsed)?;
-    runtime.warnings().iter().for_each(|text| {
-        log.warning(text);
-        crate::report(&format!("WARNING: {text}"));
+    let runtime = Runtime::new(root, move |level, text| match level {
+        Level::Debug => log.debug(text),
+        Level::Warning => {
+            log.warning(text);
+            crate::report(&format!("WARNING: {text}"));
+        }
     });
-    Ok(result?)
+    Ok(work(&runtime)?)
 }
 
 /// Returns a flag's value as a path.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::life::id;
 use super::{number, with_runtime};
+use crate::args::resources::CHANGEABLE;
 use crate::args::{Arity, Flag, Group, Verb, values};
 use crate::call::{Call, Failure};
 
@@ -18,24 +19,20 @@ pub(super) static VERB: Verb = Verb {
     group: Group::System,
     arity: Arity::Exactly(1),
     interspersed: true,
-    flags: &[&[
-        Flag::value("blkio-weight", "int", "Weight at block devices, 10 to 1000"),
-        Flag::value("cpu-burst", "int", "CPU time that may be saved up, in microseconds"),
-        Flag::value("cpu-idle", "int", "1: CPU time only when nobody else wants any"),
-        Flag::value("cpu-period", "int", "Period of the CPU quota in microseconds"),
-        Flag::value("cpu-quota", "int", "CPU time a period in microseconds"),
-        Flag::value("cpu-rt-period", "int", "Period of real-time scheduling in microseconds"),
-        Flag::value("cpu-rt-runtime", "int", "Real-time CPU time a period in microseconds"),
-        Flag::value("cpu-share", "int", "CPU weight against others").or(&["cpu-shares"]),
-        Flag::value("cpuset-cpus", "string", "CPUs it may use: 0-3,5"),
-        Flag::value("cpuset-mems", "string", "Memory nodes it may use"),
-        Flag::value("memory", "bytes", "Memory at most; -1 is no limit").short('m'),
-        Flag::value("memory-reservation", "bytes", "Memory left to it when the host runs short"),
-        Flag::value("memory-swap", "bytes", "Memory and swap at most; -1 is no limit"),
-        Flag::value("pids-limit", "int", "Tasks at most; -1 is no limit"),
-        Flag::value("resources", "path", "A file with a resources document; - is standard input")
+    flags: &[
+        CHANGEABLE,
+        &[
+            Flag::value("cpu-burst", "int", "CPU time that may be saved up, in microseconds"),
+            Flag::value("cpu-idle", "int", "1: CPU time only when nobody else wants any"),
+            Flag::value("cpu-share", "int", "The same as --cpu-shares"),
+            Flag::value(
+                "resources",
+                "path",
+                "A file with a resources document; - is standard input",
+            )
             .short('r'),
-    ]],
+        ],
+    ],
     missing: &[
         ("kernel-memory", None),
         ("kernel-memory-tcp", None),
@@ -75,11 +72,20 @@ fn of_flags(call: &Call) -> Result<Value, Failure> {
         ("cpu-rt-period", "cpu", "realtimePeriod"),
         ("cpu-rt-runtime", "cpu", "realtimeRuntime"),
         ("cpu-share", "cpu", "shares"),
+        ("cpu-shares", "cpu", "shares"),
         ("pids-limit", "pids", "limit"),
     ] {
         if let Some(value) = number::<i64>(parsed, flag)? {
             document[part][name] = value.into();
         }
+    }
+    if let Some(text) = parsed.last("cpus") {
+        let refused =
+            |reason| Failure::usage(format!("invalid argument {text:?} for --cpus: {reason}"));
+        // Thousandths of a millionth, of a period of a tenth of a second.
+        let quota = values::cpus(text).map_err(refused)?.map_or(0, |nano| nano / 10_000);
+        document["cpu"]["period"] = 100_000.into();
+        document["cpu"]["quota"] = quota.into();
     }
     for (flag, name) in [("cpuset-cpus", "cpus"), ("cpuset-mems", "mems")] {
         if let Some(value) = parsed.last(flag) {
