@@ -13,7 +13,6 @@ mod out;
 
 use std::io;
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -38,10 +37,7 @@ use crate::app::App;
 pub use encode::encode;
 pub(crate) use link::For;
 use link::Link;
-use out::Out;
-
-/// Whether the terminal is ours now.
-static TAKEN: AtomicBool = AtomicBool::new(false);
+use out::{Out, taken};
 
 static HOOK: Once = Once::new();
 
@@ -91,7 +87,7 @@ impl Screen {
 
     fn enter(&mut self) -> io::Result<()> {
         enable_raw_mode()?;
-        TAKEN.store(true, Ordering::SeqCst);
+        *taken() = true;
         let mut bytes = Vec::new();
         queue!(bytes, EnterAlternateScreen, EnableBracketedPaste, Hide)?;
         if self.mouse {
@@ -115,9 +111,6 @@ impl Screen {
 
     /// Draws what the line has room for and returns how many bytes went to the terminal.
     pub(crate) fn draw(&mut self, app: &App, what: For) -> io::Result<u64> {
-        if !TAKEN.load(Ordering::SeqCst) {
-            return Err(io::Error::other("given back after a panic"));
-        }
         let (columns, rows) = self.size();
         let area = Rect::new(0, 0, columns, rows);
         let mut bytes = Vec::new();
@@ -278,7 +271,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        if TAKEN.load(Ordering::SeqCst) {
+        if *taken() {
             self.give_up();
         }
         give_back();
@@ -306,7 +299,8 @@ fn shape(style: CursorStyle) -> SetCursorStyle {
 
 /// Gives the terminal back, if it is ours. Whatever fails, the rest is tried too.
 fn give_back() {
-    if !TAKEN.swap(false, Ordering::SeqCst) {
+    // Who is drawing ends that first; nothing is drawn after it.
+    if !std::mem::take(&mut *taken()) {
         return;
     }
     let mut bytes = Vec::new();

@@ -48,9 +48,9 @@ pub fn encode(
         let blanks = blanks(updates.get(done..).unwrap_or_default());
         let count = if blanks >= ERASED { blanks } else { 1 };
         if count > 1 {
-            pen.erase(count)
+            pen.erase(count);
         } else {
-            pen.write(cell)
+            pen.write(cell);
         }
         if pen.bytes.len() > most && done > 0 {
             pen.bytes.truncate(before);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -9,6 +10,14 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+/// Whether the terminal is ours now.
+static TAKEN: Mutex<bool> = Mutex::new(false);
+
+/// Returns whether the terminal is ours, which it stays while that is held.
+pub(super) fn taken() -> MutexGuard<'static, bool> {
+    TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The terminal behind standard output, by an open file of our own: that of standard output is
 /// shared with whoever started us, and must not begin to refuse writes.
@@ -60,6 +69,11 @@ impl Out {
     }
 
     fn push(&mut self) -> io::Result<()> {
+        // A thread that panics gives it back, whatever this one is doing.
+        let taken = taken();
+        if !*taken {
+            return Err(io::Error::other("given back after a panic"));
+        }
         while let Some(rest) = self.rest.get(self.taken..).filter(|rest| !rest.is_empty()) {
             match rustix::io::write(self.file.get_ref(), rest) {
                 Ok(count) => self.taken += count,
