@@ -6,9 +6,9 @@
 //! Bytes are read in chunks, one of which is kept.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use memchr::{memchr, memrchr};
@@ -29,6 +29,26 @@ pub(crate) fn rotated(path: &Path, number: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{number}"));
     name.into()
+}
+
+/// Returns the path of the file that says how many bytes rotation has removed.
+fn tally(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".removed");
+    name.into()
+}
+
+/// Returns how many bytes of a log rotation has removed, as far as that was counted.
+pub(crate) fn removed(path: &Path) -> u64 {
+    let text = std::fs::read_to_string(tally(path)).unwrap_or_default();
+    text.trim_end().parse().unwrap_or(0)
+}
+
+/// Adds to that. The number keeps its width, so that there is no instant without one.
+pub(crate) fn add_removed(path: &Path, bytes: u64) -> io::Result<()> {
+    let sum = removed(path).saturating_add(bytes);
+    let options = OpenOptions::new().write(true).create(true).mode(0o640).clone();
+    options.open(tally(path))?.write_all_at(format!("{sum:020}\n").as_bytes(), 0)
 }
 
 #[derive(Debug)]
@@ -141,6 +161,7 @@ pub(crate) struct Files {
     chunk: Vec<u8>,
     chunk_at: u64,
     read: u64,
+    removed: u64,
 }
 
 impl Files {
@@ -151,6 +172,7 @@ impl Files {
             chunk: Vec::new(),
             chunk_at: 0,
             read: 0,
+            removed: removed(path),
         };
         let fail = |e| Error::file("open", path, e);
         files.add_newer().map_err(fail)?;
@@ -160,6 +182,11 @@ impl Files {
         }
         files.grow_all().map_err(fail)?;
         Ok(files)
+    }
+
+    /// Returns how many bytes rotation has removed.
+    pub(crate) fn removed(&self) -> u64 {
+        self.removed
     }
 
     /// Returns the files on disk, oldest first, as they were at one instant.
@@ -246,6 +273,7 @@ impl Files {
         }
         if rotated {
             self.drop_deleted(done);
+            self.removed = removed(&self.path);
             return Ok(Refreshed::Rotated);
         }
         Ok(if self.end() == before { Refreshed::Same } else { Refreshed::Grown })

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use memchr::{memchr, memrchr};
 use wharf_model::LogStream;
 
-use crate::files::rotated;
+use crate::files::{add_removed, rotated};
 use crate::{Error, Result, codec, pack};
 
 /// The longest message of one record in bytes; longer lines become several records, all but the
@@ -353,8 +353,10 @@ impl Writer {
         };
         let exists = |number: &u32| forms(*number).iter().any(|path| path.exists());
         let older = (1..keep).take_while(exists).last().unwrap_or(0);
+        let mut removed = if keep == 0 { self.size } else { 0 };
         if keep > 0 && older + 1 == keep {
             for oldest in forms(keep) {
+                removed = removed.max(text_length(&oldest));
                 remove(&oldest)?;
             }
         }
@@ -368,11 +370,25 @@ impl Writer {
             rename(&self.path, &rotated(&self.path, 1))?;
             self.unpacked = self.rotation.compress;
         }
+        if removed > 0 {
+            // A log that doesn't know what it lacks is better than none. Whoever reads looks at it once
+            // the new file is there.
+            let _ = add_removed(&self.path, removed);
+        }
         std::fs::rename(&fresh, &self.path)?;
         self.file = file;
         self.size = 0;
         self.torn = false;
         Ok(())
+    }
+}
+
+/// Returns how many bytes of a log a rotated file holds, compressed or not.
+fn text_length(path: &Path) -> u64 {
+    let Ok(file) = File::open(path) else { return 0 };
+    match pack::stamp(&file) {
+        Ok(Some(stamp)) => stamp.length,
+        _ => file.metadata().map_or(0, |found| found.len()),
     }
 }
 

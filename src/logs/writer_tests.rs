@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::test_support::{Scene, second};
+use crate::{FileView, LogView};
 use wharf_model::LogRecord;
 
 fn messages(path: &Path) -> Vec<String> {
@@ -87,11 +88,43 @@ fn full_files_are_rotated() {
     assert_eq!(messages(&scene.rotated(1)), ["line 15\n", "line 16\n", "line 17\n"]);
     assert_eq!(messages(&scene.rotated(2)), ["line 12\n", "line 13\n", "line 14\n"]);
     assert!(!scene.rotated(3).exists());
-    assert_eq!(std::fs::read_dir(scene.path().parent().unwrap()).unwrap().count(), 3);
+    // And what says how much is gone.
+    assert_eq!(std::fs::read_dir(scene.path().parent().unwrap()).unwrap().count(), 4);
     // One chunk is rotated between its lines too.
     let many: String = (0..10).map(|n| format!("more {n}\n")).collect();
     writer.write(OUT, second(30), many.as_bytes()).unwrap();
     assert!(std::fs::metadata(scene.path()).unwrap().len() < 300);
+}
+
+#[test]
+fn what_rotation_removes_is_counted() {
+    for (max_files, compress) in [(1, false), (2, false), (3, false), (3, true)] {
+        let scene = Scene::new();
+        let rotation = Rotation { max_size: Some(200), max_files, compress };
+        let mut writer = Writer::open(scene.path(), rotation).unwrap();
+        let removed = |view: &FileView| view.progress().removed;
+        let mut view = FileView::open(&scene.path()).unwrap();
+        assert_eq!(removed(&view), 0);
+        let mut record = Vec::new();
+        for number in 10..60 {
+            let line = format!("line {number}\n");
+            writer.write(OUT, second(number), line.as_bytes()).unwrap();
+            while let Some(path) = writer.take_unpacked() {
+                crate::pack(&path).unwrap();
+                writer.packed();
+            }
+            record.clear();
+            codec::encode(&mut record, OUT, second(number), line.as_bytes());
+        }
+        view.refresh().unwrap();
+        let left = FileView::open(&scene.path()).unwrap().progress().total;
+        assert_eq!(removed(&view) + left, 50 * record.len() as u64, "{max_files} {compress}");
+        // Whoever writes on goes on counting.
+        drop(writer);
+        let mut writer = Writer::open(scene.path(), rotation).unwrap();
+        (60..70).for_each(|n| writer.write(OUT, second(n), b"line of a later run\n").unwrap());
+        assert!(removed(&FileView::open(&scene.path()).unwrap()) > removed(&view));
+    }
 }
 
 #[test]
@@ -183,7 +216,7 @@ fn one_file_begins_anew() {
         writer.write(OUT, second(number), format!("line {number}\n").as_bytes()).unwrap();
     }
     assert_eq!(messages(&scene.path()), ["line 6\n", "line 7\n"]);
-    assert_eq!(std::fs::read_dir(scene.path().parent().unwrap()).unwrap().count(), 1);
+    assert!(!scene.rotated(1).exists());
 }
 
 #[test]

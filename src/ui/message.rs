@@ -695,6 +695,8 @@ pub enum LogReply {
         /// How many of these were dropped since.
         dropped: u64,
     },
+    /// Bytes of the log that rotation has removed.
+    Removed(u64),
     /// More lines came, which aren't sent since nobody follows.
     Grown,
     /// There will be no more lines.

@@ -179,7 +179,7 @@ impl LogView for FileView {
         // The gaps between files count as nothing.
         let left = self.end().saturating_sub(self.index.to).min(total);
         let lines = self.index.before.back().copied().unwrap_or(0) + self.index.current;
-        Progress { indexed: total - left, total, lines, dropped: 0 }
+        Progress { indexed: total - left, total, lines, dropped: 0, removed: self.files.removed() }
     }
 
     fn align(&mut self, position: u64) -> Result<u64> {

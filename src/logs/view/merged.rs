@@ -266,6 +266,7 @@ impl LogView for Merged {
             total: a.total + b.total,
             lines: a.lines + b.lines,
             dropped: a.dropped + b.dropped,
+            removed: a.removed + b.removed,
         })
     }
 

@@ -64,6 +64,8 @@ pub struct Progress {
     pub lines: u64,
     /// Records that were dropped to bound the memory.
     pub dropped: u64,
+    /// Bytes that rotation has removed, as far as that is known.
+    pub removed: u64,
 }
 
 impl Progress {

@@ -93,7 +93,7 @@ impl LogView for StreamView {
 
     fn progress(&self) -> Progress {
         let lines = self.records.len() as u64;
-        Progress { indexed: 0, total: 0, lines, dropped: self.dropped }
+        Progress { indexed: 0, total: 0, lines, dropped: self.dropped, removed: 0 }
     }
 
     fn align(&mut self, position: u64) -> Result<u64> {

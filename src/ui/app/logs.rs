@@ -107,6 +107,8 @@ pub struct LogPane {
     pub goto: Option<DateTime<Utc>>,
     /// How many of the last records were asked for of a stream, and how many of these were dropped.
     pub missing: Option<(u64, u64)>,
+    /// Bytes that rotation has removed.
+    pub removed: u64,
     /// Whether there are no lines before the window.
     pub at_start: bool,
     /// Whether there are no lines after the window.
@@ -148,6 +150,7 @@ impl Default for LogPane {
             columns: 0,
             goto: None,
             missing: None,
+            removed: 0,
             at_start: false,
             at_end: false,
             more: false,

@@ -113,6 +113,8 @@ struct Job {
     bars_at: Option<Instant>,
     /// How many records of streams were dropped to bound the memory, if that was told.
     dropped: Option<u64>,
+    /// How many bytes rotation has removed, as far as that was told.
+    removed: u64,
 }
 
 type Done<T> = Result<T, wharf_logs::Error>;
@@ -148,6 +150,7 @@ impl Job {
             columns: 0,
             bars_at: None,
             dropped: None,
+            removed: 0,
         }
     }
 
@@ -219,9 +222,13 @@ impl Job {
         Ok(())
     }
 
-    /// Tells how much of a log that comes as a stream isn't there.
+    /// Tells how much of the log isn't there.
     async fn tell_what_is_missing(&mut self) {
         let progress = self.source.view.progress();
+        if self.removed != progress.removed {
+            self.removed = progress.removed;
+            self.replies.send(LogReply::Removed(progress.removed)).await;
+        }
         let dropped = progress.dropped;
         let whole = !self.source.limited || progress.lines + dropped < ASKED;
         if !whole && self.dropped != Some(dropped) {
@@ -391,7 +398,9 @@ impl Job {
         let Lines { lines, last } = self.backward(end, rows).await?;
         self.sent = end;
         self.told = false;
-        self.lines(Place::Tail, lines, last, true).await
+        self.lines(Place::Tail, lines, last, true).await?;
+        self.tell_what_is_missing().await;
+        Ok(())
     }
 
     /// Notes, if the log's end has been sent, that what comes next is new.

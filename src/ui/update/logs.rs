@@ -67,6 +67,7 @@ pub(super) fn reply(app: &mut App, generation: u64, reply: LogReply) -> Vec<Effe
             return vec![Effect::Copy(text)];
         }
         LogReply::Missing { asked, dropped } => app.logs.missing = Some((asked, dropped)),
+        LogReply::Removed(bytes) => app.logs.removed = bytes,
         LogReply::Saved(path, lines) => {
             app.tell(format!("saved {lines} lines to {}", path.display()));
         }

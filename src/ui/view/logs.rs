@@ -178,6 +178,10 @@ fn state(app: &App, buffer: &mut Buffer, area: Rect) {
         };
         line.skip(2).text(&text, style(Role::Warn));
     }
+    if log.removed > 0 {
+        let text = format!("{} of older lines removed by rotation", size(log.removed));
+        line.skip(2).text(&text, style(Role::Warn));
+    }
     for (on, word) in [(log.only, "only matches"), (log.wrap, "wrapped")] {
         if on {
             line.skip(2).text(word, style(Role::Info));

@@ -3,7 +3,7 @@
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use wharf_backend::fake::{Fake, container, time};
 use wharf_model::{LogRecord, LogStream, Status};
-use wharf_ui::{Colors, Effect, LogAsk, Msg};
+use wharf_ui::{Colors, Effect, LogAsk, LogReply, Msg};
 
 use crate::support::Desk;
 use crate::{options, plain};
@@ -44,6 +44,16 @@ fn logs_at_every_size() {
     let mut desk = Desk::new(options(Colors::None, false), (80, 24));
     desk.keys("l");
     insta::assert_snapshot!("log-ascii-80x24", desk.screen());
+}
+
+#[test]
+fn what_rotation_has_removed_is_told() {
+    let mut desk = desk((80, 24));
+    desk.keys("l");
+    assert!(!desk.screen().contains("rotation"));
+    let generation = desk.app.logs.generation;
+    desk.send(Msg::Log { generation, reply: LogReply::Removed(12 << 20) });
+    assert!(desk.screen().contains("12M of older lines removed by rotation"), "{}", desk.screen());
 }
 
 #[test]
