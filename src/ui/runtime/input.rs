@@ -85,10 +85,13 @@ impl Drop for Input {
 async fn read(file: &AsyncFd<OwnedFd>, sender: &mpsc::Sender<Heard>) -> io::Result<()> {
     let mut parser = Parser::default();
     let mut chunk = [0; 1024];
+    let mut events = Vec::new();
     // Whether an escape character came last: alone, it is a key of its own.
     let mut escaped = false;
+    // Whether a second one followed it, which is the same key, or begins something.
+    let mut twice = false;
     loop {
-        let count = if escaped {
+        let count = if escaped || twice {
             tokio::time::timeout(REST, some(file, &mut chunk)).await.ok().transpose()?
         } else {
             Some(some(file, &mut chunk).await?)
@@ -97,9 +100,13 @@ async fn read(file: &AsyncFd<OwnedFd>, sender: &mpsc::Sender<Heard>) -> io::Resu
             Some([]) => return Ok(()),
             Some(bytes) => {
                 for byte in bytes {
-                    // The one before it was a key: a terminal's answer may follow that at once.
-                    if escaped && *byte == ESCAPE {
-                        parser.parse(&[], false);
+                    if escaped && *byte == ESCAPE && ends(&mut parser, &mut events) {
+                        (escaped, twice) = (false, true);
+                        continue;
+                    }
+                    // A terminal's answer may follow the key at once.
+                    if std::mem::take(&mut twice) && *byte == b'[' {
+                        parser.parse(&[ESCAPE], true);
                     }
                     parser.parse(&[*byte], true);
                     escaped = *byte == ESCAPE;
@@ -107,10 +114,11 @@ async fn read(file: &AsyncFd<OwnedFd>, sender: &mpsc::Sender<Heard>) -> io::Resu
             }
             None => {
                 parser.parse(&[], false);
-                escaped = false;
+                (escaped, twice) = (false, false);
             }
         }
-        while let Some(event) = parser.pop() {
+        events.extend(std::iter::from_fn(|| parser.pop()));
+        for event in events.drain(..) {
             if let Some(heard) = translate(event)
                 && sender.send(heard).await.is_err()
             {
@@ -118,6 +126,16 @@ async fn read(file: &AsyncFd<OwnedFd>, sender: &mpsc::Sender<Heard>) -> io::Resu
             }
         }
     }
+}
+
+/// Takes an escape character, which came last, for a key. Returns whether it was one: in what is pasted
+/// it is none.
+fn ends(parser: &mut Parser, events: &mut Vec<Event>) -> bool {
+    events.extend(std::iter::from_fn(|| parser.pop()));
+    let before = events.len();
+    parser.parse(&[], false);
+    events.extend(std::iter::from_fn(|| parser.pop()));
+    events.len() > before
 }
 
 /// Waits for input and reads some. The file is shared with whoever started us, and so it waits when
@@ -323,7 +341,11 @@ mod tests {
     async fn an_answer_after_an_escape_character_takes_nothing_from_it() {
         let (escape, answer) = ("Esc KeyModifiers(0x0)", "answer");
         assert_eq!(heard(&[(b"\x1b\x1b[?62;22c", 0)]).await, [escape, answer]);
-        assert_eq!(heard(&[(b"\x1b\x1b", 200)]).await, [escape, escape]);
+        assert_eq!(heard(&[(b"j\x1b\x1b[A", 0)]).await[1..], [escape, "Up KeyModifiers(0x0)"]);
+        // Two are one key, after which another one is no part of it.
+        assert_eq!(heard(&[(b"\x1b\x1b", 200)]).await, [escape]);
+        assert_eq!(heard(&[(b"\x1b\x1bk", 0)]).await, [escape, "Char('k') KeyModifiers(0x0)"]);
+        assert_eq!(heard(&[(b"\x1b\x1b\x1b\x1b", 0)]).await, [escape, escape]);
         let pasted = "Paste(\"a\\u{1b}\\u{1b}b\")";
         assert_eq!(heard(&[(b"\x1b[200~a\x1b\x1bb\x1b[201~", 0)]).await, [pasted]);
     }
