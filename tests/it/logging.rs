@@ -94,7 +94,7 @@ fn local_rotates_and_compresses_by_itself() {
     lab.wait_for_log(&id, "done");
     assert_eq!(lab.inspect(&id, "/HostConfig/LogConfig/Type"), "local");
     eventually("five files, the old ones compressed", || {
-        files(&lab, &id) == ["", ".1.gz", ".2.gz", ".3.gz", ".4.gz"]
+        files(&lab, &id) == ["", ".1.gz", ".2.gz", ".3.gz", ".4.gz", ".removed"]
     });
     let text = lab.ok(&["logs", &id]);
     let first: u32 = text.split(' ').nth(1).unwrap().parse().unwrap();
@@ -104,6 +104,10 @@ fn local_rotates_and_compresses_by_itself() {
     let folder = lab.root().join("containers").join(&id);
     let size = std::fs::metadata(folder.join(format!("{id}-json.log.1.gz"))).unwrap().len();
     assert!(size < 30_000, "{size}");
+    // How much the oldest had is remembered: whole files of a little more than the size.
+    let removed = std::fs::read_to_string(folder.join(format!("{id}-json.log.removed"))).unwrap();
+    let removed: u32 = removed.trim_end().parse().unwrap();
+    assert!(removed > 100_000 && removed > first * 80, "{removed} bytes, {first} lines");
 }
 
 fn parts_of_a_rotated_log() {
