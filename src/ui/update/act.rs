@@ -470,7 +470,13 @@ fn sort(app: &mut App, action: Action) {
             let by = app.containers.sort.title().to_lowercase();
             app.tell(format!("sorted by {by}"));
         }
-        (Screen::Containers, _) => app.containers.reversed = !app.containers.reversed,
+        (Screen::Containers, _) => {
+            app.containers.reversed = !app.containers.reversed;
+            // The column may be one that isn't shown.
+            let by = app.containers.sort.title().to_lowercase();
+            let way = if app.containers.reversed { ", reversed" } else { "" };
+            app.tell(format!("sorted by {by}{way}"));
+        }
         (Screen::Images, Action::Sort) => {
             app.images.sort = app.images.sort.next();
             app.images.reversed = false;
