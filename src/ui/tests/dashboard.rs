@@ -583,6 +583,16 @@ fn a_key_that_does_nothing_says_so() {
 }
 
 #[test]
+fn sorting_by_a_column_that_is_not_shown_says_so() {
+    let mut desk = Desk::new(plain(), (80, 24));
+    while !desk.screen().contains("sorted by restarts") {
+        desk.keys("o");
+    }
+    desk.keys("O");
+    assert!(desk.screen().contains("sorted by restarts, reversed"), "{}", desk.screen());
+}
+
+#[test]
 fn charts_show_longer_times() {
     let mut desk = Desk::new(plain(), (80, 24));
     for (keys, wanted) in [("", "-76s"), (">", "-5m"), (">", "-15m"), (">", "-60m"), ("<", "-15m")]
