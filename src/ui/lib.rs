@@ -40,7 +40,7 @@ pub use options::{
 };
 pub use runtime::health::report;
 pub use runtime::{Error, Exit, run};
-pub use terminal::encode;
+pub use terminal::Encoder;
 pub use theme::{Role, Theme};
 pub use update::update;
 pub use view::view;

@@ -34,7 +34,7 @@ use tokio::time::Instant;
 use vt100::CursorStyle;
 
 use crate::app::App;
-pub use encode::encode;
+pub use encode::Encoder;
 pub(crate) use link::For;
 use link::Link;
 use out::{Out, taken};
@@ -48,6 +48,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 pub(crate) struct Screen {
     out: Out,
     link: Link,
+    encoder: Encoder,
     /// What the terminal shows once all that is written has arrived.
     shown: Buffer,
     /// The next frame, kept for its memory.
@@ -74,6 +75,7 @@ impl Screen {
         let mut screen = Self {
             out: Out::new()?,
             link: Link::new(),
+            encoder: Encoder::default(),
             shown: Buffer::default(),
             next: Buffer::default(),
             cursor: None,
@@ -94,7 +96,7 @@ impl Screen {
             queue!(bytes, EnableMouseCapture)?;
         }
         // Whatever it shows, the next frame is compared with nothing.
-        self.shown = Buffer::default();
+        self.repaint();
         self.cursor = None;
         // The answer to this one tells how long the way is, before anything is in it.
         self.send(bytes)
@@ -119,6 +121,7 @@ impl Screen {
         if self.shown.area != area {
             // It would be cleared in the colours of the last letter.
             queue!(bytes, SetAttribute(Attribute::Reset), Clear(ClearType::All))?;
+            self.encoder = Encoder::default();
             self.shown = Buffer::empty(area);
             self.next = Buffer::empty(area);
         }
@@ -133,7 +136,7 @@ impl Screen {
             let at = Position::new(*x, *y);
             (first.iter().position(|part| part.contains(at)).unwrap_or(first.len()), *y, *x)
         });
-        let count = encode(&updates, columns, room.saturating_sub(AROUND), &mut bytes);
+        let count = self.encoder.encode(&updates, columns, room.saturating_sub(AROUND), &mut bytes);
         updates.truncate(count);
         self.behind = (count < all).then_some(what);
         let wanted = app.typed_to().map(|it| it.emulator.screen().cursor_style());

@@ -1,8 +1,8 @@
 //! A frame's changes as bytes: as few as tell a terminal of them.
 //!
-//! Nothing is taken for granted of an earlier frame, since somebody else may have written to the terminal
-//! meanwhile: the first cell is gone to by row and column, and the first colours are whole. From there
-//! on, what the terminal has already isn't said again.
+//! What the terminal has already isn't said again. Somebody else may have written to it between two frames,
+//! so each goes to its first cell by row and column, and every so many frames the colours are said whole:
+//! wrong ones don't stay.
 
 use ratatui::buffer::Cell;
 use ratatui::style::{Color, Modifier};
@@ -10,6 +10,9 @@ use unicode_width::UnicodeWidthStr;
 
 /// So many blanks are erased rather than written.
 const ERASED: usize = 6;
+
+/// Every so many frames begin with whole colours.
+const WHOLE: u32 = 16;
 
 /// What is seen of a blank, beside its background.
 const SEEN_ON_BLANKS: Modifier = Modifier::UNDERLINED
@@ -31,34 +34,49 @@ const ATTRIBUTES: [(Modifier, u8, u8); 9] = [
     (Modifier::CROSSED_OUT, 9, 29),
 ];
 
-/// Appends as many of a frame's changes as fit into so many bytes, in their order and one at least, and
-/// returns how many these are. The terminal has so many columns.
-pub fn encode(
-    updates: &[(u16, u16, &Cell)],
-    columns: u16,
-    room: usize,
-    bytes: &mut Vec<u8>,
-) -> usize {
-    let most = bytes.len().saturating_add(room);
-    let mut pen = Pen { bytes, columns, at: None, is_sure: false, style: None };
-    let mut done = 0;
-    while let Some((x, y, cell)) = updates.get(done) {
-        let before = pen.bytes.len();
-        pen.go(*x, *y);
-        let blanks = blanks(updates.get(done..).unwrap_or_default());
-        let count = if blanks >= ERASED { blanks } else { 1 };
-        if count > 1 {
-            pen.erase(count);
-        } else {
-            pen.write(cell);
+/// What is known of a terminal between two frames.
+#[derive(Default)]
+pub struct Encoder {
+    /// What it writes in, once that is said.
+    style: Option<Style>,
+    frames: u32,
+}
+
+impl Encoder {
+    /// Appends as many of a frame's changes as fit into so many bytes, in their order and one at least,
+    /// and returns how many these are. The terminal has so many columns.
+    pub fn encode(
+        &mut self,
+        updates: &[(u16, u16, &Cell)],
+        columns: u16,
+        room: usize,
+        bytes: &mut Vec<u8>,
+    ) -> usize {
+        let most = bytes.len().saturating_add(room);
+        self.frames = self.frames.wrapping_add(1);
+        let style = self.style.filter(|_| !self.frames.is_multiple_of(WHOLE));
+        let mut pen = Pen { bytes, columns, at: None, is_sure: false, style };
+        let mut done = 0;
+        while let Some((x, y, cell)) = updates.get(done) {
+            let before = (pen.bytes.len(), pen.style);
+            pen.go(*x, *y);
+            let blanks = blanks(updates.get(done..).unwrap_or_default());
+            let count = if blanks >= ERASED { blanks } else { 1 };
+            if count > 1 {
+                pen.erase(count);
+            } else {
+                pen.write(cell);
+            }
+            if pen.bytes.len() > most && done > 0 {
+                pen.bytes.truncate(before.0);
+                pen.style = before.1;
+                break;
+            }
+            done += count;
         }
-        if pen.bytes.len() > most && done > 0 {
-            pen.bytes.truncate(before);
-            break;
-        }
-        done += count;
+        self.style = pen.style;
+        done
     }
-    done
 }
 
 /// Returns how many blanks without a background follow each other in a row at the beginning.
@@ -348,18 +366,25 @@ mod tests {
         let mut shown = Buffer::empty(AREA);
         let mut next = Buffer::empty(AREA);
         let mut terminal = parser();
+        let mut encoder = Encoder::default();
         for frame in 0..400 {
             (0..=numbers.below(4)).for_each(|_| numbers.scribble(&mut next));
             let updates = shown.diff(&next);
             let mut bytes = Vec::new();
-            assert_eq!(encode(&updates, AREA.width, usize::MAX, &mut bytes), updates.len());
+            // Now and then the line has no room for all of it.
+            let room = if numbers.below(4) == 0 { 30 } else { usize::MAX };
+            let done = encoder.encode(&updates, AREA.width, room, &mut bytes);
+            let rest = updates.get(done..).unwrap();
+            let mut more = Vec::new();
+            assert_eq!(encoder.encode(rest, AREA.width, usize::MAX, &mut more), rest.len());
             terminal.process(&bytes);
+            terminal.process(&more);
             shown.clone_from(&next);
             // The same by one that goes to each cell of all of it.
             let mut whole = parser();
             for (x, y, cell) in Buffer::empty(AREA).diff(&next) {
                 let mut bytes = Vec::new();
-                encode(&[(x, y, cell)], AREA.width, usize::MAX, &mut bytes);
+                Encoder::default().encode(&[(x, y, cell)], AREA.width, usize::MAX, &mut bytes);
                 whole.process(&bytes);
             }
             for (x, y) in (0..AREA.height).flat_map(|y| (0..AREA.width).map(move |x| (x, y))) {
@@ -377,7 +402,7 @@ mod tests {
         let updates = blank.diff(&next);
         for room in 0..40 {
             let mut bytes = b"before".to_vec();
-            let done = encode(&updates, AREA.width, room, &mut bytes);
+            let done = Encoder::default().encode(&updates, AREA.width, room, &mut bytes);
             assert!((1..=10).contains(&done));
             assert!(done == 1 || bytes.len() <= 6 + room, "{room}: {bytes:?}");
             let mut terminal = parser();
@@ -394,9 +419,25 @@ mod tests {
             next.set_string(20, y, "4s", Painted::new());
         }
         let mut bytes = Vec::new();
-        encode(&shown.diff(&next), AREA.width, usize::MAX, &mut bytes);
+        Encoder::default().encode(&shown.diff(&next), AREA.width, usize::MAX, &mut bytes);
         let first = b"\x1b[1;21H\x1b[m4".len();
         assert_eq!(bytes.len(), first + 7 * b"\n\x084".len(), "{bytes:?}");
+    }
+
+    #[test]
+    fn colours_are_said_again_only_now_and_then() {
+        let mut encoder = Encoder::default();
+        let mut cell = Cell::new("x");
+        cell.set_style(Painted::new().fg(Color::Indexed(75)));
+        let frames = (0..33).map(|_| {
+            let mut bytes = Vec::new();
+            encoder.encode(&[(2, 3, &cell)], AREA.width, usize::MAX, &mut bytes);
+            bytes
+        });
+        let frames: Vec<_> = frames.collect();
+        let whole = frames.iter().filter(|frame| *frame == b"\x1b[4;3H\x1b[0;38;5;75mx").count();
+        let short = frames.iter().filter(|frame| *frame == b"\x1b[4;3Hx").count();
+        assert_eq!((whole, short), (3, 30), "{frames:?}");
     }
 
     #[test]
@@ -408,7 +449,7 @@ mod tests {
         next.set_string(2, 0, "c", Painted::new());
         let mut bytes = Vec::new();
         let blank = Buffer::empty(AREA);
-        encode(&blank.diff(&next), AREA.width, usize::MAX, &mut bytes);
+        Encoder::default().encode(&blank.diff(&next), AREA.width, usize::MAX, &mut bytes);
         assert_eq!(bytes, b"\x1b[1H\x1b[0;1;38;5;75;48;5;24ma\x1b[22mb\x1b[mc");
     }
 }

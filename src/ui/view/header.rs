@@ -235,6 +235,7 @@ type Part = (&'static str, String, Role);
 
 /// Returns what is known of the host, with fewer words where they have no room.
 fn parts(app: &App, brief: bool) -> Vec<Part> {
+    // Where there is room, what changes has a width of its own, so that what follows it isn't drawn again.
     let mut parts = Vec::new();
     let here = app.here();
     let Some((usage, sample)) = app.metrics.host(here) else {
@@ -260,7 +261,9 @@ fn parts(app: &App, brief: bool) -> Vec<Part> {
     };
     let cpus = sample.cpus.map(|n| format!(" of {n}")).unwrap_or_default();
     match usage.cpu_percent {
-        Some(cpu) => parts.push(("cpu", format!("{}{cpus}", percent(cpu)), level(cpu, 80.0, 95.0))),
+        Some(cpu) => {
+            parts.push(("cpu", format!("{:>5}{cpus}", percent(cpu)), level(cpu, 80.0, 95.0)))
+        }
         None if sample.cpus.is_some() => {
             parts.push(("cpu", format!("{}{cpus}", app.theme.glyphs().missing), Role::Text));
         }
@@ -281,8 +284,10 @@ fn parts(app: &App, brief: bool) -> Vec<Part> {
     let pressure =
         [("cpu", usage.cpu_pressure), ("mem", usage.memory_pressure), ("io", usage.io_pressure)];
     if pressure.iter().any(|(_, p)| p.is_some()) {
-        let texts: Vec<String> =
-            pressure.iter().filter_map(|(name, p)| p.map(|p| format!("{name} {p:.0}%"))).collect();
+        let texts: Vec<String> = pressure
+            .iter()
+            .filter_map(|(name, p)| p.map(|p| format!("{name} {p:>2.0}%")))
+            .collect();
         let texts = if brief { vec![texts.join(" ").replace('%', "")] } else { texts };
         let most = pressure.iter().filter_map(|(_, p)| *p).fold(0.0, f64::max);
         let name = if brief { "psi%" } else { "pressure" };

@@ -112,7 +112,7 @@ impl Wire {
             assert!(!cell.symbol().contains(is_hidden), "{what}: {:?}", cell.symbol());
         }
         let mut new = Vec::new();
-        wharf_ui::encode(&updates, size.width, usize::MAX, &mut new);
+        wharf_ui::Encoder::default().encode(&updates, size.width, usize::MAX, &mut new);
         check(std::str::from_utf8(&new).unwrap(), what);
         self.shown = next;
     }

@@ -456,7 +456,12 @@ impl Desk {
         change(self);
         let after = self.buffer();
         let mut bytes = Vec::new();
-        wharf_ui::encode(&before.diff(&after), after.area.width, usize::MAX, &mut bytes);
+        wharf_ui::Encoder::default().encode(
+            &before.diff(&after),
+            after.area.width,
+            usize::MAX,
+            &mut bytes,
+        );
         u64::try_from(bytes.len()).unwrap()
     }
 }
