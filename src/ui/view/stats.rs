@@ -254,7 +254,7 @@ fn cores(app: &App, buffer: &mut Buffer, area: Rect, id: &ContainerId) {
         let cell = Rect { x: area.x + x * each, y: area.y + y, width: each - 1, height: 1 };
         let mut line = Line::new(app, buffer, cell);
         // As many as the large chart has, so that an instant is found in them.
-        let mut columns = app.metrics.core_columns(id, core, all, window);
+        let mut columns = whole_cells(app.metrics.core_columns(id, core, all, window), app, window);
         let value = match instant {
             Some(at) => at.and_then(|at| columns.get(at)?.avg).map(f64::from),
             None => app.metrics.core_usage(id, core),
@@ -620,6 +620,23 @@ impl Trace {
     }
 }
 
+/// Leaves out the newest column of a chart by the second while the other one of its cell is to come: the cell
+/// is drawn once instead of twice, and the value of the moment stands above it in digits.
+fn whole_cells(mut columns: Vec<Column>, app: &App, window: Window) -> Vec<Column> {
+    if window.live
+        && window.pace == 1
+        && app.charts.read().is_none()
+        && !window.lead.is_multiple_of(2)
+    {
+        let newest =
+            usize::try_from(window.lead + 1).ok().and_then(|it| columns.len().checked_sub(it));
+        if let Some(column) = newest.and_then(|at| columns.get_mut(at)) {
+            *column = Column::default();
+        }
+    }
+    columns
+}
+
 fn graph(app: &App, plots: Vec<Plot>) -> Graph {
     Graph {
         plots,
@@ -651,7 +668,7 @@ fn draw_panel(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, panel: &Pan
         .iter()
         .filter(|_| drawable || at.is_some())
         .map(|trace| Plot {
-            columns: trace.columns(app, columns, window),
+            columns: whole_cells(trace.columns(app, columns, window), app, window),
             style: app.theme.style(trace.role),
             letter: trace.letter,
         })
