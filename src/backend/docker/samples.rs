@@ -202,6 +202,20 @@ impl Follow {
     }
 
     async fn follow(&self) -> Result<()> {
+        // What only the beginning needs is given back; there may be a thousand of these.
+        let (context, mut documents) = Box::pin(self.begin()).await?;
+        while let Some(document) = documents.next().await {
+            if let Some(sample) = sample(document?, &context) {
+                locked(&self.newest).insert(self.id.clone(), Some(sample));
+                self.tell();
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin(
+        &self,
+    ) -> Result<(Context, BoxStream<'static, Result<models::ContainerStatsResponse>>)> {
         let state = self.docker.inspect(self.id.as_str()).await?.state.unwrap_or_default();
         let started = state.started_at.as_deref().and_then(list::instant);
         let context = Context {
@@ -211,14 +225,7 @@ impl Follow {
         };
         let path = format!("/containers/{}/stats", self.id);
         let reply = self.docker.transport.get(&path, &[("stream", "1")]).await?;
-        let mut documents = reply.into_lines::<models::ContainerStatsResponse>("stats");
-        while let Some(document) = documents.next().await {
-            if let Some(sample) = sample(document?, &context) {
-                locked(&self.newest).insert(self.id.clone(), Some(sample));
-                self.tell();
-            }
-        }
-        Ok(())
+        Ok((context, reply.into_lines("stats")))
     }
 
     fn tell(&self) {

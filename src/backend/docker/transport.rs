@@ -21,7 +21,6 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncRead;
 use tokio::task::JoinHandle;
-use tokio_util::codec::{FramedRead, LinesCodec};
 use tokio_util::io::StreamReader;
 use wharf_model::ErrorKind;
 
@@ -310,15 +309,71 @@ impl Reply {
     where
         T: DeserializeOwned + Send + 'static,
     {
-        FramedRead::new(self.into_reader(), LinesCodec::new_with_max_length(LONGEST_LINE))
-            .map_err(move |cause| error::broken(operation, cause))
-            .try_filter(|line| std::future::ready(!line.trim().is_empty()))
-            .and_then(move |line| {
-                std::future::ready(
-                    serde_json::from_str(&line).map_err(|cause| error::malformed(operation, cause)),
-                )
-            })
-            .boxed()
+        let lines = Lines {
+            body: self.into_bytes(operation),
+            operation,
+            chunk: Bytes::new(),
+            begun: Vec::new(),
+        };
+        futures_util::stream::unfold(lines, move |mut lines| async move {
+            let line = lines.next().await?;
+            let parse = |line: Bytes| {
+                serde_json::from_slice(&line).map_err(|cause| error::malformed(operation, cause))
+            };
+            Some((line.and_then(parse), lines))
+        })
+        .boxed()
+    }
+}
+
+/// The lines of a body. There may be a thousand of these at once that wait for their next line, so nothing is
+/// kept between two lines, and what comes in one piece isn't copied.
+struct Lines {
+    body: ByteStream,
+    operation: &'static str,
+    /// What has come and isn't read yet.
+    chunk: Bytes,
+    /// The beginning of a line whose end has yet to come.
+    begun: Vec<u8>,
+}
+
+impl Lines {
+    /// Returns the next line that isn't blank.
+    async fn next(&mut self) -> Option<Result<Bytes>> {
+        loop {
+            let line = match self.chunk.iter().position(|byte| *byte == b'\n') {
+                Some(end) => self.chunk.split_to(end + 1),
+                None => std::mem::take(&mut self.chunk),
+            };
+            let is_whole = line.ends_with(b"\n");
+            if self.chunk.is_empty() {
+                // Even of no length it would keep the connection's buffer.
+                self.chunk = Bytes::new();
+            }
+            let line = if self.begun.is_empty() && is_whole {
+                line
+            } else {
+                self.begun.extend_from_slice(&line);
+                if self.begun.len() > LONGEST_LINE {
+                    return Some(Err(error::broken(self.operation, "a line without an end")));
+                }
+                if is_whole { std::mem::take(&mut self.begun).into() } else { Bytes::new() }
+            };
+            if !line.trim_ascii().is_empty() {
+                return Some(Ok(line));
+            }
+            if is_whole {
+                continue;
+            }
+            match self.body.next().await {
+                Some(Ok(chunk)) => self.chunk = chunk,
+                Some(Err(error)) => return Some(Err(error)),
+                None => {
+                    let last = std::mem::take(&mut self.begun);
+                    return (!last.trim_ascii().is_empty()).then(|| Ok(last.into()));
+                }
+            }
+        }
     }
 }
 
@@ -423,5 +478,32 @@ mod tests {
         ] {
             assert!(!is(method, uri), "{uri}");
         }
+    }
+
+    #[tokio::test]
+    async fn lines_come_however_they_are_cut() {
+        let text = b"{\"a\":1}\n\r\n{\"b\":2}\r\n \n[3]";
+        for size in 1..=text.len() {
+            let pieces: Vec<_> =
+                text.chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+            let body = futures_util::stream::iter(pieces).boxed();
+            let mut lines =
+                Lines { body, operation: "test", chunk: Bytes::new(), begun: Vec::new() };
+            let mut found = Vec::new();
+            while let Some(line) = lines.next().await {
+                found.push(String::from_utf8_lossy(line.unwrap().trim_ascii()).into_owned());
+            }
+            assert_eq!(found, [r#"{"a":1}"#, r#"{"b":2}"#, "[3]"], "in pieces of {size}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_without_an_end_is_refused() {
+        let pieces = std::iter::repeat_with(|| Ok(Bytes::from_static(&[b'x'; 1 << 16])));
+        let body = futures_util::stream::iter(pieces).boxed();
+        let mut lines = Lines { body, operation: "test", chunk: Bytes::new(), begun: Vec::new() };
+        let error = lines.next().await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("without an end"), "{error}");
+        assert!(lines.begun.len() <= LONGEST_LINE + (1 << 16));
     }
 }
