@@ -95,7 +95,7 @@ def programs(wharf, socket):
     for name, words, keys in [
         ("lazydocker", ["lazydocker"], b""),
         ("oxker", ["oxker", "--host", socket], b""),
-        ("dtop", ["dtop", "--host", socket], b"\r"),
+        ("dtop", ["dtop", "--host", socket], b"l"),
     ]:
         if path := shutil.which(words[0]):
             yield name, [path, *words[1:]], docker, keys
