@@ -262,7 +262,7 @@ fn parts(app: &App, brief: bool) -> Vec<Part> {
     let cpus = sample.cpus.map(|n| format!(" of {n}")).unwrap_or_default();
     match usage.cpu_percent {
         Some(cpu) => {
-            parts.push(("cpu", format!("{:>5}{cpus}", percent(cpu)), level(cpu, 80.0, 95.0)))
+            parts.push(("cpu", format!("{:>5}{cpus}", percent(cpu)), level(cpu, 80.0, 95.0)));
         }
         None if sample.cpus.is_some() => {
             parts.push(("cpu", format!("{}{cpus}", app.theme.glyphs().missing), Role::Text));
@@ -284,11 +284,11 @@ fn parts(app: &App, brief: bool) -> Vec<Part> {
     let pressure =
         [("cpu", usage.cpu_pressure), ("mem", usage.memory_pressure), ("io", usage.io_pressure)];
     if pressure.iter().any(|(_, p)| p.is_some()) {
-        let texts: Vec<String> = pressure
-            .iter()
-            .filter_map(|(name, p)| p.map(|p| format!("{name} {p:>2.0}%")))
-            .collect();
-        let texts = if brief { vec![texts.join(" ").replace('%', "")] } else { texts };
+        let known = pressure.iter().filter_map(|(name, p)| p.map(|p| (name, p)));
+        let texts: Vec<String> = match brief {
+            true => known.map(|(name, p)| format!("{name} {p:.0}")).collect(),
+            false => known.map(|(name, p)| format!("{name} {p:>2.0}%")).collect(),
+        };
         let most = pressure.iter().filter_map(|(_, p)| *p).fold(0.0, f64::max);
         let name = if brief { "psi%" } else { "pressure" };
         parts.push((name, texts.join(" "), level(most, 20.0, 50.0)));
