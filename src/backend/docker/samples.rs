@@ -224,7 +224,7 @@ impl Follow {
             host_memory: self.host_memory,
         };
         let path = format!("/containers/{}/stats", self.id);
-        let reply = self.docker.transport.get(&path, &[("stream", "1")]).await?;
+        let reply = self.docker.transport.trickle(&path, &[("stream", "1")]).await?;
         Ok((context, reply.into_lines("stats")))
     }
 

@@ -35,6 +35,9 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// A line of JSON longer than this is not an event or a sample.
 const LONGEST_LINE: usize = 4 << 20;
 
+/// The buffer of a stream of small documents. The head of an answer has to fit in.
+const SMALL: usize = 4096;
+
 /// The body of a request of ours.
 pub(super) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -87,7 +90,12 @@ impl Transport {
     }
 
     /// Sends one request on a connection of its own and returns the head of the answer.
-    async fn exchange<B>(&self, mut request: Request<B>) -> Result<(Response<Incoming>, Connection)>
+    /// What comes is read into a buffer of so many bytes, or one that grows with it.
+    async fn exchange<B>(
+        &self,
+        mut request: Request<B>,
+        buffer: Option<usize>,
+    ) -> Result<(Response<Incoming>, Connection)>
     where
         B: Body + Send + 'static,
         B::Data: Send,
@@ -107,7 +115,9 @@ impl Transport {
         request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
 
         let stream = self.way.open().await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        let (mut sender, connection) = http1::Builder::new()
+            .read_buf_exact_size(buffer)
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(|cause| error::broken(&operation, cause))?;
         let connection = Connection(Some(tokio::spawn(async move {
@@ -135,7 +145,8 @@ impl Transport {
         &self,
         request: bollard::BollardRequest,
     ) -> std::result::Result<Response<Incoming>, bollard::errors::Error> {
-        let (response, connection) = self.exchange(request).await.map_err(error::into_bollard)?;
+        let (response, connection) =
+            self.exchange(request, None).await.map_err(error::into_bollard)?;
         // Bollard reads whole answers only, so the connection ends by itself.
         connection.detach();
         if response.status() == StatusCode::NOT_MODIFIED {
@@ -149,7 +160,15 @@ impl Transport {
 
     /// Sends a request and returns the answer if its status is a success.
     async fn send(&self, request: Request<RequestBody>) -> Result<Reply> {
-        let (response, connection) = self.exchange(request).await?;
+        self.send_with(request, None).await
+    }
+
+    async fn send_with(
+        &self,
+        request: Request<RequestBody>,
+        buffer: Option<usize>,
+    ) -> Result<Reply> {
+        let (response, connection) = self.exchange(request, buffer).await?;
         let reply = Reply { response, connection };
         let status = reply.response.status();
         if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
@@ -167,6 +186,12 @@ impl Transport {
     /// Asks for a document or a stream.
     pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply> {
         self.send(self.request(Method::GET, path, query, empty(), "application/json")?).await
+    }
+
+    /// Asks for a stream of small documents, of which a thousand may be open at once.
+    pub(super) async fn trickle(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply> {
+        let request = self.request(Method::GET, path, query, empty(), "application/json")?;
+        self.send_with(request, Some(SMALL)).await
     }
 
     /// Asks for the head of an answer.
