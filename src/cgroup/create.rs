@@ -122,7 +122,7 @@ fn make(member: &Member, name: &str) -> Result<()> {
 /// Gives a new folder what processes need to enter it and limits to be written.
 fn furnish(member: &Member) -> Result<()> {
     if member.hierarchy.unified {
-        hand_down(member)
+        hand_down(member, &Controllers::DELEGATED)
     } else if member.hierarchy.has(Controller::Cpuset) {
         inherit_cpuset(&member.path)
     } else {
@@ -167,10 +167,10 @@ fn inherit_cpuset(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Sees to it that a version 2 group has the controllers that the hierarchy's root has, as far as
-/// the groups above it will hand them down.
-fn hand_down(member: &Member) -> Result<()> {
-    let wanted = member.hierarchy.controllers.delegable();
+/// Sees to it that a version 2 group has these of the controllers that the hierarchy's root has, as far
+/// as the groups above it will hand them down.
+pub(crate) fn hand_down(member: &Member, controllers: &[Controller]) -> Result<()> {
+    let wanted = member.hierarchy.controllers.and(Controllers::of(controllers));
     if wanted.is_empty() {
         return Ok(());
     }

@@ -53,7 +53,7 @@ fn attach(member: &Member, access: &DeviceAccess) -> Result<()> {
     let program = match access {
         DeviceAccess::Unrestricted => return Ok(()),
         DeviceAccess::Listed(further) => {
-            bpf::device_program(&[STANDARD.as_slice(), further].concat())
+            bpf::device_program(&[further, STANDARD.as_slice()].concat())
         }
         DeviceAccess::AllBut(rules) => bpf::device_program_but(rules),
     };
@@ -69,7 +69,7 @@ fn write_list(member: &Member, access: &DeviceAccess) -> Result<()> {
         DeviceAccess::Listed(further) => {
             let deny = member.path.join("devices.deny");
             io::write(&deny, b"a").map_err(|cause| Error::io("write", deny, cause))?;
-            ("devices.allow", [STANDARD.as_slice(), further].concat())
+            ("devices.allow", [further, STANDARD.as_slice()].concat())
         }
         DeviceAccess::AllBut(rules) => ("devices.deny", rules.clone()),
     };

@@ -59,6 +59,12 @@ pub enum Error {
         /// The device's path.
         device: String,
     },
+    /// The kernel has no huge pages of a size.
+    #[error("hugepageLimits: this kernel has no pages of {size:?} (see /sys/kernel/mm/hugepages)")]
+    NoPages {
+        /// The size as it was asked for.
+        size: String,
+    },
     /// The version 2 parent has processes of its own, so that its controllers can't be handed down.
     #[error(
         "enable controllers below {path}: it holds processes itself; move them into a group below \
@@ -125,7 +131,7 @@ impl Error {
             | Self::Unsupported { .. }
             | Self::DeviceProgram { .. }
             | Self::NoWeights { .. } => ErrorKind::Unsupported,
-            Self::Limit { .. } | Self::Name(_) => ErrorKind::Invalid,
+            Self::Limit { .. } | Self::Name(_) | Self::NoPages { .. } => ErrorKind::Invalid,
             Self::InUse { .. } | Self::ParentOccupied(_) | Self::Occupied(_) => ErrorKind::Conflict,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Timeout { .. } | Self::Delete { .. } => ErrorKind::Internal,

@@ -33,10 +33,18 @@ pub enum Controller {
     Freezer,
     /// Block devices (`blkio` in version 1).
     Io,
+    /// Huge pages.
+    Hugetlb,
+    /// Remote direct memory access.
+    Rdma,
+    /// The class of packets (version 1 alone).
+    NetCls,
+    /// The priority of packets (version 1 alone).
+    NetPrio,
 }
 
 impl Controller {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 12] = [
         Self::Cpu,
         Self::Cpuacct,
         Self::Cpuset,
@@ -45,6 +53,10 @@ impl Controller {
         Self::Devices,
         Self::Freezer,
         Self::Io,
+        Self::Hugetlb,
+        Self::Rdma,
+        Self::NetCls,
+        Self::NetPrio,
     ];
 
     /// Returns the kernel's word, that of version 2 where they differ.
@@ -58,6 +70,10 @@ impl Controller {
             Self::Devices => "devices",
             Self::Freezer => "freezer",
             Self::Io => "io",
+            Self::Hugetlb => "hugetlb",
+            Self::Rdma => "rdma",
+            Self::NetCls => "net_cls",
+            Self::NetPrio => "net_prio",
         }
     }
 
@@ -98,8 +114,12 @@ impl Controllers {
         Controller::ALL.into_iter().filter(move |controller| self.has(*controller))
     }
 
-    fn with(self, controllers: &[Controller]) -> Self {
-        Self(controllers.iter().fold(self.0, |set, one| set | one.bit()))
+    pub(crate) fn of(controllers: &[Controller]) -> Self {
+        Self(controllers.iter().fold(0, |set, one| set | one.bit()))
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 }
 
@@ -310,7 +330,7 @@ fn parse_mountinfo(text: &[u8]) -> Vec<Hierarchy> {
 /// Returns those options of a version 1 mount that name its hierarchy: its controllers, all of
 /// them, or its name.
 fn selectors<'a>(words: impl Iterator<Item = &'a [u8]>) -> String {
-    const FURTHER: [&str; 6] = ["net_cls", "net_prio", "perf_event", "hugetlb", "rdma", "misc"];
+    const FURTHER: [&str; 2] = ["perf_event", "misc"];
     words
         .filter_map(|word| {
             let text = std::str::from_utf8(word).ok()?;
@@ -352,17 +372,10 @@ pub(crate) fn enable_words(controllers: Controllers) -> String {
 }
 
 impl Controllers {
-    /// The controllers of version 2 that are handed down to containers.
-    pub(crate) fn delegable(self) -> Self {
-        let wanted = Self::default().with(&[
-            Controller::Cpu,
-            Controller::Cpuset,
-            Controller::Memory,
-            Controller::Pids,
-            Controller::Io,
-        ]);
-        Self(self.0 & wanted.0)
-    }
+    /// The controllers of version 2 that are handed down to all containers; the others, to those that
+    /// have a limit of theirs.
+    pub(crate) const DELEGATED: [Controller; 5] =
+        [Controller::Cpu, Controller::Cpuset, Controller::Memory, Controller::Pids, Controller::Io];
 }
 
 #[cfg(test)]
@@ -403,7 +416,8 @@ mod tests {
     fn co_mounted_controllers_share_one_hierarchy_and_repeated_mounts_count_once() {
         let layout = Layout::from_mountinfo(SYSTEMD_V1);
         assert_eq!(layout.version_word(), "1");
-        assert_eq!(layout.hierarchies().len(), 4);
+        assert_eq!(layout.hierarchies().len(), 5);
+        assert!(layout.has(Controller::Hugetlb) && !layout.has(Controller::Rdma));
         let cpu = layout.home(Controller::Cpu).unwrap();
         assert_eq!(cpu.mount, Path::new("/sys/fs/cgroup/cpu,cpuacct"));
         assert_eq!(layout.home(Controller::Cpuacct), Some(cpu));
@@ -414,6 +428,7 @@ mod tests {
         let expected = [
             ("systemd", "name=systemd"),
             ("cpu,cpuacct", "cpu,cpuacct"),
+            ("net_cls,net_prio", "net_cls,net_prio"),
             ("blkio", "blkio"),
             ("a b", "pids,hugetlb"),
         ];
@@ -431,6 +446,7 @@ mod tests {
     #[test]
     fn subtree_control_gets_words_with_a_plus() {
         let set = Controllers::from_words(b"cpuset cpu io memory hugetlb pids".split(|b| *b == 32));
-        assert_eq!(enable_words(set.delegable()), "+cpu +cpuset +memory +pids +io");
+        let handed_down = set.and(Controllers::of(&Controllers::DELEGATED));
+        assert_eq!(enable_words(handed_down), "+cpu +cpuset +memory +pids +io");
     }
 }

@@ -53,7 +53,7 @@ pub use error::{Error, Result};
 pub use events::Events;
 pub use group::Group;
 pub use layout::{Controller, Layout, View};
-pub use limits::{DeviceAccess, Further, Limits};
+pub use limits::{DeviceAccess, Further, Handles, Limits};
 pub use oom::OomWatch;
 pub use support::Feature;
 pub use sweep::list;

@@ -6,9 +6,9 @@
 
 mod block;
 mod cpu;
+mod further;
 mod memory;
 
-use std::collections::BTreeMap;
 use std::error::Error as _;
 
 use cgroups_rs::fs::pid::PidController;
@@ -21,6 +21,8 @@ use crate::error::{Error, Result};
 use crate::group::{Group, Member};
 use crate::io;
 use crate::layout::{Controller, Layout};
+
+pub use further::{Further, Handles};
 
 /// Which devices a container may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,19 +51,6 @@ pub struct Limits {
     pub devices: DeviceAccess,
     /// What docker has no flags for.
     pub further: Further,
-}
-
-/// Limits that the OCI runtime specification knows and docker doesn't.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Further {
-    /// Files of the version 2 group, and what is written into them.
-    pub unified: BTreeMap<String, String>,
-    /// Whether it gets CPU time only when nobody else wants any.
-    pub cpu_idle: Option<bool>,
-    /// CPU time in microseconds that may be saved up for later.
-    pub cpu_burst: Option<u64>,
-    /// The greatest use of huge pages in bytes, by their size in the kernel's words: `2MB`.
-    pub huge_pages: BTreeMap<String, u64>,
 }
 
 impl Limits {
@@ -136,55 +125,6 @@ impl Group {
             // has no better remedy than the reason why it was changed.
             let _ = change(self, to, from);
         })
-    }
-}
-
-impl Group {
-    /// Writes limits that docker has no flags for, as far as they are set.
-    ///
-    /// # Errors
-    /// When this host has no file for one of them, or the kernel refuses. Those before it hold.
-    pub fn limit_further(&self, further: &Further) -> Result<()> {
-        let Further { unified, cpu_idle, cpu_burst, huge_pages } = further;
-        if let Some(idle) = cpu_idle {
-            self.put(Controller::Cpu, "cpu.idle", ["cpu.idle"; 2], &u8::from(*idle).to_string())?;
-        }
-        if let Some(burst) = cpu_burst {
-            let files = ["cpu.cfs_burst_us", "cpu.max.burst"];
-            self.put(Controller::Cpu, "cpu.burst", files, &burst.to_string())?;
-        }
-        for (size, bytes) in huge_pages {
-            self.put_unified("hugepageLimits", &format!("hugetlb.{size}.max"), &bytes.to_string())?;
-        }
-        unified.iter().try_for_each(|(file, value)| self.put_unified("unified", file, value))
-    }
-
-    /// Writes one of two files, that of version 1 or of version 2.
-    fn put(
-        &self,
-        controller: Controller,
-        flag: &'static str,
-        [legacy, unified]: [&str; 2],
-        value: &str,
-    ) -> Result<()> {
-        let member = home(self, flag, controller)?;
-        let file = if member.hierarchy.unified { unified } else { legacy };
-        set(member, flag, file, value).map_err(|error| match error {
-            Error::Limit { cause: Errno::NOENT, .. } => missing(flag, controller),
-            error => error,
-        })
-    }
-
-    /// Writes a file of the version 2 group.
-    fn put_unified(&self, flag: &'static str, file: &str, value: &str) -> Result<()> {
-        let unsupported = |why| Error::Unsupported { flag, controller: "version 2", why };
-        if file.contains('/') || file.is_empty() {
-            return Err(Error::Name(file.to_owned()));
-        }
-        let member =
-            self.unified().ok_or_else(|| unsupported("this host has not mounted as cgroup2"))?;
-        let path = member.path.join(file);
-        io::write(&path, value.as_bytes()).map_err(|cause| Error::io("write", path, cause))
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use wharf_model::{CreateOptions, ErrorKind, HostConfig, NamespaceMode, NetworkMode};
 
+use crate::init::settings;
 use crate::state::{Record, Store};
 use crate::{Error, Result};
 
@@ -62,7 +63,7 @@ pub(crate) fn is_ipc_setting(name: &str) -> bool {
 /// Refuses a setting that isn't the container's own.
 fn check_sysctl(name: &str, host: &HostConfig) -> Result<()> {
     let ipc = is_ipc_setting(name);
-    if !ipc && !name.starts_with("net.") || name.contains(['/', '\0']) {
+    if !ipc && !name.starts_with("net.") || settings::path(name).is_none() {
         return Err(invalid(format!("sysctl '{name}' is not allowed")));
     }
     let foreign = matches!(host.ipc_mode, NamespaceMode::Host | NamespaceMode::Container(_));
@@ -143,9 +144,18 @@ mod tests {
         let with = |name: &str, o: &mut CreateOptions| {
             o.host.sysctls.insert(name.to_owned(), "1".to_owned());
         };
-        for name in ["kernel.hostname", "vm.swappiness", "net/ipv4/x", "kernel.msgmax2"] {
+        for name in [
+            "kernel.hostname",
+            "vm.swappiness",
+            "net/ipv4/x",
+            "net.//.vm.swappiness",
+            "kernel.msgmax2",
+        ] {
             assert!(refused(|o| with(name, o)).contains("is not allowed"), "{name}");
         }
+        let mut options = CreateOptions::default();
+        with("net.ipv4.conf.eth0/1.forwarding", &mut options);
+        assert!(check(&options).is_ok());
         let text = refused(|o| {
             with("net.ipv4.ip_forward", o);
             o.host.network_mode = NetworkMode::Host;

@@ -54,8 +54,6 @@ pub(crate) struct Bundle {
     pub(crate) nested: bool,
     /// Whether it is in another one than the runtime.
     pub(crate) remapped: bool,
-    /// Whether it has joined somebody's mounts, which stay as they are.
-    pub(crate) joins_mounts: bool,
     /// Whether it has a cgroup namespace of its own.
     pub(crate) own_cgroups: bool,
     /// Its cgroup's name, for one that doesn't.
@@ -107,10 +105,6 @@ impl Contents for Bundle {
         // the container has a hand in.
         let settings = rustix::fs::open("/proc/sys", flags, Mode::empty())
             .map_err(|cause| failed("open /proc/sys", cause))?;
-        if self.joins_mounts {
-            let root = Root::open(Path::new("/")).map_err(|cause| failed("open /", cause))?;
-            return Ok(Assembled { root, settings });
-        }
         let root = self.mount_root()?;
         let host_cgroups = (!self.own_cgroups).then_some(self.cgroup.as_str());
         for (index, listed) in self.mounts.iter().enumerate() {
@@ -133,13 +127,10 @@ impl Contents for Bundle {
             Some((Reply::Process(pid), _)) => self.pid.set(pid),
             _ => return Err(Error::failed("create", "the runtime has ended")),
         }
-        let state = self.state.with("creating", self.pid.get());
+        let state = self.state.with("created", self.pid.get());
         hooks::run(&self.hooks.create_container, "createContainer", &state)?;
         settings::write_all(&settings, &self.sysctls)?;
         drop(settings);
-        if self.joins_mounts {
-            return Ok(());
-        }
         mounts::hide(&root, self.masked_paths.iter().cloned())?;
         mounts::make_read_only(&root, self.read_only_paths.iter().cloned())?;
         match self.no_pivot {

@@ -14,7 +14,7 @@ pub(crate) mod mounts;
 pub(crate) mod pid1;
 pub(crate) mod program;
 pub(crate) mod rootfs;
-mod settings;
+pub(crate) mod settings;
 pub(crate) mod terminal;
 pub(crate) mod toolbox;
 pub(crate) mod user;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -42,11 +42,29 @@ pub(super) fn write(folder: &OwnedFd, plan: &Plan) -> Result<()> {
     write_all(folder, &plan.sysctls)
 }
 
-/// Sets what is asked for, by names with dots.
+/// Returns where a setting is below /proc/sys, as sysctl(8) reads names: whichever of the dot and the
+/// slash comes first is between the parts, and the other one is a dot within a part, so that both
+/// `net.ipv4.conf.eth0/1.forwarding` and `net/ipv4/conf/eth0.1/forwarding` are that of `eth0.1`. None
+/// when it is no name, but leads elsewhere.
+pub(crate) fn path(name: &str) -> Option<String> {
+    let swap = |letter: char| match letter {
+        '.' => '/',
+        '/' => '.',
+        other => other,
+    };
+    let path: String = match name.find(['.', '/']).map(|at| name.as_bytes()[at]) {
+        Some(b'.') => name.chars().map(swap).collect(),
+        _ => name.to_owned(),
+    };
+    let leads_on = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
+    path.split('/').all(leads_on).then_some(path)
+}
+
+/// Sets what is asked for.
 pub(super) fn write_all(folder: &OwnedFd, settings: &BTreeMap<String, String>) -> Result<()> {
     settings.iter().try_for_each(|(name, value)| {
-        let path = PathBuf::from(name.replace('.', "/"));
-        set(folder, &path, value)
+        let what = path(name).ok_or(Errno::INVAL);
+        what.and_then(|path| set(folder, Path::new(&path), value))
             .map_err(|cause| failed(format_args!("set the sysctl {name} to {value:?}"), cause))
     })
 }
@@ -56,4 +74,26 @@ fn set(folder: &OwnedFd, path: &Path, value: &str) -> rustix::io::Result<()> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     let file = rustix::fs::openat2(folder, path, flags, Mode::empty(), resolve)?;
     rustix::io::write(&file, value.as_bytes()).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_sysctl_reads_them() {
+        for (name, found) in [
+            ("net.ipv4.ip_forward", "net/ipv4/ip_forward"),
+            ("net/ipv4/ip_forward", "net/ipv4/ip_forward"),
+            ("net.ipv4.conf.eth0/1.forwarding", "net/ipv4/conf/eth0.1/forwarding"),
+            ("net/ipv4/conf/eth0.1/forwarding", "net/ipv4/conf/eth0.1/forwarding"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(path(name).as_deref(), Some(found), "{name}");
+        }
+        for bad in ["", ".", "net..x", "net/../vm/x", "net.//.vm.x", "/net/x", "net.x.", "net.a\0"]
+        {
+            assert_eq!(path(bad), None, "{bad}");
+        }
+    }
 }

@@ -203,7 +203,8 @@ fn sysctls_of(options: &EndpointOptions, interface: &str) -> Result<Vec<(String,
             ["net", "ipv4" | "ipv6" | "mpls", _, "IFNAME", setting]
                 if !setting.contains('/') && !parts[2].contains('/') =>
             {
-                Ok((name.replace("IFNAME", interface), value.to_owned()))
+                // A dot within a part of the name is a slash.
+                Ok((name.replace("IFNAME", &interface.replace('.', "/")), value.to_owned()))
             }
             _ => Err(invalid(format!(
                 "invalid {} value: {name:?} is no setting of an interface: \

@@ -41,10 +41,10 @@ pub(super) fn config(config: &Config, namespaces: &Namespaces) -> Result<()> {
     if root.path.is_empty() {
         return Err(invalid("root.path is missing"));
     }
-    if !namespaces.is_own(Kind::Mount) {
+    if !namespaces.is_own(Kind::Mount) || namespaces.takes_the_host_s_mounts() {
         return Err(unsupported(
             "a container without a mount namespace",
-            "name one in linux.namespaces",
+            "its root and its mounts would be the host's; name one in linux.namespaces",
         ));
     }
     if config.annotations.keys().any(String::is_empty) {
@@ -200,7 +200,10 @@ fn linux(config: &Config, namespaces: &Namespaces) -> Result<()> {
 
 /// Refuses a setting of the kernel that isn't the container's own.
 fn sysctl(name: &str, namespaces: &Namespaces) -> Result<()> {
-    let dotted = name.replace('/', ".");
+    let Some(path) = crate::init::settings::path(name) else {
+        return Err(invalid(format!("linux.sysctl: {name:?} is no name of a setting")));
+    };
+    let dotted = path.replace('/', ".");
     let (own, of) = if crate::container::is_ipc_setting(&dotted) {
         (namespaces.is_own(Kind::Ipc), "IPC")
     } else if dotted.starts_with("net.") {
@@ -251,7 +254,7 @@ mod tests {
     fn what_the_specification_demands_is_demanded() {
         use serde_json::json;
         assert_eq!(outcome(|_| {}), "");
-        let cases: [(&str, serde_json::Value, &str); 27] = [
+        let cases: [(&str, serde_json::Value, &str); 29] = [
             ("/ociVersion", json!("2.0.0"), "ociVersion 2.0.0 is not supported"),
             ("/ociVersion", json!("one"), "is no version"),
             ("/ociVersion", json!(""), "is no version"),
@@ -278,6 +281,8 @@ mod tests {
             ("/linux/cgroupsPath", json!("/a/../../b"), "leads out"),
             ("/linux/sysctl", json!({"net.x": "1"}), "network namespace is not"),
             ("/linux/sysctl", json!({"vm.x": "1"}), "not in a separate kernel namespace"),
+            ("/linux/sysctl", json!({"net/../vm/x": "1"}), "is no name of a setting"),
+            ("/linux/sysctl", json!({"net.//.vm.x": "1"}), "is no name of a setting"),
             ("/linux/sysctl", json!({"kernel.hostname": "1"}), "conflicts with hostname"),
         ];
         for (pointer, value, says) in cases {

@@ -193,7 +193,7 @@ impl Runtime {
         }
         heard(channel)?;
         self.debug(format_args!("namespaces and mounts are made"));
-        let state = plan::state(source).with("creating", child.pid);
+        let state = plan::state(source).with("created", child.pid);
         let all = &source.config.hooks;
         self.run_hooks(&all.prestart, "prestart", &state)?;
         self.run_hooks(&all.create_runtime, "createRuntime", &state)?;

@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn a_hook_reads_the_state_and_says_why_it_fails() {
         let state = State { id: "c".into(), bundle: "/b".into(), annotations: [].into() };
-        let text = state.with("creating", 42);
+        let text = state.with("created", 42);
         let folder = tempfile::tempdir().unwrap();
         let read = folder.path().join("read").display().to_string();
         let hooks = [

@@ -120,6 +120,18 @@ impl Namespaces {
         self.is_new(kind) || self.is_joined(kind)
     }
 
+    /// Returns whether the mounts are to be those of the runtime or of the host's first process, whose
+    /// root the container's would become.
+    pub(super) fn takes_the_host_s_mounts(&self) -> bool {
+        let same = |file: &OwnedFd, path: &str| {
+            let found = rustix::fs::fstat(file).ok().zip(rustix::fs::stat(path).ok());
+            found.is_some_and(|(a, b)| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
+        };
+        let joined = self.joined.iter().find(|(kind, _)| *kind == Kind::Mount);
+        let hosts = ["/proc/self/ns/mnt", "/proc/1/ns/mnt"];
+        joined.is_some_and(|(_, file)| hosts.iter().any(|path| same(file, path)))
+    }
+
     /// Returns whether somebody's are to be joined.
     pub(super) fn joins(&self) -> bool {
         !self.joined.is_empty()

@@ -67,7 +67,6 @@ pub(super) fn bundle(
         awaits_maps: namespaces.is_new(Kind::User),
         nested: remapped || userns::is_nested(),
         remapped,
-        joins_mounts: namespaces.is_joined(Kind::Mount),
         own_cgroups: namespaces.is_new(Kind::Cgroup),
         cgroup: source.cgroup.to_owned(),
         new_keyring: source.new_keyring,

@@ -1,11 +1,11 @@
 //! `linux.resources`: limits in docker's units and names, which the control groups are written from,
 //! and what docker has no names for.
 
-use wharf_cgroup::{DeviceAccess, Further, Limits};
+use wharf_cgroup::{DeviceAccess, Further, Handles, Limits};
 use wharf_model::{DeviceRate, ErrorKind, Resources as Wanted};
 use wharf_sys::bpf::{DeviceKind, DeviceRule as Rule, MKNOD, READ, WRITE};
 
-use super::spec::{DeviceRule, Resources, ThrottleDevice};
+use super::spec::{DeviceRule, Rdma, Resources, ThrottleDevice};
 use crate::{Error, Result};
 
 fn refused(what: &str, why: &str) -> Error {
@@ -80,19 +80,18 @@ fn rate(major: u32, minor: u32, rate: u64) -> DeviceRate {
 
 /// Returns what docker has no names for.
 pub(super) fn further(wanted: &Resources) -> Result<Further> {
-    let network = wanted.network.as_object().is_some_and(|network| {
-        network
-            .values()
-            .any(|value| !value.is_null() && *value != 0 && *value != serde_json::json!([]))
-    });
-    if network {
-        return Err(refused(
-            "network",
-            "is not supported: version 2 groups have no marks of packets",
-        ));
+    let Resources { network, rdma, .. } = wanted;
+    // The kernel reads words.
+    let is_word = |name: &str| !name.is_empty() && !name.contains(char::is_whitespace);
+    let names = network.priorities.iter().map(|link| link.name.as_str());
+    if let Some(name) = names.chain(rdma.keys().map(String::as_str)).find(|name| !is_word(name)) {
+        let text = format!("linux.resources: {name:?} is no name of a link or a device");
+        return Err(Error::new(ErrorKind::Invalid, text));
     }
-    if !wanted.rdma.is_empty() {
-        return Err(refused("rdma", "is not supported"));
+    let says_nothing = |one: &Rdma| one.hca_handles.is_none() && one.hca_objects.is_none();
+    if let Some((device, _)) = rdma.iter().find(|(_, one)| says_nothing(one)) {
+        let text = format!("linux.resources.rdma: {device} has neither hcaHandles nor hcaObjects");
+        return Err(Error::new(ErrorKind::Invalid, text));
     }
     if let Some(name) = wanted.unified.keys().find(|name| name.contains('/') || name.is_empty()) {
         let text = format!("linux.resources.unified: {name:?} must be a file name (no slashes)");
@@ -106,6 +105,23 @@ pub(super) fn further(wanted: &Resources) -> Result<Further> {
             .hugepage_limits
             .iter()
             .map(|pages| (pages.page_size.clone(), pages.limit))
+            .collect(),
+        packet_class: network.class_id.filter(|class| *class != 0),
+        packet_priorities: network
+            .priorities
+            .iter()
+            .map(|link| (link.name.clone(), link.priority))
+            .collect(),
+        kernel_tcp: wanted
+            .memory
+            .kernel_tcp
+            .and_then(|bytes| u64::try_from(bytes).ok())
+            .filter(|bytes| *bytes > 0),
+        rdma: rdma
+            .iter()
+            .map(|(device, &Rdma { hca_handles, hca_objects })| {
+                (device.clone(), Handles { handles: hca_handles, objects: hca_objects })
+            })
             .collect(),
     })
 }
@@ -222,11 +238,21 @@ mod tests {
         for bad in [
             r#"{"memory":{"limit":1000,"swap":10}}"#,
             r#"{"rdma":{"mlx5_1":{}}}"#,
-            r#"{"network":{"classID":7}}"#,
+            r#"{"network":{"priorities":[{"name":"a 1\nb","priority":1}]}}"#,
             r#"{"unified":{"../x":"1"}}"#,
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }
-        assert!(read(r#"{"network":{"classID":0,"priorities":null}}"#).is_ok());
+        // Callers write all that there could be.
+        let found = read(r#"{"network":{"classID":0,"priorities":null},"rdma":null}"#).unwrap();
+        assert_eq!(found.further, Further::default());
+        let found = read(
+            r#"{"network":{"classID":7,"priorities":[{"name":"lo","priority":3}]},
+            "rdma":{"mlx5_1":{"hcaHandles":2}}}"#,
+        );
+        let found = found.unwrap().further;
+        assert_eq!(found.packet_class, Some(7));
+        assert_eq!(found.packet_priorities["lo"], 3);
+        assert_eq!(found.rdma["mlx5_1"], Handles { handles: Some(2), objects: None });
     }
 }

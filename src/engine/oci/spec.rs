@@ -380,9 +380,9 @@ document! {
         /// Huge pages.
         hugepage_limits: Vec<HugePages>,
         /// Marks of packets.
-        network: Value,
-        /// Remote direct memory access.
-        rdma: BTreeMap<String, Value>,
+        network: NetworkMarks,
+        /// Remote direct memory access, by devices.
+        rdma: BTreeMap<String, Rdma>,
         /// Files of the version 2 group.
         unified: BTreeMap<String, String>,
     }
@@ -414,6 +414,9 @@ document! {
         reservation: Option<i64>,
         /// Memory and swap together at most.
         swap: Option<i64>,
+        /// For what is on its way through TCP, at most.
+        #[serde(rename = "kernelTCP")]
+        kernel_tcp: Option<i64>,
         /// How readily it is swapped out.
         swappiness: Option<u8>,
         /// Whether processes wait for memory instead of being killed.
@@ -497,6 +500,37 @@ document! {
         minor: u32,
         /// A second.
         rate: u64,
+    }
+}
+
+document! {
+    /// How packets are marked.
+    NetworkMarks {
+        /// Their class; 0 is none.
+        #[serde(rename = "classID")]
+        class_id: Option<u32>,
+        /// Their priorities, by links.
+        priorities: Vec<LinkPriority>,
+    }
+}
+
+document! {
+    /// The priority of packets on one link.
+    LinkPriority {
+        /// The link's name, as the runtime sees it.
+        name: String,
+        /// The priority.
+        priority: u32,
+    }
+}
+
+document! {
+    /// What may be held of a device for remote direct memory access.
+    Rdma {
+        /// Handles at most.
+        hca_handles: Option<u32>,
+        /// Objects at most.
+        hca_objects: Option<u32>,
     }
 }
 

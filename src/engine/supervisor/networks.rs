@@ -10,6 +10,7 @@ use wharf_sys::netlink::route::RouteSocket;
 use super::launch::{self, Container};
 use super::proxy::{Proxy, Target};
 use super::run::{Phase, Supervisor};
+use crate::init::settings;
 use crate::network::files::own_line;
 use crate::network::publish::{self, Bound};
 use crate::network::{self, Endpoint, Guest};
@@ -259,7 +260,8 @@ fn set_inside(container: &Container, settings: &[(String, String)]) -> Result<()
     within(container, || {
         settings.iter().try_for_each(|(name, value)| {
             // It shows the network namespace of whoever opens it.
-            std::fs::write(format!("/proc/sys/{}", name.replace('.', "/")), value).map_err(
+            let path = settings::path(name).ok_or(std::io::ErrorKind::InvalidInput.into());
+            path.and_then(|path| std::fs::write(format!("/proc/sys/{path}"), value)).map_err(
                 |cause| Error::failed(format_args!("set the sysctl {name} to {value:?}"), cause),
             )
         })

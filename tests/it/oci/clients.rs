@@ -148,6 +148,19 @@ fn podman() {
     ok(&["start", "c"]);
     ok(&["kill", "c"]);
     ok(&["rm", "-f", "c"]);
+    // Several in one another's namespaces, one that says how it is, and what can't be done.
+    let infra = ["--infra-image", "localhost/box", "--infra-command", "/bin/tail -f /dev/null"];
+    let pod = ["pod", "create", "--name", "p", "--share", "ipc,uts,pid"];
+    ok(&[&pod[..], &flags, &infra].concat());
+    let health = ["--health-cmd", "echo fine", "--health-interval", "disable"];
+    let member = ["run", "-d", "--pod", "p", "--name", "a"];
+    ok(&[&member[..], &health, &["localhost/box", "sleep", "1000"]].concat());
+    let seen = ok(&["run", "--rm", "--pod", "p", "localhost/box", "ps"]);
+    assert!(seen.contains("tail -f /dev/null") && seen.contains("sleep 1000"), "{seen}");
+    assert_eq!(podman(&["healthcheck", "run", "a"], b"").code, 0);
+    let out = podman(&["container", "checkpoint", "a"], b"");
+    assert!(out.code != 0 && out.stderr.contains("does not support checkpoint"), "{out:?}");
+    ok(&["pod", "rm", "-t", "0", "-f", "p"]);
     // conmon ends a moment after its container, and leaves its own group.
     eventually("podman's groups are gone", || {
         bench.groups().iter().for_each(|group| remove_groups(group));

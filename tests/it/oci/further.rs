@@ -18,6 +18,8 @@ pub(super) fn tests() -> Vec<Test> {
         a_further_program_runs_where_it_is_said,
         mounts_of_other_owners,
         steps_are_logged,
+        settings_have_dots_in_their_parts,
+        rare_controllers_limit_where_they_are,
     ]
 }
 
@@ -63,8 +65,19 @@ fn a_further_program_runs_where_it_is_said() {
     let bench = Bench::new();
     let mut config = bench.config("sleep 1000");
     config["process"]["execCPUAffinity"] = json!({"initial": "0", "final": "0"});
+    // One that isn't started has all that its program will find, and waits on.
     bench.create(&config, &[], "c");
+    let pid_file = bench.path("pid").display().to_string();
+    let mut detached = bench.command(&["exec", "-d", "--pid-file", &pid_file, "c"]);
+    detached.args(["sleep", "1000"]).stdin(Stdio::null()).stdout(Stdio::null());
+    assert!(detached.stderr(Stdio::null()).status().unwrap().success());
+    let beside = fs::read_to_string(&pid_file).unwrap();
+    let groups_of = |pid: &str| fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    assert_eq!(groups_of(&beside), groups_of(&bench.state("c")["pid"].to_string()));
+    assert_eq!(bench.ok(&["exec", "c", "hostname"]), "wharf\n");
+    assert_eq!(bench.status("c"), "created");
     bench.ok(&["start", "c"]);
+    assert_eq!(bench.ok(&["exec", "c", "pidof", "sleep"]).split_whitespace().count(), 2);
     let cpus = "grep Cpus_allowed_list /proc/self/status | cut -f2";
     assert_eq!(bench.ok(&["exec", "c", "sh", "-c", cpus]).trim(), "0");
     let all = bench.groups().iter().map(|group| group.join("c/below")).collect::<Vec<_>>();
@@ -182,4 +195,100 @@ fn steps_are_logged() {
     bench.write(&config);
     assert!(bench.run(&["--debug", "run", "c"]).stderr.contains("debug: first process "));
     assert_eq!(bench.run(&["run", "c"]).stderr, "");
+}
+
+/// As sysctl(8) has it: the dot of a link's name is a slash where dots are between the parts.
+fn settings_have_dots_in_their_parts() {
+    let bench = Bench::new();
+    let mut config = bench.config(
+        "cd /proc/sys/net/ipv4/conf; cat v.1/forwarding v.1/log_martians v.1/rp_filter lo/rp_filter",
+    );
+    let add = "pid=$(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/'); \
+               nsenter --target $pid --net ip link add v.1 type veth peer name w";
+    config["hooks"] = json!({"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", add],
+        "env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]}]});
+    config["linux"]["sysctl"] = json!({
+        "net.ipv4.conf.v/1.forwarding": "1",
+        "net/ipv4/conf/v.1/log_martians": "1",
+        "net/ipv4/conf/v.1/rp_filter": "2",
+        "net.ipv4.conf.lo.rp_filter": "1",
+    });
+    assert_eq!(bench.output(&config), "1\n1\n2\n1\n");
+    for bad in ["net/../vm/swappiness", "net.//.vm.swappiness", "net..ipv4"] {
+        config["linux"]["sysctl"] = json!({bad: "1"});
+        let out = bench.try_create(&config, &[], "c");
+        assert!(out.code == 1 && out.stderr.contains("no name of a setting"), "{bad}: {out:?}");
+    }
+}
+
+/// Marks of packets, huge pages and what else few hosts mount: limited where the controller is, refused by
+/// its name where it isn't.
+fn rare_controllers_limit_where_they_are() {
+    let bench = Bench::new();
+    let mut config = bench.config("sleep 1000");
+    let pages = json!([{"pageSize": "2MB", "limit": 4 << 20}]);
+    for (controller, property, value, file, found) in [
+        ("net_cls", "network", json!({"classID": 1_048_577}), "net_cls.classid", "1048577"),
+        (
+            "net_prio",
+            "network",
+            json!({"priorities": [{"name": "lo", "priority": 7}]}),
+            "net_prio.ifpriomap",
+            "lo 7",
+        ),
+        ("hugetlb", "hugepageLimits", pages.clone(), "hugetlb.2MB.limit_in_bytes", "4194304"),
+        ("hugetlb", "hugepageLimits", pages, "hugetlb.2MB.rsvd.limit_in_bytes", "4194304"),
+        ("rdma", "rdma", json!({"mlx5_0": {"hcaHandles": 2}}), "rdma.max", "mlx5_0 hca_handle=2"),
+    ] {
+        config["linux"]["resources"] = json!({"devices": [{"allow": false}], property: value});
+        let out = bench.try_create(&config, &[], "c");
+        if out.code == 0 {
+            // This host has it: in version 2 its limits have another name.
+            let file = file.replace("limit_in_bytes", "max");
+            let texts = bench.groups().into_iter().map(|group| group.join("c").join(&file));
+            let text: String = texts.filter_map(|path| fs::read_to_string(path).ok()).collect();
+            assert!(text.lines().any(|line| line == found), "{file}: {text}");
+            bench.ok(&["delete", "--force", "c"]);
+            continue;
+        }
+        let lacks = out.stderr.contains(&format!("needs the {controller} controller"));
+        assert!(out.code == 1 && (lacks || controller == "rdma"), "{out:?}");
+        alone(&bench, controller, file, found);
+    }
+}
+
+/// Mounts the hierarchy of one controller of version 1 where nobody else sees it, and looks for a limit
+/// there. That is possible for those that nobody has mounted, and version 2 has not.
+fn alone(bench: &Bench, controller: &str, file: &str, found: &str) {
+    let mounted = || {
+        let all = fs::read_to_string("/proc/cgroups").unwrap();
+        // "name hierarchy groups enabled".
+        let line = all.lines().find(|line| line.split_whitespace().next() == Some(controller));
+        line.is_none_or(|line| line.split_whitespace().nth(1) != Some("0"))
+    };
+    let is_version_2 = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    if is_version_2 || mounted() {
+        return;
+    }
+    let mount = bench.path(controller);
+    fs::create_dir(&mount).unwrap();
+    let within = |line: &str| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--mount", "--net", "--propagation", "private", "sh", "-ec", line]);
+        command.args([controller, mount.to_str().unwrap(), &bench.group, file]);
+        command.arg(bench.program()).arg(bench.path("root")).current_dir(bench.bundle());
+        crate::harness::run(command, b"")
+    };
+    let out = within(
+        "mount -t cgroup -o $0 none $1; ip link set lo up
+         $4 --root $5 create c </dev/null >/dev/null
+         cat $1/$2/c/$3; $4 --root $5 delete --force c; rmdir $1/$2",
+    );
+    assert!(out.code == 0 && out.stdout.lines().any(|line| line == found), "{file}: {out:?}");
+    // A hierarchy stays that was unmounted while a group of it was on its way out.
+    eventually("the hierarchy is gone", || {
+        within("mount -t cgroup -o $0 none $1; umount $1");
+        !mounted()
+    });
+    fs::remove_dir(&mount).unwrap();
 }

@@ -66,11 +66,11 @@ fn hooks_run_in_their_order_and_place() {
         })
         .collect();
     let expected = [
-        ("prestart", "outside", "creating"),
-        ("createRuntime1", "outside", "creating"),
-        ("createRuntime2", "outside", "creating"),
+        ("prestart", "outside", "created"),
+        ("createRuntime1", "outside", "created"),
+        ("createRuntime2", "outside", "created"),
         // In the container's namespaces, before its root is the root.
-        ("createContainer", "outside", "creating"),
+        ("createContainer", "outside", "created"),
         ("startContainer", "inside", "created"),
         ("poststart", "outside", "running"),
         ("poststop", "outside", "stopped"),

@@ -139,7 +139,7 @@ fn what_is_wrong_is_refused_by_name_and_leaves_nothing() {
         ("/linux/sysctl", json!({"vm.swappiness": "1"}), "not in a separate kernel namespace"),
         ("/linux/rootfsPropagation", json!("sideways"), "sideways"),
         ("/linux/intelRdt", json!({"closID": "x"}), "linux.intelRdt is not supported"),
-        ("/linux/resources/rdma", json!({"x": {"hcaHandles": 1}}), "rdma is not supported"),
+        ("/linux/resources/rdma", json!({"x": {}}), "neither hcaHandles nor hcaObjects"),
         ("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_NO"}), "seccomp"),
         ("/linux/personality", json!({"domain": "BSD"}), "BSD"),
     ];

@@ -11,6 +11,7 @@ use crate::tests;
 pub(super) fn tests() -> Vec<Test> {
     tests![
         namespaces_are_joined_by_their_paths,
+        mounts_that_are_joined_get_the_root,
         a_user_namespace_has_its_maps,
         a_process_is_as_it_is_said,
         mounts_are_as_they_are_listed,
@@ -54,6 +55,39 @@ fn namespaces_are_joined_by_their_paths() {
     eventually("it has stopped", || bench.status("three") == "stopped");
     bench.ok(&["delete", "three"]);
     bench.ok(&["delete", "--force", "one"]);
+}
+
+/// The root is the bundle's in whatever mount namespace; the host's own keeps its.
+fn mounts_that_are_joined_get_the_root() {
+    let bench = Bench::new();
+    let mut other = std::process::Command::new("unshare");
+    other.args(["--mount", "--propagation", "private", "sh", "-c", "echo && exec cat"]);
+    other.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut other = other.spawn().unwrap();
+    let mut ready = [0];
+    std::io::Read::read_exact(other.stdout.as_mut().unwrap(), &mut ready).unwrap();
+    let path = format!("/proc/{}/ns/mnt", other.id());
+    let mut config =
+        bench.config("readlink /proc/self/ns/mnt; cat /srv/readme | wc -l; ls /tmp/new");
+    config["mounts"].as_array_mut().unwrap().push(json!({
+        "destination": "/tmp/new", "type": "tmpfs", "source": "tmpfs",
+    }));
+    let kinds = ["pid", "network", "ipc", "uts", "cgroup"].map(|kind| json!({"type": kind}));
+    let mut namespaces = kinds.to_vec();
+    namespaces.push(json!({"type": "mount", "path": path}));
+    config["linux"]["namespaces"] = json!(namespaces);
+    let found = bench.output(&config);
+    let link = std::fs::read_link(&path).unwrap().display().to_string();
+    drop(other.stdin.take());
+    other.wait().unwrap();
+    assert_eq!(found.lines().next(), Some(link.as_str()), "{found}");
+    assert_ne!(found.lines().nth(1), Some("0"), "{found}");
+    namespaces.pop();
+    namespaces.push(json!({"type": "mount", "path": "/proc/self/ns/mnt"}));
+    config["linux"]["namespaces"] = json!(namespaces);
+    let out = bench.try_create(&config, &[], "c");
+    let says = "a container without a mount namespace is not supported";
+    assert!(out.code == 1 && out.stderr.contains(says), "{out:?}");
 }
 
 fn a_user_namespace_has_its_maps() {

@@ -19,6 +19,7 @@ pub(super) fn tests() -> Vec<Test> {
         what_is_unknown_is_ignored_or_told,
         signals_reach_who_is_there,
         what_others_made_stays,
+        limits_are_in_the_groups_as_they_are_said,
     ]
 }
 
@@ -246,4 +247,33 @@ fn what_others_made_stays() {
         fs::remove_dir(folder).unwrap();
     }
     assert!(bench.bundle().join("rootfs/srv/readme").exists());
+}
+
+/// "The runtime MUST apply entries in the listed order", and limits in the kernel's files, of version 1.
+fn limits_are_in_the_groups_as_they_are_said() {
+    let bench = Bench::new();
+    let mut config = bench.config("sleep 1000");
+    config["linux"]["resources"] = json!({
+        "devices": [
+            {"allow": false, "access": "rwm"},
+            {"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rwm"},
+            {"allow": true, "type": "b", "major": 8, "minor": 20, "access": "rw"},
+        ],
+        "memory": {"limit": 64 << 20, "kernelTCP": 8 << 20},
+    });
+    let out = bench.try_create(&config, &[], "c");
+    if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        assert!(out.code == 1 && out.stderr.contains("memory.kernelTCP needs"), "{out:?}");
+        return;
+    }
+    assert_eq!(out.code, 0, "{out:?}");
+    let read = |file: &str| -> String {
+        let paths = bench.groups().into_iter().map(|group| group.join("c").join(file));
+        paths.filter_map(|path| fs::read_to_string(path).ok()).collect()
+    };
+    assert_eq!(read("memory.kmem.tcp.limit_in_bytes").trim(), (8 << 20).to_string());
+    let list = read("devices.list");
+    let rules: Vec<&str> = list.lines().take(3).collect();
+    assert_eq!(rules, ["c 10:229 rwm", "b 8:20 rw", "c *:* m"], "{list}");
+    bench.ok(&["delete", "--force", "c"]);
 }
