@@ -71,9 +71,9 @@ pub(crate) fn verb(verb: &Verb, path: &str) -> String {
         out.push_str(verb.usage);
     }
     out.push_str(&format!("\n\n{}\n", verb.about));
-    if !verb.paths.is_empty() {
-        let mut names: Vec<String> =
-            verb.paths.iter().map(|path| format!("wharf {path}")).collect();
+    let others: Vec<&&str> = verb.paths.iter().filter(|path| **path != verb.name).collect();
+    if !others.is_empty() {
+        let mut names: Vec<String> = others.iter().map(|path| format!("wharf {path}")).collect();
         names.push(format!("wharf {}", verb.name));
         out.push_str(&format!("\nAliases:\n  {}\n", names.join(", ")));
     }

@@ -163,6 +163,7 @@ pub enum Action {
     CopyValue,
     CopyPath,
     Secrets,
+    ReadValue,
     Accept,
     Cancel,
     NextChoice,
@@ -312,6 +313,7 @@ impl Action {
                 | Self::CopyValue
                 | Self::CopyPath
                 | Self::Secrets
+                | Self::ReadValue
                 | Self::Search
         )
     }
@@ -456,7 +458,7 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('O')] ReverseSort "" "reverse the order";
         [K::char('R')] Rename "" "give it another name";
         [K::char('L')] Limits "limits" "edit its limits and restart policy while it runs";
-        [K::char('u')] Undo "undo" "take back the last removal or change of limits";
+        [K::char('u')] Undo "undo" "take back the last removal, rename or change of limits";
         [K::char('z')] Fold "" "fold or unfold the group";
         [K::code(Left)] FoldIn "" "to the group, then fold it";
         [K::code(Right)] FoldOut "" "unfold the group, then to its first";
@@ -589,6 +591,7 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::char('y')] CopyValue "copy" "copy the value";
         [K::char('Y')] CopyPath "path" "copy the path";
         [K::char('v')] Secrets "" "show or hide secret values";
+        [K::char('w')] ReadValue "" "read all of the value";
         [K::char('D')] DiffTree "diff" "compare with a marked container, or with the image";
     Shell:
         [K::ctrl(']')] ShellKeys "then a key of the dashboard's" "the next key is the dashboard's";

@@ -129,7 +129,15 @@ pub async fn run(backends: Vec<Arc<dyn Backend>>, options: Options) -> Result<Ex
     runtime.watches.clear();
     runtime.settle().await;
     if matches!(result, Ok(Exit::Quit)) {
-        runtime.terminals.end(output).await;
+        let audit = &mut runtime.audit;
+        let heard = |msg: &Msg| {
+            // There is nobody left to be told that it can't be written.
+            let _ = audit.as_mut().map(|audit| audit.hears(msg));
+        };
+        runtime.terminals.end(output, heard).await;
+    }
+    if let Some(mut audit) = runtime.audit.take() {
+        let _ = audit.ends();
     }
     if let Some(folder) = &app.options.state {
         // A layout that can't be kept is no reason to fail at the end.

@@ -124,10 +124,38 @@ fn runs_commands_of_ones_own_and_copies() {
     terminal.send("M");
     terminal.wait_for("the mouse is the terminal's");
     assert!(terminal.written().contains("\x1b[?1000l"));
+    // The command is there while something of the container is looked at, too.
+    terminal.send("f");
+    terminal.wait_for("bin/");
+    terminal.send("\x0e");
+    terminal.wait_for("Run its state (mine)?");
+    terminal.send("\x1b");
+    terminal.wait_until_gone("Run its state");
+    terminal.send("c");
+    terminal.wait_for("of mine to");
+    terminal.send(&format!("\x15{}\r", home.join("out").display()));
+    terminal.wait_for("copied mine:/");
+    terminal.wait_for(" cp mine:/");
+    terminal.send("\x1b");
+    // A shell ends with the dashboard, and what came of it is written down.
+    terminal.send("e");
+    terminal.wait_for("Ctrl-] d leaves it");
+    terminal.wait_for("/ #");
+    terminal.send("\x1dd");
+    terminal.wait_for("goes on");
     terminal.send("q");
+    terminal.wait_for("End the shell?");
+    terminal.send("y");
     assert_eq!(terminal.wait(), 0);
     let audit = fs::read_to_string(home.join("wharf/audit.log")).unwrap();
     assert!(audit.contains("its state (mine)") && audit.contains("exit code 3"), "{audit}");
+    let lines: Vec<serde_json::Value> =
+        audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for action in ["command", "cp", "exec"] {
+        let of: Vec<_> = lines.iter().filter(|line| line["action"] == action).collect();
+        assert_eq!(of.len(), 2, "{action}: {audit}");
+        assert_eq!(of[0]["result"], "begun", "{audit}");
+    }
     fs::remove_dir_all(home).unwrap();
 }
 

@@ -1,6 +1,6 @@
 //! What can be done now, and why the rest can't.
 
-use super::{App, Focus, Pending, Row, Screen, Tab, containers};
+use super::{App, Focus, Pending, Row, Screen, Tab, Zoom, containers};
 use crate::keymap::Action;
 use wharf_model::Status;
 
@@ -57,9 +57,19 @@ impl App {
         );
         match row.summary.status {
             _ if self.travel.is_some() => Err("this is the past: Esc comes back".to_owned()),
+            _ if self.hosts.several() && self.hosts.get(row.host).is_stale() => {
+                Err(format!("{} isn't connected", self.hosts.get(row.host).name()))
+            }
             Status::Running => Ok(()),
             Status::Paused => Err(format!("{name} is paused: p resumes it")),
             _ => Err(format!("{name} doesn't run, so it can't be {what}: S starts it")),
+        }
+    }
+
+    fn can_mark(&self) -> bool {
+        match self.screen {
+            Screen::Images => self.images.selected().is_some(),
+            _ => self.selected().is_some() || self.containers.group().is_some(),
         }
     }
 
@@ -140,6 +150,13 @@ impl App {
             {
                 Err("only containers have it".to_owned())
             }
+            Action::Mark if !self.can_mark() => Err("nothing is selected".to_owned()),
+            Action::ZoomIn if self.zoom == Zoom::Detail => {
+                Err("the tab has all the room already".to_owned())
+            }
+            Action::ZoomOut if self.zoom == Zoom::List => {
+                Err("the list has all the room already".to_owned())
+            }
             Action::ZoomIn | Action::ZoomOut | Action::NextPane | Action::PreviousPane
                 if self.screen.tabs().is_empty() =>
             {
@@ -206,9 +223,10 @@ impl App {
                 Err("no container is selected".to_owned())
             }
             Action::OpenEntry | Action::CopyPath
-                if self.screen == Screen::Volumes
-                    && self.tab() == Tab::Files
-                    && self.volumes.files.list().is_empty() =>
+                if self.tab() == Tab::Files
+                    && self.files().open.is_none()
+                    && (self.screen != Screen::Images || self.images.files.of.is_some())
+                    && self.files().list().is_empty() =>
             {
                 Err("there is nothing in it".to_owned())
             }
@@ -240,8 +258,13 @@ impl App {
             Action::Secrets if !self.inspect.has_secrets() => {
                 Err("nothing in it looks like a secret".to_owned())
             }
-            Action::SaveLog | Action::LogsAt if !self.logs.is_open() => {
-                Err("no log is open".to_owned())
+            action if is_of_logs(action) && !self.logs.is_open() => {
+                Err(match self.containers.group() {
+                    Some(group) => {
+                        format!("no log is open: m shows those of {} as one", group.name)
+                    }
+                    None => "no log is open: no container is selected".to_owned(),
+                })
             }
             Action::MergeLogs
                 if self.marked() < 2
@@ -256,4 +279,29 @@ impl App {
             _ => Ok(()),
         }
     }
+}
+
+/// Returns whether an action is about a log that is shown.
+fn is_of_logs(action: Action) -> bool {
+    matches!(
+        action,
+        Action::Follow
+            | Action::Wrap
+            | Action::Timestamps
+            | Action::ScrollLeft
+            | Action::ScrollRight
+            | Action::SaveLog
+            | Action::LogsAt
+            | Action::LogsTail
+            | Action::LogsHead
+            | Action::Logs1m
+            | Action::Logs5m
+            | Action::Logs15m
+            | Action::Logs30m
+            | Action::Logs1h
+            | Action::CopyLine
+            | Action::CopyScreen
+            | Action::MarkLine
+            | Action::RawLines
+    )
 }

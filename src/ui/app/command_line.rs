@@ -7,7 +7,8 @@ use wharf_model::{Command, Filters, ImageName, RestartPolicy, UpdateOptions};
 use super::hosts::{host_for, host_of_command};
 use super::run_form::quoted;
 use super::terminals::Want;
-use super::{App, Prompt, PromptFor};
+use super::{App, Prompt, PromptFor, Screen};
+use crate::keymap::Action;
 use crate::message::{Effect, TerminalAsk};
 
 /// A change that is asked for.
@@ -179,6 +180,42 @@ pub(crate) fn lines<'c>(app: &App, commands: impl Iterator<Item = &'c Command>) 
         }
     }
     list.iter().zip(heads).map(|(words, (host, _))| line(app, host, words)).collect()
+}
+
+/// Returns a command line of the current engine.
+pub(crate) fn line_here(app: &App, words: &[&str]) -> String {
+    line(app, app.hosts.current, &strings(words))
+}
+
+/// Returns the command line that shows what an action shows of the selected object, or that opens what
+/// it opens; none for what has none.
+pub(crate) fn line_of_look(app: &App, action: Action) -> Option<String> {
+    let object = app.object()?;
+    let name = object.name.as_str();
+    let filter = format!("container={name}");
+    let words: &[&str] = match (app.screen, action) {
+        (Screen::Containers, Action::ShowLogs) => &["logs", name],
+        (Screen::Containers, Action::ShowInspect) => &["inspect", name],
+        (Screen::Containers, Action::ShowTop) => &["top", name],
+        (Screen::Containers, Action::ShowStats) => &["stats", name],
+        (Screen::Containers, Action::ShowFiles) => &["diff", name],
+        (Screen::Containers, Action::ShowEvents) => &["events", "--filter", &filter],
+        (Screen::Containers, Action::OpenShell) => &["exec", "-it", name, "sh"],
+        (Screen::Containers, Action::OpenToolbox) => {
+            &["debug", "--image", app.options.config.toolbox_image(), name]
+        }
+        (Screen::Containers, Action::Attach) => &["attach", name],
+        (Screen::Images, Action::ShowInspect) => &["image", "inspect", name],
+        (Screen::Images, Action::ShowLayers) => &["history", name],
+        (Screen::Images, Action::RemoveImage) => &["rmi", name],
+        (Screen::Volumes, Action::ShowInspect) => &["volume", "inspect", name],
+        (Screen::Volumes, Action::RemoveVolume) => &["volume", "rm", name],
+        (Screen::Networks, Action::ShowInspect) => &["network", "inspect", name],
+        (Screen::Networks, Action::RemoveNetwork) => &["network", "rm", name],
+        (Screen::Networks, Action::PruneNetworks) => &["network", "prune", "-f"],
+        _ => return None,
+    };
+    Some(line(app, app.here(), &strings(words)))
 }
 
 /// Returns the command line of what is being typed, as far as it is known; none for what has none.

@@ -13,6 +13,7 @@ use super::columns::Column;
 use super::list::Cursor;
 use super::metrics::{Metrics, disk, network};
 use super::since::{refine, sentence, since};
+use super::travel::NOT_RECORDED;
 use crate::format::as_f64;
 use crate::keymap::Action;
 
@@ -35,6 +36,8 @@ pub struct Row {
     pub project: Option<String>,
     /// What it is called here, if it isn't by its name: `toolbox of web`.
     pub title: Option<String>,
+    /// Whether the past is shown, and nothing is known of its state then.
+    pub unrecorded: bool,
     /// Since when it is in its state.
     pub since: Option<DateTime<Utc>>,
     /// All that the filter looks at, in lower case.
@@ -84,7 +87,20 @@ impl Row {
         let since = since(&summary, now);
         let host_name = host_name.unwrap_or_default().to_owned();
         let title = None;
-        Self { summary, ports, ip, image, host, host_name, project, title, since, haystack }
+        let unrecorded = summary.status_text == NOT_RECORDED;
+        Self {
+            summary,
+            ports,
+            ip,
+            image,
+            host,
+            host_name,
+            project,
+            title,
+            unrecorded,
+            since,
+            haystack,
+        }
     }
 
     /// Returns what the list calls it.

@@ -27,6 +27,8 @@ pub struct EventRow {
     pub id: String,
     /// What people call the object.
     pub name: String,
+    /// The id of the container that has a part in it, though it happened to something else; or empty.
+    pub container: String,
     /// More about it: `exitCode=0`.
     pub details: String,
     /// The engine that told, by its place.
@@ -37,7 +39,7 @@ impl EventRow {
     fn new(event: &Event, host: usize) -> Self {
         let safe = |text: &str| sanitize_line(text).into_owned();
         let name = event.attributes.get("name").unwrap_or(&event.id);
-        let details: Vec<String> = ["image", "exitCode", "signal", "container", "type"]
+        let details: Vec<String> = ["image", "exitCode", "signal", "type"]
             .into_iter()
             .filter_map(|key| event.attributes.get(key).map(|value| format!("{key}={value}")))
             .collect();
@@ -47,6 +49,7 @@ impl EventRow {
             action: safe(&event.action),
             id: safe(&event.id),
             name: safe(name),
+            container: safe(event.attributes.get("container").map_or("", String::as_str)),
             details: safe(&details.join(" ")),
             host,
         }
@@ -63,7 +66,8 @@ impl EventRow {
     }
 
     fn matches(&self, words: &[String]) -> bool {
-        let text = format!("{} {} {} {}", self.about(), self.action, self.details, self.id);
+        let (about, container) = (self.about(), &self.container);
+        let text = format!("{about} {} {} {} {container}", self.action, self.details, self.id);
         let text = text.to_lowercase();
         words.iter().all(|word| text.contains(word))
     }
@@ -177,6 +181,7 @@ impl EventLog {
                 action: action.clone(),
                 id: id.to_string(),
                 name: String::new(),
+                container: String::new(),
                 details: exit_code.map(|code| format!("exitCode={code}")).unwrap_or_default(),
                 host,
             }),

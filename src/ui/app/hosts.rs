@@ -186,6 +186,11 @@ impl App {
         (rows && at < self.hosts.list.len()).then_some(at)
     }
 
+    /// Returns whether the selected engine is one that the user has disconnected from.
+    pub(crate) fn host_row_is_off(&self) -> bool {
+        self.host_row().is_some_and(|host| self.hosts.get(host).link == Link::Off)
+    }
+
     /// Returns the engine that the system screen describes.
     pub fn described(&self) -> &Host {
         self.hosts.get(self.host_row().unwrap_or(self.hosts.current))

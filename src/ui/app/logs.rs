@@ -37,8 +37,8 @@ pub enum Period {
     /// All of it.
     #[default]
     All,
-    /// What was written since an instant, so many minutes ago as of then.
-    Last(i64, DateTime<Utc>),
+    /// What was written since an instant.
+    Since(DateTime<Utc>),
 }
 
 /// A line and its width.

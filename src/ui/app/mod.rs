@@ -32,7 +32,7 @@ pub mod volumes;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use wharf_model::{Command, ContainerId, TopTable};
 
 use crate::keymap::{Context, Keymap};
@@ -45,7 +45,9 @@ use transfers::Transfer;
 pub use charts::{Asked, Chart, Charts};
 pub use columns::{Column, ColumnChoice};
 pub use command_line::Deed;
-pub(crate) use command_line::{cpus_of, deed, line_of_prompt, lines as command_lines, policy_word};
+pub(crate) use command_line::{
+    cpus_of, deed, line_here, line_of_look, line_of_prompt, lines as command_lines, policy_word,
+};
 pub use containers::{Chosen, Containers, Entry, Group, Row};
 pub use dialog::{
     Choice, Confirm, Consent, Goal, Item, Menu, Overlay, Page, Palette, Prompt, PromptFor,
@@ -216,6 +218,9 @@ pub struct TopPane {
     pub asked: DateTime<Utc>,
 }
 
+/// For how long after the start engines are waited for.
+const SETTLES: TimeDelta = TimeDelta::seconds(5);
+
 /// How many past failures are kept.
 const PROBLEMS: usize = 50;
 
@@ -270,6 +275,9 @@ pub struct App {
     pub charts: Charts,
     /// The look at the past, while there is one.
     pub travel: Option<Box<travel::Travel>>,
+    /// Until when the selection follows the top of the list: engines answer one after the other, and
+    /// nobody has pressed a key yet.
+    pub settling: Option<DateTime<Utc>>,
     /// Whether the selection has stood still since the last tick.
     pub rested: bool,
     /// What was selected at the last tick.
@@ -412,6 +420,7 @@ impl App {
             health: health::HealthPane::default(),
             charts: Charts::default(),
             travel: None,
+            settling: Some(now + SETTLES),
             rested: false,
             at_tick: None,
             logs: LogPane::default(),
@@ -680,9 +689,21 @@ impl App {
         self.draw(Redraw::Now);
     }
 
+    /// Returns a text in which containers have their names instead of their long ids.
+    fn with_names(&self, mut text: String) -> String {
+        for row in &self.containers.rows {
+            let id = row.summary.id.as_str();
+            if text.contains(id) {
+                text = text.replace(id, &row.summary.name);
+            }
+        }
+        text
+    }
+
     /// Tells the user of a failure and keeps it.
     pub fn fail(&mut self, what: impl Into<String>, text: impl Into<String>) {
-        let (what, text) = (what.into(), wharf_logs::sanitize_line(&text.into()).into_owned());
+        let (what, text) = (what.into(), text.into());
+        let text = self.with_names(wharf_logs::sanitize_line(&text).into_owned());
         let line = if text.contains(&what) { text.clone() } else { format!("{what}: {text}") };
         self.notice = Some(Notice { text: line, is_error: true, at: self.now });
         if self.problems.len() == PROBLEMS {

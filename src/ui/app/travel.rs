@@ -10,6 +10,9 @@ use wharf_stats::Usage;
 
 use super::metrics::Then;
 
+/// What is said of a container of which nothing is known of that instant.
+pub(super) const NOT_RECORDED: &str = "not recorded";
+
 /// A look at the past of all engines at the same instant.
 #[derive(Clone, Debug)]
 pub struct Travel {
@@ -95,7 +98,7 @@ fn summary_then(
         // Of one that never ran, or of which nothing was recorded, no more can be said.
         summary.status =
             if present.status == Status::Created { Status::Created } else { Status::Exited };
-        summary.status_text = "not recorded".to_owned();
+        summary.status_text = NOT_RECORDED.to_owned();
         summary.exit_code = None;
         summary.started_at = None;
         summary.endpoints.clear();

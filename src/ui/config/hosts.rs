@@ -2,6 +2,8 @@
 
 use toml::de::{DeTable, DeValue};
 
+use wharf_backend::docker::Address;
+
 use super::{Reader, Value};
 
 /// The most that can be shown at once.
@@ -42,7 +44,13 @@ impl Reader<'_> {
             let start = value.span().start;
             match (name.get_ref().as_ref(), value.get_ref()) {
                 ("name", DeValue::String(text)) => host.name = text.to_string(),
-                ("url", DeValue::String(text)) => host.url = Some(text.to_string()),
+                ("url", DeValue::String(text)) => {
+                    let own = text.starts_with("wharf://");
+                    if let Some(Err(why)) = (!own).then(|| Address::parse(text, None)) {
+                        self.problem(start, why.message);
+                    }
+                    host.url = Some(text.to_string());
+                }
                 ("context", DeValue::String(text)) => host.context = Some(text.to_string()),
                 ("cert-path", DeValue::String(text)) => host.certificates = Some(text.to_string()),
                 ("tls-verify", DeValue::Boolean(verify)) => host.verify = Some(*verify),

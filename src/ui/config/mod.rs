@@ -18,7 +18,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::app::Column;
-use crate::keymap::{Action, Context, Key};
+use crate::keymap::{Action, Context, KEYMAP, Key};
 use crate::options::Colors;
 
 pub use hosts::HostSetting;
@@ -257,15 +257,28 @@ impl Reader<'_> {
                 self.problem(value.span().start, "a key is a text: \"Ctrl-r\"");
                 return None;
             };
-            match text.parse::<Key>() {
-                Ok(key) => list.push(key),
-                Err(why) => {
-                    self.problem(value.span().start, why);
-                    return None;
-                }
-            }
+            list.push(self.key(value.span().start, text)?);
         }
         Some(list)
+    }
+
+    /// Returns the key of a text.
+    fn key(&mut self, start: usize, text: &str) -> Option<Key> {
+        let way_out = |key: &Key| {
+            let always = KEYMAP.iter().filter(|binding| binding.context == Context::Always);
+            always.flat_map(|binding| binding.keys).any(|always| always == key)
+        };
+        match text.parse::<Key>() {
+            Ok(key) if way_out(&key) => {
+                self.problem(start, format!("{text} is the way out, and stays so"));
+                None
+            }
+            Ok(key) => Some(key),
+            Err(why) => {
+                self.problem(start, why);
+                None
+            }
+        }
     }
 
     fn commands(&mut self, value: Value<'_, '_>) {
@@ -290,14 +303,15 @@ impl Reader<'_> {
             confirm: true,
         };
         let before = self.problems.len();
+        let mut key_at = at;
         for (name, value) in table {
             let start = value.span().start;
             match (name.get_ref().as_ref(), value.get_ref()) {
                 ("name", DeValue::String(text)) => custom.name = text.to_string(),
-                ("key", DeValue::String(text)) => match text.parse::<Key>() {
-                    Ok(key) => custom.key = Some(key),
-                    Err(why) => self.problem(start, why),
-                },
+                ("key", DeValue::String(text)) => {
+                    custom.key = self.key(start, text);
+                    key_at = start;
+                }
                 ("on", DeValue::String(text)) => {
                     match keys::LISTS.into_iter().find(|context| context.word() == *text) {
                         Some(context) => custom.on = context,
@@ -329,6 +343,13 @@ impl Reader<'_> {
             if missing && self.problems.len() == before {
                 self.problem(at, format!("this command has no {what}"));
             }
+        }
+        let same = |other: &&Custom| {
+            other.on == custom.on && other.key == custom.key && other.key.is_some()
+        };
+        if let Some(other) = self.config.commands.iter().find(same) {
+            let text = format!("the command {:?} has this key already", other.name);
+            self.problem(key_at, text);
         }
         if self.problems.len() == before {
             self.config.commands.push(custom);

@@ -127,3 +127,31 @@ fn a_template_is_filled_and_what_is_no_placeholder_stays() {
     let value = |word: &str| Some(format!("<{word}>"));
     assert_eq!(fill("a {name} {id}{x} ${HOME} {", value), "a <name> <id>{x} ${HOME} {");
 }
+
+#[test]
+fn what_could_not_be_used_is_told_before_it_is_tried() {
+    let told = |text: &str| read(text).1.into_iter().map(|p| p.text).collect::<Vec<_>>().join("; ");
+    let host = |url: &str| format!("[[hosts]]\nname = \"x\"\nurl = \"{url}\"\n");
+    assert!(told(&host("ftp://x")).contains("ftp is no scheme"));
+    for url in ["wharf://", "wharf:///root", "unix:///x.sock", "ssh://me@h", "tcp://h:1"] {
+        assert_eq!(told(&host(url)), "", "{url}");
+    }
+    let command = |name: &str, key: &str| {
+        format!("[[command]]\nname = \"{name}\"\nrun = \"x\"\nkey = \"{key}\"\n")
+    };
+    let twice = format!("{}{}", command("a", "Ctrl-n"), command("b", "Ctrl-n"));
+    assert!(told(&twice).contains("the command \"a\" has this key already"));
+    assert!(told(&command("a", "Ctrl-c")).contains("the way out"));
+    assert!(told("[keys.containers]\nstop = [\"F9\", \"Ctrl-c\"]\n").contains("the way out"));
+}
+
+#[test]
+fn a_command_of_ones_own_is_in_force_in_the_tabs_of_a_container_too() {
+    let (config, _) = read("[[command]]\nname = \"a\"\nrun = \"x\"\nkey = \"Ctrl-n\"\n");
+    let keymap = Keymap::new(false, &config);
+    let key = "Ctrl-n".parse().unwrap();
+    for context in [Context::Containers, Context::Tabs] {
+        assert_eq!(keymap.lookup(&[context], key), Some(Action::Custom(0)), "{context:?}");
+    }
+    assert_eq!(keymap.lookup(&[Context::Images], key), None);
+}

@@ -25,6 +25,16 @@ pub struct Keymap {
     bindings: Vec<Bound>,
 }
 
+/// Returns where a command of a list is in force: those of containers in their tabs, too.
+fn places(on: Context) -> &'static [Context] {
+    match on {
+        Context::Images => &[Context::Images],
+        Context::Volumes => &[Context::Volumes],
+        Context::Networks => &[Context::Networks],
+        _ => &[Context::Containers, Context::Tabs],
+    }
+}
+
 impl Keymap {
     /// Returns the bindings as a config has them: all, or only those that change nothing.
     pub fn new(read_only: bool, config: &Config) -> Self {
@@ -37,22 +47,26 @@ impl Keymap {
         };
         let mut keymap = Self { bindings: KEYMAP.iter().map(own).collect() };
         for (n, custom) in config.commands.iter().enumerate() {
-            // Those of a list stand together.
-            let last = keymap.bindings.iter().rposition(|b| b.context == custom.on);
-            let bound = Bound {
-                context: custom.on,
-                keys: Vec::new(),
-                action: Action::Custom(n),
-                hint: "",
-                text: wharf_logs::sanitize_line(&custom.name).into_owned(),
-            };
-            keymap.bindings.insert(last.map_or(0, |at| at + 1), bound);
+            for context in places(custom.on) {
+                // Those of a list stand together.
+                let last = keymap.bindings.iter().rposition(|b| b.context == *context);
+                let bound = Bound {
+                    context: *context,
+                    keys: Vec::new(),
+                    action: Action::Custom(n),
+                    hint: "",
+                    text: wharf_logs::sanitize_line(&custom.name).into_owned(),
+                };
+                keymap.bindings.insert(last.map_or(0, |at| at + 1), bound);
+            }
         }
         for (context, action, keys) in config.preset.rows() {
             keymap.bind(*context, *action, keys);
         }
         for (n, custom) in config.commands.iter().enumerate() {
-            keymap.bind(custom.on, Action::Custom(n), custom.key.as_slice());
+            for context in places(custom.on) {
+                keymap.bind(*context, Action::Custom(n), custom.key.as_slice());
+            }
         }
         for change in &config.keys {
             keymap.bind(change.context, change.action, &change.keys);

@@ -69,6 +69,9 @@ impl Audit {
             Msg::Saved { operation, result } => {
                 (operation, said(result.as_ref().err().map(|e| e.message.clone())))
             }
+            Msg::FilesCopied { operation, result } => {
+                (operation, said(result.as_ref().err().cloned()))
+            }
             Msg::ShellEnded { operation, result } => {
                 let result = match result {
                     Ok(output) if output.code == Some(0) => "done".to_owned(),
@@ -102,6 +105,18 @@ impl Audit {
             Some(deed) => self.write(operation, &deed, "given up"),
             None => Ok(()),
         }
+    }
+
+    /// Notes of all that hasn't ended that nobody waits for it any more.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub(super) fn ends(&mut self) -> std::io::Result<()> {
+        let mut left: Vec<_> = self.begun.drain().collect();
+        left.sort_by_key(|(operation, _)| *operation);
+        left.iter().try_for_each(|(operation, deed)| {
+            self.write(*operation, deed, "unknown: the dashboard ended before it")
+        })
     }
 
     fn write(&self, operation: u64, deed: &Deed, result: &str) -> std::io::Result<()> {
@@ -205,12 +220,26 @@ mod tests {
         audit.hears(&Msg::Done { operation: 7, result: Err(error) }).unwrap();
         audit.hears(&Msg::Done { operation: 8, result: Ok(Outcome::Done) }).unwrap();
         audit.hears(&Msg::Done { operation: 8, result: Ok(Outcome::Done) }).unwrap();
+        audit.begins(9, deed("d")).unwrap();
+        audit.hears(&Msg::FilesCopied { operation: 9, result: Err("full".to_owned()) }).unwrap();
+        audit.begins(10, deed("e")).unwrap();
+        audit.ends().unwrap();
         let path = folder.path().join("wharf").join(FILE);
         let text = std::fs::read_to_string(&path).unwrap();
         let lines: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let results: Vec<_> = lines.iter().map(|line| line["result"].as_str().unwrap()).collect();
-        assert_eq!(results, ["begun", "begun", "failed: no\nway", "done"]);
+        let wanted = [
+            "begun",
+            "begun",
+            "failed: no\nway",
+            "done",
+            "begun",
+            "failed: full",
+            "begun",
+            "unknown: the dashboard ended before it",
+        ];
+        assert_eq!(results, wanted);
         assert_eq!((&lines[2]["object"], &lines[2]["operation"]), (&"a\nb".into(), &7.into()));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }

@@ -35,6 +35,9 @@ const GRACE: Duration = Duration::from_millis(1500);
 /// Interrupts what runs, and ends a shell's input.
 const HANG_UP: &[u8] = b"\x03\x04";
 
+/// Ends a shell's input: one that an interrupt has kept busy loses what came right behind it.
+const END_INPUT: &[u8] = b"\x04";
+
 /// All terminals.
 pub(super) struct Terminals {
     sender: mpsc::Sender<Msg>,
@@ -86,8 +89,8 @@ impl Terminals {
         }
     }
 
-    /// Ends all of them, and waits a moment for that.
-    pub(super) async fn end(self, mut output: mpsc::Receiver<Msg>) {
+    /// Ends all of them, and waits a moment for that; `heard` is told what they still say.
+    pub(super) async fn end(self, mut output: mpsc::Receiver<Msg>, mut heard: impl FnMut(&Msg)) {
         let mut tasks = Vec::new();
         for (_, (asks, task)) in self.tasks {
             let _ = asks.try_send(TerminalAsk::End);
@@ -96,7 +99,9 @@ impl Terminals {
         drop(self.sender);
         let drained = async {
             // Nobody looks at it, but they wait until it is taken.
-            while output.recv().await.is_some() {}
+            while let Some(msg) = output.recv().await {
+                heard(&msg);
+            }
             futures_util::future::join_all(tasks).await;
         };
         // What doesn't end loses its terminal now.
@@ -196,7 +201,8 @@ async fn serve(
     let mut ends = false;
     // Until when to wait for an end that was asked for, and when to ask again.
     let mut given_up: Option<Instant> = None;
-    let mut nag = tokio::time::interval(GRACE / 6);
+    let mut nag = tokio::time::interval(GRACE / 12);
+    let mut nags = 0_u32;
     let result = loop {
         if ends && typed.is_empty() {
             input = None;
@@ -229,7 +235,8 @@ async fn serve(
                     break None;
                 }
                 if typed.is_empty() {
-                    typed.extend_from_slice(HANG_UP);
+                    typed.extend_from_slice(if nags.is_multiple_of(2) { HANG_UP } else { END_INPUT });
+                    nags += 1;
                 }
             }
             written = write(&mut input, &typed), if writes => match written {

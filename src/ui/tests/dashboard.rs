@@ -22,6 +22,7 @@ mod past;
 )]
 mod shells;
 mod shots;
+mod told;
 mod viewer;
 
 use std::time::Duration;

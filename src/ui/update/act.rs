@@ -50,12 +50,12 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
             app.tell(format!("the mouse is {whose}"));
             return vec![Effect::Mouse(app.mouse)];
         }
-        Action::ScreenContainers => show_screen(app, Screen::Containers),
-        Action::ScreenImages => show_screen(app, Screen::Images),
-        Action::ScreenVolumes => show_screen(app, Screen::Volumes),
-        Action::ScreenNetworks => show_screen(app, Screen::Networks),
-        Action::ScreenEvents => show_screen(app, Screen::Events),
-        Action::ScreenSystem => show_screen(app, Screen::System),
+        Action::ScreenContainers => go_to_screen(app, Screen::Containers),
+        Action::ScreenImages => go_to_screen(app, Screen::Images),
+        Action::ScreenVolumes => go_to_screen(app, Screen::Volumes),
+        Action::ScreenNetworks => go_to_screen(app, Screen::Networks),
+        Action::ScreenEvents => go_to_screen(app, Screen::Events),
+        Action::ScreenSystem => go_to_screen(app, Screen::System),
         Action::NextScreen => show_screen(app, app.screen.after(1)),
         Action::PreviousScreen => show_screen(app, app.screen.after(-1)),
         Action::ZoomIn => {
@@ -208,6 +208,7 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         | Action::CopyValue
         | Action::CopyPath
         | Action::Secrets
+        | Action::ReadValue
             if app.tab() == Tab::Inspect =>
         {
             return detail::act_inspect(app, action);
@@ -239,6 +240,17 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         _ => {}
     }
     Vec::new()
+}
+
+/// Shows a screen that was asked for by its key; on it already, its list gets the keys.
+fn go_to_screen(app: &mut App, screen: Screen) {
+    if app.screen != screen {
+        return show_screen(app, screen);
+    }
+    if app.focus == Focus::List {
+        app.tell("this is that screen");
+    }
+    focus(app, Focus::List);
 }
 
 /// Moves in whatever has the keys.
@@ -600,6 +612,8 @@ pub(super) fn words(app: &App, action: Action, text: &str) -> String {
     match action {
         Action::PauseResume if paused => "resume the container".to_owned(),
         Action::PauseResume => "pause the container".to_owned(),
+        Action::HostOnOff if app.host_row_is_off() => "connect to it".to_owned(),
+        Action::HostOnOff => "disconnect from it".to_owned(),
         Action::Bulk => format!("act on the {} marked", app.marked()),
         Action::MergeLogs if app.containers.group().is_some() && app.marked() < 2 => {
             "the logs of its containers as one, by time".to_owned()

@@ -61,7 +61,11 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
 
 /// Moves the instant, and with it whatever is at it.
 fn step(app: &mut App, by: i64) {
+    let before = app.charts.instant;
     app.move_instant(by);
+    if by > 0 && before.is_some() && app.charts.instant == before {
+        app.tell("this is the newest: Esc lets the charts go on");
+    }
     if let (Some(travel), Some(instant)) = (&mut app.travel, app.charts.instant) {
         travel.at = instant;
     }

@@ -92,7 +92,7 @@ pub(super) fn ask(app: &mut App, action: Action) -> Vec<Effect> {
 }
 
 /// Returns the command of an action for a container.
-fn command(app: &App, row: &Row, action: Action) -> Option<(Pending, Command)> {
+pub(super) fn command(app: &App, row: &Row, action: Action) -> Option<(Pending, Command)> {
     let undoable = app.hosts.get(row.host).undo_seconds().is_some();
     let container = row.summary.id.as_str().to_owned();
     let alive = row.summary.status.is_alive() || row.summary.status == Status::Restarting;
@@ -205,20 +205,32 @@ pub(super) fn done(app: &mut App, operation: u64, result: Result<Outcome, Error>
     }
 }
 
+/// Returns what was done, followed by the command line that does the same.
+pub(super) fn with_line(text: String, line: &str) -> String {
+    if line.is_empty() { text } else { format!("{text}   {line}") }
+}
+
+/// Returns how much a prune has given back, as the end of a sentence.
+fn freed(bytes: u64) -> String {
+    match bytes {
+        0 => String::new(),
+        bytes => format!(", {} are free again", crate::format::size(bytes)),
+    }
+}
+
 /// Tells what a command did.
 fn report(app: &mut App, pending: &Pending, line: &str, outcome: Outcome) {
     let what = pending.what.as_str();
     let (deleted, freed, failed) = match outcome {
         Outcome::NetworksPruned { deleted, failed } => (deleted, String::new(), failed),
         Outcome::Pruned { deleted, reclaimed, failed } => {
-            let freed = format!(", {} are free again", crate::format::size(reclaimed));
-            (deleted.iter().map(|id| id.short().to_owned()).collect(), freed, failed)
+            (deleted.iter().map(|id| id.short().to_owned()).collect(), freed(reclaimed), failed)
         }
         Outcome::ImagesPruned { untagged, deleted, reclaimed, failed } => {
             // An image that had a name is told by it; of the rest, layers aren't told.
             let nothing = untagged.is_empty() && deleted.is_empty();
             if !nothing {
-                app.tell(format!("{what}: {} are free again", crate::format::size(reclaimed)));
+                app.tell(with_line(format!("{what}: done{}", freed(reclaimed)), line));
             } else if failed.is_empty() {
                 app.tell(format!("{what}: nothing to do"));
             }
@@ -228,29 +240,31 @@ fn report(app: &mut App, pending: &Pending, line: &str, outcome: Outcome) {
             return;
         }
         Outcome::VolumesPruned { deleted, reclaimed, failed } => {
-            let freed = format!(", {} are free again", crate::format::size(reclaimed));
-            (deleted, freed, failed)
+            (deleted, freed(reclaimed), failed)
         }
         Outcome::NetworkCreated { warnings, .. } if !warnings.is_empty() => {
-            return app.tell(format!("{what}: done, but {}", warnings.join(", ")));
+            let text = format!("{what}: done, but {}", warnings.join(", "));
+            return app.tell(with_line(text, line));
         }
         Outcome::Updated { warnings } if !warnings.is_empty() => {
-            return app.tell(format!("{what}: done, but {}", warnings.join(", ")));
+            let text = format!("{what}: done, but {}", warnings.join(", "));
+            return app.tell(with_line(text, line));
         }
         _ if pending.doing == "restoring" => {
             return app.tell(format!("{what}: done, it is stopped as its removal left it"));
         }
-        _ if pending.undoable => return app.tell(format!("{what}: done, u takes it back")),
-        _ if line.is_empty() => return app.tell(format!("{what}: done")),
-        _ => return app.tell(format!("{what}: done   {line}")),
+        _ if pending.undoable => {
+            return app.tell(with_line(format!("{what}: done, u takes it back"), line));
+        }
+        _ => return app.tell(with_line(format!("{what}: done"), line)),
     };
     let names: Vec<String> =
         deleted.iter().map(|name| wharf_logs::sanitize_line(name).into_owned()).collect();
     match names.as_slice() {
         [] if failed.is_empty() => app.tell(format!("{what}: nothing to do")),
         [] => {}
-        [name] => app.tell(format!("removed {name}{freed}")),
-        _ => app.tell(format!("removed {}{freed}", names.len())),
+        [name] => app.tell(with_line(format!("removed {name}{freed}"), line)),
+        _ => app.tell(with_line(format!("removed {}{freed}", names.len()), line)),
     }
     for why in failed {
         app.fail(what, why);
@@ -328,7 +342,11 @@ fn kept(rows: &[&Row]) -> String {
 }
 
 /// Returns those of some containers on which an action makes sense now.
-fn able<'a>(app: &'a App, rows: impl Iterator<Item = &'a Row>, action: Action) -> Vec<&'a Row> {
+pub(super) fn able<'a>(
+    app: &'a App,
+    rows: impl Iterator<Item = &'a Row>,
+    action: Action,
+) -> Vec<&'a Row> {
     app.able(rows, action).collect()
 }
 
@@ -499,52 +517,4 @@ fn plan(app: &App, rows: &[&Row], action: Action, whose: &str) -> Plan {
         commands,
         ..Confirm::default()
     })
-}
-
-/// Fills in the command lines of the topmost dialog, as it opens.
-pub(super) fn show_lines(app: &mut App) {
-    let lines = match app.overlays.last() {
-        Some(Overlay::Confirm(confirm)) if confirm.lines.is_empty() => match &confirm.custom {
-            Some((_, line)) => vec![wharf_logs::sanitize_line(line).into_owned()],
-            None => crate::app::command_lines(app, confirm.commands.iter().map(|(_, c)| c)),
-        },
-        Some(Overlay::Menu(menu)) if menu.lines.is_empty() => {
-            menu.items.iter().map(|item| line_of(app, &item.choice)).collect()
-        }
-        _ => return,
-    };
-    match app.overlays.last_mut() {
-        Some(Overlay::Confirm(confirm)) => confirm.lines = lines,
-        Some(Overlay::Menu(menu)) => menu.lines = lines,
-        _ => {}
-    }
-}
-
-/// Returns the command line of what can be chosen; empty for what has none.
-fn line_of(app: &App, choice: &Choice) -> String {
-    let commands: Vec<Command> = match choice {
-        Choice::Signal(signal) => app
-            .selected()
-            .map(|row| Command::Kill {
-                container: row.summary.id.as_str().to_owned(),
-                signal: Some((*signal).to_owned()),
-            })
-            .into_iter()
-            .collect(),
-        Choice::Bulk(action) if app.screen == Screen::Containers => {
-            let rows = able(app, app.containers.marked_rows().into_iter(), *action);
-            rows.into_iter().filter_map(|row| Some(command(app, row, *action)?.1)).collect()
-        }
-        Choice::Action(action) if app.screen == Screen::Containers => {
-            let group = app.containers.group();
-            let rows: Vec<&Row> = match (app.selected(), group) {
-                (Some(row), _) => vec![row],
-                (None, Some(group)) => able(app, app.containers.members(group), *action),
-                (None, None) => Vec::new(),
-            };
-            rows.into_iter().filter_map(|row| Some(command(app, row, *action)?.1)).collect()
-        }
-        _ => return String::new(),
-    };
-    crate::app::command_lines(app, commands.iter()).join("; ")
 }

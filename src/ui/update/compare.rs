@@ -96,7 +96,16 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
             let text = format!("{}: {} -> {}", row.path, side(row.first), side(row.second));
             return copied(app, text);
         }
+        (Action::ReadValue, Some(row)) => {
+            let sides =
+                [(&diff.names.0, row.first), (&diff.names.1, row.second)].map(|(name, side)| {
+                    let side = side.unwrap_or_else(|| "(nothing)".to_owned());
+                    format!("{name}:\n{side}")
+                });
+            super::detail::read(app, row.path, &sides.join("\n\n"));
+        }
         (Action::CopyPath, Some(row)) => return copied(app, row.path),
+        (Action::FoldAll, _) if diff.own == 0 => app.tell("nothing is left out here"),
         (Action::FoldAll, _) => {
             diff.all = !diff.all;
             diff.compare(secrets);

@@ -5,6 +5,8 @@ use crate::app::{App, Confirm, Consent, Overlay, Page, Pending, Target};
 use crate::config::fill;
 use crate::message::{Effect, ShellOutput};
 
+use super::commands::with_line;
+
 /// Runs a command for the selected object, or asks first.
 pub(super) fn ask(app: &mut App, number: usize) -> Vec<Effect> {
     let Some(custom) = app.options.config.commands.get(number).cloned() else { return Vec::new() };
@@ -51,6 +53,7 @@ pub(super) fn run(app: &mut App, name: String, line: String) -> Vec<Effect> {
 /// Shows what it wrote.
 pub(super) fn ended(app: &mut App, operation: u64, result: Result<ShellOutput, String>) {
     let Some(pending) = app.pending.remove(&operation) else { return };
+    let line = app.lines.remove(&operation).unwrap_or_default();
     let output = match result {
         Ok(output) => output,
         Err(why) => return app.fail(pending.what, why),
@@ -58,7 +61,7 @@ pub(super) fn ended(app: &mut App, operation: u64, result: Result<ShellOutput, S
     let good = output.code == Some(0);
     if output.text.trim().is_empty() {
         return match good {
-            true => app.tell(format!("{}: done", pending.what)),
+            true => app.tell(with_line(format!("{}: done", pending.what), &line)),
             false => app.fail(pending.what, output.verdict()),
         };
     }

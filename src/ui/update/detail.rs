@@ -4,7 +4,7 @@ use wharf_logs::sanitize_line;
 use wharf_model::{ContainerId, TopTable};
 
 use crate::app::topology::{HOST, Node};
-use crate::app::{App, Cursor, LogOrigin, Redraw, Row, Screen, Tab};
+use crate::app::{App, Cursor, LogOrigin, Overlay, Page, Redraw, Row, Screen, Tab};
 use crate::keymap::Action;
 use crate::layout::layout;
 use crate::message::{Effect, LogAsk, ScreenTag};
@@ -243,7 +243,7 @@ pub(super) fn act_inspect(app: &mut App, action: Action) -> Vec<Effect> {
         app.tell("there is no document");
         return Vec::new();
     };
-    let mut to = at;
+    let (mut to, rows_before) = (at, tree.rows().len());
     match action {
         Action::Fold if tree.rows().get(at).is_some_and(|r| r.kind.folds()) => tree.toggle(at),
         // What can't be folded lies in what can.
@@ -261,6 +261,13 @@ pub(super) fn act_inspect(app: &mut App, action: Action) -> Vec<Effect> {
         Action::CopyValue => {
             return tree.value(at).map_or_else(Vec::new, |value| copied(app, value));
         }
+        Action::ReadValue => {
+            let title = tree.rows().get(at).map(|row| row.path.clone());
+            if let (Some(title), Some(value)) = (title, tree.value(at)) {
+                read(app, title, &value);
+            }
+            return Vec::new();
+        }
         Action::CopyPath => {
             let path = tree.rows().get(at).map(|r| r.path.clone());
             return path.map_or_else(Vec::new, |path| copied(app, path));
@@ -272,8 +279,20 @@ pub(super) fn act_inspect(app: &mut App, action: Action) -> Vec<Effect> {
         _ => return Vec::new(),
     }
     let count = app.inspect.len();
+    if (to, count) == (at, rows_before) {
+        app.tell(match action {
+            Action::FoldOut => "there is nothing in it to unfold",
+            _ => "there is nothing around it to fold",
+        });
+    }
     app.inspect.cursor.go(to, count, rows);
     Vec::new()
+}
+
+/// Shows all of a text that a row has no room for.
+pub(super) fn read(app: &mut App, title: String, text: &str) {
+    let body = text.lines().map(|line| sanitize_line(line).into_owned()).collect();
+    app.overlays.push(Overlay::Page(Page { title, verdict: None, body, scroll: 0 }));
 }
 
 /// Searches for a text in the tree.

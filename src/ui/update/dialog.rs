@@ -287,6 +287,10 @@ fn answer(app: &mut App) -> Vec<Effect> {
                 networks::create(app, options)
             }
         },
+        PromptFor::Rename { .. } if text.is_empty() => {
+            prompt.error = Some("a container needs a name".to_owned());
+            Vec::new()
+        }
         PromptFor::Rename { container } => {
             app.overlays.pop();
             edits::rename(app, &container, &text)

@@ -12,7 +12,7 @@ use crate::message::Effect;
 
 use super::commands;
 
-/// How long a change of limits can be taken back.
+/// How long a change of limits or of a name can be taken back.
 const CHANGE: TimeDelta = TimeDelta::minutes(10);
 
 /// Most changes that are remembered.
@@ -44,14 +44,27 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
 /// Gives a container another name.
 pub(super) fn rename(app: &mut App, id: &wharf_model::ContainerId, name: &str) -> Vec<Effect> {
     let before = app.containers.row(id).map_or(id.short(), |row| row.summary.name.as_str());
-    let pending = Pending {
+    let before = before.to_owned();
+    let pending = |what: String, undoable| Pending {
         on: Target::Container(id.clone()),
         doing: "renaming",
-        what: format!("rename {before} to {name}"),
-        undoable: false,
+        what,
+        undoable,
     };
-    let command = Command::Rename { container: id.as_str().to_owned(), name: name.to_owned() };
-    commands::give(app, vec![(pending, command)])
+    let command =
+        |name: &str| Command::Rename { container: id.as_str().to_owned(), name: name.to_owned() };
+    remember(
+        app,
+        Undo {
+            what: format!("rename {before}"),
+            pending: pending(format!("rename {name} back to {before}"), false),
+            command: command(&before),
+            until: app.now + CHANGE,
+            // The command that follows.
+            by: app.next_number + 1,
+        },
+    );
+    commands::give(app, vec![(pending(format!("rename {before} to {name}"), true), command(name))])
 }
 
 /// Asks for other limits, beginning with those that there are.

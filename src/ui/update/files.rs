@@ -13,7 +13,7 @@ use crate::keymap::Action;
 use crate::message::Effect;
 use crate::options::CopyRequest;
 
-use super::{act, focus, images, settle};
+use super::{act, commands, focus, images, settle};
 
 /// Returns the question for the folder that is shown.
 pub(super) fn fetch_folder(pane: &FilePane) -> Option<Effect> {
@@ -146,9 +146,10 @@ pub(super) fn copy(
 /// Takes the end of a copy.
 pub(super) fn copied(app: &mut App, operation: u64, result: Result<(), String>) -> Vec<Effect> {
     let Some(pending) = app.pending.remove(&operation) else { return Vec::new() };
+    let line = app.lines.remove(&operation).unwrap_or_default();
     match result {
         Ok(()) => {
-            app.tell(pending.what.replacen("copy", "copied", 1));
+            app.tell(commands::with_line(pending.what.replacen("copy", "copied", 1), &line));
             fetch_folder(&app.container_files).into_iter().collect()
         }
         Err(why) => {
@@ -178,7 +179,10 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::OpenEntry => return open(app),
         Action::CopyOut => ask_to_copy(app, true),
         Action::CopyIn => ask_to_copy(app, false),
-        Action::Reread => return fetch_folder(app.files()).into_iter().collect(),
+        Action::Reread => {
+            app.tell("looked again");
+            return fetch_folder(app.files()).into_iter().collect();
+        }
         Action::Measure if app.container_files.measuring.is_some() => {
             app.tell("given up");
             return give_up(app);

@@ -139,6 +139,7 @@ pub(super) fn connected(app: &mut App, host: usize) -> Vec<Effect> {
             false => "connected again".to_owned(),
         });
         reopen_logs(app, host);
+        ask_again(app, host);
         // What happened meanwhile, the engine may remember.
         app.events.asked = false;
     }
@@ -169,6 +170,39 @@ fn reopen_logs(app: &mut App, host: usize) {
     if app.logs.ended && app.logs.origins.iter().any(|origin| here(origin.id.as_str())) {
         app.logs.started = None;
     }
+}
+
+/// What couldn't be told while an engine was away is asked for again.
+fn ask_again(app: &mut App, host: usize) {
+    let here = |id: &str| app.host_of(id) == host;
+    if app.logs.error.is_some() && app.logs.origins.iter().any(|origin| here(origin.id.as_str())) {
+        app.logs.close();
+    }
+    let document = app.inspect.tag.as_ref().is_some_and(|tag| app.host_of_tag(tag) == host);
+    if document && matches!(app.inspect.tree, Some(Err(_))) {
+        app.inspect.tag = None;
+    }
+    if app.health.id.as_ref().is_some_and(|id| app.host_of(id.as_str()) == host) {
+        app.health.stale = true;
+    }
+    let selected = app.selected().is_some_and(|row| row.host == host);
+    if selected && matches!(app.container_files.entries, Some(Err(_))) {
+        app.container_files.begin(None);
+    }
+    if host != app.hosts.current {
+        return;
+    }
+    app.system.listing.mark();
+    if matches!(app.volumes.files.entries, Some(Err(_))) {
+        app.volumes.files.begin(None);
+    }
+    if matches!(app.images.files.entries, Some(Err(_))) {
+        app.images.files.begin(None);
+    }
+    if matches!(app.images.history, Some(Err(_))) {
+        app.images.history_of = None;
+    }
+    app.images.counts.retain(|_, count| count.is_ok());
 }
 
 /// Takes that an engine doesn't answer.
@@ -211,6 +245,10 @@ pub(super) fn containers(
             app.hosts.get_mut(host).doubles = doubles;
             if first {
                 charts::begin(app);
+            }
+            if app.settling.is_some_and(|until| app.now < until) && app.travel.is_none() {
+                // Whichever answered first, the first of all is selected.
+                app.containers.selected = None;
             }
             let list = &app.containers;
             app.metrics.retain(|id| list.row(id).is_some());

@@ -22,6 +22,7 @@ use crate::layout::layout;
 use crate::message::{Effect, ScreenTag};
 use crate::text::fit_middle;
 
+use super::commands::with_line;
 use super::volumes::prompt;
 use super::{arrange, files, focus};
 
@@ -194,6 +195,11 @@ fn removal(app: &App, row: &ImageRow) -> (Pending, Command) {
     let force = row.is_last() && !app.image_users(&row.id).is_empty();
     let pending = Pending { on, doing: "removing", what, undoable: false };
     (pending, Command::RemoveImage { image: reference, force })
+}
+
+/// Returns what takes the names of all marked images, as far as that can be done now.
+pub(super) fn removals(app: &App) -> Vec<Command> {
+    able(app, Action::RemoveImage).into_iter().map(|row| removal(app, row).1).collect()
 }
 
 fn ask_to_remove(app: &mut App) {
@@ -504,6 +510,7 @@ pub(super) fn ended(
     let Some(at) = app.transfers.iter().position(|t| t.operation == operation) else {
         return Vec::new();
     };
+    let line = app.lines.remove(&operation).unwrap_or_default();
     let watched = |overlay: &Overlay| matches!(overlay, Overlay::Transfer { operation: of, .. } if *of == operation);
     let transfer = &mut app.transfers[at];
     let what = format!("{} {}", transfer.kind.verb(), transfer.what);
@@ -519,7 +526,7 @@ pub(super) fn ended(
                 _ => transfer.note.clone(),
             };
             transfer.end = Some(Ok(text.clone()));
-            app.tell(text);
+            app.tell(with_line(text, &line));
         }
         Err(error) => {
             let text = wharf_logs::sanitize_line(&error.message).into_owned();
@@ -551,6 +558,7 @@ pub(super) fn act_transfer(app: &mut App, action: Action, limit: usize) -> Vec<E
             app.overlays.pop();
             let Some(transfer) = at.map(|at| app.transfers.remove(at)) else { return Vec::new() };
             if transfer.end.is_none() {
+                app.lines.remove(&operation);
                 app.tell(format!("gave up {} {}", transfer.kind.doing(), transfer.what));
                 return vec![Effect::Abort(operation)];
             }
@@ -634,6 +642,7 @@ pub(super) fn ran(
     operation: u64,
     result: Result<(String, Vec<String>), Error>,
 ) -> Vec<Effect> {
+    let line = app.lines.remove(&operation).unwrap_or_default();
     let waits = |overlay: &Overlay| matches!(overlay, Overlay::Run(form) if form.starting == Some(operation));
     let at = app.overlays.iter().position(waits);
     match (result, at) {
@@ -642,12 +651,13 @@ pub(super) fn ran(
                 app.overlays.remove(at);
             }
             let name = wharf_logs::sanitize_line(&name).into_owned();
-            app.tell(match warnings.first() {
+            let text = match warnings.first() {
                 Some(warning) => {
                     format!("{name} runs, but {}", wharf_logs::sanitize_line(warning))
                 }
                 None => format!("{name} runs: 1 shows it"),
-            });
+            };
+            app.tell(with_line(text, &line));
         }
         (Err(error), Some(at)) => {
             if let Some(Overlay::Run(form)) = app.overlays.get_mut(at) {

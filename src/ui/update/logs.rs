@@ -254,7 +254,7 @@ fn step_bar(app: &mut App, by: isize) -> Vec<Effect> {
 fn period(app: &mut App, minutes: Option<i64>) -> Vec<Effect> {
     let since = minutes.and_then(|minutes| {
         let since = app.now.checked_sub_signed(TimeDelta::minutes(minutes))?;
-        app.logs.period = Period::Last(minutes, since);
+        app.logs.period = Period::Since(since);
         Some(since)
     });
     if since.is_none() {
@@ -298,6 +298,7 @@ fn not_found(app: &App) -> String {
         (Some((1..=u64::MAX, _)), Some(down), Some(up)) => {
             format!("no more matches that way: {down} looks further down, {up} further up")
         }
+        (Some((0, true)), ..) => "nothing matches".to_owned(),
         _ => "no more matches that way".to_owned(),
     }
 }
@@ -480,9 +481,13 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Timestamps => app.logs.times = !app.logs.times,
         Action::ScrollRight => {
             let widest = app.logs.lines.iter().map(|l| l.width).max().unwrap_or(0);
-            app.logs.wrap = false;
-            app.logs.left = (app.logs.left + SIDEWAYS).min(widest.saturating_sub(SIDEWAYS));
+            let to = (app.logs.left + SIDEWAYS).min(widest.saturating_sub(SIDEWAYS));
+            if to == app.logs.left && !app.logs.wrap {
+                app.tell("no line goes further right");
+            }
+            (app.logs.wrap, app.logs.left) = (false, to);
         }
+        Action::ScrollLeft if app.logs.left == 0 => app.tell("the lines begin here"),
         Action::ScrollLeft => app.logs.left = app.logs.left.saturating_sub(SIDEWAYS),
         Action::SaveLog => {
             let (name, whose) = match app.logs.origins.as_slice() {

@@ -16,6 +16,7 @@ mod groups;
 mod health;
 pub(crate) mod hosts;
 mod images;
+mod lines;
 mod logs;
 mod mouse;
 mod networks;
@@ -57,8 +58,9 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
     effects.extend(detail::sync(app));
     effects.extend(terminals::sync(app));
     guard(app, &mut effects);
+    lines::remember(app, &effects, told.as_ref());
     hosts::route(app, &mut effects);
-    commands::show_lines(app);
+    lines::show(app);
     effects
 }
 
@@ -67,27 +69,18 @@ fn asking(app: &App) -> usize {
     app.overlays.len() + usize::from(app.line.is_some())
 }
 
-/// Lets nothing through that changes anything where nothing may be changed, and remembers the command
-/// lines of what is done.
+/// Lets nothing through that changes anything where nothing may be changed.
 fn guard(app: &mut App, effects: &mut Vec<Effect>) {
-    if app.options.read_only && effects.iter().any(Effect::changes) {
-        for effect in effects.iter().filter(|effect| effect.changes()) {
-            if let Effect::Execute { operation, .. } | Effect::Shell { operation, .. } = effect {
-                app.pending.remove(operation);
-            }
-        }
-        effects.retain(|effect| !effect.changes());
-        app.tell("this dashboard is read-only");
+    if !app.options.read_only || !effects.iter().any(Effect::changes) {
+        return;
     }
-    for effect in effects {
-        let Some(deed) = crate::app::deed(app, effect) else { continue };
-        if let Effect::Execute { operation, .. } = effect {
-            app.lines.insert(*operation, deed.line.clone());
-        }
-        if !deed.line.is_empty() {
-            app.last_line = Some(deed.line);
+    for effect in effects.iter().filter(|effect| effect.changes()) {
+        if let Effect::Execute { operation, .. } | Effect::Shell { operation, .. } = effect {
+            app.pending.remove(operation);
         }
     }
+    effects.retain(|effect| !effect.changes());
+    app.tell("this dashboard is read-only");
 }
 
 fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
@@ -96,6 +89,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             if event.kind == KeyEventKind::Release {
                 return Vec::new();
             }
+            app.settling = None;
             if let Some(effects) = terminals::key(app, &event) {
                 // What a program makes of a key it shows by itself.
                 app.draw(Redraw::Quick);
@@ -104,7 +98,10 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             app.draw(Redraw::Now);
             key(app, &event)
         }
-        Msg::Mouse(event) => mouse::mouse(app, event),
+        Msg::Mouse(event) => {
+            app.settling = None;
+            mouse::mouse(app, event)
+        }
         Msg::Paste(text) => {
             if let Some(effects) = terminals::paste(app, &text) {
                 return effects;
@@ -114,6 +111,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
                 app.draw(Redraw::Now);
                 return typed(app);
             }
+            app.tell("nothing here takes a text: / and : do, and a shell");
             Vec::new()
         }
         Msg::Resize(columns, rows) => {
@@ -472,6 +470,10 @@ fn key(app: &mut App, event: &KeyEvent) -> Vec<Effect> {
         }
         let back = if app.focus == Focus::Detail { ", Esc goes to the list" } else { "" };
         app.tell(format!("{} does nothing here: ? shows what does{back}", key.name()));
+        return Vec::new();
+    }
+    if input(app).is_none() {
+        app.tell(format!("{} does nothing here: Esc goes back", key.name()));
         return Vec::new();
     }
     edit(app, key)

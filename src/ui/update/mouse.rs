@@ -164,8 +164,8 @@ fn click_list(app: &mut App, layout: &Layout, at: Position) {
             }
         }
         Screen::System => {
-            if row < crate::app::Kind::ALL.len() {
-                app.system.cursor.at = row;
+            if let Some(place) = crate::view::place_at(app, layout.list, row) {
+                app.system.cursor.at = place;
             }
         }
     }

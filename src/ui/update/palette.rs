@@ -230,6 +230,8 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
                 search(app);
             }
         }
+        // That nothing is called so stands there.
+        Action::Accept if palette.found.is_empty() => {}
         Action::Accept => {
             let chosen = palette.found.get(palette.at).map(|item| item.choice.clone());
             app.overlays.pop();

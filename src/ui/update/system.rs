@@ -51,7 +51,15 @@ pub(super) fn prune(app: &mut App) -> Vec<Effect> {
     match app.system.kind() {
         Kind::Containers => containers(app),
         Kind::Images => return images::act(app, Action::PruneImages),
-        Kind::Volumes => volumes::act(app, Action::PruneVolumes),
+        Kind::Volumes => {
+            // Each is told with its size as of the sum that is shown here, if that is the newer one.
+            if let (Some(Ok(usage)), Some(asked)) = (&app.system.usage, app.system.asked)
+                && app.volumes.sized.is_none_or(|sized| sized < asked)
+            {
+                app.volumes.measure(&usage.volume_list, asked);
+            }
+            volumes::act(app, Action::PruneVolumes);
+        }
         Kind::Networks => {
             let rows = app.containers.rows.len();
             app.networks.arrange(app.hosts.current, &app.containers.rows, &app.metrics, rows);

@@ -184,10 +184,13 @@ pub(super) fn saving(app: &mut App, operation: u64, bytes: u64) {
 pub(super) fn saved(app: &mut App, operation: u64, result: Result<u64, Error>) {
     let Some(at) = app.volumes.saving.iter().position(|(n, _)| *n == operation) else { return };
     let (_, saving) = app.volumes.saving.remove(at);
+    let line = app.lines.remove(&operation).unwrap_or_default();
     let label = app.volumes.row(&saving.volume).map(|row| row.label.clone());
     let label = label.unwrap_or_else(|| wharf_logs::sanitize_line(&saving.volume).into_owned());
     match result {
-        Ok(bytes) => app.tell(format!("saved {label}: {}", size(bytes))),
+        Ok(bytes) => {
+            app.tell(commands::with_line(format!("saved {label}: {}", size(bytes)), &line));
+        }
         Err(e) => app.fail(format!("save volume {label}"), e.message),
     }
     app.draw(Redraw::Now);

@@ -38,8 +38,10 @@ pub(super) struct Graph {
     pub(super) marks: Vec<usize>,
     /// How the marks look.
     pub(super) mark_style: Style,
-    /// Whether there is braille.
+    /// Whether there is more than ASCII's letters.
     pub(super) unicode: bool,
+    /// Whether the lines are drawn with letters, not with braille.
+    pub(super) letters: bool,
 }
 
 /// The dots of a braille cell from top to bottom, for its left and its right half.
@@ -71,10 +73,10 @@ impl Graph {
         if area.is_empty() || self.top <= 0.0 {
             return;
         }
-        if self.unicode {
-            self.braille(buffer, area);
-        } else {
+        if self.letters {
             self.ascii(buffer, area);
+        } else {
+            self.braille(buffer, area);
         }
         self.upright(buffer, area);
     }
@@ -212,6 +214,7 @@ mod tests {
             marks: Vec::new(),
             mark_style: Style::new(),
             unicode,
+            letters: !unicode,
         }
     }
 

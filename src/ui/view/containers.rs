@@ -232,6 +232,7 @@ fn draw_group(
     }
     for (column, cells) in columns {
         let (value, style) = match column {
+            Column::State if list.members(group).all(|row| row.unrecorded) => unknown(app),
             Column::State => {
                 let role = if alive == group.members.len() { Role::Good } else { Role::Warn };
                 (format!("{alive} of {}", group.members.len()), app.theme.style(role))
@@ -355,6 +356,9 @@ fn state(app: &App, row: &Row) -> (String, Style) {
         let frame = frames[app.turn % frames.len()];
         return (format!("{frame} {}", pending.doing), app.theme.style(Role::Warn));
     }
+    if row.unrecorded && status != Status::Created {
+        return unknown(app);
+    }
     let (mut glyph, mut role) = app.theme.status(status);
     if status.is_alive() && row.summary.health == Some(HealthStatus::Unhealthy) {
         // Where there is no room for its column, it is told here.
@@ -371,6 +375,11 @@ fn state(app: &App, row: &Row) -> (String, Style) {
         role = Role::Bad;
     }
     (text, app.theme.style(role))
+}
+
+/// Returns the state of what nothing is known of.
+fn unknown(app: &App) -> (String, Style) {
+    ("? unknown".to_owned(), app.theme.style(Role::Dim))
 }
 
 fn uptime(app: &App, row: &Row) -> String {

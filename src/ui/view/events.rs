@@ -7,6 +7,9 @@ use super::{Line, put, say};
 use crate::app::{App, EventRow};
 use crate::theme::Role;
 
+/// Below this width, names are worth more than of what kind they are.
+const NARROW: u16 = 60;
+
 /// The cells of an engine's name.
 const HOST: u16 = 10;
 
@@ -17,9 +20,9 @@ pub(super) fn list(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
     line.skip(1);
     let cells = Cells::of(app, area.width);
     let hosts = if app.hosts.several() { HOST } else { 0 };
-    let Cells { action, name } = cells;
+    let Cells { kind, action, name } = cells;
     for (title, wide) in
-        [("TIME", 11), ("HOST", hosts), ("OBJECT", 9), ("ACTION", action), ("NAME", name)]
+        [("TIME", 11), ("HOST", hosts), ("OBJECT", kind), ("ACTION", action), ("NAME", name)]
     {
         line.cell(title, wide, false, app.theme.style(Role::Bar));
     }
@@ -34,7 +37,12 @@ pub(super) fn list(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
         1 => told.push("1 program left out".to_owned()),
         n => told.push(format!("{n} programs left out")),
     }
-    let told = told.join(", ");
+    let mut told = told.join(", ");
+    // Where the titles leave no room, only that time stands still is told.
+    let titles = more.saturating_sub(name + 1) + u16::try_from("NAME ".len()).unwrap_or(0);
+    if told.len() + 1 > usize::from(head.right().saturating_sub(titles)) {
+        told = events.paused.map_or_else(String::new, |_| "held".to_owned());
+    }
     let right = u16::try_from(told.len() + 1).unwrap_or(0).min(head.width);
     let place = Rect { x: head.right() - right, width: right, ..head };
     put(buffer, place, &told, app.theme.style(Role::Bar));
@@ -82,6 +90,8 @@ pub(super) fn of_container(app: &App, buffer: &mut Buffer, area: Rect) {
 /// How wide the columns are whose texts differ most.
 #[derive(Clone, Copy)]
 pub(super) struct Cells {
+    /// That of the kind; none where its name alone has room.
+    kind: u16,
     action: u16,
     name: u16,
 }
@@ -89,7 +99,7 @@ pub(super) struct Cells {
 impl Cells {
     /// What is enough for most.
     pub(super) fn usual(width: u16) -> Self {
-        Self { action: if width >= 100 { 24 } else { 14 }, name: 24 }
+        Self { kind: 9, action: if width >= 100 { 24 } else { 14 }, name: 24 }
     }
 
     /// Where there is little room, that of the longest texts in sight.
@@ -97,9 +107,11 @@ impl Cells {
         if width >= 100 {
             return Self::usual(width);
         }
-        let action = longest(app, |row| short(&row.action)).clamp(10, 20);
+        let narrow = width < NARROW;
+        let most = if narrow { 12 } else { 20 };
+        let action = longest(app, |row| short(&row.action)).clamp(10, most);
         let name = longest(app, |row| &row.name).clamp(10, 24);
-        Self { action, name }
+        Self { kind: if narrow { 0 } else { 9 }, action, name }
     }
 }
 
@@ -141,11 +153,11 @@ pub(super) fn draw(
     if named && app.hosts.several() {
         line.cell(app.hosts.get(row.host).name(), HOST, false, style(Role::Info));
     }
-    if named {
-        line.cell(row.kind.as_str(), 9, false, style(Role::Dim));
+    if let Some(Cells { kind: kind @ 1.., .. }) = cells {
+        line.cell(row.kind.as_str(), kind, false, style(Role::Dim));
     }
     match cells {
-        Some(Cells { action: wide, name }) => {
+        Some(Cells { action: wide, name, .. }) => {
             let text = if wide < 24 { short(&row.action) } else { &row.action };
             line.cell(text, wide, false, style(action));
             line.cell(&row.name, name, false, style(Role::Text));
@@ -154,6 +166,12 @@ pub(super) fn draw(
             let wide = u16::try_from(crate::text::width(&row.action)).unwrap_or(14).clamp(14, 40);
             line.cell(&row.action, wide, false, style(action));
         }
+    }
+    if !row.container.is_empty() {
+        // By its name, as long as it is there.
+        let known = app.containers.row_of(&row.container).map(|row| row.summary.name.as_str());
+        let name = known.or(row.container.get(..12)).unwrap_or(&row.container);
+        line.text(&format!("container={name}"), style(Role::Dim)).skip(1);
     }
     line.text(&row.details, style(Role::Dim));
 }

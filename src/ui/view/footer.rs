@@ -71,13 +71,14 @@ fn hints(app: &App, buffer: &mut Buffer, area: Rect) {
         .keymap
         .effective(app.contexts())
         .into_iter()
-        .filter(|(b, _)| !b.hint.is_empty() && app.can(b.action).is_ok())
+        .filter(|(b, keys)| !b.hint.is_empty() && !keys.is_empty() && app.can(b.action).is_ok())
         .map(|(b, keys)| {
             let key = keys.first().map(|k| k.name()).unwrap_or_default();
             let paused =
                 app.selected().is_some_and(|r| r.summary.status == wharf_model::Status::Paused);
             let hint = match b.action {
                 Action::PauseResume if paused => "resume",
+                Action::HostOnOff if !app.host_row_is_off() => "disconnect",
                 Action::Cancel if app.transfer_has_ended() => "close",
                 _ => b.hint,
             };

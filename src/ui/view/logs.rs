@@ -98,6 +98,7 @@ fn bars(app: &App, buffer: &mut Buffer, area: Rect) {
         step => format!("{} d a bar", step / 86_400),
     };
     let most = match bars.unit {
+        wharf_logs::Unit::Lines if most == 1 => "most 1 line".to_owned(),
         wharf_logs::Unit::Lines => format!("most {most} lines"),
         wharf_logs::Unit::Bytes => format!("most {}", size(most)),
     };
@@ -162,8 +163,10 @@ fn state(app: &App, buffer: &mut Buffer, area: Rect) {
             line.skip(1).text("JSON is searched as it is: z shows it", style(Role::Warn));
         }
     }
-    if let Period::Last(minutes, _) = log.period {
-        line.skip(2).text(&format!("the last {minutes} min"), style(Role::Info));
+    if let Period::Since(since) = log.period {
+        // The instant stays where it is while time goes on.
+        let text = format!("since {}", since.format("%H:%M:%S"));
+        line.skip(2).text(&text, style(Role::Info));
     }
     if log.is_merged() {
         line.skip(2).text(&format!("{} logs by time", log.origins.len()), style(Role::Info));

@@ -9,6 +9,7 @@ mod files;
 mod footer;
 mod groups;
 mod header;
+mod headline;
 mod health;
 mod images;
 mod logs;
@@ -41,6 +42,7 @@ pub(crate) use network_details::details_len;
 pub(crate) use networks::node_at;
 pub(crate) use overlay::{Hit, hit_overlay, overlay_scroll_limit};
 pub(crate) use stats::{chart_at, chart_columns, column_near};
+pub(crate) use system::place_at;
 pub(crate) use terminal::terminal_grid;
 
 /// Draws the dashboard.
@@ -121,8 +123,20 @@ pub(crate) fn draw(app: &App, buffer: &mut Buffer, area: Rect) -> Option<Positio
     }
     let typing = footer::footer(app, buffer, layout.footer).or(typing);
     let dialog = overlay::overlays(app, buffer);
+    if !app.theme.look().unicode {
+        ascii_alone(buffer, area);
+    }
     // Below a dialog nothing is typed.
     dialog.or(typing.filter(|_| app.overlays.is_empty()))
+}
+
+/// Leaves nothing but ASCII on a terminal that has no other letters, whoever has written them.
+fn ascii_alone(buffer: &mut Buffer, area: Rect) {
+    for position in area.positions() {
+        if let Some(cell) = buffer.cell_mut(position).filter(|cell| !cell.symbol().is_ascii()) {
+            cell.set_char('?');
+        }
+    }
 }
 
 /// Draws a tab and returns where its text cursor is, if it has one.

@@ -56,7 +56,7 @@ fn shape(app: &App, overlay: &Overlay) -> Shape {
         Overlay::Help { scroll } => (pages::help(app, columns.min(110)), *scroll, 0),
         Overlay::Errors { scroll } => (pages::errors(app, columns.min(90)), *scroll, 0),
         Overlay::Page(page) => (pages::page(page, columns.min(76)), page.scroll, 0),
-        Overlay::Menu(menu) => (menu_lines(menu, columns), 0, line_rows(menu)),
+        Overlay::Menu(menu) => (menu_lines(app, menu, columns), 0, line_rows(menu)),
         Overlay::Confirm(confirm) => (confirm_lines(confirm, columns.min(60)), confirm.scroll, 2),
         Overlay::Prompt(prompt) => (prompt_lines(app, prompt, columns.min(72)), 0, 0),
         Overlay::Palette(palette) => (palette_lines(palette), 0, 0),
@@ -126,14 +126,15 @@ fn line_rows(menu: &Menu) -> usize {
     if menu.lines.iter().any(|line| !line.is_empty()) { 2 } else { 0 }
 }
 
-fn menu_lines(menu: &Menu, columns: usize) -> Vec<Spans> {
+fn menu_lines(app: &App, menu: &Menu, columns: usize) -> Vec<Spans> {
+    let ellipsis = app.theme.glyphs().ellipsis;
     let keys = menu.items.iter().map(|i| width(&i.key)).max().unwrap_or(0);
     menu.items
         .iter()
         .map(|item| {
             let blank = " ".repeat(keys - width(&item.key));
             let gap = if keys > 0 { "  " } else { "" };
-            let text = crate::text::fit(&item.text, columns.saturating_sub(keys + 2), "…");
+            let text = crate::text::fit(&item.text, columns.saturating_sub(keys + 2), ellipsis);
             vec![(item.key.clone(), Role::Key), (format!("{blank}{gap}{text}"), Role::Text)]
         })
         .collect()
@@ -316,6 +317,7 @@ fn draw(app: &App, buffer: &mut Buffer, overlay: &Overlay) -> Option<Position> {
             let list = Rect { height: menu_height(menu, inner), ..inner };
             lines(app, buffer, list, shape.lines.iter().skip(top));
             select(app, buffer, list, menu.at - top);
+            extent(app, buffer, shape.outer, (top, usize::from(list.height), menu.items.len()));
             if let Some(line) = menu.lines.get(menu.at).filter(|_| line_rows(menu) > 0) {
                 let y = inner.bottom().saturating_sub(1);
                 let place = Rect { y, height: 1, ..inner };
@@ -328,6 +330,7 @@ fn draw(app: &App, buffer: &mut Buffer, overlay: &Overlay) -> Option<Position> {
             let top = top_of(choice.at, inner.height);
             lines(app, buffer, inner, shape.lines.iter().skip(top));
             select(app, buffer, inner, choice.at - top);
+            extent(app, buffer, shape.outer, (top, rows, choice.list.len()));
             None
         }
         Overlay::Palette(palette) => {
@@ -373,13 +376,19 @@ fn page(app: &App, buffer: &mut Buffer, overlay: &Overlay, shape: &Shape) {
     let scroll = shape.scroll.min(limit);
     let place = Rect { height: u16::try_from(rows).unwrap_or(0), ..shape.inner };
     lines(app, buffer, place, shape.lines.iter().skip(scroll));
-    if limit > 0 {
-        let text = format!(" {}-{} of {} ", scroll + 1, scroll + rows, shape.lines.len());
-        let wide = u16::try_from(width(&text)).unwrap_or(0);
-        let x = shape.outer.right().saturating_sub(wide + 2).max(shape.outer.x);
-        let y = shape.outer.bottom().saturating_sub(1);
-        put(buffer, Rect { x, y, width: wide, height: 1 }, &text, app.theme.style(Role::Dim));
+    extent(app, buffer, shape.outer, (scroll, rows, shape.lines.len()));
+}
+
+/// Says on the frame which rows are in sight, if not all are: the first, how many, and of how many.
+fn extent(app: &App, buffer: &mut Buffer, outer: Rect, (first, rows, all): (usize, usize, usize)) {
+    if rows >= all {
+        return;
     }
+    let text = format!(" {}-{} of {all} ", first + 1, first + rows);
+    let wide = u16::try_from(width(&text)).unwrap_or(0);
+    let x = outer.right().saturating_sub(wide + 2).max(outer.x);
+    let y = outer.bottom().saturating_sub(1);
+    put(buffer, Rect { x, y, width: wide, height: 1 }, &text, app.theme.style(Role::Dim));
 }
 
 fn lines<'a>(app: &App, buffer: &mut Buffer, area: Rect, lines: impl Iterator<Item = &'a Spans>) {

@@ -18,7 +18,12 @@ pub(super) fn help(app: &App, columns: usize) -> Vec<Spans> {
             Context::Always => Context::Global.title(),
             context => context.title(),
         };
-        let names: Vec<String> = keys.iter().map(|k| k.name()).collect();
+        let mut names: Vec<String> = keys.iter().map(|k| k.name()).collect();
+        if names.is_empty() {
+            // What has no key is found in the palette by its first word.
+            let word = binding.text.split(' ').next().unwrap_or_default();
+            names.push(format!(":{word}"));
+        }
         let entry = (names.join(" "), binding.text.clone());
         match sections.iter_mut().find(|(t, _)| *t == title) {
             Some((_, list)) => list.push(entry),

@@ -1,27 +1,27 @@
 //! The charts of a container: all of them, or one alone.
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use wharf_model::ContainerId;
-use wharf_stats::{Cause, Column, Metric, Signs, causes};
+use wharf_stats::{Column, Metric};
 
 use super::chart::{Graph, Plot};
+use super::headline::headline;
 use super::{Line, put, say};
 use crate::app::{App, Chart, Focus, Row, Tab, Window};
-use crate::format::{age, as_f64, bytes, nice, nice_binary, percent, size};
+use crate::format::{as_f64, bytes, nice, nice_binary, percent, size};
 use crate::layout::layout;
+use crate::options::Colors;
 use crate::text::{width, wrap};
 use crate::theme::Role;
 
 /// Cells for the values beside a chart.
 const GUTTER: u16 = 6;
 
-/// Over how many seconds it is judged what holds a container back.
-const JUDGED: u64 = 30;
-
-/// For how long a kill for want of memory is worth a word, in seconds.
-const REMEMBERED: u64 = 600;
+/// What the first of two lines is drawn with where letters tell them apart, and the second.
+pub(super) const FIRST: char = '*';
+pub(super) const SECOND: char = 'o';
 
 /// How a chart's values are written and its scale rounded.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,8 @@ struct Panel {
     floor: f64,
     /// Why there is nothing to draw.
     gap: Option<String>,
+    /// Whether it has a line of each of two containers.
+    compared: bool,
 }
 
 /// Returns how many columns the charts of this screen have: those of the narrowest.
@@ -316,101 +318,6 @@ fn kinds(app: &App, buffer: &mut Buffer, area: Rect, id: &ContainerId) {
     }
 }
 
-/// Says what holds the container back, and which time the charts show.
-fn headline(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, compared: Option<&Row>) {
-    let state = state(app, row, area.width);
-    let right = u16::try_from(width(&state)).unwrap_or(0);
-    let x = area.right().saturating_sub(right + 1);
-    put(
-        buffer,
-        Rect { x, width: right.min(area.width), ..area },
-        &state,
-        app.theme.style(Role::Dim),
-    );
-    let mut line = Line::new(app, buffer, Rect { width: x.saturating_sub(area.x + 1), ..area });
-    line.skip(1);
-    if let Some(other) = compared {
-        let (first, second) = (app.theme.style(Role::First), app.theme.style(Role::Second));
-        line.text(&row.summary.name, first).text(" against ", app.theme.style(Role::Dim));
-        line.text(&other.summary.name, second);
-        return;
-    }
-    let (text, role) = why(app, row);
-    line.text(&text, app.theme.style(role));
-}
-
-/// Returns which time the charts show, in words; how long that is goes without saying where there is
-/// little room for it.
-fn state(app: &App, row: &Row, width: u16) -> String {
-    let clock = |at: DateTime<Utc>| at.format("%H:%M:%S UTC").to_string();
-    let window = app.chart_window(&row.summary.id);
-    let length = span(chart_columns(app) as u64 * window.pace);
-    let told = match (app.charts.instant, app.charts.end) {
-        (Some(at), _) => format!("at {}, {} ago", clock(at), age(at, app.now)),
-        (None, Some(end)) => format!("held at {}", clock(end)),
-        (None, None) => return length,
-    };
-    if width >= 80 { format!("{length} {told}") } else { told }
-}
-
-/// Returns in one line why the container is slow, if it is.
-fn why(app: &App, row: &Row) -> (String, Role) {
-    let id = &row.summary.id;
-    let instant = app.charts.read();
-    if instant.is_none() && !row.summary.status.is_alive() {
-        let kills = app.metrics.kills(id);
-        let status = row.status_text(app.as_of());
-        return match kills.last() {
-            Some(_) => (format!("{status}; killed for want of memory"), Role::Bad),
-            None => (status, Role::Dim),
-        };
-    }
-    let average = |metric| app.metrics.average(id, metric, JUDGED, instant);
-    let end = instant.map_or(app.metrics.newest(), wharf_model::since_epoch);
-    let reading = app.metrics.reading(id, instant);
-    let kills = app.metrics.kills(id);
-    let lately =
-        kills.iter().filter(|at| **at <= end && end.as_secs() - at.as_secs() <= REMEMBERED).count();
-    let whole = |value: Option<f64>| {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
-        value.map(|value| value.max(0.0).round() as u64)
-    };
-    let tasks = match instant {
-        Some(_) => whole(average(Metric::Pids)),
-        None => app.metrics.now(id).and_then(|usage| usage.pids),
-    };
-    let signs = Signs {
-        throttled: average(Metric::Throttled),
-        cpu_pressure: average(Metric::CpuPressure),
-        memory_pressure: average(Metric::MemoryPressure),
-        io_pressure: average(Metric::IoPressure),
-        oom_kills: lately as u64,
-        memory: whole(average(Metric::Memory)),
-        memory_limit: reading.memory_limit(),
-        cpus: reading.cpu_limit().map(|percent| percent / 100.0),
-        block: average(Metric::BlockRead).zip(average(Metric::BlockWrite)),
-        pids: tasks.map(|tasks| (tasks, reading.pids_limit())),
-        // Where the whole dashboard isn't at that instant, the host is as it is now.
-        host_cpu: app
-            .metrics
-            .host(app.here())
-            .and_then(|(usage, _)| usage.cpu_percent)
-            .filter(|_| instant.is_none() || app.travel.is_some()),
-    };
-    let causes = causes(&signs, size);
-    match causes.first() {
-        Some(worst) => {
-            let texts: Vec<&str> = causes.iter().take(2).map(|c: &Cause| c.text.as_str()).collect();
-            let role = if worst.weight >= 30.0 { Role::Bad } else { Role::Warn };
-            (texts.join("; "), role)
-        }
-        None if signs.cpu_pressure.is_none() && signs.throttled.is_none() => {
-            ("what it waits for isn't known".to_owned(), Role::Dim)
-        }
-        None => ("nothing holds it back".to_owned(), Role::Dim),
-    }
-}
-
 /// Returns why a chart has nothing to show.
 fn gap(app: &App, row: &Row, chart: Chart) -> String {
     let summary = &row.summary;
@@ -447,8 +354,8 @@ fn panel(app: &App, row: &Row, compared: Option<&Row>, chart: Chart) -> Panel {
     let one = |metric| vec![trace(id, &[metric], Role::First, '#', "")];
     let two = |a, b| {
         vec![
-            trace(id, &[a], Role::First, '*', glyphs.down),
-            trace(id, &[b], Role::Second, 'o', glyphs.up),
+            trace(id, &[a], Role::First, FIRST, glyphs.down),
+            trace(id, &[b], Role::Second, SECOND, glyphs.up),
         ]
     };
     let empty = Panel {
@@ -460,6 +367,7 @@ fn panel(app: &App, row: &Row, compared: Option<&Row>, chart: Chart) -> Panel {
         note: String::new(),
         floor: 1.0,
         gap: None,
+        compared: compared.is_some(),
     };
     let mut panel = match chart {
         Chart::Cpu => {
@@ -547,8 +455,8 @@ fn against(panel: &mut Panel, id: &ContainerId, other: &ContainerId) {
         Chart::Pids => (&[Metric::Pids], Of::Sum),
     };
     panel.traces = vec![
-        Trace { of, ..trace(id, metrics, Role::First, '*', "") },
-        Trace { of, ..trace(other, metrics, Role::Second, 'o', "") },
+        Trace { of, ..trace(id, metrics, Role::First, FIRST, "") },
+        Trace { of, ..trace(other, metrics, Role::Second, SECOND, "") },
     ];
     // Each has its own.
     panel.limit = None;
@@ -582,7 +490,7 @@ impl Unit {
 }
 
 /// Returns a length of time: `66s`, `38m`, `3h`; two of a unit at least, so that it says enough.
-fn span(seconds: u64) -> String {
+pub(super) fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds}s"),
         // Columns have whole seconds, so that a length is a little off what was asked for.
@@ -637,8 +545,16 @@ fn whole_cells(mut columns: Vec<Column>, app: &App, window: Window) -> Vec<Colum
     columns
 }
 
+/// Returns whether lines are drawn with letters: where there is no braille, and where those of two
+/// containers aren't told apart by colours.
+pub(super) fn letters(app: &App, compared: bool) -> bool {
+    let look = app.theme.look();
+    !look.unicode || compared && look.colors == Colors::None
+}
+
 fn graph(app: &App, plots: Vec<Plot>) -> Graph {
     Graph {
+        letters: letters(app, false),
         plots,
         top: 1.0,
         limit: None,
@@ -730,7 +646,9 @@ fn draw_panel(app: &App, buffer: &mut Buffer, area: Rect, row: &Row, panel: &Pan
     let drawn = app.charts.drawn.and_then(|(from, to)| {
         Some((window.column_of(from, columns)?, window.column_of(to, columns)?))
     });
-    Graph { top, limit: panel.limit, cursor, drawn, marks, ..graph(app, plots) }.draw(buffer, plot);
+    let letters = letters(app, panel.compared);
+    Graph { letters, top, limit: panel.limit, cursor, drawn, marks, ..graph(app, plots) }
+        .draw(buffer, plot);
     if axis {
         let place = Rect { y: plot.bottom(), height: 1, ..plot };
         time_axis(app, buffer, place, columns, window, alive);
@@ -764,7 +682,12 @@ fn title(app: &App, buffer: &mut Buffer, area: Rect, panel: &Panel, values: &[Op
         };
         let name = &trace.name;
         let gap = if name.len() > 1 && name.is_ascii() { " " } else { "" };
-        line.skip(1).whole(&format!("{name}{gap}{text}"), app.theme.style(trace.role));
+        // What the name begins with needn't be said twice.
+        let letter = match letters(app, panel.compared) && panel.traces.len() > 1 {
+            true if !name.starts_with(trace.letter) => format!("{} ", trace.letter),
+            _ => String::new(),
+        };
+        line.skip(1).whole(&format!("{letter}{name}{gap}{text}"), app.theme.style(trace.role));
     }
     if !panel.note.is_empty() {
         line.skip(1).whole(&panel.note, app.theme.style(Role::Dim));

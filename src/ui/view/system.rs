@@ -22,11 +22,7 @@ pub(super) fn page(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
     let mut rows = (area.y..area.bottom()).map(|y| Rect { y, height: 1, ..area });
     if app.hosts.several() {
         hosts_head(app, buffer, head);
-        let seen = app.hosts.list.len().min(usize::from(area.height.saturating_sub(BELOW).max(2)));
-        // The selected one is in sight, if one is.
-        let at = app.host_row().unwrap_or(app.hosts.current);
-        let from = (at + 1).saturating_sub(seen);
-        for n in from..from + seen {
+        for n in hosts_seen(app, area) {
             let Some(place) = rows.next() else { return };
             draw_host(app, buffer, place, n);
             if n == app.system.cursor.at {
@@ -89,6 +85,29 @@ pub(super) fn page(app: &App, buffer: &mut Buffer, head: Rect, area: Rect) {
             line.text(&text, style(role));
         }
     }
+}
+
+/// Returns the engines in sight: the selected one is among them, if one is.
+fn hosts_seen(app: &App, area: Rect) -> std::ops::Range<usize> {
+    let seen = app.hosts.list.len().min(usize::from(area.height.saturating_sub(BELOW).max(2)));
+    let at = app.host_row().unwrap_or(app.hosts.current);
+    let from = (at + 1).saturating_sub(seen);
+    from..from + seen
+}
+
+/// Returns what the cursor is on once a row of the screen is clicked: an engine, or a kind below them.
+pub(crate) fn place_at(app: &App, area: Rect, row: usize) -> Option<usize> {
+    let kinds = Kind::ALL.len();
+    if !app.hosts.several() {
+        return (row < kinds).then_some(row);
+    }
+    let hosts = hosts_seen(app, area);
+    if row < hosts.len() {
+        return Some(hosts.start + row);
+    }
+    // Their heading is between.
+    let kind = row.checked_sub(hosts.len() + 1)?;
+    (kind < kinds).then_some(app.system.hosts + kind)
 }
 
 /// Returns what an engine says of itself.

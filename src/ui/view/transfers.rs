@@ -52,6 +52,10 @@ pub(super) fn lines(app: &App, operation: u64, columns: usize) -> Vec<Spans> {
         let bar = bar(app, transfer.bytes, total);
         lines.push(vec![(bar, Role::Info), (text, Role::Text)]);
     }
+    if let Some(line) = app.lines.get(&operation).filter(|line| !line.is_empty()) {
+        let rows = wrap(&format!("$ {line}"), columns).into_iter();
+        lines.extend(rows.map(|row| vec![(row, Role::Dim)]));
+    }
     if !transfer.layers.is_empty() {
         lines.push(Vec::new());
         lines.extend(transfer.layers.iter().map(|layer| layer_line(app, layer)));

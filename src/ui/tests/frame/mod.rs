@@ -347,4 +347,14 @@ fn another_name_is_asked_for_and_given() {
     let [Command::Rename { name, .. }] = &executed(&effects)[..] else { panic!("{effects:?}") };
     assert_eq!(name, "api-1x");
     assert!(desk.press(key("s")).is_empty(), "it is being renamed");
+    answer(&mut desk, &effects, &Outcome::Done);
+    let effects = desk.keys("u");
+    let [Command::Rename { name, .. }] = &executed(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!(name, "api-1");
+    answer(&mut desk, &effects, &Outcome::Done);
+    // One without a name is none.
+    desk.keys("R");
+    desk.press("Ctrl-u".parse().unwrap());
+    assert!(desk.keys("\n").is_empty());
+    assert!(desk.screen().contains("a container needs a name"), "{}", desk.screen());
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use wharf_backend::Error;
 use wharf_backend::fake::{Fake, container, time};
 use wharf_model::{Command, ErrorKind, Event, EventKind, Status};
@@ -325,4 +326,94 @@ fn the_past_of_all_hosts_is_looked_at_together() {
     assert!(line(&desk).contains("not of this host: docker"), "{}", line(&desk));
     desk.keys("\x1b");
     assert!(desk.app.travel.is_none());
+}
+
+#[test]
+fn a_click_on_the_system_screen_selects_what_is_under_it() {
+    let mut desk = desk((80, 24));
+    desk.keys("6");
+    let row = |desk: &Desk, text: &str| {
+        let screen = desk.screen();
+        let found = screen.lines().position(|line| line.trim_start().starts_with(text));
+        u16::try_from(found.unwrap()).unwrap()
+    };
+    let click = |desk: &mut Desk, row: u16| {
+        desk.send(Msg::Mouse(MouseEvent {
+            kind: MouseEventKind::Down(MouseButton::Left),
+            column: 3,
+            row,
+            modifiers: KeyModifiers::NONE,
+        }));
+        desk.app.system.cursor.at
+    };
+    let (volumes, heading) = (row(&desk, "volumes"), row(&desk, "KIND"));
+    assert_eq!(click(&mut desk, volumes), 3 + 2, "{}", desk.screen());
+    assert_eq!(click(&mut desk, heading), 3 + 2, "a heading is nothing");
+    assert_eq!(click(&mut desk, heading - 1), 2, "{}", desk.screen());
+}
+
+#[test]
+fn the_first_of_all_is_selected_whichever_engine_answers_first() {
+    for order in [[0, 1], [1, 0]] {
+        let (fakes, options) = three();
+        fakes[0].put(container(50, "apple", "nginx", Status::Running));
+        let mut desk = Desk::over(fakes, options, (80, 24));
+        for host in order {
+            desk.of(host, Msg::Connected);
+        }
+        assert_eq!(desk.app.selected().unwrap().summary.name, "apple", "{order:?}");
+        assert_eq!(desk.app.containers.cursor.top, 0);
+    }
+    // Once a key was pressed, or some time has gone by, the selection is the user's.
+    for wait in [false, true] {
+        let (fakes, options) = three();
+        fakes[0].put(container(50, "apple", "nginx", Status::Running));
+        let mut desk = Desk::over(fakes, options, (80, 24));
+        desk.of(1, Msg::Connected);
+        let before = desk.app.containers.selected.clone();
+        match wait {
+            true => drop(desk.send(Msg::Tick(time(6)))),
+            false => drop(desk.keys("?\x1b")),
+        }
+        desk.of(0, Msg::Connected);
+        assert_eq!(desk.app.containers.selected, before);
+    }
+}
+
+#[test]
+fn what_an_engine_could_not_tell_is_asked_for_again_when_it_is_back() {
+    let mut desk = desk((80, 24));
+    select(&mut desk, "web", 1);
+    desk.others[0].set_unreachable(Some(gone()));
+    desk.of(1, Msg::Lost(gone()));
+    let why = "cannot connect to the Docker engine";
+    for tab in ["i", "f", "l"] {
+        desk.keys(tab);
+        if tab == "l" {
+            let generation = desk.app.logs.generation;
+            let reply = wharf_ui::LogReply::Failed(gone().message);
+            desk.send(Msg::Log { generation, reply });
+        }
+        assert!(desk.screen().contains(why), "{tab}\n{}", desk.screen());
+        desk.keys("\x1b");
+    }
+    assert!(desk.keys("e").is_empty(), "nothing is opened at an engine that isn't there");
+    assert!(desk.screen().contains("far isn't connected"), "{}", desk.screen());
+    desk.others[0].set_unreachable(None);
+    desk.of(1, Msg::Connected);
+    for tab in ["i", "f", "l"] {
+        desk.keys(tab);
+        assert!(!desk.screen().contains(why), "{tab}\n{}", desk.screen());
+        desk.keys("\x1b");
+    }
+}
+
+#[test]
+fn the_key_of_a_host_says_which_way_it_goes() {
+    let mut desk = desk((80, 24));
+    desk.keys("6j");
+    assert!(desk.screen().contains("c disconnect"), "{}", desk.screen());
+    desk.keys("c");
+    desk.app.notice = None;
+    assert!(desk.screen().contains("c connect"), "{}", desk.screen());
 }
