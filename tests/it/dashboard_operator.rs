@@ -136,7 +136,7 @@ fn runs_commands_of_ones_own_and_copies() {
     terminal.send(&format!("\x15{}\r", home.join("out").display()));
     terminal.wait_for("copied mine:/");
     terminal.wait_for(" cp mine:/");
-    terminal.send("\x1b");
+    terminal.send("h");
     // A shell ends with the dashboard, and what came of it is written down.
     terminal.send("e");
     terminal.wait_for("Ctrl-] d leaves it");

@@ -230,7 +230,11 @@ fn report(app: &mut App, pending: &Pending, line: &str, outcome: Outcome) {
             // An image that had a name is told by it; of the rest, layers aren't told.
             let nothing = untagged.is_empty() && deleted.is_empty();
             if !nothing {
-                app.tell(with_line(format!("{what}: done{}", freed(reclaimed)), line));
+                let told = match reclaimed {
+                    0 => "done".to_owned(),
+                    bytes => format!("{} are free again", crate::format::size(bytes)),
+                };
+                app.tell(with_line(format!("{what}: {told}"), line));
             } else if failed.is_empty() {
                 app.tell(format!("{what}: nothing to do"));
             }

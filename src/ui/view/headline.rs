@@ -1,5 +1,7 @@
 //! The line above the charts: what holds the container back, and which time they show.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -9,7 +11,7 @@ use super::stats::{FIRST, SECOND, chart_columns, letters, span};
 use super::{Line, put};
 use crate::app::{App, Row};
 use crate::format::{age, size};
-use crate::text::{fit_middle, width};
+use crate::text::{fit, width};
 use crate::theme::Role;
 
 /// Over how many seconds it is judged what holds a container back.
@@ -17,6 +19,9 @@ const JUDGED: u64 = 30;
 
 /// For how long a kill for want of memory is worth a word, in seconds.
 const REMEMBERED: u64 = 600;
+
+/// What is left at least of a reason for the sake of what would help.
+const LEAST: usize = 16;
 
 /// Says what holds the container back, and which time the charts show.
 pub(super) fn headline(
@@ -52,9 +57,20 @@ pub(super) fn headline(
         Some(first) if width(&both) > line.room() => first.as_str(),
         _ => both.as_str(),
     };
-    // What would help stands at its end.
-    let text = fit_middle(text, line.room(), app.theme.glyphs().ellipsis);
+    let text = squeezed(text, line.room(), app.theme.glyphs().ellipsis);
     line.text(&text, app.theme.style(role));
+}
+
+/// Returns a reason as far as there is room. What would help stands behind its last colon, and stays.
+fn squeezed<'a>(text: &'a str, room: usize, ellipsis: &str) -> Cow<'a, str> {
+    let Some(at) = text.rfind(": ").filter(|_| width(text) > room) else {
+        return fit(text, room, ellipsis);
+    };
+    let (what, help) = text.split_at(at);
+    match room.checked_sub(width(help)) {
+        Some(left @ LEAST..) => Cow::Owned(format!("{}{help}", fit(what, left, ellipsis))),
+        _ => fit(text, room, ellipsis),
+    }
 }
 
 /// Returns which time the charts show in words, the longest first; how long that is goes without saying
@@ -137,4 +153,21 @@ fn why(app: &App, row: &Row) -> (Vec<String>, Role) {
 /// Returns what a line is drawn with, where two are told apart by that.
 fn letter(app: &App, letter: char) -> String {
     if letters(app, true) { format!("{letter} ") } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::squeezed;
+
+    #[test]
+    fn what_would_help_stays_where_there_is_little_room() {
+        let text = "waits for memory 12 % of the time, at 95 % of its limit: raise --memory 512M?";
+        assert_eq!(squeezed(text, 80, "…"), text);
+        assert_eq!(
+            squeezed(text, 53, "…"),
+            "waits for memory 12 % of the t…: raise --memory 512M?"
+        );
+        assert_eq!(squeezed(text, 30, "…"), "waits for memory 12 % of the …");
+        assert_eq!(squeezed("nothing holds it back", 12, "…"), "nothing hol…");
+    }
 }
