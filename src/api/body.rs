@@ -11,6 +11,8 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::watch;
 
+use crate::line::Next;
+
 /// Why a body breaks off; the connection is closed then, so that nobody takes it for all.
 pub(crate) type Broken = Box<dyn std::error::Error + Send + Sync>;
 
@@ -79,6 +81,7 @@ impl Drop for Busy {
 pub(crate) struct Counted {
     pub(crate) body: Body,
     pub(crate) _busy: Busy,
+    pub(crate) _next: Next,
 }
 
 impl HttpBody for Counted {

@@ -157,13 +157,16 @@ impl Connection {
     /// the exit code before the client sees the end of the output, so that it can ask for it then.
     pub(crate) async fn join(self, session: Session, wanted: Wanted, ended: impl FnOnce(i32)) {
         let Self { reader, writer, socket, has_halves } = self;
-        let Session { mut output, mut input, resize, exit, .. } = session;
+        let Session { mut output, mut input, resize, exit, leave, .. } = session;
         let keys = wanted.keys.clone().filter(|_| input.is_some());
         let over = {
             let giving = async {
                 let went = pass_input(reader, &mut input, keys).await;
                 while went == Went::Silent && has_halves && !hung_up(socket.as_ref()) {
                     tokio::time::sleep(LOOK).await;
+                }
+                if went == Went::Away {
+                    leave.await;
                 }
             };
             let taking = pass_output(&mut output, writer, &wanted);

@@ -18,6 +18,7 @@ mod execs;
 mod filters;
 mod frames;
 mod hijack;
+mod line;
 mod request;
 mod route;
 mod routes;

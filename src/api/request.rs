@@ -39,10 +39,16 @@ impl Ask {
     /// # Errors
     /// When it is none, isn't complete, or is too long.
     pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<T, Refusal> {
+        typed(self.required().await?)
+    }
+
+    /// Reads the body as a document that has to be there.
+    ///
+    /// # Errors
+    /// As [`Ask::json`].
+    pub(crate) async fn required(self) -> Result<serde_json::Value, Refusal> {
         let document = self.document().await?;
-        let document = document
-            .ok_or_else(|| Refusal::invalid("invalid JSON: got EOF while reading request body"))?;
-        typed(document)
+        document.ok_or_else(|| Refusal::invalid("invalid JSON: got EOF while reading request body"))
     }
 
     /// Reads the body as a document; an empty one is none.

@@ -35,6 +35,23 @@ fn segments(path: &str) -> Result<Vec<String>, Refusal> {
     Ok(segments)
 }
 
+/// Returns whether the function of a path sees to the body itself, or hands it on.
+fn takes_body(method: &Method, parts: &[&str]) -> bool {
+    match *method {
+        Method::PUT => matches!(parts, ["containers", _, "archive"]),
+        Method::POST => matches!(
+            parts,
+            ["auth" | "commit"]
+                | ["containers" | "images" | "networks" | "volumes", "create"]
+                | ["images", "load"]
+                | ["containers", _, "start" | "update" | "attach" | "exec"]
+                | ["networks", _, "connect" | "disconnect"]
+                | ["exec", _, "start"]
+        ),
+        _ => false,
+    }
+}
+
 /// Answers a request.
 ///
 /// # Errors
@@ -57,8 +74,7 @@ pub(crate) async fn answer(
             Named::Refused(why) => return Err(Refusal::invalid(why)),
         }
     }
-    // Nobody wants it there.
-    if !matches!(*method, Method::POST | Method::PUT) || matches!(parts[..], [.., "wait"]) {
+    if !takes_body(method, &parts) {
         ask.drain().await?;
     }
     match *method {
@@ -143,7 +159,7 @@ async fn get(server: &Arc<Server>, parts: &[&str], ask: Ask) -> Answered {
     }
 }
 
-async fn post(server: &Arc<Server>, parts: &[&str], mut ask: Ask) -> Answered {
+async fn post(server: &Arc<Server>, parts: &[&str], ask: Ask) -> Answered {
     let query = &ask.query;
     match *parts {
         ["auth"] => distribution::log_in(server, ask).await,
@@ -151,8 +167,8 @@ async fn post(server: &Arc<Server>, parts: &[&str], mut ask: Ask) -> Answered {
         ["containers", "create"] => create::create(server, ask).await,
         ["containers", "prune"] => containers::prune(server, query).await,
         ["containers", name, "start"] => life::start(server, name, ask).await,
-        ["containers", name, "stop"] => life::stop(server, name, query).await,
-        ["containers", name, "restart"] => life::restart(server, name, query).await,
+        ["containers", name, "stop"] => life::stop(server, name, &ask).await,
+        ["containers", name, "restart"] => life::restart(server, name, &ask).await,
         ["containers", name, "kill"] => life::kill(server, name, query).await,
         ["containers", name, "pause"] => life::pause(server, name).await,
         ["containers", name, "unpause"] => life::unpause(server, name).await,
@@ -176,10 +192,7 @@ async fn post(server: &Arc<Server>, parts: &[&str], mut ask: Ask) -> Answered {
         ["volumes", "create"] => volumes::create(server, ask).await,
         ["volumes", "prune"] => volumes::prune(server, &ask).await,
         ["build", "prune"] => system::no_build_cache(),
-        _ => {
-            ask.drain().await?;
-            Err(nothing(parts))
-        }
+        _ => Err(nothing(parts)),
     }
 }
 

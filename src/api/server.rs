@@ -22,6 +22,7 @@ use crate::answer::Refusal;
 use crate::body::{Activity, Busy, Counted};
 use crate::execs::Execs;
 use crate::hijack::{self, Connection, Leaving};
+use crate::line::{Lines, Next};
 use crate::request::{Ask, Query};
 use crate::route;
 use crate::sampling::Sampling;
@@ -165,11 +166,13 @@ struct Switch {
 /// Answers the requests of one connection.
 async fn converse(server: Arc<Server>, stream: Stream) {
     let switch = Arc::new(Mutex::new(None));
+    let (stream, begins) = Lines::new(stream);
     let leaves = Arc::clone(&switch);
     let service = service_fn(move |request| {
         let (server, leaves) = (Arc::clone(&server), Arc::clone(&leaves));
+        let next = Next(Arc::clone(&begins));
         async move {
-            match respond(server, request).await {
+            match respond(server, request, next).await {
                 Ok(response) => Ok::<_, Infallible>(response),
                 // The connection is taken from below this.
                 Err(switch) => {
@@ -195,7 +198,10 @@ async fn converse(server: Arc<Server>, stream: Stream) {
     });
     let Some(Switch { head, leaving, _busy }) = over.await else { return };
     let parts = connection.into_parts();
-    let mut connection = Connection::new(parts.io.into_inner(), parts.read_buf);
+    let (stream, rest) = parts.io.into_inner().into_inner();
+    let early =
+        if rest.is_empty() { parts.read_buf } else { [parts.read_buf, rest].concat().into() };
+    let mut connection = Connection::new(stream, early);
     // What was begun for a client that has gone has its own end.
     let _ = connection.send(&head).await;
     leaving.go_on(connection).await;
@@ -214,6 +220,7 @@ fn wants_upgrade(headers: &HeaderMap) -> bool {
 async fn respond(
     server: Arc<Server>,
     request: Request<Incoming>,
+    next: Next,
 ) -> Result<Response<Counted>, Switch> {
     let busy = server.activity.begin();
     let (parts, body) = request.into_parts();
@@ -233,7 +240,7 @@ async fn respond(
             let head = hijack::head(parts.status, &parts.headers);
             Err(Switch { head, leaving, _busy: busy })
         }
-        None => Ok(Response::from_parts(parts, Counted { body, _busy: busy })),
+        None => Ok(Response::from_parts(parts, Counted { body, _busy: busy, _next: next })),
     }
 }
 

@@ -125,6 +125,17 @@ pub trait Backend: Send + Sync {
     /// Returns the processes of a running container; `ps_args` as for `ps`, `-ef` when empty.
     async fn top(&self, container: &str, ps_args: &[String]) -> Result<TopTable>;
 
+    /// Tells in the events what somebody has done with a container that changes nothing, by docker's
+    /// word for it. An engine that sees it by itself has been told already.
+    async fn note(
+        &self,
+        _container: &str,
+        _action: &str,
+        _attributes: &[(&'static str, String)],
+    ) -> Result<()> {
+        Ok(())
+    }
+
     /// Returns the images, newest first.
     async fn images(&self) -> Result<Vec<ImageSummary>> {
         self.list_images(&ImageListOptions::default()).await

@@ -30,6 +30,11 @@ pub struct OutputChunk {
     pub data: bytes::Bytes,
 }
 
+/// Returns what tells an engine of nobody's leaving: it wouldn't hear of it.
+pub(crate) fn untold() -> BoxFuture<'static, ()> {
+    Box::pin(std::future::ready(()))
+}
+
 /// A live connection. Dropping it whole detaches and harms nothing.
 pub struct Session {
     // Before the input, so that it is dropped first: a lost input alone is an end of input, and a
@@ -42,6 +47,8 @@ pub struct Session {
     pub resize: mpsc::Sender<TermSize>,
     /// The exit code, once the program has ended.
     pub exit: BoxFuture<'static, Result<i32>>,
+    /// Tells the engine that the caller leaves by its keys, while the program goes on; before it is dropped.
+    pub leave: BoxFuture<'static, ()>,
     /// The number that the engine's host has for the process of a further program, where it is known.
     pub process: Option<i32>,
 }

@@ -1,7 +1,7 @@
 //! Which engine the command line talks to, and how it is reached. The only file that knows the
 //! adapters and the dashboard by name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::bail;
@@ -22,6 +22,9 @@ use crate::verbs;
 const DEFAULT_CONFIG: &str = "/etc/wharf";
 /// The name of the settings in it.
 const SETTINGS: &str = "config.toml";
+
+/// Files that had the engine's settings before there was one for all, and the table that each became.
+const FORMER: [(&str, &str); 2] = [("registries.json", "registry"), ("networks.json", "network")];
 
 /// Enters the user namespace in which an ordinary user's engine is. To be called before there is a
 /// second thread; root, and who is in it already, stay where they are.
@@ -125,14 +128,26 @@ fn engine_settings() -> anyhow::Result<EngineSettings> {
     let shown = file.display().to_string();
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Default::default()),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(cause) => return Err(invalid(format!("read {shown}: {cause}")).into()),
     };
-    let (settings, problems) = engine_settings::read(&text);
+    let (mut settings, problems) = engine_settings::read(&text);
+    settings.engine.warnings = passed_over(&file);
     match problems.first() {
         None => Ok(settings),
         Some(first) => Err(invalid(verbs::config::told(&shown, first)).into()),
     }
+}
+
+/// Returns what to say of files beside this one that aren't read any more.
+pub(crate) fn passed_over(file: &Path) -> Vec<String> {
+    let old = FORMER.iter().map(|(name, table)| (file.with_file_name(name), table));
+    old.filter(|(old, _)| old.exists())
+        .map(|(old, table)| {
+            let (old, new) = (old.display(), file.display());
+            format!("{old} isn't read: say it in [{table}] of {new}, and remove that file")
+        })
+        .collect()
 }
 
 /// Returns how the embedded engine is to be.

@@ -123,6 +123,8 @@ pub enum Input {
     End,
     /// The terminal's new size.
     Resize(TermSize),
+    /// It leaves by its keys, and the program goes on.
+    Leave,
 }
 
 /// A received message and the descriptors that came with it.
@@ -141,6 +143,7 @@ const PROCESS: u8 = b'P';
 const DATA: u8 = b'i';
 const END: u8 = b'.';
 const RESIZE: u8 = b'w';
+const LEAVE: u8 = b'l';
 
 /// One end of a connection.
 #[derive(Debug)]
@@ -292,6 +295,7 @@ impl Channel {
         match input {
             Input::Data(data) => self.send(DATA, data, &[]),
             Input::End => self.send(END, &[], &[]),
+            Input::Leave => self.send(LEAVE, &[], &[]),
             Input::Resize(size) => {
                 let mut body = [0; 4];
                 body[..2].copy_from_slice(&size.columns.to_le_bytes());
@@ -371,6 +375,7 @@ impl Channel {
                 Ok(Some(Input::Data(message.bytes)))
             }
             (END, _) => Ok(Some(Input::End)),
+            (LEAVE, _) => Ok(Some(Input::Leave)),
             (RESIZE, 4) => Ok(Some(Input::Resize(TermSize {
                 columns: u16::from_le_bytes([body[0], body[1]]),
                 rows: u16::from_le_bytes([body[2], body[3]]),

@@ -23,6 +23,9 @@ pub struct EngineOptions {
     pub network: network::Settings,
     /// Where containers write that nobody said it of.
     pub log: wharf_model::LogConfig,
+    /// What is wrong with the settings and doesn't keep the engine from working, a sentence each, for
+    /// those who ask for its facts.
+    pub warnings: Vec<String>,
 }
 
 impl EngineOptions {
@@ -106,6 +109,11 @@ impl Engine {
     /// Returns where containers write that nobody said it of.
     pub(crate) fn log_settings(&self) -> &wharf_model::LogConfig {
         &self.options.log
+    }
+
+    /// Returns what is wrong with the settings.
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.options.warnings
     }
 
     /// Returns where the engine keeps what it has.

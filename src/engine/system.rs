@@ -69,7 +69,7 @@ impl Engine {
             stopped: containers.len() - running - paused,
             images,
             storage_driver: "overlay2".to_owned(),
-            logging_driver: "json-file".to_owned(),
+            logging_driver: self.log_settings().driver.as_str().to_owned(),
             cgroup_version: layout.as_ref().map_or("none", Layout::version_word).to_owned(),
             cgroup_driver: "cgroupfs".to_owned(),
             kernel_version: kernel(),
@@ -80,7 +80,12 @@ impl Engine {
             memory_total: memory.totalram * u64::from(memory.mem_unit),
             root_dir: self.paths().root().display().to_string(),
             security_options: security_options(self.userns_remap()?.is_some()),
-            warnings: warnings(layout.as_ref()),
+            warnings: self
+                .warnings()
+                .iter()
+                .map(|warning| format!("WARNING: {warning}"))
+                .chain(warnings(layout.as_ref()))
+                .collect(),
             undo_seconds: u32::try_from(RESTORABLE.num_seconds()).ok(),
             no_statistics: no_statistics(layout.as_ref()),
         })

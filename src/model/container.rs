@@ -419,8 +419,8 @@ pub struct TermSize {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ExecSpec {
-    /// The id that events tell of it under; empty where it is nobody's to follow, and then there are
-    /// no events.
+    /// The id that events tell of it under. Whoever gives it one has told of its making; where it is
+    /// empty, the engine does both.
     pub id: String,
     /// The program and its arguments.
     pub command: Vec<String>,

@@ -33,7 +33,7 @@ pub use container::{
     ProbeResult, Status, TARGET, TOOLBOX, TOOLBOX_IMAGE, TermSize, TopTable,
 };
 pub use error::{ErrorKind, ParseError};
-pub use event::{Event, EventKind};
+pub use event::{Event, EventKind, is_passing};
 pub use filter::{ContainerListOptions, EventOptions, Filters, ImageListOptions};
 pub use host::{
     Bind, DeviceMapping, DeviceRate, HealthAction, HealthCheck, HostConfig, LogConfig, LogDriver,

@@ -86,6 +86,23 @@ impl Hosts {
         self.mirrors.entry(registry.to_owned()).or_default().push(address);
         Ok(())
     }
+
+    /// Returns which registries may be talked to without TLS: single ones, and blocks of addresses.
+    pub fn insecure(&self) -> (Vec<&str>, Vec<IpNet>) {
+        let (mut hosts, mut nets) = (Vec::new(), Vec::new());
+        for insecure in &self.insecure {
+            match insecure {
+                Insecure::Host(name) => hosts.push(name.as_str()),
+                Insecure::Net(net) => nets.push(*net),
+            }
+        }
+        (hosts, nets)
+    }
+
+    /// Returns the addresses of mirrors, best first, by registry.
+    pub fn mirrors(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.mirrors
+    }
 }
 
 impl Settings {

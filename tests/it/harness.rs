@@ -256,7 +256,7 @@ impl Lab {
     }
 
     /// Returns the folder of what is said of this engine, which needn't be there.
-    fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         let mut name = self.root.as_os_str().to_owned();
         name.push("-config");
         name.into()

@@ -46,10 +46,7 @@ pub(crate) async fn resize(server: &Arc<Server>, name: &str, query: &Query) -> A
 
 async fn not_running(server: &Arc<Server>, name: &str) -> Result<Refusal, Error> {
     let detail = server.engine.container(name).await?;
-    Ok(Refusal::new(
-        StatusCode::CONFLICT,
-        format!("cannot resize a stopped container: {}", detail.id),
-    ))
+    Ok(Refusal::new(StatusCode::CONFLICT, format!("container {} is not running", detail.id)))
 }
 
 /// What a client asked for.
@@ -141,10 +138,18 @@ async fn find(
     attach: &Attach,
 ) -> Result<Place, Refusal> {
     Ok(match detail.state.status {
-        _ if !attach.stream => Place::Nowhere,
+        _ if !attach.stream => {
+            server.engine.note(detail.id.as_str(), "attach", &[]).await?;
+            Place::Nowhere
+        }
         Status::Created | Status::Exited | Status::Dead | Status::Removing => {
             let (number, receiver) = server.waiting.wait(detail.id.as_str(), attach.stdin);
             Place::Later(number, receiver)
+        }
+        Status::Paused => {
+            let text =
+                format!("container {} is paused, unpause the container before attach", detail.id);
+            return Err(Refusal::new(StatusCode::CONFLICT, text));
         }
         _ => {
             let options = options(attach.stdin);

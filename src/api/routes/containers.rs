@@ -219,6 +219,7 @@ pub(crate) async fn top(server: &Arc<Server>, name: &str, query: &Query) -> Answ
     let arguments = query.get("ps_args").unwrap_or_default();
     let words: Vec<String> = arguments.split_whitespace().map(str::to_owned).collect();
     let table = server.engine.top(name, &words).await?;
+    server.engine.note(name, "top", &[]).await?;
     answer::document(&json!({"Titles": table.titles, "Processes": table.processes}))
 }
 

@@ -8,7 +8,9 @@ use futures_util::stream::{BoxStream, StreamExt};
 use hyper::StatusCode;
 use serde_json::json;
 use wharf_backend::{Backend, DetachKeys, Error, Session};
-use wharf_model::{ErrorKind, Event, EventOptions, ExecSpec, Filters, LogStream, Status, TermSize};
+use wharf_model::{
+    ContainerDetail, ErrorKind, Event, EventOptions, ExecSpec, Filters, LogStream, Status, TermSize,
+};
 
 use super::attach::size;
 use crate::answer::{self, Answered, Refusal};
@@ -23,31 +25,38 @@ fn unknown(id: &str) -> Refusal {
     Refusal::missing(format!("No such exec instance: {id}"))
 }
 
+/// Refuses a container in which no program can be run now.
+fn check_runs(detail: &ContainerDetail) -> Result<(), Refusal> {
+    let id = &detail.id;
+    let text = match detail.state.status {
+        Status::Running => return Ok(()),
+        Status::Paused => format!("Container {id} is paused, unpause the container before exec"),
+        Status::Restarting => {
+            format!("Container {id} is restarting, wait until the container is running")
+        }
+        _ => format!("container {id} is not running"),
+    };
+    Err(Refusal::new(StatusCode::CONFLICT, text))
+}
+
+/// Returns the container of a program; with its container a program is gone.
+async fn container_of(server: &Server, id: &str, exec: &Exec) -> Result<ContainerDetail, Refusal> {
+    server.engine.container(exec.container.as_str()).await.map_err(|error| match error.kind {
+        ErrorKind::NotFound => unknown(id),
+        _ => error.into(),
+    })
+}
+
 pub(crate) async fn create(server: &Arc<Server>, name: &str, ask: Ask) -> Answered {
-    let mut document = ask.document().await?.unwrap_or_default();
+    let mut document = ask.required().await?;
     words(&mut document, "Cmd");
     let config: ExecConfig = request::typed(document)?;
-    let detail = server.engine.container(name).await?;
-    let id = detail.id.as_str();
-    let conflict = |text: String| Err(Refusal::new(StatusCode::CONFLICT, text));
-    match detail.state.status {
-        Status::Running => {}
-        Status::Paused => {
-            return conflict(format!(
-                "Container {id} is paused, unpause the container before exec"
-            ));
-        }
-        Status::Restarting => {
-            return conflict(format!(
-                "Container {id} is restarting, wait until the container is running"
-            ));
-        }
-        _ => return conflict(format!("container {id} is not running")),
-    }
     let command = config.cmd.unwrap_or_default();
     if command.is_empty() {
         return Err(Refusal::invalid("No exec command specified"));
     }
+    let detail = server.engine.container(name).await?;
+    check_runs(&detail)?;
     let keys = config.detach_keys.filter(|keys| !keys.is_empty());
     DetachKeys::parse(keys.as_deref()).map_err(Refusal::invalid)?;
     let exec_id = execs::new_id().map_err(|cause| {
@@ -66,8 +75,11 @@ pub(crate) async fn create(server: &Arc<Server>, name: &str, ask: Ask) -> Answer
         privileged: config.privileged.unwrap_or_default(),
         toolbox: None,
     };
+    let action = Event::of_program("exec_create", &spec.command);
+    let attributes = [("execID", exec_id.clone())];
+    let container = detail.id;
     let exec = Exec {
-        container: detail.id,
+        container: container.clone(),
         spec,
         stdout: config.attach_stdout.unwrap_or_default(),
         stderr: config.attach_stderr.unwrap_or_default(),
@@ -82,6 +94,7 @@ pub(crate) async fn create(server: &Arc<Server>, name: &str, ask: Ask) -> Answer
             "too many further programs are known: wait until some have ended",
         ));
     }
+    server.engine.note(container.as_str(), &action, &attributes).await?;
     answer::created(&json!({"Id": exec_id}))
 }
 
@@ -89,6 +102,9 @@ pub(crate) async fn start(server: &Arc<Server>, id: &str, ask: Ask) -> Answered 
     let (upgrades, version) = (ask.upgrades, ask.version);
     let document = ask.document().await?.unwrap_or_else(|| json!({}));
     let config: ExecStartConfig = request::typed(document)?;
+    // One that can't be run now can be run later.
+    let known = server.execs.get(id).ok_or_else(|| unknown(id))?;
+    check_runs(&container_of(server, id, &known).await?)?;
     let exec = server.execs.begin(id).map_err(|taken| match taken {
         Taken::Unknown => unknown(id),
         Taken::Before => Refusal::new(
@@ -213,11 +229,7 @@ pub(crate) async fn resize(server: &Arc<Server>, id: &str, query: &Query) -> Ans
 
 pub(crate) async fn inspect(server: &Arc<Server>, id: &str) -> Answered {
     let exec = server.execs.get(id).ok_or_else(|| unknown(id))?;
-    // With its container it is gone.
-    server.engine.container(exec.container.as_str()).await.map_err(|error| match error.kind {
-        ErrorKind::NotFound => unknown(id),
-        _ => error.into(),
-    })?;
+    container_of(server, id, &exec).await?;
     let spec = &exec.spec;
     let (entrypoint, arguments) = spec.command.split_first().unzip();
     let code = match exec.stage {
@@ -242,7 +254,8 @@ pub(crate) async fn inspect(server: &Arc<Server>, id: &str) -> Answered {
         "OpenStdin": spec.stdin,
         "OpenStderr": exec.stderr,
         "OpenStdout": exec.stdout,
-        "CanRemove": code.is_some(),
+        // What can be removed isn't known any more.
+        "CanRemove": false,
         "ContainerID": exec.container.as_str(),
         "DetachKeys": exec.detach_keys.as_deref().unwrap_or_default(),
         "Pid": exec.process.unwrap_or_default(),

@@ -74,13 +74,20 @@ pub(crate) async fn start(server: &Arc<Server>, name: &str, mut ask: Ask) -> Ans
     answer::done()
 }
 
-pub(crate) async fn stop(server: &Arc<Server>, name: &str, query: &Query) -> Answered {
-    let (timeout, signal) = (query.number("t")?, query.text("signal").map(str::to_owned));
+/// Reads how long a stop may take, and the signal that it begins with, which nobody could choose before
+/// 1.42.
+fn how_to_stop(ask: &Ask) -> Result<(Option<i64>, Option<String>), Refusal> {
+    let signal = ask.query.text("signal").filter(|_| ask.version >= Version(42));
+    Ok((ask.query.number("t")?, signal.map(str::to_owned)))
+}
+
+pub(crate) async fn stop(server: &Arc<Server>, name: &str, ask: &Ask) -> Answered {
+    let (timeout, signal) = how_to_stop(ask)?;
     execute(server, Command::Stop { container: name.to_owned(), timeout, signal }).await
 }
 
-pub(crate) async fn restart(server: &Arc<Server>, name: &str, query: &Query) -> Answered {
-    let (timeout, signal) = (query.number("t")?, query.text("signal").map(str::to_owned));
+pub(crate) async fn restart(server: &Arc<Server>, name: &str, ask: &Ask) -> Answered {
+    let (timeout, signal) = how_to_stop(ask)?;
     execute(server, Command::Restart { container: name.to_owned(), timeout, signal }).await
 }
 
@@ -126,7 +133,9 @@ enum Condition {
 /// Answers with the exit code once the condition holds. The head of the answer goes out at once: the
 /// client knows then that it will miss nothing.
 pub(crate) async fn wait(server: &Arc<Server>, name: &str, ask: &Ask) -> Answered {
-    let condition = match ask.query.get("condition").unwrap_or_default() {
+    // Before 1.30 there was one thing to wait for.
+    let condition = ask.query.get("condition").filter(|_| ask.version >= Version(30));
+    let condition = match condition.unwrap_or_default() {
         "" | "not-running" => Condition::NotRunning,
         "next-exit" => Condition::NextExit,
         "removed" => Condition::Removed,

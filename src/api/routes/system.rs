@@ -1,10 +1,12 @@
 //! The engine itself: is it there, what is it, how much disk does it take.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue, PRAGMA};
 use serde_json::{Value, json};
 use wharf_backend::Backend;
+use wharf_registry::Hosts;
 
 use super::{containers, images};
 use crate::answer::{self, Answer, Answered};
@@ -12,6 +14,9 @@ use crate::body;
 use crate::request::Ask;
 use crate::server::Server;
 use crate::version::{NEWEST, OLDEST, Version};
+
+/// The name of docker's own registry.
+const HUB: &str = "docker.io";
 
 /// Answers that there is somebody, and with what; `HEAD` asks for the headers alone.
 pub(crate) fn ping(with_body: bool) -> Answer {
@@ -42,7 +47,33 @@ pub(crate) async fn version(server: &Arc<Server>) -> Answered {
 }
 
 pub(crate) async fn info(server: &Arc<Server>) -> Answered {
-    answer::document(&server.engine.inspect_engine().await?)
+    let mut document = server.engine.inspect_engine().await?;
+    document["RegistryConfig"] = registries(server.engine.hosts());
+    answer::document(&document)
+}
+
+/// Returns docker's document of what is said of single registries.
+fn registries(hosts: &Hosts) -> Value {
+    let (insecure, blocks) = hosts.insecure();
+    // This host's own are, as with docker.
+    let own = ["::1/128", "127.0.0.0/8"].map(str::to_owned);
+    let blocks: Vec<String> =
+        own.into_iter().chain(blocks.iter().map(ToString::to_string)).collect();
+    let mirrors = |name: &str| hosts.mirrors().get(name).cloned().unwrap_or_default();
+    let named = insecure.iter().copied().chain(hosts.mirrors().keys().map(String::as_str));
+    let indexes: BTreeMap<&str, Value> = std::iter::once(HUB)
+        .chain(named)
+        .map(|name| {
+            let about = json!({
+                "Name": name,
+                "Mirrors": mirrors(name),
+                "Secure": !insecure.contains(&name),
+                "Official": name == HUB,
+            });
+            (name, about)
+        })
+        .collect();
+    json!({"IndexConfigs": indexes, "InsecureRegistryCIDRs": blocks, "Mirrors": mirrors(HUB)})
 }
 
 /// Answers what each object takes of the disk: of all kinds, or of those that `type` names.

@@ -53,7 +53,6 @@ pub(crate) async fn prune(server: &Arc<Server>, ask: &Ask) -> Answered {
     let all = ask.version < Version(42);
     match server.engine.execute(Command::PruneVolumes { all, filters }).await? {
         Outcome::VolumesPruned { deleted, reclaimed, .. } => {
-            let deleted = if deleted.is_empty() { Value::Null } else { json!(deleted) };
             answer::document(&json!({"VolumesDeleted": deleted, "SpaceReclaimed": reclaimed}))
         }
         other => Err(super::unexpected("volume prune", &other)),

@@ -9,6 +9,7 @@ use wharf_model::{Event, EventOptions, ExecSpec, Filters, TermSize};
 use super::session::{Framing, resizer, streams};
 use super::transport::full;
 use super::{Docker, container_segment, error};
+use crate::session::untold;
 use crate::{Error, Result, Session};
 
 impl Docker {
@@ -56,7 +57,7 @@ impl Docker {
         );
         let resize = resizer(self, format!("{path}/resize"), size.filter(|_| spec.tty));
         let exit = self.exec_exit(id, events, output_end);
-        Ok(Session { input, output: output.boxed(), resize, exit, process: None })
+        Ok(Session { input, output: output.boxed(), resize, exit, leave: untold(), process: None })
     }
 
     /// Returns a future of the program's exit code. The engine tells it in an event; a program that
@@ -117,6 +118,7 @@ fn detached() -> Session {
         output: futures_util::stream::empty().boxed(),
         resize,
         exit: Box::pin(std::future::ready(Ok(0))),
+        leave: untold(),
         process: None,
     }
 }

@@ -12,6 +12,7 @@ use wharf_model::{ErrorKind, LogStream, TermSize};
 use super::transport::empty;
 use super::way::{Input, Stream};
 use super::{Docker, container_segment, error, list};
+use crate::session::untold;
 use crate::{AttachOptions, Error, OutputChunk, Result, Session};
 
 /// How the outputs lie on the connection.
@@ -239,7 +240,7 @@ impl Docker {
         }
         let size = options.size.filter(|_| tty);
         let resize = resizer(self, format!("{path}/resize"), size);
-        Ok(Session { input, output, resize, exit, process: None })
+        Ok(Session { input, output, resize, exit, leave: untold(), process: None })
     }
 }
 

@@ -7,6 +7,7 @@ use futures_util::stream;
 use tokio::io::AsyncReadExt;
 use wharf_model::LogStream;
 
+use crate::session::untold;
 use crate::{OutputChunk, Session};
 
 /// What ends the program.
@@ -32,6 +33,7 @@ pub(super) fn echo(greeting: &str) -> Session {
         input: Some(Box::new(ours)),
         resize,
         exit: async { Ok(0) }.boxed(),
+        leave: untold(),
         process: None,
     }
 }

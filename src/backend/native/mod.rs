@@ -31,7 +31,7 @@ use wharf_model::{
     NetCounters, NetworkInfo, Outcome, PathStat, PullOptions, PushOptions, ReachAnswer,
     ReachQuestion, Recording, TermSize, TopTable, VersionInfo, VolumeInfo,
 };
-use wharf_registry::{Credential, CredentialStore, Folders, Registries, Resolve, Settings};
+use wharf_registry::{Credential, CredentialStore, Folders, Hosts, Registries, Resolve, Settings};
 
 use crate::bytes_stream::written;
 use crate::{
@@ -105,6 +105,11 @@ impl Native {
         let registries = OnceLock::new();
         let _ = registries.set(Arc::new(Registries::new(settings, store, resolve)));
         Ok(Self { registries: Arc::new(registries), ..self.clone() })
+    }
+
+    /// Returns what is said of single registries.
+    pub fn hosts(&self) -> &Hosts {
+        &self.folders.hosts
     }
 
     /// Returns the registries as this user sees them.
@@ -272,6 +277,17 @@ impl Backend for Native {
     async fn top(&self, container: &str, ps_args: &[String]) -> Result<TopTable> {
         let (container, arguments) = (container.to_owned(), ps_args.to_owned());
         self.blocking(move |engine| engine.top(&container, &arguments)).await
+    }
+
+    async fn note(
+        &self,
+        container: &str,
+        action: &str,
+        attributes: &[(&'static str, String)],
+    ) -> Result<()> {
+        let (container, action) = (container.to_owned(), action.to_owned());
+        let attributes = attributes.to_vec();
+        self.blocking(move |engine| engine.note(&container, &action, &attributes)).await
     }
 
     async fn list_images(&self, options: &ImageListOptions) -> Result<Vec<ImageSummary>> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::future::FutureExt;
+use futures_util::future::{BoxFuture, FutureExt};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWrite, DuplexStream};
 use tokio::net::unix::pipe;
@@ -112,6 +112,7 @@ pub(super) fn attached(
             }
         }
     });
+    let leave = leaving(&channel);
     tokio::spawn(pass_output(channel, output, exit));
     let exit = async move {
         match code.await {
@@ -124,8 +125,21 @@ pub(super) fn attached(
         input: input.map(|input| Box::new(input) as _),
         resize,
         exit: exit.boxed(),
+        leave,
         process: None,
     })
+}
+
+/// Returns what tells the supervisor that a client leaves by its keys. It keeps no connection open.
+fn leaving(channel: &SharedChannel) -> BoxFuture<'static, ()> {
+    let channel = Arc::downgrade(channel);
+    async move {
+        if let Some(channel) = channel.upgrade() {
+            // Of a program that has ended nobody has left.
+            let _ = send(&channel, &Input::Leave).await;
+        }
+    }
+    .boxed()
 }
 
 async fn pass_output(channel: SharedChannel, output: Output, exit: oneshot::Sender<i32>) {
@@ -232,6 +246,7 @@ pub(super) fn executed(executed: Executed, detached: bool) -> Result<Session> {
             }
         }
     };
+    let leave = leaving(&channel);
     let exit = async move {
         match (detached, exit_code(&channel).await) {
             (true, _) => Ok(0),
@@ -241,7 +256,7 @@ pub(super) fn executed(executed: Executed, detached: bool) -> Result<Session> {
     };
     // A detached program is nobody's to wait for.
     let exit = if detached { futures_util::future::ready(Ok(0)).boxed() } else { exit.boxed() };
-    Ok(Session { output: receiver_stream(receiver), input, resize, exit, process })
+    Ok(Session { output: receiver_stream(receiver), input, resize, exit, leave, process })
 }
 
 async fn pump(mut from: impl tokio::io::AsyncRead + Unpin, stream: LogStream, output: Output) {

@@ -65,7 +65,7 @@ pub(crate) async fn run(
     mut signals: Signals,
     deliver: impl AsyncFn(&'static str),
 ) -> anyhow::Result<End> {
-    let Session { input, output, resize, exit, .. } = session;
+    let Session { input, output, resize, exit, leave, .. } = session;
     let guard = if handover.raw() { terminal::Raw::enter(std::io::stdin().as_fd())? } else { None };
 
     let drained = async {
@@ -75,7 +75,10 @@ pub(crate) async fn run(
     let typed = async {
         let keys = handover.tty.then(|| handover.keys.clone());
         match input {
-            Some(input) if handover.streams.stdin => pass_input(input, keys).await,
+            Some(input) if handover.streams.stdin => {
+                pass_input(input, keys).await;
+                leave.await;
+            }
             // Held open: closing it would end the program's input.
             input => {
                 let _held = input;

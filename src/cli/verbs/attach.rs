@@ -82,16 +82,15 @@ pub(super) async fn stay(
     };
     let id = container.id.as_str();
     let signals = Signals::catch(tty, handover.raw(), stay.proxy && !tty)?;
+    let size = session::size(tty);
     let options = AttachOptions {
         start: stay.start,
         stdin: stay.stdin,
         output: true,
-        size: session::size(tty),
+        size: size.filter(|_| stay.start),
     };
     let session = backend.attach(id, options).await?;
-    if !stay.start
-        && let Some(size) = options.size
-    {
+    if let Some(size) = size.filter(|_| !stay.start) {
         // A program draws itself anew when the size changes, and only then.
         let larger =
             TermSize { columns: size.columns.saturating_add(1), rows: size.rows.saturating_add(1) };

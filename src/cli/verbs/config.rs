@@ -7,7 +7,7 @@ use wharf_ui::config::{ENGINE_TABLES, Problem, parse, problem_at, read, referenc
 
 use crate::args::{Arity, Flag, Group, Verb};
 use crate::call::{Call, Failure, print};
-use crate::connect::{engine_settings_file, settings_file};
+use crate::connect::{engine_settings_file, passed_over, settings_file};
 use crate::engine_settings;
 
 pub(crate) static CHECK: Verb = Verb {
@@ -75,6 +75,10 @@ fn check(call: &Call) -> anyhow::Result<i32> {
     let mut code = 0;
     for (file, of) in files {
         let shown = file.display().to_string();
+        for passed in passed_over(&file).iter().filter(|_| of.engine) {
+            crate::notice(passed);
+            code = 1;
+        }
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound && named.is_none() => {

@@ -21,7 +21,9 @@ fn run(call: &Call) -> anyhow::Result<i32> {
     let name = call.parsed.argument(0).unwrap_or_default();
     let ps_args = call.parsed.arguments.get(1..).unwrap_or_default();
     call.over_engine(async |backend| {
-        print(&format::top::table(&backend.top(name, ps_args).await?))?;
+        let table = backend.top(name, ps_args).await?;
+        backend.note(name, "top", &[]).await?;
+        print(&format::top::table(&table))?;
         Ok(0)
     })
 }

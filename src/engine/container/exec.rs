@@ -4,8 +4,9 @@ use std::io::ErrorKind as ErrorOf;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::pipe::{PipeFlags, pipe_with};
-use wharf_model::{ErrorKind, ExecSpec, Status, TermSize};
+use wharf_model::{ContainerId, ErrorKind, Event, ExecSpec, Status, TermSize};
 
+use super::create::random;
 use super::signal::not_running;
 use crate::channel::{Channel, Request};
 use crate::engine::Engine;
@@ -75,7 +76,13 @@ impl Engine {
             _ => return Err(not_running(&record)),
         }
         let toolbox = self.toolbox(&record, spec)?;
-        let spec = toolbox.as_ref().map_or(spec, |toolbox| &toolbox.spec);
+        let mut spec = toolbox.as_ref().map_or(spec, |toolbox| &toolbox.spec).clone();
+        if spec.id.is_empty() {
+            spec.id = ContainerId::from_bytes(random()?).to_string();
+            let action = Event::of_program("exec_create", &spec.command);
+            let attributes = [("execID", spec.id.clone())];
+            self.with_store(|store| store.add_container_event(&record, &action, &attributes))?;
+        }
         let failed = |cause: rustix::io::Errno| Error::failed("make pipes", cause);
         let (theirs, mut streams) = match (spec.detach, spec.tty) {
             (true, _) | (_, true) => (Vec::new(), ExecStreams::None),

@@ -283,26 +283,28 @@ fn judge_block(limits: &mut Resources, layout: &Layout, warnings: &mut Vec<Strin
     Ok(())
 }
 
-/// Checks limits against each other: those of one call, and what an update makes of the old ones.
-fn check_whole(limits: &Resources) -> Result<()> {
-    if let Some(total) = limits.memory_swap.and_then(|total| u64::try_from(total).ok()) {
-        match limits.memory {
-            Some(memory) if total < memory => {
-                return Err(invalid(
-                    "Minimum memoryswap limit should be larger than memory limit, see usage",
-                ));
-            }
-            None if total > 0 => {
-                return Err(invalid(
-                    "You should always set the Memory limit when using Memoryswap limit, see usage",
-                ));
-            }
-            _ => {}
-        }
+/// Checks limits against each other that one call names.
+fn check_pairs(limits: &Resources) -> Result<()> {
+    let total = limits.memory_swap.and_then(|total| u64::try_from(total).ok());
+    if limits.memory.zip(total).is_some_and(|(memory, total)| total < memory) {
+        return Err(invalid(
+            "Minimum memoryswap limit should be larger than memory limit, see usage",
+        ));
     }
     if limits.memory.zip(limits.memory_reservation).is_some_and(|(most, least)| most < least) {
         return Err(invalid(
             "Minimum memory limit can not be less than memory reservation limit, see usage",
+        ));
+    }
+    Ok(())
+}
+
+/// Checks limits against each other: those of one call, and what an update makes of the old ones.
+fn check_whole(limits: &Resources) -> Result<()> {
+    check_pairs(limits)?;
+    if limits.memory.is_none() && limits.memory_swap.is_some_and(|total| total > 0) {
+        return Err(invalid(
+            "You should always set the Memory limit when using Memoryswap limit, see usage",
         ));
     }
     let realtime = limits.cpu_rt_runtime.zip(limits.cpu_rt_period);
@@ -319,6 +321,7 @@ pub(crate) fn updated(
 ) -> Result<(HostConfig, Vec<String>)> {
     let mut wanted = options.resources.clone();
     let warnings = judge(&mut wanted, &layout()?)?;
+    check_pairs(&wanted)?;
     let mut host = record.spec.host.clone();
     let refused = |text: &str| {
         let text = format!("Cannot update container {}: {text}", record.id);

@@ -12,6 +12,7 @@ pub(crate) mod list;
 pub(crate) mod mounts;
 mod namespaces;
 mod networks;
+mod note;
 pub(crate) mod prune;
 pub(crate) mod remove;
 mod rename;

@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use wharf_inspect::filter::PruneFilter;
-use wharf_model::{ContainerId, ErrorKind, Filters, Status};
+use wharf_model::{ContainerId, ErrorKind, EventKind, Filters, Status};
 
 use super::list::summary;
 use crate::engine::Engine;
@@ -56,6 +56,7 @@ impl Engine {
                     Err(error) => pruned.failed.push(format!("remove {name}: {error}")),
                 }
             }
+            store.add_prune_event(EventKind::Container, pruned.reclaimed)?;
             Ok(pruned)
         })
     }

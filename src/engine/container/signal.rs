@@ -102,12 +102,12 @@ impl Engine {
     /// # Errors
     /// When it doesn't run, or there is no such signal.
     pub fn kill(&self, reference: &str, signal: Option<&str>) -> Result<()> {
-        let signal = parse(signal.unwrap_or("KILL"))?;
+        let refuse = |error: Error| {
+            Error::new(error.kind(), format!("cannot kill container: {reference}: {error}"))
+        };
+        let signal = parse(signal.unwrap_or("KILL")).map_err(refuse)?;
         let ending = self.with_store(|store| {
-            let record = self.current(store, reference)?;
-            let refuse = |error: Error| {
-                Error::new(error.kind(), format!("cannot kill container: {reference}: {error}"))
-            };
+            let record = self.current(store, reference).map_err(refuse)?;
             if !record.observed.state.status.is_supervised() {
                 return Err(refuse(not_running(&record)));
             }
@@ -115,8 +115,6 @@ impl Engine {
             let ends = signal == SIGKILL && record.observed.state.status == Status::Running;
             let ending = ends.then(|| self.ask(&record, &Request::Wait).ok()).flatten();
             self.ask(&record, &Request::Signal(signal)).map(drop).map_err(refuse)?;
-            let attributes = [("signal", signal.to_string())];
-            store.add_container_event(&record, "kill", &attributes)?;
             Ok(ending)
         })?;
         // As with docker, what is killed can be removed at once.

@@ -107,7 +107,7 @@ impl Images<'_> {
             diff_ids,
             tags: commit.name.into_iter().collect(),
             repo_digests: Vec::new(),
-            action: "commit",
+            action: Some("create"),
         };
         let id = image.id.clone();
         match publish(self.store, self.paths, &staging, &[image], &parts)? {

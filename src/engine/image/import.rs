@@ -96,7 +96,7 @@ impl Images<'_> {
             diff_ids: vec![diff_id.clone()],
             tags,
             repo_digests: Vec::new(),
-            action,
+            action: Some(action),
         };
         let id = image.id.clone();
         // The lowest layer's chain ID is its diff ID.

@@ -186,7 +186,7 @@ impl Images<'_> {
                 diff_ids,
                 tags: candidate.tags,
                 repo_digests,
-                action: "load",
+                action: Some("load"),
             });
             sources.push(candidate.layers);
         }

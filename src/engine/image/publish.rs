@@ -52,8 +52,8 @@ pub(super) struct NewImage {
     pub(super) tags: Vec<ImageName>,
     /// The repositories (`domain/path`) that know it by a digest.
     pub(super) repo_digests: Vec<(String, Digest)>,
-    /// The event's word: `load`, `import`, `commit` or `pull`.
-    pub(super) action: &'static str,
+    /// The event's word: `load`, `import` or `create`; none of a pull, which tells of its end.
+    pub(super) action: Option<&'static str>,
 }
 
 /// What became of the images.
@@ -165,8 +165,13 @@ fn insert_all<'a>(
         for (repository, digest) in &image.repo_digests {
             set_repo_digest(tx, repository, digest, &image.id)?;
         }
+        let Some(action) = image.action else { continue };
+        // The names in an archive are no news of their own.
+        for name in image.tags.iter().filter(|_| action != "load") {
+            events::record(tx, "tag", &image.id, Some(&name.to_string()))?;
+        }
         let name = image.tags.first().map(ToString::to_string);
-        events::record(tx, image.action, &image.id, name.as_deref())?;
+        events::record(tx, action, &image.id, name.as_deref())?;
     }
     Ok(replaced)
 }

@@ -353,7 +353,7 @@ fn examine(what: &str, manifest: &Manifest, media_type: &str, config: &[u8]) -> 
         diff_ids: document.diff_ids().to_vec(),
         tags: Vec::new(),
         repo_digests: Vec::new(),
-        action: "pull",
+        action: None,
     })
 }
 

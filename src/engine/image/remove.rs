@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use chrono::Utc;
 use rusqlite::Transaction;
 use wharf_inspect::filter::ImagePruneFilter;
-use wharf_model::{Digest, ErrorKind, Filters, ImageName, Status};
+use wharf_model::{Digest, ErrorKind, EventKind, Filters, ImageName, Status};
 
 use super::list::stored_name;
 use super::publish::{forget_manifest, has_layer};
@@ -198,6 +198,7 @@ impl Images<'_> {
         if filters.is_empty() {
             pruned.reclaimed = pruned.reclaimed.saturating_add(self.clear(true)?);
         }
+        self.store.add_prune_event(EventKind::Image, pruned.reclaimed)?;
         Ok(pruned)
     }
 

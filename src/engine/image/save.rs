@@ -14,7 +14,7 @@ use super::compression::Packing;
 use super::outgoing::{Stock, StockLayer, Written};
 use super::receive::BlobDescriptor;
 use super::staging::Staging;
-use super::{Images, frame, oci};
+use super::{Images, events, frame, oci};
 use crate::container::create::check_platform;
 use crate::engine::Engine;
 use crate::{Error, Paths, Result};
@@ -61,9 +61,15 @@ impl Engine {
                     names.extend(name.filter(|name| !names.contains(name)));
                 }
             }
-            let found = found.into_iter().map(|(id, names)| images.to_save(&id, names));
-            let (paths, images) = (images.paths.clone(), found.collect::<Result<_>>()?);
-            Ok(Saving { paths, staging, images })
+            let saved = found.into_iter().map(|(id, names)| images.to_save(&id, names));
+            let saved: Vec<Image> = saved.collect::<Result<_>>()?;
+            images.store.transaction(|tx| {
+                saved.iter().try_for_each(|image| {
+                    let name = image.names.first().map(ToString::to_string);
+                    events::record(tx, "save", &image.stock.id, name.as_deref())
+                })
+            })?;
+            Ok(Saving { paths: images.paths.clone(), staging, images: saved })
         })
     }
 }

@@ -229,6 +229,7 @@ impl Engine {
                 Err(error) => pruned.failed.push(format!("remove {}: {error}", network.name)),
             }
         }
+        self.with_store(|store| store.add_prune_event(EventKind::Network, 0))?;
         Ok(pruned)
     }
 
@@ -339,20 +340,20 @@ pub(crate) fn check_join(
     match (&record.spec.host.network_mode, network.driver) {
         (NetworkMode::Container(_), _) => {
             return Err(Error::new(
-                ErrorKind::Denied,
+                ErrorKind::Invalid,
                 "container sharing network namespace with another container or host cannot be \
                  connected to any other network",
             ));
         }
         (NetworkMode::Host, _) | (_, Driver::Host) => {
             return Err(Error::new(
-                ErrorKind::Denied,
+                ErrorKind::Invalid,
                 "container cannot be disconnected from host network or connected to host network",
             ));
         }
         (NetworkMode::None, _) | (_, Driver::Null) => {
             return Err(Error::new(
-                ErrorKind::Denied,
+                ErrorKind::Invalid,
                 "container cannot be connected to multiple networks with one of the networks in \
                  private (none) mode",
             ));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wharf_model::{
     ContainerConfig, ContainerId, ContainerState, Digest, EndpointOptions, ErrorKind, Event,
-    EventKind, HostConfig, PortBinding,
+    EventKind, HostConfig, PortBinding, is_passing,
 };
 
 use super::Store;
@@ -330,6 +330,14 @@ impl Store {
         })
     }
 
+    /// Stores that what nobody uses of a kind was removed, and how many bytes that gave back.
+    pub(crate) fn add_prune_event(&mut self, kind: EventKind, reclaimed: u64) -> Result<()> {
+        let attributes = [("reclaimed".to_owned(), reclaimed.to_string())].into();
+        let (time, action) = (Utc::now(), "prune".to_owned());
+        let event = Event { time, kind, action, id: String::new(), attributes };
+        self.transaction(|transaction| add_event(transaction, &event))
+    }
+
     /// Removes a container's row, and with `volumes` those of its volumes that have no name of the
     /// user's and that no other container has; its folder is journalled first, so that it can't be
     /// forgotten.
@@ -418,9 +426,9 @@ impl Store {
 /// a slow follower may fall behind: the last so many.
 const EVENTS_KEPT: i64 = 10_000;
 
-/// Of programs inside of containers only those among the last so many: a probe every few seconds would
-/// leave room for nothing else.
-const PROGRAMS_KEPT: i64 = 1000;
+/// Of what passes (`wharf_model::is_passing`) only what is among the last so many: a probe every few
+/// seconds would leave room for nothing else.
+const PASSING_KEPT: i64 = 1000;
 
 /// Adds an event within a transaction that makes it true.
 pub(crate) fn add_event(transaction: &Transaction<'_>, event: &Event) -> Result<()> {
@@ -432,11 +440,16 @@ pub(crate) fn add_event(transaction: &Transaction<'_>, event: &Event) -> Result<
         .prepare_cached("DELETE FROM event WHERE seq <= ?1")?
         .execute([last - EVENTS_KEPT])?;
     // Every event comes to this place once.
-    transaction
-        .prepare_cached(
-            "DELETE FROM event WHERE seq = ?1 AND instr(event, '\"Action\":\"exec_') > 0",
-        )?
-        .execute([last - PROGRAMS_KEPT])?;
+    let old: Option<String> = transaction
+        .prepare_cached("SELECT event FROM event WHERE seq = ?1")?
+        .query_row([last - PASSING_KEPT], |row| row.get(0))
+        .optional()?;
+    let old = old.and_then(|text| serde_json::from_str::<Event>(&text).ok());
+    if old.is_some_and(|old| is_passing(&old.action)) {
+        transaction
+            .prepare_cached("DELETE FROM event WHERE seq = ?1")?
+            .execute([last - PASSING_KEPT])?;
+    }
     Ok(())
 }
 
@@ -487,7 +500,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_of_programs_push_out_no_others() {
+    fn what_passes_pushes_out_no_others() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(&folder.path().join("state.db")).unwrap();
         let event = |action: &str| Event {
@@ -500,8 +513,9 @@ mod tests {
         store
             .transaction(|transaction| {
                 add_event(transaction, &event("start"))?;
-                for _ in 0..2 * PROGRAMS_KEPT {
-                    add_event(transaction, &event("exec_start: true"))?;
+                for _ in 0..PASSING_KEPT {
+                    add_event(transaction, &event("exec_start: true "))?;
+                    add_event(transaction, &event("resize"))?;
                 }
                 add_event(transaction, &event("die"))
             })
@@ -510,7 +524,7 @@ mod tests {
         let first = kept.first().map(|(seq, event)| (*seq, event.action.as_str()));
         assert_eq!(first, Some((1, "start")));
         assert_eq!(kept.last().map(|(_, event)| event.action.as_str()), Some("die"));
-        assert_eq!(i64::try_from(kept.len()).unwrap(), PROGRAMS_KEPT + 1);
+        assert_eq!(i64::try_from(kept.len()).unwrap(), PASSING_KEPT + 1);
         store
             .transaction(|transaction| {
                 (0..EVENTS_KEPT).try_for_each(|_| add_event(transaction, &event("start")))

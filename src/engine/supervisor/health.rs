@@ -15,7 +15,9 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use wharf_cgroup::Group;
-use wharf_model::{ContainerId, ExecSpec, Health, HealthCheck, HealthStatus, ProbeResult, Status};
+use wharf_model::{
+    ContainerId, Event, ExecSpec, Health, HealthCheck, HealthStatus, ProbeResult, Status,
+};
 use wharf_sys::clone::Child;
 
 use super::exec::{self, Progress, Starting};
@@ -274,11 +276,10 @@ impl Supervisor {
             }
         };
         let begun_one = start();
-        let command = spec.command.join(" ");
         let attributes = vec![("execID", id.clone())];
         self.store_events(&[
-            (format!("exec_create: {command}"), attributes.clone()),
-            (format!("exec_start: {command}"), attributes),
+            (Event::of_program("exec_create", &spec.command), attributes.clone()),
+            (Event::of_program("exec_start", &spec.command), attributes),
         ]);
         match begun_one {
             Ok((starting, part, output)) => {

@@ -16,6 +16,7 @@ use wharf_model::{ErrorKind, NamespaceMode, NetworkMode, SeccompMode, Status, Us
 use wharf_sys::clone::{Child, Flags, clone};
 
 use super::proxy::Target;
+use super::run::resized;
 use super::{health, join, teardown};
 use crate::channel::{self, AttachRequest, Channel, Reply, StartRequest};
 use crate::container::mounts;
@@ -29,7 +30,7 @@ use crate::network::files::{self, Forwarding, NetworkFiles, Wishes};
 use crate::network::publish::{self, Bound, Way};
 use crate::network::{self, Endpoint, Guest};
 use crate::security::capabilities;
-use crate::state::{Record, Store};
+use crate::state::{Happened, Record, Store};
 use crate::userns::{self, remap, trees};
 use crate::{Error, Paths, Result, folder, quota, reconcile, rootless, volume};
 
@@ -107,6 +108,15 @@ pub(super) fn launch(request: &StartRequest) -> Result<Container> {
         record.observed.state.restart_count = 0;
     }
     attempt(&paths, &mut store, &mut record, request, &mut (Some(life), None))
+}
+
+/// Returns what a start is told by. As with docker, a client was attached before it, and the terminal got
+/// the client's size after it.
+fn at_start(record: &Record, attach: Option<AttachRequest>) -> Vec<Happened> {
+    let attached = attach.map(|_| ("attach".to_owned(), Vec::new()));
+    let size = attach.and_then(|attach| attach.size).filter(|_| record.spec.config.tty);
+    let started = ("start".to_owned(), Vec::new());
+    attached.into_iter().chain([started]).chain(size.map(resized)).collect()
 }
 
 /// Starts the container again, in place of the run of it that has ended. When that fails, its state
@@ -243,7 +253,7 @@ fn start(
             let ports = aimed(bound, &ways, reach);
             record.observed.ports = ports.iter().map(|(bound, _)| bound.binding()).collect();
             record.observed.started_uptime = Some(uptime());
-            let stored = store.observe(record, "start", &[]);
+            let stored = store.observe_all(record, &at_start(record, request.attach));
             let container = Container {
                 paths: paths.clone(),
                 record: record.clone(),

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, Utc};
-use wharf_model::{Happening, HealthStatus, ProbeResult, Probes, What, since_epoch};
+use wharf_model::{Happening, HealthStatus, ProbeResult, Probes, What, is_passing, since_epoch};
 use wharf_stats::record::{BUDGET, Recorder, STEP, Shape, make_room};
 use wharf_stats::{HostMeter, Meter, counted_cores};
 
@@ -197,8 +197,9 @@ impl Record {
     /// Notes the events that are stored.
     pub(super) fn events(&mut self, events: &[Happened]) {
         for (action, attributes) in events {
-            // Those of probes are told by the probes, those of further programs by nobody.
-            if action.starts_with("exec_") {
+            // Those of probes are told by the probes, signals where they are sent; what else passes, by
+            // nobody.
+            if is_passing(action) || action == "kill" {
                 continue;
             }
             let code = attributes.iter().find(|(name, _)| *name == "exitCode");

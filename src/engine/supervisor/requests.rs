@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::process::Signal;
-use wharf_model::{ErrorKind, Status, UpdateOptions};
+use wharf_model::{ErrorKind, Event, Status, UpdateOptions};
 
 use super::clients::{Client, Role};
 use super::exec;
@@ -69,6 +69,10 @@ impl Supervisor {
                 self.answer(number, &Err(error), Role::Answered);
             }
             Request::Attach(AttachRequest { stdin, output, size }) => {
+                // Without either it is only to say the size.
+                if stdin || output {
+                    self.store_observed("attach", &[]);
+                }
                 if let Some(size) = size {
                     self.resize(size);
                 }
@@ -132,14 +136,15 @@ impl Supervisor {
                     &self.container.group,
                     None,
                 );
+                // While it starts; as with docker, one that can't be run was started too.
+                let action = Event::of_program("exec_start", &spec.command);
+                self.store_events(&[(action, vec![("execID", spec.id.clone())])]);
                 match begun {
                     Ok(starting) => {
                         let token = self.number();
                         self.watch(starting.channel().as_fd(), token, EventFlags::IN);
                         self.starting.insert(token, (starting, number));
-                        if !spec.id.is_empty() {
-                            self.told.insert(token, (spec.id, spec.command.join(" ")));
-                        }
+                        self.told.insert(token, spec.id);
                         if let Some(client) = self.clients.get_mut(&number) {
                             client.role = Role::Exec;
                         }
@@ -162,6 +167,10 @@ impl Supervisor {
         // Before it is sent: what it leads to must not be taken for an end of its own.
         self.container.record.observed.stopped |= to_end;
         self.send(number)?;
+        // Whoever sends it, and before what it leads to. A removal kills twice, to be sure.
+        if number != Signal::KILL.as_raw() || !std::mem::replace(&mut self.killed, true) {
+            self.store_observed("kill", &[("signal", number.to_string())]);
+        }
         if to_end && self.is_paused() {
             self.unpause()?;
         }

@@ -115,6 +115,7 @@ impl Supervisor {
                 self.phase = Phase::Running;
                 self.reading = true;
                 self.oom_seen = 0;
+                self.killed = false;
                 self.started = Instant::now();
                 self.trimmed = false;
                 self.health = Monitor::new(&self.container.record);

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 use rustix::time::Timespec;
-use wharf_model::{HealthAction, LogStream, Status};
+use wharf_model::{HealthAction, LogStream, Status, TermSize};
 use wharf_sys::clone::Child;
 
 use super::clients::{Client, Role};
@@ -85,8 +85,8 @@ pub(super) struct Supervisor {
     pub(super) starting: BTreeMap<u64, (Starting, u64)>,
     /// Further programs, and who wants to know their end.
     programs: BTreeMap<u64, (Child, u64)>,
-    /// Those of them that events tell of: their ids and their command lines.
-    pub(super) told: BTreeMap<u64, (String, String)>,
+    /// The ids that events tell of them under.
+    pub(super) told: BTreeMap<u64, String>,
     next_number: u64,
     pub(super) oom_seen: u64,
     pub(super) phase: Phase,
@@ -96,6 +96,8 @@ pub(super) struct Supervisor {
     pub(super) health: Option<Monitor>,
     /// What is to follow the stop that failed probes have led to.
     pub(super) after_stop: HealthAction,
+    /// Whether this run's kill was told.
+    pub(super) killed: bool,
     /// When that stop becomes a kill.
     pub(super) kill_at: Option<Instant>,
     /// Whether output is being read, or waits for a client that is behind.
@@ -181,6 +183,7 @@ impl Supervisor {
             health,
             after_stop: HealthAction::None,
             kill_at: None,
+            killed: false,
             reading: true,
             trimmed: false,
             busy: Instant::now(),
@@ -502,10 +505,12 @@ impl Supervisor {
             return;
         }
         match client.channel().receive_input() {
+            Ok(Some(Input::Leave)) => self.left(number),
             Ok(Some(input)) if client.gives_input() => match input {
                 Input::Data(data) => self.streams.push(&data),
                 Input::End => self.streams.end_input(),
                 Input::Resize(size) => self.resize(size),
+                Input::Leave => {}
             },
             Ok(Some(Input::Resize(size))) if matches!(client.role, Role::Attached { .. }) => {
                 self.resize(size);
@@ -520,10 +525,24 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn resize(&self, size: wharf_model::TermSize) {
-        if let Some(master) = self.streams.terminal() {
-            // A size the kernel doesn't take changes nothing.
-            let _ = terminal::resize(master, size);
+    pub(super) fn resize(&mut self, size: TermSize) {
+        // A size the kernel doesn't take changes nothing.
+        if self.streams.terminal().is_some_and(|master| terminal::resize(master, size).is_ok()) {
+            self.store_events(&[resized(size)]);
+        }
+    }
+
+    /// Tells that a client leaves by its keys.
+    fn left(&mut self, number: u64) {
+        match self.clients.get(&number).map(|client| client.role) {
+            Some(Role::Attached { .. }) => self.store_observed("detach", &[]),
+            Some(Role::Exec) => {
+                let program = self.programs.iter().find(|(_, (_, asker))| *asker == number);
+                if let Some(id) = program.and_then(|(token, _)| self.told.get(token)).cloned() {
+                    self.store_observed("exec_detach", &[("execID", id)]);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -567,14 +586,6 @@ impl Supervisor {
                 self.watch(child.pidfd.as_fd(), token, EventFlags::IN);
                 let pid = child.pid;
                 self.programs.insert(token, (child, number));
-                if let Some((id, command)) = self.told.get(&token) {
-                    let attributes = vec![("execID", id.clone())];
-                    let events = [
-                        (format!("exec_create: {command}"), attributes.clone()),
-                        (format!("exec_start: {command}"), attributes),
-                    ];
-                    self.store_events(&events);
-                }
                 let descriptors: Vec<_> = terminal.iter().map(AsFd::as_fd).collect();
                 if let Some(client) = self.clients.get(&number)
                     && client.channel().send_process(pid, &descriptors).is_err()
@@ -610,7 +621,7 @@ impl Supervisor {
         let code = reap(&child).unwrap_or(255);
         drop(child);
         self.make_room();
-        if let Some((id, _)) = self.told.remove(&token) {
+        if let Some(id) = self.told.remove(&token) {
             let attributes = vec![("execID", id), ("exitCode", code.to_string())];
             self.store_events(&[("exec_die".to_owned(), attributes)]);
         }
@@ -757,6 +768,12 @@ impl Supervisor {
             let _ = crate::image::Images::new(&mut store, paths).collect();
         }
     }
+}
+
+/// Returns what says that a container's terminal has another size.
+pub(super) fn resized(size: TermSize) -> Happened {
+    let attributes = vec![("height", size.rows.to_string()), ("width", size.columns.to_string())];
+    ("resize".to_owned(), attributes)
 }
 
 /// Returns whether a child of this process, which is not reaped, is on its way out of the kernel.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::Utc;
 use wharf_inspect::filter::{VolumeFilter, VolumePruneFilter};
-use wharf_model::{ErrorKind, Filters, MountKind, VolumeCreateOptions, VolumeInfo, VolumeUser};
+use wharf_model::{
+    ErrorKind, EventKind, Filters, MountKind, VolumeCreateOptions, VolumeInfo, VolumeUser,
+};
 
 use super::folder::{Staged, announce, sweep};
 use super::record::{New, Volume, VolumeSpec, insert};
@@ -212,6 +214,7 @@ impl Engine {
                     Err(error) => pruned.failed.push(format!("remove {}: {error}", info.name)),
                 }
             }
+            store.add_prune_event(EventKind::Volume, pruned.reclaimed)?;
             Ok(pruned)
         })
     }

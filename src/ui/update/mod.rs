@@ -28,7 +28,7 @@ mod volumes;
 use chrono::TimeDelta;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use wharf_backend::SampleBatch;
-use wharf_model::{ErrorKind, Event, EventKind};
+use wharf_model::{ErrorKind, Event, EventKind, is_passing};
 
 use crate::app::{App, Focus, Input, Overlay, Redraw, Screen, Tab};
 use crate::keymap::{Key, Keymap};
@@ -388,8 +388,8 @@ fn heard(app: &mut App, host: usize, event: &Event) -> Vec<Effect> {
 
 /// Returns whether an event of a container changes nothing that is listed.
 fn is_idle(action: &str) -> bool {
-    let idle = ["exec_", "top", "attach", "detach", "resize", "copy", "export", "archive"];
-    idle.iter().any(|word| action.starts_with(word))
+    let idle = ["copy", "export", "archive"];
+    is_passing(action) || idle.iter().any(|word| action.starts_with(word))
 }
 
 /// Makes the lists anew from what is known.

@@ -11,6 +11,7 @@ use crate::tests;
 pub(crate) fn tests() -> Vec<Test> {
     tests![
         versions_and_statuses,
+        lines_and_bodies_as_people_send_them,
         streams_on_the_connection,
         streams_as_bodies,
         waiting_answers_at_once,
@@ -78,6 +79,18 @@ fn versions_and_statuses() {
     let again = served.ask("POST", "/containers/create?name=web", Some(&body));
     refused(&again, 409, "The container name \"/web\" is already in use");
     assert_eq!(post("/containers/web/stop").status, 304);
+    // What these say, versions of old don't know.
+    assert_eq!(post("/v1.41/containers/web/stop?signal=NOPE").status, 304);
+    refused(&post("/v1.42/containers/web/stop?signal=NOPE"), 400, "invalid signal: NOPE");
+    assert_eq!(post("/v1.29/containers/web/wait?condition=next-exit").status, 200);
+    refused(&post("/containers/web/resize?h=1&w=1"), 409, " is not running");
+    refused(&post("/containers/nope/kill"), 404, "cannot kill container: nope: No such container");
+    let swap = json!({"Memory": 67_108_864, "MemorySwap": 33_554_432});
+    refused(&served.ask("POST", "/containers/web/update", Some(&swap)), 400, "memoryswap limit");
+    refused(&post("/containers/nope/exec"), 400, "EOF");
+    refused(&served.ask("POST", "/containers/nope/exec", Some(&json!({}))), 400, "No exec command");
+    let volumes = post("/volumes/prune").json();
+    assert_eq!(volumes, json!({"VolumesDeleted": [], "SpaceReclaimed": 0}));
     let with_body = served.ask("POST", "/containers/web/start", Some(&json!({"Image": "other"})));
     assert_eq!(with_body.status, 400, "{with_body:?}");
     assert_eq!(post("/containers/web/start").status, 204);
@@ -93,6 +106,49 @@ fn versions_and_statuses() {
                    Content-Length: 2\r\nConnection: close\r\n\r\n{}";
     let answer = String::from_utf8(served.raw(request.as_bytes(), false)).unwrap();
     assert!(answer.contains("must be 'application/json'"), "{answer}");
+}
+
+fn lines_and_bodies_as_people_send_them() {
+    let served = Served::new();
+    served.lab.ok(&["create", "--name", "web", "--network", "none", "-l", "a=<b>", IMAGE, "true"]);
+    // Quotes that aren't escaped, several times on one connection; between them a document has some.
+    let list = "GET /containers/json?all=1&filters={\"label\":[\"a=<b>\"]} HTTP/1.1\r\nHost: x\r\n";
+    let volume = "{\"Name\": \"data\"}";
+    let volume = format!(
+        "POST /volumes/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{volume}",
+        volume.len()
+    );
+    let mut stream = served.connect();
+    let mut ask = |request: &str| {
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap().to_lowercase();
+        let (_, length) = head.split_once("content-length: ").unwrap();
+        let mut body = vec![0; length.lines().next().unwrap().parse().unwrap()];
+        stream.read_exact(&mut body).unwrap();
+        serde_json::from_slice::<Value>(&body).unwrap()
+    };
+    for _ in 0..2 {
+        assert_eq!(ask(&format!("{list}\r\n"))[0]["Names"], json!(["/web"]));
+        assert_eq!(ask(&volume)["Name"], "data");
+    }
+    let last = format!("{list}Connection: close\r\n\r\n");
+    assert_eq!(ask(&last)[0]["Names"], json!(["/web"]));
+    // What nobody wants to read doesn't keep the answer from being read.
+    let mut stream = served.connect();
+    let head = "POST /exec/nope/resize?h=1&w=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+                Content-Length: 2\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    assert!(!crate::harness::readable(&stream, std::time::Duration::from_millis(50)));
+    stream.write_all(b"{}").unwrap();
+    let answer = String::from_utf8(rest(stream)).unwrap();
+    assert!(answer.contains("No such exec instance: nope"), "{answer}");
 }
 
 /// Sends a request that leaves HTTP; returns the head of the answer and the connection.
@@ -304,7 +360,17 @@ fn further_programs_by_their_ids() {
     let reply = served.ask("POST", &format!("/exec/{exec}/start"), Some(&json!({})));
     assert!(reply.status == 200 && reply.body.contains("no-such-program"), "{reply:?}");
     assert_eq!(look(&exec)["ExitCode"], 127);
-    refused(&served.ask("POST", "/containers/web/exec", Some(&json!({}))), 400, "No exec command");
+    // One that meets a paused container isn't used up.
+    let exec = make(json!({"Cmd": ["sh", "-c", "exit 5"]}));
+    served.lab.ok(&["pause", "web"]);
+    let start =
+        || served.ask("POST", &format!("/exec/{exec}/start"), Some(&json!({"Detach": true})));
+    refused(&start(), 409, "is paused, unpause the container before exec");
+    refused(&served.ask("POST", "/containers/web/attach?stream=1", None), 409, "before attach");
+    served.lab.ok(&["unpause", "web"]);
+    assert_eq!(start().status, 200);
+    eventually("it has run", || look(&exec)["ExitCode"] == 5);
+    assert_eq!(look(&exec)["CanRemove"], false);
     // A program goes on without its client, and its output ends nobody.
     let line = "read a; sleep 1; yes | head -c 1000000; touch /tmp/ended";
     let exec = make(json!({"Cmd": ["sh", "-c", line], "AttachStdin": true, "AttachStdout": true}));
@@ -489,7 +555,7 @@ fn each_version_has_its_fields() {
         served.ask("POST", &format!("/v{version}/volumes/prune"), None).json()["VolumesDeleted"]
             .clone()
     };
-    assert_eq!(pruned("1.42"), Value::Null);
+    assert_eq!(pruned("1.42"), json!([]));
     assert_eq!(pruned("1.41"), json!(["data"]));
     let kind = |version: &str| {
         let reply = served.ask("GET", &format!("/v{version}/containers/web/logs?stdout=1"), None);

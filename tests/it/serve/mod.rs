@@ -4,6 +4,7 @@ mod beside;
 mod clients;
 mod compose;
 mod crowd;
+mod events;
 mod framing;
 mod fuzz;
 mod hostile;
@@ -32,6 +33,7 @@ pub(crate) fn tests() -> Vec<Test> {
         clients::tests(),
         compose::tests(),
         crowd::tests(),
+        events::tests(),
         framing::tests(),
         fuzz::tests(),
         hostile::tests(),

@@ -163,10 +163,20 @@ fn a_service_manager_hands_the_socket_over() {
 
 fn settings_hold_for_command_line_and_server() {
     let lab = Lab::new();
-    lab.configure("[log]\ndriver = \"local\"\noptions = { max-size = \"3m\", max-file = \"2\" }\n");
+    lab.configure(
+        "[log]\ndriver = \"local\"\noptions = { max-size = \"3m\", max-file = \"2\" }\n[registry]\n\
+         insecure = [\"registry.lan:5000\", \"10.0.0.0/8\"]\nmirrors = [\"https://mirror.lan\"]\n",
+    );
     let checked = lab.ok(&["config", "check"]);
     assert!(checked.contains("config.toml is fine"), "{checked}");
     let served = Served::over(lab);
+    let info = served.ask("GET", "/info", None).json();
+    assert_eq!(info["LoggingDriver"], "local");
+    let registries = &info["RegistryConfig"];
+    assert_eq!(registries["Mirrors"], serde_json::json!(["https://mirror.lan"]));
+    assert_eq!(registries["IndexConfigs"]["registry.lan:5000"]["Secure"], false);
+    assert_eq!(registries["IndexConfigs"]["docker.io"]["Secure"], true);
+    assert_eq!(registries["InsecureRegistryCIDRs"][2], "10.0.0.0/8");
     let log = |name: &str| served.lab.inspect(name, "/HostConfig/LogConfig");
     let plain = serde_json::json!({"Type": "local", "Config": {"max-size": "3m", "max-file": "2"}});
     let own = serde_json::json!({"Type": "local", "Config": {"max-size": "1m", "max-file": "2"}});
@@ -198,4 +208,14 @@ fn settings_hold_for_command_line_and_server() {
     lab.fails(1, says, &["serve"]);
     lab.fails(1, says, &["ps"]);
     lab.configure("");
+    // What was a file of its own once isn't passed over without a word.
+    let old = lab.config().join("registries.json");
+    std::fs::write(&old, "{\"insecure-registries\": [\"registry.lan\"]}").unwrap();
+    let says = "registries.json isn't read: say it in [registry] of ";
+    let out = lab.run(&["info"]);
+    assert!(out.code == 0 && out.stderr.contains(says), "{out:?}");
+    lab.fails(1, says, &["config", "check"]);
+    let served = Served::over(lab);
+    let info = served.ask("GET", "/info", None).json();
+    assert!(info["Warnings"].to_string().contains(says), "{info}");
 }

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
-use wharf_model::{Digest, ErrorKind, LayerState, PullOptions, PushOptions, TransferEvent};
+use wharf_model::{
+    Digest, ErrorKind, LayerState, PullOptions, PushOptions, Repository, TransferEvent,
+};
 
 use super::Native;
 use crate::{Error, Result, TransferStream};
@@ -108,6 +110,17 @@ where
         receiver.recv().await.map(|event| (event, (receiver, task)))
     })
     .boxed()
+}
+
+/// Tells in the events that a transfer has come to its end.
+async fn transferred(
+    native: &Native,
+    action: &'static str,
+    reference: String,
+    repository: &Repository,
+) -> Result<()> {
+    let name = repository.familiar();
+    native.blocking(move |engine| engine.transferred(action, &reference, &name)).await
 }
 
 /// Returns the outcome of a task or a thread.

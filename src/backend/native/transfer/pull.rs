@@ -14,7 +14,7 @@ use wharf_registry::{Origin, Platform, Remote, Resolved};
 
 use super::super::Native;
 use super::feed::feed;
-use super::{AT_ONCE, Counter, Tell, joined};
+use super::{AT_ONCE, Counter, Tell, joined, transferred};
 use crate::platform::{fits, stated};
 use crate::{Error, Result};
 
@@ -52,6 +52,7 @@ impl Pull {
         if !self.options.all_tags {
             let reference = self.options.reference.clone();
             let newer = self.one(&reference, &tell).await?;
+            transferred(&self.native, "pull", reference.to_string(), repository).await?;
             tell.event(TransferEvent::Ended { reference: reference.to_string(), newer });
             return Ok(());
         }
@@ -68,6 +69,7 @@ impl Pull {
             })?;
             newer |= self.one(&name.into(), &tell).await?;
         }
+        transferred(&self.native, "pull", repository.familiar(), repository).await?;
         tell.event(TransferEvent::Ended { reference: repository.familiar(), newer });
         Ok(())
     }

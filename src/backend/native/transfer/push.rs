@@ -13,7 +13,7 @@ use wharf_registry::manifest::Manifest;
 use wharf_registry::{Platform, Remote, Upload, Uploaded};
 
 use super::super::Native;
-use super::{AT_ONCE, Counter, Tell, joined};
+use super::{AT_ONCE, Counter, Tell, joined, transferred};
 use crate::platform::{fits, stated};
 use crate::{Backend as _, Error, Result};
 
@@ -35,7 +35,13 @@ impl Push {
         for name in self.names().await? {
             self.one(&name, &tell).await?;
         }
-        Ok(())
+        let repository = &self.options.repository;
+        let familiar = repository.familiar();
+        let reference = match &self.options.tag {
+            Some(tag) => format!("{familiar}:{tag}"),
+            None => familiar,
+        };
+        transferred(&self.native, "push", reference, repository).await
     }
 
     /// Returns the names that are wanted and here.
