@@ -123,8 +123,9 @@ pub enum Input {
     End,
     /// The terminal's new size.
     Resize(TermSize),
-    /// It leaves by its keys, and the program goes on.
-    Leave,
+    /// It leaves by its keys, and the program goes on: a further one in this terminal, which was the
+    /// client's alone.
+    Leave(Option<OwnedFd>),
 }
 
 /// A received message and the descriptors that came with it.
@@ -295,7 +296,10 @@ impl Channel {
         match input {
             Input::Data(data) => self.send(DATA, data, &[]),
             Input::End => self.send(END, &[], &[]),
-            Input::Leave => self.send(LEAVE, &[], &[]),
+            Input::Leave(terminal) => {
+                let terminal: Vec<_> = terminal.iter().map(AsFd::as_fd).collect();
+                self.send(LEAVE, &[], &terminal)
+            }
             Input::Resize(size) => {
                 let mut body = [0; 4];
                 body[..2].copy_from_slice(&size.columns.to_le_bytes());
@@ -375,7 +379,7 @@ impl Channel {
                 Ok(Some(Input::Data(message.bytes)))
             }
             (END, _) => Ok(Some(Input::End)),
-            (LEAVE, _) => Ok(Some(Input::Leave)),
+            (LEAVE, _) => Ok(Some(Input::Leave(message.descriptors.pop()))),
             (RESIZE, 4) => Ok(Some(Input::Resize(TermSize {
                 columns: u16::from_le_bytes([body[0], body[1]]),
                 rows: u16::from_le_bytes([body[2], body[3]]),

@@ -13,6 +13,7 @@ pub(crate) fn tests() -> Vec<Test> {
         control_c_reaches_the_program,
         detaching_and_attaching,
         exec_in_a_terminal,
+        an_exec_that_was_left_goes_on,
         terminal_is_restored_after_a_signal,
         no_terminal_no_tty,
         closing_the_window_harms_nothing,
@@ -91,6 +92,27 @@ fn exec_in_a_terminal() {
     assert_eq!(terminal.wait(), 5);
     assert!(!terminal.is_raw());
     assert_eq!(lab.inspect("base", "/State/Status"), "running");
+}
+
+fn an_exec_that_was_left_goes_on() {
+    let lab = Lab::new();
+    lab.start(&["--name", "base"], "sleep 1000");
+    let mut terminal = Terminal::start(&lab.command(&["exec", "-it", "base", "sh"]), 80, 24);
+    terminal.wait_for("/ # ");
+    // More than a terminal holds that nobody reads.
+    let fill = "n=0; until [ $n = 9000 ]; do echo full; n=$((n+1)); done";
+    let script =
+        format!("echo begun; until [ -e /go ]; do sleep 0.05; done; {fill}; echo over >/over");
+    lab.ends(0, &["exec", "base", "sh", "-c", &format!("echo '{script}' >/script")]);
+    terminal.send("sh /script; exit\r");
+    terminal.wait_for("begun");
+    terminal.send("\u{10}\u{11}");
+    // As docker's, which takes the keys for an error.
+    assert_eq!(terminal.wait(), 1);
+    assert!(!terminal.is_raw());
+    lab.ends(0, &["exec", "base", "touch", "/go"]);
+    let seen = "n=0; until [ -e /over ]; do n=$((n+1)); [ $n = 600 ] && exit 9; sleep 0.05; done";
+    lab.ends(0, &["exec", "base", "sh", "-c", seen]);
 }
 
 fn terminal_is_restored_after_a_signal() {

@@ -112,7 +112,7 @@ pub(super) fn attached(
             }
         }
     });
-    let leave = leaving(&channel);
+    let leave = leaving(&channel, None);
     tokio::spawn(pass_output(channel, output, exit));
     let exit = async move {
         match code.await {
@@ -130,13 +130,14 @@ pub(super) fn attached(
     })
 }
 
-/// Returns what tells the supervisor that a client leaves by its keys. It keeps no connection open.
-fn leaving(channel: &SharedChannel) -> BoxFuture<'static, ()> {
+/// Returns what tells the supervisor that a client leaves by its keys, and leaves it the terminal. It keeps
+/// no connection open.
+fn leaving(channel: &SharedChannel, terminal: Option<OwnedFd>) -> BoxFuture<'static, ()> {
     let channel = Arc::downgrade(channel);
     async move {
         if let Some(channel) = channel.upgrade() {
             // Of a program that has ended nobody has left.
-            let _ = send(&channel, &Input::Leave).await;
+            let _ = send(&channel, &Input::Leave(terminal)).await;
         }
     }
     .boxed()
@@ -232,9 +233,13 @@ pub(super) fn executed(executed: Executed, detached: bool) -> Result<Session> {
     let channel = share(executed.channel)?;
     let (output, receiver) = mpsc::channel(AHEAD);
     let (resize, sizes) = mpsc::channel::<TermSize>(4);
+    let mut left = None;
     let input: Option<Box<dyn AsyncWrite + Send + Unpin>> = match executed.streams {
         ExecStreams::None => None,
-        ExecStreams::Terminal(master) => Some(Box::new(terminal(master, output, sizes)?)),
+        ExecStreams::Terminal(master) => {
+            left = Some(master.try_clone().map_err(failed)?);
+            Some(Box::new(terminal(master, output, sizes)?))
+        }
         ExecStreams::Pipes { stdin, stdout, stderr } => {
             for (fd, stream) in [(stdout, LogStream::Stdout), (stderr, LogStream::Stderr)] {
                 let pipe = pipe::Receiver::from_owned_fd(fd).map_err(failed)?;
@@ -246,7 +251,7 @@ pub(super) fn executed(executed: Executed, detached: bool) -> Result<Session> {
             }
         }
     };
-    let leave = leaving(&channel);
+    let leave = leaving(&channel, left);
     let exit = async move {
         match (detached, exit_code(&channel).await) {
             (true, _) => Ok(0),

@@ -10,6 +10,7 @@ mod exec;
 mod health;
 mod join;
 mod launch;
+mod leave;
 mod log;
 mod networks;
 mod proxy;

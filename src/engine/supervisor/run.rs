@@ -84,9 +84,11 @@ pub(super) struct Supervisor {
     pub(super) clients: BTreeMap<u64, Client>,
     pub(super) starting: BTreeMap<u64, (Starting, u64)>,
     /// Further programs, and who wants to know their end.
-    programs: BTreeMap<u64, (Child, u64)>,
+    pub(super) programs: BTreeMap<u64, (Child, u64)>,
     /// The ids that events tell of them under.
     pub(super) told: BTreeMap<u64, String>,
+    /// The terminals of those that their clients have left.
+    pub(super) left: BTreeMap<u64, OwnedFd>,
     next_number: u64,
     pub(super) oom_seen: u64,
     pub(super) phase: Phase,
@@ -175,6 +177,7 @@ impl Supervisor {
             starting: BTreeMap::new(),
             programs: BTreeMap::new(),
             told: BTreeMap::new(),
+            left: BTreeMap::new(),
             next_number: FIRST_NUMBER,
             oom_seen: 0,
             phase: Phase::Running,
@@ -484,6 +487,8 @@ impl Supervisor {
             self.program_ended(number);
         } else if self.clients.contains_key(&number) {
             self.serve_client(number, flags);
+        } else if self.left.contains_key(&number) {
+            self.empty(number);
         }
     }
 
@@ -505,12 +510,12 @@ impl Supervisor {
             return;
         }
         match client.channel().receive_input() {
-            Ok(Some(Input::Leave)) => self.left(number),
+            Ok(Some(Input::Leave(terminal))) => self.leave(number, terminal),
             Ok(Some(input)) if client.gives_input() => match input {
                 Input::Data(data) => self.streams.push(&data),
                 Input::End => self.streams.end_input(),
                 Input::Resize(size) => self.resize(size),
-                Input::Leave => {}
+                Input::Leave(_) => {}
             },
             Ok(Some(Input::Resize(size))) if matches!(client.role, Role::Attached { .. }) => {
                 self.resize(size);
@@ -532,22 +537,8 @@ impl Supervisor {
         }
     }
 
-    /// Tells that a client leaves by its keys.
-    fn left(&mut self, number: u64) {
-        match self.clients.get(&number).map(|client| client.role) {
-            Some(Role::Attached { .. }) => self.store_observed("detach", &[]),
-            Some(Role::Exec) => {
-                let program = self.programs.iter().find(|(_, (_, asker))| *asker == number);
-                if let Some(id) = program.and_then(|(token, _)| self.told.get(token)).cloned() {
-                    self.store_observed("exec_detach", &[("execID", id)]);
-                }
-            }
-            _ => {}
-        }
-    }
-
     /// Accepts connections again, now that something was closed.
-    fn make_room(&mut self) {
+    pub(super) fn make_room(&mut self) {
         if self.full
             && let Some(listener) = &self.container.listener
         {

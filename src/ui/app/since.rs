@@ -13,13 +13,15 @@ pub(super) fn since(summary: &ContainerSummary, now: DateTime<Utc>) -> Option<Da
 }
 
 /// Returns the better of two readings of the same words: the earlier one, as long as it would be
-/// told by the same words now. "2 minutes" may be nearly three.
+/// told by the same words now. "2 minutes" may be nearly three. Whole seconds round up or down with the
+/// instant at which they are asked for, and would jump to and fro.
 pub(super) fn refine(
     before: DateTime<Utc>,
     new: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> DateTime<Utc> {
-    if duration(now - before) == duration(now - new) { before } else { new }
+    let is_rounding = (before - new).abs() <= TimeDelta::seconds(1);
+    if is_rounding || duration(now - before) == duration(now - new) { before } else { new }
 }
 
 /// Returns the sentence about a container as of now.
@@ -97,5 +99,7 @@ mod tests {
     fn a_coarser_reading_does_not_replace_a_finer_one() {
         assert_eq!(refine(time(0), time(30), time(150)), time(0), "both are 2 minutes");
         assert_eq!(refine(time(0), time(90), time(95)), time(90), "it was started again");
+        assert_eq!(refine(time(0), time(1), time(6)), time(0), "five seconds, nearly six");
+        assert_eq!(refine(time(0), time(2), time(6)), time(2), "it was started again");
     }
 }
