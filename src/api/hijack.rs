@@ -162,20 +162,25 @@ impl Connection {
         let over = {
             let giving = async {
                 let went = pass_input(reader, &mut input, keys).await;
-                while went == Went::Silent && has_halves && !hung_up(socket.as_ref()) {
-                    tokio::time::sleep(LOOK).await;
-                }
                 if went == Went::Away {
                     leave.await;
+                }
+                while went == Went::Silent && has_halves && !hung_up(socket.as_ref()) {
+                    tokio::time::sleep(LOOK).await;
                 }
             };
             let taking = pass_output(&mut output, writer, &wanted);
             tokio::pin!(giving, taking);
-            tokio::select! {
-                writer = &mut taking => writer,
+            let over = tokio::select! {
+                writer = &mut taking => Some(writer),
                 // It left: by its keys, or altogether.
                 () = &mut giving => None,
+            };
+            if let Some(None) = over {
+                // It takes nothing more, but what it said before it went has yet to arrive.
+                let _ = tokio::time::timeout(LOOK, giving).await;
             }
+            over.flatten()
         };
         if let Some(mut writer) = over {
             ended(code(exit.await));

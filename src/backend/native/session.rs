@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncReadExt, AsyncWrite, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 use wharf_engine::{CHUNK, Channel, ExecStreams, Executed, Input, Reply};
@@ -283,41 +283,54 @@ fn terminal(
     master: OwnedFd,
     output: Output,
     mut sizes: mpsc::Receiver<TermSize>,
-) -> Result<DuplexStream> {
+) -> Result<TerminalInput> {
     rustix::io::ioctl_fionbio(&master, true).map_err(failed)?;
     let master = Arc::new(watched(master).map_err(failed)?);
-    let (ours, mut theirs) = tokio::io::duplex(CHUNK);
-    let reading = Arc::clone(&master);
-    let writing = tokio::spawn(async move {
-        let mut buffer = vec![0; CHUNK];
-        let mut resizable = true;
-        loop {
-            let length = tokio::select! {
-                read = theirs.read(&mut buffer) => read.unwrap_or(0),
-                size = sizes.recv(), if resizable => {
-                    let Some(size) = size else {
-                        resizable = false;
-                        continue;
-                    };
-                    let size = rustix::termios::Winsize {
-                        ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0,
-                    };
-                    // A terminal that has gone has no size.
-                    let _ = rustix::termios::tcsetwinsize(&*master, size);
-                    continue;
-                }
+    let resized = Arc::downgrade(&master);
+    tokio::spawn(async move {
+        while let Some(size) = sizes.recv().await {
+            let Some(master) = resized.upgrade() else { return };
+            let size = rustix::termios::Winsize {
+                ws_row: size.rows,
+                ws_col: size.columns,
+                ws_xpixel: 0,
+                ws_ypixel: 0,
             };
-            if length == 0 || write_all(&master, &buffer[..length]).await.is_err() {
-                return;
-            }
+            // A terminal that has gone has no size.
+            let _ = rustix::termios::tcsetwinsize(&*master, size);
         }
     });
-    tokio::spawn(async move {
-        read_terminal(&reading, output).await;
-        // Nobody reads the terminal any more, but the caller may still hold its input.
-        writing.abort();
-    });
-    Ok(ours)
+    let reading = Arc::clone(&master);
+    tokio::spawn(async move { read_terminal(&reading, output).await });
+    Ok(TerminalInput(master))
+}
+
+/// The way to the input of a further program with a terminal. What was written is the terminal's: a
+/// caller that goes away right after a write loses nothing of it.
+struct TerminalInput(Arc<AsyncFd<OwnedFd>>);
+
+impl AsyncWrite for TerminalInput {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let mut ready = std::task::ready!(self.0.poll_write_ready(context))?;
+            if let Ok(result) = ready.try_io(|fd| Ok(rustix::io::write(fd, data)?)) {
+                return Poll::Ready(result);
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// A terminal's input has no end.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
 
 async fn read_terminal(master: &AsyncFd<OwnedFd>, output: Output) {
@@ -342,14 +355,4 @@ async fn read_terminal(master: &AsyncFd<OwnedFd>, output: Output) {
             return;
         }
     }
-}
-
-async fn write_all(to: &AsyncFd<OwnedFd>, mut data: &[u8]) -> io::Result<()> {
-    while !data.is_empty() {
-        let mut ready = to.writable().await?;
-        if let Ok(written) = ready.try_io(|fd| Ok(rustix::io::write(fd, data)?)) {
-            data = &data[written?..];
-        }
-    }
-    Ok(())
 }

@@ -1,12 +1,13 @@
 //! What happens to a container after its creation: `start`, `run`, `kill`, `delete`, `pause`,
 //! `resume`.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::io::Errno;
 use serde_json::json;
 use wharf_cgroup::Group;
 use wharf_model::ErrorKind;
@@ -141,10 +142,15 @@ impl Runtime {
     /// When it doesn't run.
     pub fn kill(&self, id: &str, signal: i32, all: bool) -> Result<()> {
         let record = self.record(id)?;
-        let failed = |cause| Error::failed(format_args!("signal container {id}"), cause);
         let about = |cause| Error::failed(format_args!("signal container {id}"), cause);
         let first = store::process(&record);
         let group = group(&record)?;
+        // Returns whether it was there to be signalled.
+        let send = |process: BorrowedFd<'_>| match wharf_sys::signals::send(process, signal) {
+            Ok(()) => Ok(true),
+            Err(cause) if cause.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(false),
+            Err(cause) => Err(Error::failed(format_args!("signal container {id}"), cause)),
+        };
         // Without the end of a PID namespace the others would outlive the first one.
         if all || signal == KILL && !record.own_pids {
             if first.is_none() && (!all || group.is_none()) {
@@ -163,20 +169,15 @@ impl Runtime {
                 let flags = rustix::process::PidfdFlags::empty();
                 // One that ended meanwhile needs no signal.
                 let Ok(process) = rustix::process::pidfd_open(pid, flags) else { continue };
-                match wharf_sys::signals::send(process.as_fd(), signal) {
-                    Err(cause)
-                        if cause.raw_os_error() != Some(rustix::io::Errno::SRCH.raw_os_error()) =>
-                    {
-                        return Err(failed(cause));
-                    }
-                    _ => {}
-                }
+                send(process.as_fd())?;
             }
             return Ok(());
         }
         let Some(first) = first else { return Err(not_running()) };
         self.debug(format_args!("send signal {signal} to process {}", record.pid));
-        wharf_sys::signals::send(first.as_fd(), signal).map_err(failed)?;
+        if !send(first.as_fd())? {
+            return Err(not_running());
+        }
         match &group {
             Some(group) if signal == KILL => thaw_killed(group),
             _ => Ok(()),

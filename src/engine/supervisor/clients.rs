@@ -85,19 +85,25 @@ impl Client {
     }
 
     /// Sends output, now or when there is room.
-    ///
-    /// # Errors
-    /// When the peer has gone.
-    pub(super) fn output(&mut self, stream: LogStream, data: &[u8]) -> io::Result<()> {
+    pub(super) fn output(&mut self, stream: LogStream, data: &[u8]) {
         if self.queue.is_empty() {
             match self.channel.send_output(stream, data) {
+                Ok(()) => return,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result,
+                Err(_) => return self.deafen(),
             }
         }
         self.queued += data.len();
         self.queue.push_back(Outgoing::Output(stream, data.to_vec()));
-        Ok(())
+    }
+
+    /// Takes in that the peer has gone. What it said before is still to be read: input, or that it leaves.
+    pub(super) fn deafen(&mut self) {
+        self.queue = VecDeque::new();
+        self.queued = 0;
+        if let Role::Attached { output, .. } = &mut self.role {
+            *output = false;
+        }
     }
 
     /// Sends the exit code, after what waits.

@@ -424,9 +424,9 @@ impl Supervisor {
                     log.write(stream, data);
                     self.pack_log();
                 }
-                self.clients.retain(|_, client| {
-                    !client.wants_output() || client.output(stream, data).is_ok()
-                });
+                for client in self.clients.values_mut().filter(|client| client.wants_output()) {
+                    client.output(stream, data);
+                }
                 true
             }
             Taken::NothingNow => false,
@@ -495,8 +495,7 @@ impl Supervisor {
     fn serve_client(&mut self, number: u64, flags: EventFlags) {
         let Some(client) = self.clients.get_mut(&number) else { return };
         if flags.contains(EventFlags::OUT) && client.flush().is_err() {
-            self.drop_client(number);
-            return;
+            client.deafen();
         }
         if !flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
             return;

@@ -294,7 +294,9 @@ fn verbs_at_once_leave_one_outcome() {
         for (verb, errors, mut child) in all {
             let status = child.wait().unwrap();
             let said = fs::read_to_string(errors).unwrap();
-            let expected = EXPECTED.iter().any(|text| said.contains(text));
+            let expected = EXPECTED.iter().any(|text| said.contains(text))
+                // Its program ran, and was killed with the container.
+                || (verb[0] == "exec" && status.code() == Some(137) && said.is_empty());
             assert!(status.success() || expected, "{verb:?}: {status}: {said}");
         }
         bench.ok(&["delete", "--force", "c"]);
