@@ -42,7 +42,7 @@ fn status(lab: &Lab, container: &str) -> String {
 }
 
 /// Returns the supervisor of a container, whether or not it runs just now.
-fn supervisor(lab: &Lab, container: &str) -> Pid {
+pub(crate) fn supervisor(lab: &Lab, container: &str) -> Pid {
     let id = lab.inspect(container, "/Id").as_str().unwrap().to_owned();
     let is_one = |pid: &str| {
         std::fs::read_to_string(format!("/proc/{pid}/cmdline"))

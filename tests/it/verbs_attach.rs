@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdout, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{IMAGE, Lab, PATIENCE, Test, code_of, wait_for};
+use crate::harness::{IMAGE, Lab, PATIENCE, Test, code_of, eventually, wait_for};
 use crate::pty::Terminal;
 use crate::tests;
 
@@ -16,6 +16,7 @@ pub(crate) fn tests() -> Vec<Test> {
         several_clients_see_the_same,
         input_is_left_alone_when_asked,
         detach_keys_and_sizes,
+        what_was_typed_before_the_keys_arrives,
         refusals,
         waiting_for_several,
     ]
@@ -121,6 +122,38 @@ fn detach_keys_and_sizes() {
     assert!(terminal.text().contains("read escape sequence"), "{}", terminal.text());
     assert_eq!(lab.inspect("box", "/State/Running"), true);
     lab.fails(125, "invalid detach keys", &["attach", "--detach-keys", "ctrl-", "box"]);
+}
+
+/// While its supervisor stands still, a client types something, leaves by its keys, and is gone. The
+/// container has written meanwhile, which nobody takes any more.
+fn what_was_typed_before_the_keys_arrives() {
+    let lab = Lab::new();
+    let talks = "{ while :; do echo tick; sleep 0.01; done; } & \
+                 while read -r word; do echo $word >>/tmp/words; done";
+    lab.start(&["-it", "--name", "box"], talks);
+    let words = || lab.run(&["exec", "box", "cat", "/tmp/words"]).stdout;
+    let supervisor = crate::restart::supervisor(&lab, "box");
+    let leave = |arguments: &[&str], typed: &str| {
+        let arguments = [&arguments[..1], &["--detach-keys", "ctrl-x"], &arguments[1..]].concat();
+        let mut terminal = Terminal::start(&lab.command(&arguments), 80, 24);
+        terminal.wait_for("tick");
+        kill_process(supervisor, Signal::STOP).unwrap();
+        terminal.send(&format!("{typed}\r\u{18}"));
+        terminal.wait();
+        kill_process(supervisor, Signal::CONT).unwrap();
+        assert!(terminal.text().contains("read escape sequence"), "{}", terminal.text());
+    };
+    leave(&["attach", "box"], "attached");
+    eventually("what was typed is there", || words() == "attached\n");
+    let program = "while :; do echo tick; sleep 0.01; done & read -r word; echo $word >>/tmp/words";
+    leave(&["exec", "-it", "box", "sh", "-c", program], "executed");
+    eventually("what was typed is there too", || words() == "attached\nexecuted\n");
+    let told = |action: &str| {
+        let filter = format!("event={action}");
+        lab.ok(&["events", "--since", "1", "--until", "0s", "--filter", &filter])
+    };
+    assert!(told("detach").contains("container detach"));
+    assert!(told("exec_detach").contains("container exec_detach"));
 }
 
 fn refusals() {

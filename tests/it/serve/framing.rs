@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::{Reply, Served};
@@ -13,6 +14,7 @@ pub(crate) fn tests() -> Vec<Test> {
         versions_and_statuses,
         lines_and_bodies_as_people_send_them,
         streams_on_the_connection,
+        what_was_typed_before_the_end_arrives,
         streams_as_bodies,
         waiting_answers_at_once,
         further_programs_by_their_ids,
@@ -173,6 +175,39 @@ fn rest(mut stream: impl Read) -> Vec<u8> {
     let mut all = Vec::new();
     stream.read_to_end(&mut all).unwrap();
     all
+}
+
+/// While the server stands still, a client types something and is gone. The program has written
+/// meanwhile, which nobody takes any more.
+fn what_was_typed_before_the_end_arrives() {
+    let served = Served::new();
+    let talks = |word: &str| {
+        format!("while :; do echo tick; sleep 0.01; done & read -r x; echo $x >/tmp/{word}; wait")
+    };
+    served.lab.start(&["-it", "--name", "talk"], &talks("attached"));
+    let program = json!({"Cmd": ["sh", "-c", talks("executed")], "Tty": true, "AttachStdin": true,
+        "AttachStdout": true});
+    let made = served.ask("POST", "/containers/talk/exec", Some(&program)).json();
+    let exec = format!("/exec/{}/start", made["Id"].as_str().unwrap());
+    let server = Pid::from_raw(served.pid().cast_signed()).unwrap();
+    for (path, body, word) in [
+        ("/containers/talk/attach?stream=1&stdin=1&stdout=1", "", "attached"),
+        (exec.as_str(), "{\"Tty\":true}", "executed"),
+    ] {
+        let (_, mut stream) = hijack(&served, path, body);
+        let mut ticks = [0; 6];
+        stream.read_exact(&mut ticks).unwrap();
+        kill_process(server, Signal::STOP).unwrap();
+        stream.write_all(format!("{word}\r").as_bytes()).unwrap();
+        drop(stream);
+        // So that there is something to be written when it goes on.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        kill_process(server, Signal::CONT).unwrap();
+        eventually("what was typed is there", || {
+            served.lab.run(&["exec", "talk", "cat", &format!("/tmp/{word}")]).stdout
+                == format!("{word}\n")
+        });
+    }
 }
 
 /// Returns what is in frames, by its stream.
