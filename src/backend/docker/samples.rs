@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bollard::models;
 use chrono::{DateTime, Utc};
 use futures_util::stream::{BoxStream, StreamExt};
 use tokio::sync::watch;
@@ -17,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use wharf_model::{ContainerId, Event, EventKind, EventOptions, Filters, Sample};
 
 use super::stats::{Context, sample};
+use super::transport::{Lines, parse};
 use super::{Docker, error, list};
 use crate::{Backend as _, Error, Result, SampleBatch};
 
@@ -205,7 +205,7 @@ impl Follow {
         // What only the beginning needs is given back; there may be a thousand of these.
         let (context, mut documents) = Box::pin(self.begin()).await?;
         while let Some(document) = documents.next().await {
-            if let Some(sample) = sample(document?, &context) {
+            if let Some(sample) = sample(parse(&document?, "stats")?, &context) {
                 locked(&self.newest).insert(self.id.clone(), Some(sample));
                 self.tell();
             }
@@ -213,9 +213,7 @@ impl Follow {
         Ok(())
     }
 
-    async fn begin(
-        &self,
-    ) -> Result<(Context, BoxStream<'static, Result<models::ContainerStatsResponse>>)> {
+    async fn begin(&self) -> Result<(Context, Lines)> {
         let state = self.docker.inspect(self.id.as_str()).await?.state.unwrap_or_default();
         let started = state.started_at.as_deref().and_then(list::instant);
         let context = Context {
@@ -225,7 +223,7 @@ impl Follow {
         };
         let path = format!("/containers/{}/stats", self.id);
         let reply = self.docker.transport.trickle(&path, &[("stream", "1")]).await?;
-        Ok((context, reply.into_lines("stats")))
+        Ok((context, reply.lines("stats")))
     }
 
     fn tell(&self) {

@@ -1,9 +1,12 @@
 //! One stats document of the engine as a [`Sample`]. Counters that the document lacks stay unknown.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
-use bollard::models;
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use wharf_model::{
     BlockCounters, CpuCounters, Limit, MemoryCounters, NetCounters, PidCounters, Pressure, Sample,
 };
@@ -21,11 +24,126 @@ pub(super) struct Context {
     pub(super) host_memory: Option<u64>,
 }
 
+/// What is read of a document. There is one a second of each container, and most of it is of no use: the
+/// models of the whole would spend their time on names that nobody asks for.
+#[derive(Deserialize)]
+pub(super) struct Document<'a> {
+    #[serde(borrow)]
+    read: Option<Cow<'a, str>>,
+    cpu_stats: Option<Cpu>,
+    memory_stats: Option<Memory>,
+    #[serde(default)]
+    networks: Networks,
+    #[serde(borrow)]
+    blkio_stats: Option<Block<'a>>,
+    pids_stats: Option<Pids>,
+}
+
+#[derive(Deserialize)]
+struct Cpu {
+    cpu_usage: Option<CpuUsage>,
+    throttling_data: Option<Throttling>,
+}
+
+#[derive(Deserialize)]
+struct CpuUsage {
+    total_usage: Option<u64>,
+    usage_in_usermode: Option<u64>,
+    usage_in_kernelmode: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+struct Throttling {
+    periods: Option<u64>,
+    throttled_periods: Option<u64>,
+    throttled_time: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Memory {
+    usage: Option<u64>,
+    limit: Option<u64>,
+    stats: Option<MemoryDetail>,
+}
+
+/// The names of cgroup v1's totals, and those of v2 (kernel, cgroup-v1/memory.rst and cgroup-v2.rst,
+/// `memory.stat`).
+#[derive(Default, Deserialize)]
+struct MemoryDetail {
+    total_inactive_file: Option<u64>,
+    inactive_file: Option<u64>,
+    total_rss: Option<u64>,
+    anon: Option<u64>,
+    total_cache: Option<u64>,
+    file: Option<u64>,
+    slab: Option<u64>,
+    kernel_stack: Option<u64>,
+}
+
+/// The sum over all interfaces; none where the engine says nothing of them.
+#[derive(Default)]
+struct Networks(Option<NetCounters>);
+
+#[derive(Deserialize)]
+struct Interface {
+    rx_bytes: Option<u64>,
+    tx_bytes: Option<u64>,
+    rx_packets: Option<u64>,
+    tx_packets: Option<u64>,
+}
+
+impl<'de> Deserialize<'de> for Networks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Sum;
+        impl<'de> Visitor<'de> for Sum {
+            type Value = Networks;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("counters of interfaces")
+            }
+
+            fn visit_unit<E>(self) -> Result<Networks, E> {
+                Ok(Networks(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Networks, A::Error> {
+                let mut sum = NetCounters::default();
+                while let Some((_, counters)) = map.next_entry::<Cow<'_, str>, Interface>()? {
+                    sum.rx_bytes += counters.rx_bytes.unwrap_or_default();
+                    sum.tx_bytes += counters.tx_bytes.unwrap_or_default();
+                    sum.rx_packets += counters.rx_packets.unwrap_or_default();
+                    sum.tx_packets += counters.tx_packets.unwrap_or_default();
+                }
+                Ok(Networks(Some(sum)))
+            }
+        }
+        deserializer.deserialize_any(Sum)
+    }
+}
+
+#[derive(Deserialize)]
+struct Block<'a> {
+    #[serde(borrow)]
+    io_service_bytes_recursive: Option<Vec<BlockEntry<'a>>>,
+    #[serde(borrow)]
+    io_serviced_recursive: Option<Vec<BlockEntry<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct BlockEntry<'a> {
+    #[serde(borrow)]
+    op: Option<Cow<'a, str>>,
+    value: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Pids {
+    current: Option<u64>,
+    limit: Option<u64>,
+}
+
 /// Returns the sample, or none if the document has no time or was made after the container ended.
-pub(super) fn sample(
-    document: models::ContainerStatsResponse,
-    context: &Context,
-) -> Option<Sample> {
+pub(super) fn sample(document: Document<'_>, context: &Context) -> Option<Sample> {
     let read = instant(document.read.as_deref()?)?;
     let at = (read - context.origin).to_std().unwrap_or(Duration::ZERO);
     Some(Sample {
@@ -33,7 +151,7 @@ pub(super) fn sample(
         started_ms: context.started_ms,
         cpu: document.cpu_stats.and_then(cpu),
         memory: document.memory_stats.and_then(|stats| memory(stats, context.host_memory)),
-        network: document.networks.map(network),
+        network: document.networks.0,
         block: document.blkio_stats.as_ref().and_then(block),
         pids: document.pids_stats.as_ref().and_then(pids),
         // The engine doesn't tell.
@@ -41,7 +159,7 @@ pub(super) fn sample(
     })
 }
 
-fn cpu(stats: models::ContainerCpuStats) -> Option<CpuCounters> {
+fn cpu(stats: Cpu) -> Option<CpuCounters> {
     let usage = stats.cpu_usage?;
     let throttling = stats.throttling_data.unwrap_or_default();
     // Without a quota the three are 0, and so are the periods.
@@ -58,19 +176,14 @@ fn cpu(stats: models::ContainerCpuStats) -> Option<CpuCounters> {
     })
 }
 
-fn memory(stats: models::ContainerMemoryStats, host_memory: Option<u64>) -> Option<MemoryCounters> {
+fn memory(stats: Memory, host_memory: Option<u64>) -> Option<MemoryCounters> {
     let detail = stats.stats.unwrap_or_default();
-    // The names of cgroup v1's totals first, then those of v2 (kernel, cgroup-v1/memory.rst and
-    // cgroup-v2.rst, `memory.stat`).
-    let counter = |names: [&str; 2]| names.iter().find_map(|name| detail.get(*name)).copied();
-    let slab = detail.get("slab").copied();
-    let stacks = detail.get("kernel_stack").copied();
     Some(MemoryCounters {
         usage: stats.usage?,
-        inactive_file: counter(["total_inactive_file", "inactive_file"]),
-        anon: counter(["total_rss", "anon"]),
-        file: counter(["total_cache", "file"]),
-        kernel: slab.zip(stacks).map(|(slab, stacks)| slab + stacks),
+        inactive_file: detail.total_inactive_file.or(detail.inactive_file),
+        anon: detail.total_rss.or(detail.anon),
+        file: detail.total_cache.or(detail.file),
+        kernel: detail.slab.zip(detail.kernel_stack).map(|(slab, stacks)| slab + stacks),
         limit: stats.limit.map(|limit| {
             let unlimited = limit == 0 || host_memory.is_some_and(|host| limit >= host);
             if unlimited { Limit::Unlimited } else { Limit::At(limit) }
@@ -80,22 +193,8 @@ fn memory(stats: models::ContainerMemoryStats, host_memory: Option<u64>) -> Opti
     })
 }
 
-fn network(
-    interfaces: std::collections::HashMap<String, models::ContainerNetworkStats>,
-) -> NetCounters {
-    let mut sum = NetCounters::default();
-    for counters in interfaces.into_values() {
-        sum.rx_bytes += counters.rx_bytes.unwrap_or_default();
-        sum.tx_bytes += counters.tx_bytes.unwrap_or_default();
-        sum.rx_packets += counters.rx_packets.unwrap_or_default();
-        sum.tx_packets += counters.tx_packets.unwrap_or_default();
-    }
-    sum
-}
-
-fn block(stats: &models::ContainerBlkioStats) -> Option<BlockCounters> {
-    type Entries = Option<Vec<models::ContainerBlkioStatEntry>>;
-    let sum = |entries: &Entries, operation: &str| {
+fn block(stats: &Block<'_>) -> Option<BlockCounters> {
+    let sum = |entries: &Option<Vec<BlockEntry<'_>>>, operation: &str| {
         let entries = entries.as_ref()?;
         let of_operation = entries.iter().filter(|entry| {
             entry.op.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(operation))
@@ -112,7 +211,7 @@ fn block(stats: &models::ContainerBlkioStats) -> Option<BlockCounters> {
     })
 }
 
-fn pids(stats: &models::ContainerPidsStats) -> Option<PidCounters> {
+fn pids(stats: &Pids) -> Option<PidCounters> {
     Some(PidCounters {
         current: stats.current?,
         limit: stats.limit.map(|limit| match limit {
@@ -161,8 +260,11 @@ mod tests {
         assert_eq!((counters.read_bytes, counters.write_bytes), (4096, 12_288));
         assert_eq!(counters.read_ops, None);
         let text = r#"{"eth0":{"rx_bytes":946,"tx_bytes":42},"eth1":{"rx_bytes":4}}"#;
-        let counters = network(serde_json::from_str(text).unwrap());
+        let counters = serde_json::from_str::<Networks>(text).unwrap().0.unwrap();
         assert_eq!((counters.rx_bytes, counters.tx_bytes), (950, 42));
+        for none in ["{}", "{\"networks\":null}"] {
+            assert_eq!(serde_json::from_str::<Document<'_>>(none).unwrap().networks.0, None);
+        }
     }
 
     #[test]

@@ -334,26 +334,31 @@ impl Reply {
     where
         T: DeserializeOwned + Send + 'static,
     {
-        let lines = Lines {
-            body: self.into_bytes(operation),
-            operation,
-            chunk: Bytes::new(),
-            begun: Vec::new(),
-        };
-        futures_util::stream::unfold(lines, move |mut lines| async move {
+        futures_util::stream::unfold(self.lines(operation), move |mut lines| async move {
             let line = lines.next().await?;
-            let parse = |line: Bytes| {
-                serde_json::from_slice(&line).map_err(|cause| error::malformed(operation, cause))
-            };
-            Some((line.and_then(parse), lines))
+            Some((line.and_then(|line| parse(&line, operation)), lines))
         })
         .boxed()
     }
+
+    /// Returns the lines of the body.
+    pub(super) fn lines(self, operation: &'static str) -> Lines {
+        let body = self.into_bytes(operation);
+        Lines { body, operation, chunk: Bytes::new(), begun: Vec::new() }
+    }
+}
+
+/// Reads a line of an answer.
+pub(super) fn parse<'a, T: serde::Deserialize<'a>>(
+    line: &'a [u8],
+    operation: &'static str,
+) -> Result<T> {
+    serde_json::from_slice(line).map_err(|cause| error::malformed(operation, cause))
 }
 
 /// The lines of a body. There may be a thousand of these at once that wait for their next line, so nothing is
 /// kept between two lines, and what comes in one piece isn't copied.
-struct Lines {
+pub(super) struct Lines {
     body: ByteStream,
     operation: &'static str,
     /// What has come and isn't read yet.
@@ -364,7 +369,7 @@ struct Lines {
 
 impl Lines {
     /// Returns the next line that isn't blank.
-    async fn next(&mut self) -> Option<Result<Bytes>> {
+    pub(super) async fn next(&mut self) -> Option<Result<Bytes>> {
         loop {
             let line = match self.chunk.iter().position(|byte| *byte == b'\n') {
                 Some(end) => self.chunk.split_to(end + 1),
