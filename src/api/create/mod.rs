@@ -283,7 +283,7 @@ mod tests {
             "Unknown": 5,
             "HostConfig": {
                 "Binds": ["/a:/b:ro", "data:/c"],
-                "Memory": 64 << 20, "NanoCpus": 500_000_000, "PidsLimit": -1,
+                "Memory": 64 << 20, "NanoCpus": 500_000_000, "PidsLimit": -5,
                 "MemorySwappiness": -1,
                 "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}], "81": null},
                 "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2},

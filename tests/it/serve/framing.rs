@@ -70,6 +70,35 @@ fn versions_and_statuses() {
     refused(&get("/images/nope/json"), 404, "No such image: nope");
     refused(&get("/networks/nope"), 404, "network nope not found");
     refused(&get("/volumes/nope"), 404, "get nope: no such volume");
+    for (method, path) in [
+        ("GET", "/plugins/me/x/json"),
+        ("POST", "/plugins/me/x/enable?timeout=0"),
+        ("POST", "/plugins/me/x/disable"),
+        ("POST", "/plugins/me/x/push"),
+        ("POST", "/plugins/me/x/set"),
+        ("POST", "/plugins/me/x/upgrade?remote=y"),
+        ("DELETE", "/plugins/me/x"),
+    ] {
+        refused(&served.ask(method, path, None), 404, "plugin \"me/x\" not found");
+    }
+    refused(&post("/plugins/pull?remote=x"), 501, "no plugins");
+    refused(&get("/plugins/privileges?remote=x"), 501, "no plugins");
+    refused(&get("/plugins/x"), 404, "page not found");
+    refused(&get("/plugins?filters={%22nope%22:[%22x%22]}"), 400, "invalid filter 'nope'");
+    assert_eq!(get("/plugins?filters={%22enabled%22:[%22true%22]}").json(), json!([]));
+    // What isn't there for a volume alone is wrong for a container: that it isn't there means its image.
+    let body = json!({"Name": "data", "Driver": "nope"});
+    let says = "create data: error looking up volume plugin nope: plugin \"nope\" not found";
+    refused(&served.ask("POST", "/volumes/create", Some(&body)), 404, says);
+    let host = json!({"Binds": ["data:/d"], "VolumeDriver": "nope"});
+    let body = json!({"Image": IMAGE, "Cmd": ["true"], "HostConfig": host});
+    refused(&served.ask("POST", "/containers/create", Some(&body)), 400, says);
+    for mode in ["none", "host"] {
+        let host = json!({"NetworkMode": mode, "Links": ["a:b"]});
+        let body = json!({"Image": IMAGE, "Cmd": ["true"], "HostConfig": host});
+        let says = "can't be used with links";
+        refused(&served.ask("POST", "/containers/create", Some(&body)), 400, says);
+    }
     refused(&get("/exec/nope/json"), 404, "No such exec instance: nope");
     refused(&get("/containers/json?filters={"), 400, "invalid filter");
     refused(&get("/containers/json?filters=%7B%22nope%22:%5B%22x%22%5D%7D"), 400, "invalid filter");
