@@ -73,9 +73,13 @@ pub(super) fn of_host(host: &mut DockerHost) -> Result<Resources, Refusal> {
         memory_swappiness: host
             .memory_swappiness
             .filter(|percent| *percent != -1)
-            .map(u8::try_from)
-            .transpose()
-            .map_err(|_| Refusal::invalid("Invalid value for memory swappiness: give 0 to 100"))?,
+            .map(|percent| {
+                u8::try_from(percent).map_err(|_| {
+                    let range = "valid memory swappiness range is 0-100";
+                    Refusal::invalid(format!("invalid value: {percent}, {range}"))
+                })
+            })
+            .transpose()?,
         oom_kill_disable: host.oom_kill_disable.filter(|disabled| *disabled),
         nano_cpus: limit("NanoCpus", host.nano_cpus)?,
         cpu_shares: limit("CpuShares", host.cpu_shares)?,

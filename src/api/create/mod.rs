@@ -330,7 +330,7 @@ mod tests {
             (json!({"LogConfig": {"Type": "syslog"}}), "no log driver named 'syslog'"),
             (json!({"Binds": ["/a:b"]}), "must be absolute"),
             (json!({"Binds": ["/a"]}), "invalid volume specification"),
-            (json!({"SecurityOpt": ["foo"]}), "SecurityOpt"),
+            (json!({"SecurityOpt": ["foo"]}), "invalid --security-opt 1: \"foo\""),
             (json!({"PortBindings": {"x/tcp": []}}), "invalid port"),
             (json!({"PortBindings": {"80/tcp": [{"HostPort": "x"}]}}), "invalid port"),
             (json!({"PortBindings": {"80/tcp": [{"HostIp": "x"}]}}), "invalid IP address"),

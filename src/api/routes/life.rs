@@ -173,8 +173,11 @@ pub(crate) async fn wait(server: &Arc<Server>, name: &str, ask: &Ask) -> Answere
             Err(error) => Err(error.into()),
         };
     }
+    // Versions of old have a place for what went wrong in any case.
+    let says_nothing = ask.version < Version(42);
     let text = async move {
         let document = match waited.await {
+            Ok(code) if says_nothing => json!({"Error": null, "StatusCode": code}),
             Ok(code) => json!({"StatusCode": code}),
             Err(error) => json!({"Error": {"Message": error.message}, "StatusCode": -1}),
         };
