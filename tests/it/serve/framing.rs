@@ -435,6 +435,22 @@ fn further_programs_by_their_ids() {
     assert_eq!(start().status, 200);
     eventually("it has run", || look(&exec)["ExitCode"] == 5);
     assert_eq!(look(&exec)["CanRemove"], false);
+    // Its terminal has the size that it is told.
+    let exec = make(json!({"Cmd": ["sh", "-c", "while read a; do stty size; done"], "Tty": true,
+        "AttachStdin": true, "AttachStdout": true}));
+    let resize = || served.ask("POST", &format!("/exec/{exec}/resize?h=44&w=99"), None);
+    refused(&resize(), 409, "is not running");
+    let (_, mut stream) = hijack(&served, &format!("/exec/{exec}/start"), "{\"Tty\":true}");
+    eventually("it runs", || resize().status == 200);
+    let mut said = String::new();
+    while !said.contains("44 99\r\n") {
+        stream.write_all(b"\r").unwrap();
+        let mut piece = [0; 512];
+        let length = stream.read(&mut piece).unwrap();
+        assert!(length > 0, "{said}");
+        said.push_str(std::str::from_utf8(&piece[..length]).unwrap());
+    }
+    drop(stream);
     // A program goes on without its client, and its output ends nobody.
     let line = "read a; sleep 1; yes | head -c 1000000; touch /tmp/ended";
     let exec = make(json!({"Cmd": ["sh", "-c", line], "AttachStdin": true, "AttachStdout": true}));
