@@ -14,8 +14,9 @@ use wharf_model::{ContainerId, ExecSpec, TermSize};
 /// How long the id of a program that has ended, or was never started, is known.
 const KEPT: Duration = Duration::from_secs(300);
 
-/// How many there may be.
+/// How many there may be, and how many bytes their commands and variables may have together.
 const MOST: usize = 4096;
+const MOST_BYTES: usize = 32 << 20;
 
 /// A further program.
 #[derive(Clone, Debug)]
@@ -36,6 +37,15 @@ pub(crate) struct Exec {
     pub(crate) process: Option<i32>,
     /// How it is doing.
     pub(crate) stage: Stage,
+}
+
+impl Exec {
+    /// Returns how many bytes a client has had kept by it.
+    fn weight(&self) -> usize {
+        let ExecSpec { command, env, user, working_dir, .. } = &self.spec;
+        let texts = command.iter().chain(env).chain(user).chain(working_dir);
+        texts.chain(&self.detach_keys).map(|text| size_of::<String>() + text.len()).sum()
+    }
 }
 
 /// How a further program is doing.
@@ -76,7 +86,8 @@ impl Execs {
             Stage::Made(at) | Stage::Ended(_, at) => at.elapsed() < KEPT,
             Stage::Starting | Stage::Running(_) => true,
         });
-        if all.len() >= MOST {
+        let bytes: usize = all.values().map(Exec::weight).sum();
+        if all.len() >= MOST || bytes + exec.weight() > MOST_BYTES {
             return false;
         }
         all.insert(id.to_owned(), exec);
@@ -165,6 +176,13 @@ mod tests {
             assert!(execs.add(&number.to_string(), exec(Stage::Made(Instant::now()))));
         }
         assert!(!execs.add("more", exec(Stage::Made(Instant::now()))));
+        let execs = Execs::default();
+        let large = || Exec {
+            spec: ExecSpec { env: vec!["x".repeat(MOST_BYTES / 8)], ..ExecSpec::default() },
+            ..exec(Stage::Made(Instant::now()))
+        };
+        let kept = (0..20).filter(|number| execs.add(&number.to_string(), large())).count();
+        assert_eq!(kept, 7);
         assert_ne!(new_id().unwrap(), new_id().unwrap());
     }
 }

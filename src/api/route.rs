@@ -111,7 +111,7 @@ fn nothing(parts: &[&str]) -> Refusal {
             StatusCode::NOT_IMPLEMENTED,
             "wharf asks no index of images: look for them at hub.docker.com, and pull them by name",
         ),
-        ["plugins", ..] => {
+        ["plugins", "pull" | "create" | "privileges"] => {
             refused(StatusCode::NOT_IMPLEMENTED, "wharf has no plugins: leave them out")
         }
         ["containers", _, "checkpoints", ..] => {
@@ -119,6 +119,11 @@ fn nothing(parts: &[&str]) -> Refusal {
         }
         _ => Refusal::missing("page not found"),
     }
+}
+
+/// Returns the refusal of a plugin, of which there is none.
+fn no_plugin(name: &[&str]) -> Refusal {
+    Refusal::missing(format!("plugin {:?} not found", name.join("/")))
 }
 
 async fn get(server: &Arc<Server>, parts: &[&str], ask: Ask) -> Answered {
@@ -154,7 +159,8 @@ async fn get(server: &Arc<Server>, parts: &[&str], ask: Ask) -> Answered {
         ["networks", name] => networks::inspect(server, name, &ask).await,
         ["volumes"] => volumes::list(server, query).await,
         ["volumes", name] => volumes::inspect(server, name).await,
-        ["plugins"] => system::no_plugins(),
+        ["plugins"] => system::no_plugins(query),
+        ["plugins", ref name @ .., "json"] if !name.is_empty() => Err(no_plugin(name)),
         _ => Err(nothing(parts)),
     }
 }
@@ -191,6 +197,11 @@ async fn post(server: &Arc<Server>, parts: &[&str], ask: Ask) -> Answered {
         ["networks", name, "disconnect"] => networks::disconnect(server, name, ask).await,
         ["volumes", "create"] => volumes::create(server, ask).await,
         ["volumes", "prune"] => volumes::prune(server, &ask).await,
+        ["plugins", ref name @ .., "enable" | "disable" | "set" | "push" | "upgrade"]
+            if !name.is_empty() =>
+        {
+            Err(no_plugin(name))
+        }
         ["build", "prune"] => system::no_build_cache(),
         _ => Err(nothing(parts)),
     }
@@ -204,6 +215,7 @@ async fn delete(server: &Arc<Server>, parts: &[&str], ask: Ask) -> Answered {
         }
         ["networks", name] => networks::remove(server, name).await,
         ["volumes", name] => volumes::remove(server, name, &ask.query).await,
+        ["plugins", ref name @ ..] if !name.is_empty() => Err(no_plugin(name)),
         _ => Err(nothing(parts)),
     }
 }

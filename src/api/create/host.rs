@@ -121,12 +121,13 @@ fn bind(text: &str) -> Result<Bind, Refusal> {
 }
 
 fn security(option: &str, host: &mut HostConfig) -> Result<(), Refusal> {
-    let invalid = || Refusal::invalid(format!("invalid SecurityOpt: {option:?}"));
+    // Docker's numbers: which of its two readings failed.
+    let invalid = |at: u8| Refusal::invalid(format!("invalid --security-opt {at}: {option:?}"));
     match option.split_once(['=', ':']) {
         None if option == "no-new-privileges" => host.no_new_privileges = true,
-        None => return Err(invalid()),
+        None => return Err(invalid(1)),
         Some(("no-new-privileges", value)) => {
-            host.no_new_privileges = value.parse().map_err(|_| invalid())?;
+            host.no_new_privileges = value.parse().map_err(|_| invalid(2))?;
         }
         Some(("seccomp", "unconfined")) => host.seccomp = SeccompMode::Unconfined,
         Some(("seccomp", "builtin" | "")) => host.seccomp = SeccompMode::Default,
@@ -134,7 +135,7 @@ fn security(option: &str, host: &mut HostConfig) -> Result<(), Refusal> {
         Some(("systempaths", "unconfined")) => host.unconfined_paths = true,
         Some(("apparmor", profile)) => host.apparmor = Some(profile.to_owned()),
         Some(("label", label)) => host.label.push(label.to_owned()),
-        Some(_) => return Err(invalid()),
+        Some(_) => return Err(invalid(2)),
     }
     Ok(())
 }

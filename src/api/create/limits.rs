@@ -8,15 +8,19 @@ use wharf_model::{DeviceMapping, DeviceRate, Resources, Ulimit};
 
 use crate::answer::Refusal;
 
-/// Returns a limit; zero, and for some -1, is docker's way to write none.
-fn limit(name: &str, value: Option<i64>, or_minus_one: bool) -> Result<Option<u64>, Refusal> {
+/// Returns a limit; zero is docker's way to write none.
+fn limit(name: &str, value: Option<i64>) -> Result<Option<u64>, Refusal> {
     match value {
         None | Some(0) => Ok(None),
-        Some(-1) if or_minus_one => Ok(None),
         Some(value) => u64::try_from(value)
             .map(Some)
             .map_err(|_| Refusal::invalid(format!("{name} can't be {value}"))),
     }
+}
+
+/// Returns a limit of processes; whatever is below 1 is docker's way to write none.
+fn pids(value: Option<i64>) -> Option<u64> {
+    value.and_then(|value| u64::try_from(value).ok()).filter(|limit| *limit > 0)
 }
 
 fn text(value: Option<String>) -> String {
@@ -62,26 +66,30 @@ fn device(one: DockerDevice) -> Result<DeviceMapping, Refusal> {
 /// Takes the limits out of what a container asks of its host.
 pub(super) fn of_host(host: &mut DockerHost) -> Result<Resources, Refusal> {
     Ok(Resources {
-        memory: limit("Memory", host.memory, false)?,
+        memory: limit("Memory", host.memory)?,
         memory_swap: host.memory_swap.filter(|total| *total != 0),
-        memory_reservation: limit("MemoryReservation", host.memory_reservation, false)?,
+        memory_reservation: limit("MemoryReservation", host.memory_reservation)?,
         // Clients of old write -1 where nothing is asked for.
         memory_swappiness: host
             .memory_swappiness
             .filter(|percent| *percent != -1)
-            .map(u8::try_from)
-            .transpose()
-            .map_err(|_| Refusal::invalid("Invalid value for memory swappiness: give 0 to 100"))?,
+            .map(|percent| {
+                u8::try_from(percent).map_err(|_| {
+                    let range = "valid memory swappiness range is 0-100";
+                    Refusal::invalid(format!("invalid value: {percent}, {range}"))
+                })
+            })
+            .transpose()?,
         oom_kill_disable: host.oom_kill_disable.filter(|disabled| *disabled),
-        nano_cpus: limit("NanoCpus", host.nano_cpus, false)?,
-        cpu_shares: limit("CpuShares", host.cpu_shares, false)?,
-        cpu_period: limit("CpuPeriod", host.cpu_period, false)?,
+        nano_cpus: limit("NanoCpus", host.nano_cpus)?,
+        cpu_shares: limit("CpuShares", host.cpu_shares)?,
+        cpu_period: limit("CpuPeriod", host.cpu_period)?,
         cpu_quota: host.cpu_quota.filter(|quota| *quota != 0),
-        cpu_rt_period: limit("CpuRealtimePeriod", host.cpu_realtime_period, false)?,
-        cpu_rt_runtime: limit("CpuRealtimeRuntime", host.cpu_realtime_runtime, false)?,
+        cpu_rt_period: limit("CpuRealtimePeriod", host.cpu_realtime_period)?,
+        cpu_rt_runtime: limit("CpuRealtimeRuntime", host.cpu_realtime_runtime)?,
         cpuset_cpus: text(host.cpuset_cpus.take()),
         cpuset_mems: text(host.cpuset_mems.take()),
-        pids_limit: limit("PidsLimit", host.pids_limit, true)?,
+        pids_limit: pids(host.pids_limit),
         blkio_weight: host.blkio_weight.filter(|weight| *weight != 0),
         blkio_weight_device: weights(host.blkio_weight_device.take())?,
         device_read_bps: rates("BlkioDeviceReadBps", host.blkio_device_read_bps.take())?,
@@ -124,18 +132,18 @@ pub(super) fn changed(body: ContainerUpdateBody) -> Result<Resources, Refusal> {
         )));
     }
     Ok(Resources {
-        memory: limit("Memory", body.memory, false)?,
+        memory: limit("Memory", body.memory)?,
         memory_swap: body.memory_swap.filter(|total| *total != 0),
-        memory_reservation: limit("MemoryReservation", body.memory_reservation, false)?,
-        nano_cpus: limit("NanoCpus", body.nano_cpus, false)?,
-        cpu_shares: limit("CpuShares", body.cpu_shares, false)?,
-        cpu_period: limit("CpuPeriod", body.cpu_period, false)?,
+        memory_reservation: limit("MemoryReservation", body.memory_reservation)?,
+        nano_cpus: limit("NanoCpus", body.nano_cpus)?,
+        cpu_shares: limit("CpuShares", body.cpu_shares)?,
+        cpu_period: limit("CpuPeriod", body.cpu_period)?,
         cpu_quota: body.cpu_quota.filter(|quota| *quota != 0),
-        cpu_rt_period: limit("CpuRealtimePeriod", body.cpu_realtime_period, false)?,
-        cpu_rt_runtime: limit("CpuRealtimeRuntime", body.cpu_realtime_runtime, false)?,
+        cpu_rt_period: limit("CpuRealtimePeriod", body.cpu_realtime_period)?,
+        cpu_rt_runtime: limit("CpuRealtimeRuntime", body.cpu_realtime_runtime)?,
         cpuset_cpus: text(body.cpuset_cpus),
         cpuset_mems: text(body.cpuset_mems),
-        pids_limit: limit("PidsLimit", body.pids_limit, true)?,
+        pids_limit: pids(body.pids_limit),
         blkio_weight: body.blkio_weight.filter(|weight| *weight != 0),
         ..Resources::default()
     })

@@ -283,7 +283,7 @@ mod tests {
             "Unknown": 5,
             "HostConfig": {
                 "Binds": ["/a:/b:ro", "data:/c"],
-                "Memory": 64 << 20, "NanoCpus": 500_000_000, "PidsLimit": -1,
+                "Memory": 64 << 20, "NanoCpus": 500_000_000, "PidsLimit": -5,
                 "MemorySwappiness": -1,
                 "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}], "81": null},
                 "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2},
@@ -330,7 +330,7 @@ mod tests {
             (json!({"LogConfig": {"Type": "syslog"}}), "no log driver named 'syslog'"),
             (json!({"Binds": ["/a:b"]}), "must be absolute"),
             (json!({"Binds": ["/a"]}), "invalid volume specification"),
-            (json!({"SecurityOpt": ["foo"]}), "SecurityOpt"),
+            (json!({"SecurityOpt": ["foo"]}), "invalid --security-opt 1: \"foo\""),
             (json!({"PortBindings": {"x/tcp": []}}), "invalid port"),
             (json!({"PortBindings": {"80/tcp": [{"HostPort": "x"}]}}), "invalid port"),
             (json!({"PortBindings": {"80/tcp": [{"HostIp": "x"}]}}), "invalid IP address"),

@@ -50,7 +50,10 @@ pub(super) fn wanted(
                     one.network
                 )));
             }
-            return Ok(Vec::new());
+            // What the engine refuses by name.
+            let Old { mac, links } = old;
+            let own = EndpointOptions { mac, links, ..self::plain(&named) };
+            return Ok(if plain(&own) { Vec::new() } else { vec![own] });
         }
     };
     let at = networks.iter().position(|one| one.network == own);
@@ -118,6 +121,17 @@ mod tests {
         let config = serde_json::from_value(document["NetworkingConfig"].take()).unwrap();
         let old = Old { mac: None, links: Vec::new() };
         wanted(&mut host, config, old).map_err(|refusal| refusal.message)
+    }
+
+    #[test]
+    fn what_a_place_cannot_have_is_passed_on_to_be_refused() {
+        for mode in ["none", "host", "container:other"] {
+            let mut host =
+                HostConfig { network_mode: mode.to_owned().into(), ..HostConfig::default() };
+            let old = Old { mac: None, links: vec!["db:data".to_owned()] };
+            let networks = wanted(&mut host, NetworkingConfig::default(), old).unwrap();
+            assert_eq!((networks[0].network.as_str(), networks[0].links.len()), (mode, 1));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use hyper::StatusCode;
 use tokio::sync::oneshot;
@@ -143,8 +144,8 @@ async fn find(
             Place::Nowhere
         }
         Status::Created | Status::Exited | Status::Dead | Status::Removing => {
-            let (number, receiver) = server.waiting.wait(detail.id.as_str(), attach.stdin);
-            Place::Later(number, receiver)
+            let (number, session) = server.waiting.wait(detail.id.as_str(), attach.stdin);
+            Place::Later { number, session, before: detail.state.started_at }
         }
         Status::Paused => {
             let text =
@@ -165,7 +166,13 @@ enum Place {
     /// Here.
     Now(Box<Session>),
     /// With whoever starts it.
-    Later(u64, oneshot::Receiver<Session>),
+    Later {
+        /// What tells this client from others who wait.
+        number: u64,
+        session: oneshot::Receiver<Session>,
+        /// When it was started the last time until now.
+        before: Option<DateTime<Utc>>,
+    },
 }
 
 fn options(stdin: bool) -> AttachOptions {
@@ -175,29 +182,29 @@ fn options(stdin: bool) -> AttachOptions {
 /// Waits for a container's streams. Where somebody else starts it than this server, the first output
 /// may be missed.
 async fn arrive(server: &Server, id: &ContainerId, place: Place, stdin: bool) -> Option<Session> {
-    let (number, mut receiver) = match place {
+    let (number, mut session, before) = match place {
         Place::Nowhere => return None,
         Place::Now(session) => return Some(*session),
-        Place::Later(number, receiver) => (number, receiver),
+        Place::Later { number, session, before } => (number, session, before),
     };
     let id = id.as_str();
     let filters = Filters::from_iter([("container", id), ("event", "start"), ("event", "destroy")]);
     let options_of_events = EventOptions { filters, ..EventOptions::default() };
     let mut events = server.engine.list_events(options_of_events).await.ok()?;
-    let event = tokio::select! {
-        session = &mut receiver => return session.ok(),
-        event = events.next() => event,
-    };
+    // A start that came before the events were listened to is known from here.
+    let now = server.engine.container(id).await;
+    if now.is_ok_and(|detail| detail.state.started_at == before) {
+        tokio::select! {
+            session = &mut session => return session.ok(),
+            _ = events.next() => {}
+        }
+    }
     if !server.waiting.withdraw(id, number) {
         // It is this server that starts it, or has: the connection is on its way.
-        return receiver.await.ok();
+        return session.await.ok();
     }
-    match event {
-        Some(Ok(event)) if event.action == "start" => {
-            server.engine.attach(id, options(stdin)).await.ok()
-        }
-        _ => None,
-    }
+    // One that has gone, or ended again, has nothing more to say.
+    server.engine.attach(id, options(stdin)).await.ok()
 }
 
 /// Sends what a container has written so far.

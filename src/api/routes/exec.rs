@@ -123,7 +123,7 @@ pub(crate) async fn start(server: &Arc<Server>, id: &str, ask: Ask) -> Answered 
         Wanted { framing, stdout: exec.stdout || tty, stderr: exec.stderr, keys, reads_on: true };
     let began = begin(Arc::clone(server), id.to_owned(), exec, spec, first.filter(|_| tty));
     if detach {
-        began.await?;
+        super::to_its_end(async { Ok(began.await?) }).await?;
         return Ok(answer::status(StatusCode::OK));
     }
     // As docker has it, the head of the answer goes out before the program begins, and why it can't be

@@ -44,11 +44,16 @@ pub(crate) async fn start(server: &Arc<Server>, name: &str, mut ask: Ask) -> Ans
         ));
     }
     let detail = server.engine.container(name).await?;
-    let id = detail.id.to_string();
+    // Others may be attached, who shall not lose their connection with the one that starts it.
+    super::to_its_end(begin(Arc::clone(server), detail.id.to_string())).await
+}
+
+/// Starts a container, and connects those who wait for that.
+async fn begin(server: Arc<Server>, id: String) -> Answered {
     // Whatever becomes of the start, nobody waits for it afterwards.
     let mut waiters = server.waiting.take(&id).into_iter();
     let Some(first) = waiters.next() else {
-        return execute(server, Command::Start { container: id }).await;
+        return execute(&server, Command::Start { container: id }).await;
     };
     let options = AttachOptions { start: true, stdin: first.stdin, output: true, size: None };
     match server.engine.attach(&id, options).await {
@@ -168,8 +173,11 @@ pub(crate) async fn wait(server: &Arc<Server>, name: &str, ask: &Ask) -> Answere
             Err(error) => Err(error.into()),
         };
     }
+    // Versions of old have a place for what went wrong in any case.
+    let says_nothing = ask.version < Version(42);
     let text = async move {
         let document = match waited.await {
+            Ok(code) if says_nothing => json!({"Error": null, "StatusCode": code}),
             Ok(code) => json!({"StatusCode": code}),
             Err(error) => json!({"Error": {"Message": error.message}, "StatusCode": -1}),
         };

@@ -21,6 +21,15 @@ use wharf_model::Outcome;
 
 use crate::answer::Refusal;
 
+/// Does something to its end, also when the client that asks for it goes meanwhile.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::spawn(work).await.unwrap_or_else(|cause| {
+        Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the server: {cause}")))
+    })
+}
+
 /// Returns the refusal of an outcome that a command doesn't have.
 fn unexpected(command: &str, outcome: &Outcome) -> Refusal {
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{command} answered {outcome:?}"))

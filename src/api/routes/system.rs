@@ -9,9 +9,9 @@ use wharf_backend::Backend;
 use wharf_registry::Hosts;
 
 use super::{containers, images};
-use crate::answer::{self, Answer, Answered};
+use crate::answer::{self, Answer, Answered, Refusal};
 use crate::body;
-use crate::request::Ask;
+use crate::request::{Ask, Query};
 use crate::server::Server;
 use crate::version::{NEWEST, OLDEST, Version};
 
@@ -81,7 +81,7 @@ pub(crate) async fn disk_usage(server: &Arc<Server>, ask: &Ask) -> Answered {
     let wanted: Vec<&str> = ask.query.all("type").collect();
     let known = ["container", "image", "volume", "build-cache"];
     if let Some(other) = wanted.iter().find(|kind| !known.contains(kind)) {
-        return Err(answer::Refusal::invalid(format!("unknown object type: {other}")));
+        return Err(Refusal::invalid(format!("unknown object type: {other}")));
     }
     let is_wanted = |kind: &str| wanted.is_empty() || wanted.contains(&kind);
     let usage = server.engine.disk_usage().await?;
@@ -116,9 +116,12 @@ pub(crate) async fn disk_usage(server: &Arc<Server>, ask: &Ask) -> Answered {
     answer::document(&document)
 }
 
-/// There are none.
-pub(crate) fn no_plugins() -> Answered {
-    answer::document(&json!([]))
+/// There are none, whatever they are asked for by.
+pub(crate) fn no_plugins(query: &Query) -> Answered {
+    match query.filters()?.keys().find(|key| !matches!(*key, "enabled" | "capability")) {
+        Some(other) => Err(Refusal::invalid(format!("invalid filter '{other}'"))),
+        None => answer::document(&json!([])),
+    }
 }
 
 /// Nothing is built, so nothing is kept for it.

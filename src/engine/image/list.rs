@@ -109,13 +109,19 @@ impl Images<'_> {
         let row = self.store.connection().query_row(&sql, [id.as_str()], read_row)?;
         let (summary, document) =
             summary(id.clone(), self.tags(&id)?, self.repo_digests(&id)?, &row)?;
+        let last = document.history.iter().flatten().next_back();
+        let comment = match (document.comment.is_empty(), last) {
+            // As with docker, that of the last step is the image's.
+            (true, Some(step)) => step.comment.clone(),
+            _ => document.comment,
+        };
         Ok(ImageDetail {
             summary,
             layers: self.layers(&id)?,
             architecture: document.architecture,
             os: document.os,
             author: document.author,
-            comment: document.comment,
+            comment,
             config: document.config.unwrap_or_default(),
         })
     }

@@ -460,6 +460,7 @@ fn root_filesystems_are_imported() {
     assert_eq!(image.id, ids[1]);
     assert_eq!(std::fs::read(image.lower_dirs[0].join("bin/sh")).unwrap(), b"#!");
     assert_eq!(engine.images().history("imported:0").unwrap()[0].comment, "Imported from -");
+    assert_eq!(engine.images().detail("imported:0").unwrap().comment, "Imported from -");
     assert!(engine.images().import(Cursor::new(b""), None).is_err());
     engine.assert_tidy();
 }

@@ -114,10 +114,7 @@ pub(crate) fn parse(name: &str) -> Result<CapSet> {
         return Ok(CapSet::ALL);
     }
     NAMES.iter().position(|n| *n == bare).map(|bit| CapSet(1 << bit)).ok_or_else(|| {
-        Error::new(
-            ErrorKind::Invalid,
-            format!("invalid capability {name:?}: no capability of this name is known"),
-        )
+        Error::new(ErrorKind::Invalid, format!("unknown capability: \"CAP_{bare}\""))
     })
 }
 
@@ -138,11 +135,14 @@ pub(crate) fn select(privileged: bool, add: &[String], drop: &[String]) -> Resul
     } else {
         CapSet::DEFAULT
     };
+    let of = |list: &'static str| {
+        move |error: Error| Error::new(error.kind(), format!("invalid {list}: {error}"))
+    };
     for name in add.iter().filter(|n| !is_all(n)) {
-        set = set.with(name)?;
+        set = set.with(name).map_err(of("CapAdd"))?;
     }
     for name in drop.iter().filter(|n| !is_all(n)) {
-        set = set.without(name)?;
+        set = set.without(name).map_err(of("CapDrop"))?;
     }
     Ok(set)
 }

@@ -38,7 +38,7 @@ pub(super) fn check_driver(driver: &str) -> Result<()> {
     match driver {
         "" | DRIVER => Ok(()),
         other => Err(Error::new(
-            ErrorKind::Invalid,
+            ErrorKind::NotFound,
             format!("error looking up volume plugin {other}: plugin {other:?} not found"),
         )),
     }

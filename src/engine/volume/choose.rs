@@ -155,7 +155,8 @@ fn volume(name: &str, asked: &Mount, anonymous: bool, host: &HostConfig) -> Resu
         "" => &host.volume_driver,
         driver => driver,
     };
-    change::check_driver(driver).map_err(failed)?;
+    // That it isn't there is a mistake in what was asked for, not the lack of an image.
+    change::check_driver(driver).map_err(|error| failed(error.with_kind(ErrorKind::Invalid)))?;
     mount::check(&asked.volume.options).map_err(failed)?;
     let mut labels = asked.volume.labels.clone();
     if anonymous {

@@ -70,6 +70,35 @@ fn versions_and_statuses() {
     refused(&get("/images/nope/json"), 404, "No such image: nope");
     refused(&get("/networks/nope"), 404, "network nope not found");
     refused(&get("/volumes/nope"), 404, "get nope: no such volume");
+    for (method, path) in [
+        ("GET", "/plugins/me/x/json"),
+        ("POST", "/plugins/me/x/enable?timeout=0"),
+        ("POST", "/plugins/me/x/disable"),
+        ("POST", "/plugins/me/x/push"),
+        ("POST", "/plugins/me/x/set"),
+        ("POST", "/plugins/me/x/upgrade?remote=y"),
+        ("DELETE", "/plugins/me/x"),
+    ] {
+        refused(&served.ask(method, path, None), 404, "plugin \"me/x\" not found");
+    }
+    refused(&post("/plugins/pull?remote=x"), 501, "no plugins");
+    refused(&get("/plugins/privileges?remote=x"), 501, "no plugins");
+    refused(&get("/plugins/x"), 404, "page not found");
+    refused(&get("/plugins?filters={%22nope%22:[%22x%22]}"), 400, "invalid filter 'nope'");
+    assert_eq!(get("/plugins?filters={%22enabled%22:[%22true%22]}").json(), json!([]));
+    // What isn't there for a volume alone is wrong for a container: that it isn't there means its image.
+    let body = json!({"Name": "data", "Driver": "nope"});
+    let says = "create data: error looking up volume plugin nope: plugin \"nope\" not found";
+    refused(&served.ask("POST", "/volumes/create", Some(&body)), 404, says);
+    let host = json!({"Binds": ["data:/d"], "VolumeDriver": "nope"});
+    let body = json!({"Image": IMAGE, "Cmd": ["true"], "HostConfig": host});
+    refused(&served.ask("POST", "/containers/create", Some(&body)), 400, says);
+    for mode in ["none", "host"] {
+        let host = json!({"NetworkMode": mode, "Links": ["a:b"]});
+        let body = json!({"Image": IMAGE, "Cmd": ["true"], "HostConfig": host});
+        let says = "can't be used with links";
+        refused(&served.ask("POST", "/containers/create", Some(&body)), 400, says);
+    }
     refused(&get("/exec/nope/json"), 404, "No such exec instance: nope");
     refused(&get("/containers/json?filters={"), 400, "invalid filter");
     refused(&get("/containers/json?filters=%7B%22nope%22:%5B%22x%22%5D%7D"), 400, "invalid filter");
@@ -406,6 +435,22 @@ fn further_programs_by_their_ids() {
     assert_eq!(start().status, 200);
     eventually("it has run", || look(&exec)["ExitCode"] == 5);
     assert_eq!(look(&exec)["CanRemove"], false);
+    // Its terminal has the size that it is told.
+    let exec = make(json!({"Cmd": ["sh", "-c", "while read a; do stty size; done"], "Tty": true,
+        "AttachStdin": true, "AttachStdout": true}));
+    let resize = || served.ask("POST", &format!("/exec/{exec}/resize?h=44&w=99"), None);
+    refused(&resize(), 409, "is not running");
+    let (_, mut stream) = hijack(&served, &format!("/exec/{exec}/start"), "{\"Tty\":true}");
+    eventually("it runs", || resize().status == 200);
+    let mut said = String::new();
+    while !said.contains("44 99\r\n") {
+        stream.write_all(b"\r").unwrap();
+        let mut piece = [0; 512];
+        let length = stream.read(&mut piece).unwrap();
+        assert!(length > 0, "{said}");
+        said.push_str(std::str::from_utf8(&piece[..length]).unwrap());
+    }
+    drop(stream);
     // A program goes on without its client, and its output ends nobody.
     let line = "read a; sleep 1; yes | head -c 1000000; touch /tmp/ended";
     let exec = make(json!({"Cmd": ["sh", "-c", line], "AttachStdin": true, "AttachStdout": true}));

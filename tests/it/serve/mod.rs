@@ -7,6 +7,7 @@ mod crowd;
 mod events;
 mod framing;
 mod fuzz;
+mod going;
 mod hostile;
 mod many;
 mod python;
@@ -36,6 +37,7 @@ pub(crate) fn tests() -> Vec<Test> {
         events::tests(),
         framing::tests(),
         fuzz::tests(),
+        going::tests(),
         hostile::tests(),
         many::tests(),
         python::tests(),
