@@ -302,6 +302,26 @@ pub struct Resources {
     pub device_cgroup_rules: Vec<String>,
 }
 
+impl Resources {
+    /// Memory that no host has, and the swap beside it: what `update` is asked for where there is to
+    /// be no limit any more, since 0 leaves things as they are. The swap is half of the sum, for
+    /// kernels that limit it by itself.
+    const BOUNDLESS: (u64, i64) = (1 << 62, 0x7fff_ffff_ffff_f000);
+
+    /// Asks for no limit of memory.
+    pub fn lift_memory(&mut self) {
+        let (memory, total) = Self::BOUNDLESS;
+        (self.memory, self.memory_swap) = (Some(memory), Some(total));
+    }
+
+    /// Drops a limit of memory that was asked for as none.
+    pub fn drop_lifted(&mut self) {
+        if self.memory.is_some_and(|memory| memory >= Self::BOUNDLESS.0) {
+            (self.memory, self.memory_swap) = (None, None);
+        }
+    }
+}
+
 /// When a container that has ended is started again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

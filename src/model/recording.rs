@@ -50,6 +50,24 @@ pub struct Probes {
     pub output: String,
 }
 
+impl Probes {
+    /// Returns how many of them had ended at an instant, when the first began at `begun`: only both
+    /// ends are recorded, and between them they are evenly spread.
+    pub fn ended_at(&self, begun: DateTime<Utc>, at: DateTime<Utc>) -> u32 {
+        if at >= self.until {
+            return self.count;
+        }
+        let first = begun + chrono::TimeDelta::from_std(self.last).unwrap_or_default();
+        let (since, all) = (at - first, self.until - first);
+        let steps = i64::from(self.count.saturating_sub(1));
+        if since < chrono::TimeDelta::zero() || steps == 0 {
+            return 0;
+        }
+        let ended = since.num_milliseconds() * steps / all.num_milliseconds().max(1) + 1;
+        u32::try_from(ended.min(steps)).unwrap_or(0)
+    }
+}
+
 /// Counters as they were recorded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recorded {
@@ -241,5 +259,27 @@ mod tests {
         let cut = Recording { happenings: recording.happenings[..1].to_vec(), ..recording };
         assert_eq!(cut.status_at(at(112)), Some((Status::Running, at(100))));
         assert_eq!(cut.status_at(at(5000)), None);
+    }
+
+    #[test]
+    fn of_probes_those_until_an_instant_are_counted() {
+        let probes = Probes {
+            until: at(141),
+            count: 5,
+            exit_code: 1,
+            status: HealthStatus::Unhealthy,
+            streak: 7,
+            last: Duration::from_secs(1),
+            longest: Duration::from_secs(1),
+            output: String::new(),
+        };
+        // They end at 101, 111, 121, 131 and 141.
+        for (instant, ended) in
+            [(100, 0), (101, 1), (110, 1), (111, 2), (140, 4), (141, 5), (999, 5)]
+        {
+            assert_eq!(probes.ended_at(at(100), at(instant)), ended, "{instant}");
+        }
+        let one = Probes { until: at(101), count: 1, ..probes };
+        assert_eq!([100, 101].map(|instant| one.ended_at(at(100), at(instant))), [0, 1]);
     }
 }

@@ -161,6 +161,13 @@ impl Sampler {
         }
     }
 
+    /// Has all of a container read at the next tick: one that rests isn't asked for its limits.
+    pub fn changed(&mut self, id: &ContainerId) {
+        for entry in self.containers.iter_mut().filter(|entry| entry.id == *id) {
+            entry.last = None;
+        }
+    }
+
     /// Keeps only the containers for which `keep` is true.
     pub fn retain(&mut self, mut keep: impl FnMut(&ContainerId) -> bool) {
         let known = &mut self.known;

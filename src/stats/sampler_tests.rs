@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use wharf_cgroup::{Group, Limits};
+use wharf_model::{Limit, Resources};
 
 use super::*;
 use crate::Usage;
@@ -154,6 +155,26 @@ fn one_that_is_settled_is_seen_to_go_on() {
     scene.run("i=0; while [ $i -lt 1000 ]; do i=$((i+1)); done");
     assert!(usage(&sampler.tick()) > usage(&before));
     assert!(!is_settled(&sampler));
+}
+
+#[test]
+fn other_limits_are_seen_at_once() {
+    let scene = Scene::new("limits");
+    let mut sampler = Sampler::new(scene.layout.clone(), Path::new("/"));
+    let id = ContainerId::from_bytes([12; 32]);
+    sampler.add(scene.subject(&id, 5)).unwrap();
+    sampler.tick();
+    let mut before = Resources::default();
+    // It rests: of these ticks one at most reads all by itself.
+    for limit in [50, 60, 70] {
+        let after = Resources { pids_limit: Some(limit), ..Resources::default() };
+        scene.group.update(&before, &after).unwrap();
+        sampler.changed(&id);
+        let tick = sampler.tick();
+        let pids = tick.containers[0].1.pids.as_ref().unwrap();
+        assert_eq!(pids.limit, Some(Limit::At(limit)));
+        before = after;
+    }
 }
 
 #[test]

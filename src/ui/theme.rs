@@ -353,23 +353,69 @@ impl Hue {
     fn colors(self, light: bool) -> (u32, u8, Color) {
         match (self, light) {
             (Self::Green, false) => (0x7e_c7_7e, 114, Color::Green),
-            (Self::Green, true) => (0x2a_7a_2a, 28, Color::Green),
+            (Self::Green, true) => (0x22_6a_22, 22, Color::Green),
             (Self::Yellow, false) => (0xe0_b0_50, 179, Color::Yellow),
-            (Self::Yellow, true) => (0x9a_6a_00, 130, Color::Yellow),
-            (Self::Red, false) => (0xe8_68_68, 203, Color::Red),
+            (Self::Yellow, true) => (0x7f_56_00, 94, Color::Yellow),
+            (Self::Red, false) => (0xf0_7a_7a, 210, Color::Red),
             (Self::Red, true) => (0xb0_20_20, 124, Color::Red),
             (Self::Blue, false) => (0x6a_a8_e8, 75, Color::Blue),
             (Self::Blue, true) => (0x20_60_b0, 25, Color::Blue),
             (Self::Accent, false) => (0x56_b6_c2, 73, Color::Cyan),
-            (Self::Accent, true) => (0x00_70_80, 30, Color::Cyan),
-            (Self::Gray, false) => (0x8a_92_9c, 246, Color::DarkGray),
-            (Self::Gray, true) => (0x6b_72_80, 243, Color::DarkGray),
-            (Self::Selection, false) => (0x2c_3e_55, 24, Color::Blue),
-            (Self::Selection, true) => (0xcf_e0_f5, 153, Color::Blue),
+            (Self::Accent, true) => (0x00_60_70, 23, Color::Cyan),
+            (Self::Gray, false) => (0x9a_a3_ae, 248, Color::DarkGray),
+            (Self::Gray, true) => (0x56_5d_6a, 240, Color::DarkGray),
+            (Self::Selection, false) => (0x24_38_4f, 18, Color::Blue),
+            (Self::Selection, true) => (0xcf_e0_f5, 189, Color::Blue),
             (Self::Shade, false) => (0x24_29_31, 236, Color::Black),
             (Self::Shade, true) => (0xe4_e7_ec, 254, Color::White),
             (Self::Paper, false) => (0x10_14_1a, 233, Color::Black),
             (Self::Paper, true) => (0xff_ff_ff, 231, Color::White),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The brightness of a colour as WCAG 2 defines it, 0 to 1.
+    fn luminance(rgb: u32) -> f64 {
+        let part = |shift: u32| {
+            let value = f64::from(rgb >> shift & 0xff) / 255.0;
+            if value <= 0.03928 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(16) + 0.7152 * part(8) + 0.0722 * part(0)
+    }
+
+    /// The colour that xterm has at a place of its 256, of those above the first 16.
+    fn xterm(index: u8) -> u32 {
+        let all = |part: u32| part << 16 | part << 8 | part;
+        match u32::from(index) {
+            gray @ 232.. => all(8 + 10 * (gray - 232)),
+            cube => {
+                let step = |n: u32| if n == 0 { 0 } else { 55 + 40 * n };
+                let cube = cube - 16;
+                step(cube / 36) << 16 | step(cube / 6 % 6) << 8 | step(cube % 6)
+            }
+        }
+    }
+
+    /// Every colour is told from what is behind it: the terminal's paper, a bar, the selected row.
+    #[test]
+    fn colours_can_be_read_on_every_background() {
+        let hues = [Hue::Green, Hue::Yellow, Hue::Red, Hue::Blue, Hue::Accent, Hue::Gray];
+        for light in [false, true] {
+            for (n, hue) in hues.into_iter().enumerate() {
+                for (m, ground) in [Hue::Paper, Hue::Shade, Hue::Selection].into_iter().enumerate()
+                {
+                    let (hue, ground) = (hue.colors(light), ground.colors(light));
+                    for (hue, ground) in [(hue.0, ground.0), (xterm(hue.1), xterm(ground.1))] {
+                        let (a, b) = (luminance(hue), luminance(ground));
+                        let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);
+                        assert!(contrast >= 4.0, "{light} {n} on {m}: {contrast:.1}");
+                    }
+                }
+            }
         }
     }
 }

@@ -159,13 +159,20 @@ fn groups_limits_and_the_audit_file() {
     terminal.wait_for("alone  Up");
     terminal.send("L");
     terminal.wait_for("Limits of alone");
-    terminal.send("\x15--cpus 0.5 --restart always\r");
+    terminal.send("\x15--cpus 0.5 --memory 64m --memory-swap 128m --restart always\r");
     terminal.wait_for("done, u takes it back");
     let nano = || lab.inspect("alone", "/HostConfig/NanoCpus");
     let policy = || lab.inspect("alone", "/HostConfig/RestartPolicy/Name");
+    let memory = || lab.inspect("alone", "/HostConfig/Memory");
     assert_eq!((nano(), policy()), (500_000_000.into(), "always".into()));
+    assert_eq!(memory(), 64 << 20);
+    // What its own control group says of it.
+    let limit = || lab.ok(&["stats", "--no-stream", "--format", "{{.MemUsage}}", "alone"]);
+    assert!(limit().contains("/ 64MiB"), "{}", limit());
     terminal.send("u");
     eventually("the limits are back", || policy() == "no" && nano() != 500_000_000);
+    assert_eq!(memory(), 0);
+    assert!(!limit().contains("/ 64MiB"), "{}", limit());
     quit(terminal);
     // What was done is written down, each once when it began and once when it had ended.
     let audit = home.state("audit.log");

@@ -4,6 +4,8 @@
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::dockerd::{self, Dockerd};
 use crate::harness::{
     IMAGE, Lab, Out, Test, binary, busybox, copy_program, eventually, folder, rootfs_tar, run,
@@ -16,6 +18,7 @@ pub(crate) fn tests() -> Vec<Test> {
         a_shell_runs_in_a_pane_and_is_come_back_to,
         a_flood_holds_nothing_up,
         quitting_asks_and_ends_the_shells,
+        quitting_waits_for_no_shell,
         attached_containers_go_on,
         a_container_without_a_shell_gets_one_of_a_toolbox,
         a_toolbox_has_the_container_s_rights_and_leaves_nothing,
@@ -195,6 +198,46 @@ fn quitting_asks_and_ends_the_shells() {
     assert_eq!(terminal.wait(), 0);
     eventually("nothing of it is left", || !lab.ok(&["top", "left"]).contains("sleep 4321"));
     assert_eq!(lab.inspect("left", "/State/Status"), "running");
+}
+
+/// A process that stands still.
+struct Still(Pid);
+
+impl Still {
+    fn new(process: Pid) -> Self {
+        kill_process(process, Signal::STOP).unwrap();
+        Self(process)
+    }
+}
+
+impl Drop for Still {
+    fn drop(&mut self) {
+        let _ = kill_process(self.0, Signal::CONT);
+    }
+}
+
+/// The end of the dashboard is that of its shells, but it waits for none: while its supervisor stands
+/// still, nothing of the container can be ended.
+fn quitting_waits_for_no_shell() {
+    let lab = Lab::new();
+    lab.start(&["--name", "held"], "sleep 1000");
+    let mut terminal = on(&lab, "held", 80, 24);
+    shell(&mut terminal);
+    terminal.send("trap '' HUP TERM; sleep 4321\r");
+    let runs = || lab.ok(&["top", "held"]).contains("sleep 4321");
+    eventually("it runs", runs);
+    terminal.send(PREFIX);
+    terminal.send("d");
+    terminal.wait_for("goes on: e comes back");
+    {
+        let _still = Still::new(crate::restart::supervisor(&lab, "held"));
+        terminal.send("q");
+        terminal.wait_for("End the shell?");
+        terminal.send("y");
+        assert_eq!(terminal.wait(), 0);
+    }
+    eventually("nothing of it is left", || !runs());
+    assert_eq!(lab.inspect("held", "/State/Status"), "running");
 }
 
 fn attached_containers_go_on() {

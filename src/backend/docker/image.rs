@@ -16,7 +16,6 @@ use super::transport::upload;
 use super::{Docker, error, image_segment, list};
 use crate::{Backend as _, ByteStream, Error, Reader, Result};
 
-/// A line of progress while an archive is taken in.
 /// What `/system/df` says of images.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -27,6 +26,7 @@ struct Space {
     build_cache: Option<Vec<models::BuildCache>>,
 }
 
+/// A line of progress while an archive is taken in.
 #[derive(Debug, Deserialize)]
 struct Progress {
     #[serde(default)]
@@ -35,6 +35,25 @@ struct Progress {
     status: Option<String>,
     #[serde(default)]
     error: Option<String>,
+}
+
+/// Docker writes -1 where it doesn't know.
+fn count(size: i64) -> u64 {
+    u64::try_from(size).unwrap_or_default()
+}
+
+/// Returns what images take, all layers together being this large.
+fn image_space(layers: u64, rows: &[models::ImageSummary]) -> wharf_model::Space {
+    let own = |row: &models::ImageSummary| count(row.size.saturating_sub(row.shared_size));
+    // Podman leaves the sum out.
+    let size = if layers > 0 { layers } else { rows.iter().map(own).sum() };
+    let used = rows.iter().filter(|row| row.containers > 0);
+    wharf_model::Space {
+        total: rows.len(),
+        active: used.clone().count(),
+        size,
+        reclaimable: size.saturating_sub(used.map(own).sum()),
+    }
 }
 
 impl Docker {
@@ -173,16 +192,7 @@ impl Docker {
     pub(super) async fn space(&self) -> Result<DiskUsage> {
         let document: Space = self.transport.get("/system/df", &[]).await?.json().await?;
         let rows = document.images.unwrap_or_default();
-        let count = |size: i64| u64::try_from(size).unwrap_or_default();
-        let own = |row: &models::ImageSummary| count(row.size.saturating_sub(row.shared_size));
-        let used = rows.iter().filter(|row| row.containers > 0);
-        let size = count(document.layers_size);
-        let images = wharf_model::Space {
-            total: rows.len(),
-            active: used.clone().count(),
-            size,
-            reclaimable: size.saturating_sub(used.map(own).sum()),
-        };
+        let images = image_space(count(document.layers_size), &rows);
         let cache = document.build_cache.unwrap_or_default();
         let held = |cache: &&models::BuildCache| cache.in_use.unwrap_or_default();
         let bytes = |cache: &models::BuildCache| count(cache.size.unwrap_or_default());
@@ -346,6 +356,25 @@ mod tests {
         assert_eq!(chain_id(None, &first), first);
         let chained = chain_id(Some(&first), &second);
         assert_eq!(chained.as_str(), CHAINED);
+    }
+
+    /// Podman 4.3 has 0 for the sum of all layers, docker what they take on disk.
+    #[test]
+    fn images_take_what_their_layers_take() {
+        let rows = |containers: i64| -> Vec<models::ImageSummary> {
+            let image = serde_json::json!({
+                "Containers": containers, "Created": 1, "Id": "a", "Labels": {}, "ParentId": "",
+                "RepoTags": ["latest"], "RepoDigests": [], "SharedSize": 1000, "Size": 3000,
+            });
+            serde_json::from_value(serde_json::json!([image])).unwrap()
+        };
+        let space = |layers, containers| {
+            let space = image_space(layers, &rows(containers));
+            (space.total, space.active, space.size, space.reclaimable)
+        };
+        assert_eq!(space(5000, 1), (1, 1, 5000, 3000));
+        assert_eq!(space(0, 1), (1, 1, 2000, 0));
+        assert_eq!(space(0, 0), (1, 0, 2000, 2000));
     }
 
     const CHAINED: &str = "sha256:ad00036de6f26a309d173ace61d4a45573a1658ab0ff36e3858c3dbee3c5ded8";

@@ -94,7 +94,7 @@ pub(super) fn from_container(host: &DockerHostConfig) -> Resources {
             permissions: one.cgroup_permissions.clone()?,
         })
     };
-    Resources {
+    let mut limits = Resources {
         memory: limit(host.memory),
         memory_swap: host.memory_swap.filter(|total| *total != 0),
         memory_reservation: limit(host.memory_reservation),
@@ -118,7 +118,9 @@ pub(super) fn from_container(host: &DockerHostConfig) -> Resources {
         ulimits: host.ulimits.iter().flatten().filter_map(ulimit).collect(),
         devices: host.devices.iter().flatten().filter_map(device).collect(),
         device_cgroup_rules: host.device_cgroup_rules.clone().unwrap_or_default(),
-    }
+    };
+    limits.drop_lifted();
+    limits
 }
 
 /// Returns the request that changes a container.

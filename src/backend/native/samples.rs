@@ -59,7 +59,14 @@ fn sample(
     let mut stale = true;
     let mut next = Instant::now();
     while !latest.is_closed() {
-        stale |= !events.take()?.is_empty();
+        for (_, event) in events.take()? {
+            stale = true;
+            if event.action == "update"
+                && let Ok(id) = event.id.parse()
+            {
+                sampler.changed(&id);
+            }
+        }
         if stale {
             refresh(engine, sampler)?;
             stale = false;

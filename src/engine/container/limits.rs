@@ -336,6 +336,7 @@ pub(crate) fn updated(
         host.restart_policy = policy;
     }
     merge(&mut host.resources, wanted).map_err(refused)?;
+    host.resources.drop_lifted();
     if options.unlimited_pids {
         host.resources.pids_limit = None;
     }

@@ -222,6 +222,9 @@ impl App {
             Action::DiffTree if self.inspect.diff.is_none() && self.selected().is_none() => {
                 Err("no container is selected".to_owned())
             }
+            Action::OpenEntry if self.tab() == Tab::Files && self.files().open.is_some() => {
+                Err("this is a file: h goes back".to_owned())
+            }
             Action::OpenEntry | Action::CopyPath
                 if self.tab() == Tab::Files
                     && self.files().open.is_none()
@@ -258,7 +261,7 @@ impl App {
             Action::Secrets if !self.inspect.has_secrets() => {
                 Err("nothing in it looks like a secret".to_owned())
             }
-            action if is_of_logs(action) && !self.logs.is_open() => {
+            action if action.is_of_logs() && !self.logs.is_open() => {
                 Err(match self.containers.group() {
                     Some(group) => {
                         format!("no log is open: m shows those of {} as one", group.name)
@@ -279,29 +282,4 @@ impl App {
             _ => Ok(()),
         }
     }
-}
-
-/// Returns whether an action is about a log that is shown.
-fn is_of_logs(action: Action) -> bool {
-    matches!(
-        action,
-        Action::Follow
-            | Action::Wrap
-            | Action::Timestamps
-            | Action::ScrollLeft
-            | Action::ScrollRight
-            | Action::SaveLog
-            | Action::LogsAt
-            | Action::LogsTail
-            | Action::LogsHead
-            | Action::Logs1m
-            | Action::Logs5m
-            | Action::Logs15m
-            | Action::Logs30m
-            | Action::Logs1h
-            | Action::CopyLine
-            | Action::CopyScreen
-            | Action::MarkLine
-            | Action::RawLines
-    )
 }

@@ -522,9 +522,14 @@ impl Containers {
         all.filter_map(|n| self.rows.get(n)).filter(marked).collect()
     }
 
-    /// Returns how many containers are in a state.
+    /// Returns how many containers are in a state that is known.
     pub fn count(&self, status: Status) -> usize {
-        self.rows.iter().filter(|r| r.summary.status == status).count()
+        self.rows.iter().filter(|r| r.summary.status == status && !r.unrecorded).count()
+    }
+
+    /// Returns of how many containers it isn't known in which state they were.
+    pub fn unrecorded(&self) -> usize {
+        self.rows.iter().filter(|row| row.unrecorded).count()
     }
 
     /// Returns how many containers fail their probes.

@@ -39,7 +39,7 @@ impl EventRow {
     fn new(event: &Event, host: usize) -> Self {
         let safe = |text: &str| sanitize_line(text).into_owned();
         let name = event.attributes.get("name").unwrap_or(&event.id);
-        let details: Vec<String> = ["image", "exitCode", "signal", "type"]
+        let details: Vec<String> = ["exitCode", "signal", "image", "type"]
             .into_iter()
             .filter_map(|key| event.attributes.get(key).map(|value| format!("{key}={value}")))
             .collect();

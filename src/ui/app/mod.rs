@@ -145,6 +145,8 @@ pub struct Notice {
     pub text: String,
     /// Whether it tells of a failure.
     pub is_error: bool,
+    /// Whether the next key ends it: it answers a key, and not what was begun before, or is a failure.
+    pub of_key: bool,
     /// When it appeared.
     pub at: DateTime<Utc>,
 }
@@ -685,7 +687,8 @@ impl App {
 
     /// Tells the user something.
     pub fn tell(&mut self, text: impl Into<String>) {
-        self.notice = Some(Notice { text: text.into(), is_error: false, at: self.now });
+        self.notice =
+            Some(Notice { text: text.into(), is_error: false, of_key: false, at: self.now });
         self.draw(Redraw::Now);
     }
 
@@ -705,7 +708,7 @@ impl App {
         let (what, text) = (what.into(), text.into());
         let text = self.with_names(wharf_logs::sanitize_line(&text).into_owned());
         let line = if text.contains(&what) { text.clone() } else { format!("{what}: {text}") };
-        self.notice = Some(Notice { text: line, is_error: true, at: self.now });
+        self.notice = Some(Notice { text: line, is_error: true, of_key: true, at: self.now });
         if self.problems.len() == PROBLEMS {
             self.problems.pop_front();
         }

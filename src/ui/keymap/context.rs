@@ -1,5 +1,7 @@
 //! Where keys are in force.
 
+use super::Action;
+
 /// Where a binding is in force. What is on screen makes a stack of contexts, the first of which
 /// that knows a key has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -123,5 +125,35 @@ impl Context {
             Self::Confirm => "confirm",
             Self::Reader => "reader",
         }
+    }
+}
+
+impl Action {
+    /// Returns whether it is about a log that is shown, and about nothing else.
+    pub(crate) fn is_of_logs(self) -> bool {
+        matches!(
+            self,
+            Self::Follow
+                | Self::Wrap
+                | Self::Timestamps
+                | Self::ScrollLeft
+                | Self::ScrollRight
+                | Self::LogsAt
+                | Self::LogsTail
+                | Self::LogsHead
+                | Self::Logs1m
+                | Self::Logs5m
+                | Self::Logs15m
+                | Self::Logs30m
+                | Self::Logs1h
+                | Self::EarlierBar
+                | Self::LaterBar
+                | Self::OpenLine
+                | Self::CopyLine
+                | Self::CopyScreen
+                | Self::MarkLine
+                | Self::RawLines
+                | Self::SaveLog
+        )
     }
 }

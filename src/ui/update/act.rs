@@ -213,30 +213,10 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         {
             return detail::act_inspect(app, action);
         }
-        Action::NextMatch
-        | Action::PreviousMatch
-        | Action::OnlyMatching
-        | Action::Follow
-        | Action::Wrap
-        | Action::Timestamps
-        | Action::ScrollLeft
-        | Action::ScrollRight
-        | Action::LogsAt
-        | Action::LogsTail
-        | Action::LogsHead
-        | Action::Logs1m
-        | Action::Logs5m
-        | Action::Logs15m
-        | Action::Logs30m
-        | Action::Logs1h
-        | Action::EarlierBar
-        | Action::LaterBar
-        | Action::OpenLine
-        | Action::CopyLine
-        | Action::CopyScreen
-        | Action::MarkLine
-        | Action::RawLines
-        | Action::SaveLog => return logs::act(app, action),
+        Action::NextMatch | Action::PreviousMatch | Action::OnlyMatching => {
+            return logs::act(app, action);
+        }
+        action if action.is_of_logs() => return logs::act(app, action),
         _ => {}
     }
     Vec::new()
@@ -438,6 +418,10 @@ fn change_panes(app: &mut App, action: Action) {
 /// Shows a tab and gives it the keys; asked for again, it gives them back to the list.
 pub(super) fn show_tab(app: &mut App, tab: Tab) {
     let again = app.tab() == tab && app.focus == Focus::Detail;
+    if again && app.zoom == Zoom::Detail {
+        // The list would get the keys out of sight.
+        return app.tell("this is that tab: _ shows the list beside it");
+    }
     app.set_tab(tab);
     if app.zoom == Zoom::List {
         app.zoom = Zoom::Split;

@@ -105,7 +105,8 @@ pub(super) fn take_detail(app: &mut App, result: Result<Box<ContainerDetail>, Er
 }
 
 /// Returns the change that brings a container back to where it is. `update` has no word for "no
-/// limit" of memory and CPUs: then it is all that the host has.
+/// limit": of memory that is more than any host has, of CPUs all that this host has, since more than
+/// those is refused.
 fn as_it_is(app: &App, detail: &ContainerDetail) -> UpdateOptions {
     let now = &detail.host_config.resources;
     let mut resources = wharf_model::Resources {
@@ -121,10 +122,9 @@ fn as_it_is(app: &App, detail: &ContainerDetail) -> UpdateOptions {
         if now.nano_cpus.is_none() && !by_quota && info.cpus > 0 {
             resources.nano_cpus = Some(u64::from(info.cpus) * 1_000_000_000);
         }
-        if now.memory.is_none() && info.memory_total > 0 {
-            resources.memory = Some(info.memory_total);
-            resources.memory_swap = Some(-1);
-        }
+    }
+    if now.memory.is_none() {
+        resources.lift_memory();
     }
     UpdateOptions {
         unlimited_pids: now.pids_limit.is_none(),

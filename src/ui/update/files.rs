@@ -241,10 +241,6 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
 
 fn open(app: &mut App) -> Vec<Effect> {
     let pane = app.files_mut();
-    if pane.open.is_some() {
-        app.tell("this is a file: h goes back");
-        return Vec::new();
-    }
     let Some((entry, path)) = pane.selected() else { return Vec::new() };
     let gone = entry.change.is_some_and(|c| c.kind == wharf_model::ChangeKind::Deleted);
     match (entry.kind, &pane.of) {

@@ -50,6 +50,7 @@ pub(crate) fn start(app: &mut App) -> Vec<Effect> {
 /// Takes one message into the state and returns what it wants done.
 pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
     let (before, told) = (asking(app), app.notice.clone());
+    let by_hand = matches!(msg, Msg::Key(_) | Msg::Mouse(_) | Msg::Paste(_));
     let mut effects = take(app, msg);
     if asking(app) > before && app.notice == told {
         // It was about something else, and the keys of what has opened stand there.
@@ -59,6 +60,9 @@ pub fn update(app: &mut App, msg: Msg) -> Vec<Effect> {
     effects.extend(terminals::sync(app));
     guard(app, &mut effects);
     lines::remember(app, &effects, told.as_ref());
+    if let Some(notice) = app.notice.as_mut().filter(|notice| Some(&**notice) != told.as_ref()) {
+        notice.of_key |= by_hand;
+    }
     hosts::route(app, &mut effects);
     lines::show(app);
     effects
@@ -345,7 +349,8 @@ fn heard(app: &mut App, host: usize, event: &Event) -> Vec<Effect> {
         return effects;
     }
     // Sizes change with what is there; what is written meanwhile is found out by and by.
-    if matches!(event.action.as_str(), "create" | "destroy" | "delete" | "pull" | "prune") {
+    let sized = ["create", "destroy", "delete", "pull", "import", "load", "prune", "die"];
+    if sized.contains(&event.action.as_str()) {
         app.system.listing.mark();
     }
     health::changed(app, &event.id);
@@ -443,8 +448,9 @@ fn settle(app: &mut App) {
 
 fn key(app: &mut App, event: &KeyEvent) -> Vec<Effect> {
     let key = Key::of(event);
-    if app.notice.as_ref().is_some_and(|n| n.is_error) && app.overlays.is_empty() {
-        // A failure stays in the footer until a key shows that somebody has seen it.
+    if app.notice.as_ref().is_some_and(|n| n.of_key) && app.overlays.is_empty() {
+        // A failure stays in the footer until a key shows that somebody has seen it, and what a key
+        // was told isn't about the next one.
         app.notice = None;
     }
     if let Some(action) = app.keymap.lookup(app.contexts(), key) {

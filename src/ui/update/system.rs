@@ -71,7 +71,13 @@ pub(super) fn prune(app: &mut App) -> Vec<Effect> {
 
 fn containers(app: &mut App) {
     let freed = match &app.system.usage {
-        Some(Ok(usage)) => format!("It frees {}.", size(usage.containers.reclaimable)),
+        Some(Ok(usage)) => {
+            let size = size(usage.containers.reclaimable);
+            match app.system.listing.is_idle() {
+                true => format!("It frees {size}."),
+                false => format!("It freed {size} when it was last measured, before a change."),
+            }
+        }
         _ => "How much it frees isn't known.".to_owned(),
     };
     let mut body: Vec<String> = app

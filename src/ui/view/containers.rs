@@ -275,6 +275,9 @@ fn why_empty(app: &App) -> (String, Role) {
             let text = format!("no container matches {}: Esc clears it", app.containers.filter);
             (text, Role::Dim)
         }
+        _ if app.containers.rows.is_empty() && app.travel.is_some() => {
+            ("none of the containers that are here now was there then".to_owned(), Role::Dim)
+        }
         _ if app.containers.rows.is_empty() => {
             let text = "no containers yet: wharf run starts one from another terminal";
             (text.to_owned(), Role::Dim)

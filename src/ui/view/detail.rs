@@ -13,6 +13,15 @@ use crate::layout::tab_at;
 use crate::text::width;
 use crate::theme::Role;
 
+/// Says that the present is shown, where the past is asked for.
+pub(super) const NOW: &str = "  as it is now";
+
+/// Returns whether a tab shows what is while the dashboard shows what was: nobody records that.
+fn is_of_now(app: &App, tab: Tab) -> bool {
+    let told = matches!(tab, Tab::Inspect | Tab::Top | Tab::Files | Tab::Layers | Tab::Users);
+    app.travel.is_some() && told
+}
+
 /// Draws the tabs' names and what they are about.
 pub(super) fn tabs(app: &App, buffer: &mut Buffer, area: Rect) {
     let bar = app.theme.style(Role::Bar);
@@ -35,7 +44,8 @@ pub(super) fn tabs(app: &App, buffer: &mut Buffer, area: Rect) {
         end = end.max(place.right());
     }
     let x = end + 2;
-    let room = usize::from(area.right().saturating_sub(x));
+    let now = if is_of_now(app, app.tab()) { NOW } else { "" };
+    let room = usize::from(area.right().saturating_sub(x)).saturating_sub(now.len());
     let about = match app.screen {
         Screen::Containers => {
             let one = app.selected();
@@ -44,6 +54,7 @@ pub(super) fn tabs(app: &App, buffer: &mut Buffer, area: Rect) {
         }
         _ => app.about(),
     };
+    let about = about.map(|about| format!("{about}{now}"));
     if let Some(about) = about.filter(|_| x < area.right()) {
         let place = Rect { x, width: area.right() - x, height: 1, ..area };
         let style = bar.remove_modifier(Modifier::BOLD);
@@ -79,6 +90,7 @@ pub(super) fn title(app: &App, buffer: &mut Buffer, area: Rect, tab: Tab) {
     let (text, role) = match (active, app.focus) {
         (true, Focus::Detail) => (format!("[{}]", tab.title()), Role::Chosen),
         (true, Focus::List) => (format!("[{}]", tab.title()), Role::Key),
+        (false, _) if is_of_now(app, tab) => (format!(" {}{NOW} ", tab.title()), Role::Title),
         (false, _) => (format!(" {} ", tab.title()), Role::Title),
     };
     put(

@@ -22,23 +22,28 @@ pub(super) fn header(app: &App, buffer: &mut Buffer, area: Rect) {
         put(buffer, place, &screen_title(app, n), style);
         left = place.right();
     }
-    let parts = right(app);
-    let room = usize::from(area.right().saturating_sub(left + 1));
-    // What is least important comes first and is left out first.
-    let mut from = parts.len();
-    let mut used = 0;
-    while from > 0 {
-        let next = width(&parts[from - 1].0) + 2;
-        if used + next > room {
-            break;
-        }
-        used += next;
-        from -= 1;
+    let mut parts = right(app);
+    let gap = 2;
+    let mut room = usize::from(area.right().saturating_sub(left + 1));
+    let mut wanted = parts.iter().map(|part| width(&part.text) + gap).sum::<usize>();
+    // What is least important is left out first.
+    while wanted > room {
+        let least = (0..parts.len()).max_by_key(|n| parts[*n].rank);
+        let Some(least) = least else { break };
+        wanted -= width(&parts.remove(least).text) + gap;
     }
-    let x = area.right().saturating_sub(u16::try_from(used).unwrap_or(0));
+    room -= wanted.min(room);
+    // The host's name stands beside the screens and what is there always at the edge, so that nothing
+    // moves by what comes and goes between them.
+    if let Some(name) = engine(app).filter(|name| width(name) + gap <= room) {
+        let place = Rect { x: left + 1, width: area.right() - left - 1, ..area };
+        let style = app.theme.style(Role::Dim).patch(bar_background(app));
+        Line::new(app, buffer, place).text(&name, style);
+    }
+    let x = area.right().saturating_sub(u16::try_from(wanted).unwrap_or(0));
     let mut line = Line::new(app, buffer, Rect { x, ..area });
-    for (text, role) in &parts[from..] {
-        line.text(text, app.theme.style(*role).patch(bar_background(app))).skip(2);
+    for part in parts.iter().rev() {
+        line.text(&part.text, app.theme.style(part.role).patch(bar_background(app))).skip(2);
     }
 }
 
@@ -47,82 +52,94 @@ fn bar_background(app: &App) -> ratatui::style::Style {
     ratatui::style::Style { fg: None, ..bar }
 }
 
-fn right(app: &App) -> Vec<(String, Role)> {
+/// Returns which engine it is, and where.
+fn engine(app: &App) -> Option<String> {
+    let info = app.host().info.as_ref()?;
+    let name = wharf_logs::sanitize_line(&info.name);
+    let name = if app.hosts.several() { app.host().name() } else { &*name };
+    Some(format!("{} on {name}", info.engine))
+}
+
+/// Something on the right of the line on top.
+struct Corner {
+    text: String,
+    role: Role,
+    /// How soon it is left out where there is no room: the greater, the sooner.
+    rank: u8,
+}
+
+/// Returns what stands on the right, from the edge inwards: what comes and goes is last, so that it
+/// moves nothing.
+fn right(app: &App) -> Vec<Corner> {
     let mut parts = Vec::new();
-    if let Some(info) = &app.host().info {
-        let name = wharf_logs::sanitize_line(&info.name);
-        let name = if app.hosts.several() { app.host().name() } else { &*name };
-        parts.push((format!("{} on {name}", info.engine), Role::Dim));
-    }
-    if app.screen == Screen::Containers && app.containers.loaded {
-        let count = |status| app.containers.count(status);
-        let stopped = count(Status::Exited) + count(Status::Created) + count(Status::Dead);
-        for (count, status, word) in [
-            (stopped, Status::Exited, "stopped"),
-            (count(Status::Paused), Status::Paused, "paused"),
-            (count(Status::Running), Status::Running, "running"),
-            (count(Status::Restarting), Status::Restarting, "restarting"),
-        ] {
-            if count > 0 || status == Status::Running {
-                let (glyph, role) = app.theme.status(status);
-                parts.push((format!("{glyph} {count} {word}"), role));
+    let mut add = |rank: u8, role: Role, text: String| parts.push(Corner { text, role, rank });
+    match app.screen {
+        Screen::Containers if app.containers.loaded => {
+            let count = |status| app.containers.count(status);
+            let stopped = count(Status::Exited) + count(Status::Created) + count(Status::Dead);
+            // As wide as the count of all is.
+            let digits = app.containers.rows.len().to_string().len();
+            let warning = app.theme.glyphs().warning;
+            let of = |status: Status| app.theme.status(status);
+            let bad = (warning, Role::Bad);
+            for (rank, count, (glyph, role), word) in [
+                (4, count(Status::Running), of(Status::Running), "up"),
+                (6, stopped, of(Status::Exited), "down"),
+                (3, app.containers.unhealthy(), bad, "sick"),
+                (7, count(Status::Paused), of(Status::Paused), "paused"),
+                (5, count(Status::Restarting), of(Status::Restarting), "restarting"),
+                (5, app.containers.unrecorded(), ("?", Role::Dim), "unknown"),
+            ] {
+                if count > 0 || word == "up" {
+                    add(rank, role, format!("{glyph} {count:>digits$} {word}"));
+                }
+            }
+            let marked = app.containers.marked.len();
+            if marked > 0 {
+                add(2, Role::Info, format!("{}{marked} marked", app.theme.glyphs().mark));
             }
         }
-        if app.containers.unhealthy() > 0 {
-            let glyph = app.theme.glyphs().warning;
-            parts.push((format!("{glyph} {} unhealthy", app.containers.unhealthy()), Role::Bad));
+        Screen::Images if app.images.loaded => {
+            let ids: std::collections::BTreeSet<_> =
+                app.images.rows.iter().map(|row| &row.id).collect();
+            let word = if ids.len() == 1 { "image" } else { "images" };
+            let total = app.images.total().map(|total| format!(", {}", size(total)));
+            add(4, Role::Text, format!("{} {word}{}", ids.len(), total.unwrap_or_default()));
+            let dangling = app.images.rows.iter().filter(|row| row.name.is_none()).count();
+            if dangling > 0 {
+                add(5, Role::Warn, format!("{dangling} dangling"));
+            }
+            let marked = app.images.marked.len();
+            if marked > 0 {
+                add(2, Role::Info, format!("{}{marked} marked", app.theme.glyphs().mark));
+            }
         }
-        if !app.containers.marked.is_empty() {
-            let glyph = app.theme.glyphs().mark;
-            parts.push((format!("{glyph}{} marked", app.containers.marked.len()), Role::Info));
+        Screen::Volumes if app.volumes.loaded => {
+            let count = app.volumes.rows.len();
+            let word = if count == 1 { "volume" } else { "volumes" };
+            let sizes: Option<u64> = app.volumes.rows.iter().map(|row| row.info.size).sum();
+            // Of nothing there is no unit to tell it from a count.
+            let total = match sizes {
+                None => String::new(),
+                Some(0) => ", empty".to_owned(),
+                Some(total) => format!(", {}", size(total)),
+            };
+            add(4, Role::Text, format!("{count} {word}{total}"));
         }
-    }
-    if app.screen == Screen::Images && app.images.loaded {
-        let ids: std::collections::BTreeSet<_> = app.images.rows.iter().map(|r| &r.id).collect();
-        let word = if ids.len() == 1 { "image" } else { "images" };
-        let total = app.images.total().map(|total| format!(", {}", size(total)));
-        parts.push((format!("{} {word}{}", ids.len(), total.unwrap_or_default()), Role::Text));
-        let dangling = app.images.rows.iter().filter(|row| row.name.is_none()).count();
-        if dangling > 0 {
-            parts.push((format!("{dangling} dangling"), Role::Warn));
+        Screen::Networks if app.networks.loaded => {
+            let count = app.networks.topology.buses.len().saturating_sub(1);
+            let word = if count == 1 { "network" } else { "networks" };
+            let stations = app.networks.topology.stations.len();
+            let plural = if stations == 1 { "container" } else { "containers" };
+            add(4, Role::Text, format!("{count} {word}, {stations} {plural}"));
         }
-        if !app.images.marked.is_empty() {
-            let glyph = app.theme.glyphs().mark;
-            parts.push((format!("{glyph}{} marked", app.images.marked.len()), Role::Info));
-        }
+        _ => {}
     }
-    let moving: Vec<_> = app.transfers.iter().filter(|t| t.end.is_none()).collect();
-    if let Some(transfer) = moving.last() {
-        let frames = app.theme.glyphs().spinner;
-        let frame = frames[app.turn % frames.len()];
-        let more = match moving.len() {
-            1 => String::new(),
-            count => format!(" and {} more", count - 1),
-        };
-        let text =
-            crate::text::fit_middle(&transfer.what, 24, app.theme.glyphs().ellipsis).into_owned();
-        let percent = transfer.percent().map(|p| format!(" {p}%")).unwrap_or_default();
-        let doing = transfer.kind.doing();
-        parts.push((format!("{frame} {doing} {text}{percent}{more}"), Role::Info));
+    if app.options.read_only {
+        add(1, Role::Warn, "READ-ONLY".to_owned());
     }
-    if app.screen == Screen::Volumes && app.volumes.loaded {
-        let count = app.volumes.rows.len();
-        let word = if count == 1 { "volume" } else { "volumes" };
-        let sizes: Option<u64> = app.volumes.rows.iter().map(|row| row.info.size).sum();
-        // Of nothing there is no unit to tell it from a count.
-        let total = match sizes {
-            None => String::new(),
-            Some(0) => ", empty".to_owned(),
-            Some(total) => format!(", {}", size(total)),
-        };
-        parts.push((format!("{count} {word}{total}"), Role::Text));
-    }
-    if app.screen == Screen::Networks && app.networks.loaded {
-        let count = app.networks.topology.buses.len().saturating_sub(1);
-        let word = if count == 1 { "network" } else { "networks" };
-        let stations = app.networks.topology.stations.len();
-        let plural = if stations == 1 { "container" } else { "containers" };
-        parts.push((format!("{count} {word}, {stations} {plural}"), Role::Text));
+    if let Some(host) = app.containers.only.filter(|_| app.screen == Screen::Containers) {
+        add(1, Role::Warn, format!("only {}", app.hosts.get(host).name()));
     }
     let (filter, shown, all) = match app.screen {
         Screen::Events => (&app.events.filter, app.events.shown.len(), app.events.rows.len()),
@@ -138,38 +155,42 @@ fn right(app: &App) -> Vec<(String, Role)> {
         }
     };
     if !filter.is_empty() {
-        parts.push((format!("/{filter} {shown} of {all}"), Role::Warn));
+        add(1, Role::Warn, format!("/{filter} {shown} of {all}"));
     } else if app.screen == Screen::Containers && !app.containers.all {
-        parts.push((format!("running only: {shown} of {all}"), Role::Warn));
+        add(1, Role::Warn, format!("running only: {shown} of {all}"));
     }
     if let Some(travel) = &app.travel {
-        parts.push((format!("PAST {}", travel.at.format("%H:%M:%S")), Role::Warn));
+        add(0, Role::Warn, format!("PAST {}", travel.at.format("%H:%M:%S")));
     }
-    if let Some(host) = app.containers.only.filter(|_| app.screen == Screen::Containers) {
-        parts.push((format!("only {}", app.hosts.get(host).name()), Role::Warn));
+    let moving: Vec<_> = app.transfers.iter().filter(|t| t.end.is_none()).collect();
+    if let Some(transfer) = moving.last() {
+        let frames = app.theme.glyphs().spinner;
+        let frame = frames[app.turn % frames.len()];
+        let more = match moving.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let text =
+            crate::text::fit_middle(&transfer.what, 24, app.theme.glyphs().ellipsis).into_owned();
+        let percent = transfer.percent().map(|p| format!(" {p:>2}%")).unwrap_or_default();
+        let doing = transfer.kind.doing();
+        add(2, Role::Info, format!("{frame} {doing} {text}{percent}{more}"));
     }
-    if app.options.read_only {
-        parts.push(("READ-ONLY".to_owned(), Role::Warn));
-    }
+    let warning = app.theme.glyphs().warning;
     if app.hosts.several() {
         let mut lost: Vec<&str> = app.hosts.lost().map(crate::app::hosts::Host::name).collect();
         let all = lost.len();
         lost.truncate(2);
         if all > 0 {
-            let glyph = app.theme.glyphs().warning;
             let more = if all > 2 { format!(" and {} more", all - 2) } else { String::new() };
-            let text = format!("{glyph} lost: {}{more}", lost.join(", "));
-            parts.push((text, Role::Bad));
+            add(0, Role::Bad, format!("{warning} lost: {}{more}", lost.join(", ")));
         }
         return parts;
     }
     match &app.host().link {
         Link::Up | Link::Off => {}
-        Link::Connecting => parts.push(("connecting".to_owned(), Role::Warn)),
-        Link::Lost(_) => {
-            let glyph = app.theme.glyphs().warning;
-            parts.push((format!("{glyph} not connected"), Role::Bad));
-        }
+        Link::Connecting => add(0, Role::Warn, "connecting".to_owned()),
+        Link::Lost(_) => add(0, Role::Bad, format!("{warning} not connected")),
     }
     parts
 }
@@ -235,7 +256,7 @@ type Part = (&'static str, String, Role);
 
 /// Returns what is known of the host, with fewer words where they have no room.
 fn parts(app: &App, brief: bool) -> Vec<Part> {
-    // Where there is room, what changes has a width of its own, so that what follows it isn't drawn again.
+    // What changes has a width of its own, so that what follows it neither moves nor is drawn again.
     let mut parts = Vec::new();
     let here = app.here();
     let Some((usage, sample)) = app.metrics.host(here) else {
@@ -259,7 +280,8 @@ fn parts(app: &App, brief: bool) -> Vec<Part> {
             Role::Text
         }
     };
-    let cpus = sample.cpus.map(|n| format!(" of {n}")).unwrap_or_default();
+    let of = if brief { "/" } else { " of " };
+    let cpus = sample.cpus.map(|n| format!("{of}{n}")).unwrap_or_default();
     match usage.cpu_percent {
         Some(cpu) => {
             parts.push(("cpu", format!("{:>5}{cpus}", percent(cpu)), level(cpu, 80.0, 95.0)));
@@ -271,13 +293,14 @@ fn parts(app: &App, brief: bool) -> Vec<Part> {
     }
     if let Some(load) = sample.load1 {
         let per_cpu = sample.cpus.map_or(0.0, |n| load / n as f32 * 100.0);
-        parts.push(("load", format!("{load:.2}"), level(f64::from(per_cpu), 100.0, 200.0)));
+        let text = if brief { format!("{load:>4.1}") } else { format!("{load:>5.2}") };
+        parts.push(("load", text, level(f64::from(per_cpu), 100.0, 200.0)));
     }
     if let (Some(used), Some(total)) = (usage.memory, sample.memory_total) {
         let share = usage.memory_percent.unwrap_or(0.0);
         let text = match brief {
-            true => format!("{share:.0}% of {}", size(total)),
-            false => format!("{}/{} {share:.0}%", size(used), size(total)),
+            true => format!("{share:>2.0}%/{}", size(total)),
+            false => format!("{:>4}/{} {share:>2.0}%", size(used), size(total)),
         };
         parts.push(("mem", text, level(share, 85.0, 95.0)));
     }
@@ -286,7 +309,7 @@ fn parts(app: &App, brief: bool) -> Vec<Part> {
     if pressure.iter().any(|(_, p)| p.is_some()) {
         let known = pressure.iter().filter_map(|(name, p)| p.map(|p| (name, p)));
         let texts: Vec<String> = match brief {
-            true => known.map(|(name, p)| format!("{name} {p:.0}")).collect(),
+            true => known.map(|(name, p)| format!("{name} {p:>2.0}")).collect(),
             false => known.map(|(name, p)| format!("{name} {p:>2.0}%")).collect(),
         };
         let most = pressure.iter().filter_map(|(_, p)| *p).fold(0.0, f64::max);
@@ -296,7 +319,10 @@ fn parts(app: &App, brief: bool) -> Vec<Part> {
     if let (Some(used), Some(total)) = (usage.disk, sample.disk_total) {
         let share = usage.disk_percent.unwrap_or(0.0);
         let free = bytes(crate::format::as_f64(total.saturating_sub(used)));
-        let text = if brief { format!("{free} free") } else { format!("{share:.0}% {free} free") };
+        let text = match brief {
+            true => format!("{free:>4} free"),
+            false => format!("{share:>2.0}% {free:>4} free"),
+        };
         parts.push(("disk", text, level(share, 85.0, 95.0)));
     }
     parts

@@ -253,6 +253,20 @@ fn changed_files(report: &Report) -> Vec<Spans> {
     lines
 }
 
+/// Recorded probes with the same outcome, as far as they had ended by the instant that is shown.
+struct Run<'a> {
+    begun: DateTime<Utc>,
+    probes: &'a Probes,
+    count: u32,
+}
+
+impl Run<'_> {
+    /// Returns how many in a row had failed then.
+    fn streak(&self) -> u32 {
+        self.probes.streak.saturating_sub(self.probes.count - self.count)
+    }
+}
+
 /// Returns a probe's result in a word.
 fn verdict(exit_code: i32) -> (String, Role) {
     match exit_code {
@@ -267,11 +281,13 @@ fn probes(app: &App, row: &Row, report: Option<&Report>, width: u16) -> Vec<Span
     let id = &row.summary.id;
     let until = app.as_of();
     let past = app.metrics.past(id).map(|past| past.happenings.as_slice()).unwrap_or_default();
-    let runs: Vec<(DateTime<Utc>, &Probes)> = past
+    let runs: Vec<Run<'_>> = past
         .iter()
-        .filter(|one| one.at <= until)
         .filter_map(|one| match &one.what {
-            What::Probes(probes) => Some((one.at, probes)),
+            What::Probes(probes) => {
+                let count = probes.ended_at(one.at, until);
+                Some(Run { begun: one.at, probes, count }).filter(|run| run.count > 0)
+            }
             What::Event { .. } => None,
         })
         .collect();
@@ -286,7 +302,10 @@ fn probes(app: &App, row: &Row, report: Option<&Report>, width: u16) -> Vec<Span
     if row.summary.status.is_alive()
         && let Some(status) = row.summary.health
     {
-        let streak = health.map_or(0, |health| health.failing_streak);
+        let streak = match app.travel {
+            None => health.map_or(0, |health| health.failing_streak),
+            Some(_) => runs.last().map_or(0, Run::streak),
+        };
         let mut text = status.as_str().to_owned();
         if streak > 0 {
             text.push_str(&format!(", {streak} failed in a row"));
@@ -318,7 +337,7 @@ fn probes(app: &App, row: &Row, report: Option<&Report>, width: u16) -> Vec<Span
         lines.push(labelled("", text, Role::Dim));
     }
     lines.extend(timeline(app, row, &runs, &latest, until, width));
-    lines.extend(results(&runs, &latest));
+    lines.extend(results(app, &runs, &latest));
     lines
 }
 
@@ -371,13 +390,13 @@ impl Mark {
 fn timeline(
     app: &App,
     row: &Row,
-    runs: &[(DateTime<Utc>, &Probes)],
+    runs: &[Run<'_>],
     latest: &[&ProbeResult],
     until: DateTime<Utc>,
     width: u16,
 ) -> Vec<Spans> {
     let columns = usize::from(width).saturating_sub(2);
-    let first = runs.first().map(|(begun, _)| *begun);
+    let first = runs.first().map(|run| run.begun);
     let first = first.into_iter().chain(latest.first().map(|probe| probe.start)).min();
     let Some(first) = first.filter(|_| columns >= 20) else { return Vec::new() };
     let begin = first.max(until - DAY);
@@ -399,7 +418,7 @@ fn timeline(
             }
         }
     };
-    for (begun, probes) in runs {
+    for Run { begun, probes, .. } in runs {
         mark(*begun, probes.until.min(until), Mark::of(probes.exit_code, probes.status));
     }
     for probe in latest {
@@ -425,7 +444,7 @@ fn timeline(
 }
 
 /// Lists the results, the newest first: each of the last ones, then what came before together.
-fn results(runs: &[(DateTime<Utc>, &Probes)], latest: &[&ProbeResult]) -> Vec<Spans> {
+fn results(app: &App, runs: &[Run<'_>], latest: &[&ProbeResult]) -> Vec<Spans> {
     if runs.is_empty() && latest.is_empty() {
         return vec![plain("no probe has ended yet", Role::Dim)];
     }
@@ -440,30 +459,36 @@ fn results(runs: &[(DateTime<Utc>, &Probes)], latest: &[&ProbeResult]) -> Vec<Sp
         ms @ 0..10_000 => format!("{ms}ms"),
         ms => format!("{}s", ms / 1000),
     };
-    let line =
-        |at: DateTime<Utc>, code: i32, count: u32, took: [std::time::Duration; 2], text: &str| {
-            let (word, role) = verdict(code);
-            let [took, longest] = took.map(millis);
-            vec![
-                (format!("{:<9} ", at.format("%H:%M:%S")), Role::Dim),
-                (format!("{word:<11} "), role),
-                (format!("{count:>6} {took:>8} {longest:>8} "), Role::Text),
-                (text.to_owned(), Role::Text),
-            ]
-        };
+    let line = |at: DateTime<Utc>,
+                code: i32,
+                count: u32,
+                took: [Option<std::time::Duration>; 2],
+                text: &str| {
+        let (word, role) = verdict(code);
+        let missing = app.theme.glyphs().missing;
+        let [took, longest] = took.map(|time| time.map_or_else(|| missing.to_owned(), millis));
+        vec![
+            (format!("{:<9} ", at.format("%H:%M:%S")), Role::Dim),
+            (format!("{word:<11} "), role),
+            (format!("{count:>6} {took:>8} {longest:>8} "), Role::Text),
+            (text.to_owned(), Role::Text),
+        ]
+    };
     let mut oldest = None;
     for probe in latest.iter().rev() {
         let took = (probe.end - probe.start).to_std().unwrap_or_default();
-        lines.push(line(probe.start, probe.exit_code, 1, [took, took], &probe.output));
+        lines.push(line(probe.start, probe.exit_code, 1, [Some(took); 2], &probe.output));
         oldest = Some(probe.start);
     }
-    for (begun, probes) in runs.iter().rev() {
+    for Run { begun, probes, count } in runs.iter().rev() {
         // Those of the last ones alone are listed already.
         if oldest.is_some_and(|oldest| *begun >= oldest) {
             continue;
         }
-        let took = [probes.last, probes.longest];
-        lines.push(line(*begun, probes.exit_code, probes.count, took, &probes.output));
+        // Of some of them how long they took isn't recorded; their output began alike.
+        let all = *count == probes.count;
+        let took = [probes.last, probes.longest].map(|time| Some(time).filter(|_| all));
+        lines.push(line(*begun, probes.exit_code, *count, took, &probes.output));
     }
     lines
 }

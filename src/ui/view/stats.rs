@@ -68,12 +68,12 @@ struct Panel {
     compared: bool,
 }
 
-/// Returns how many columns the charts of this screen have: those of the narrowest.
+/// Returns how many columns the charts of this screen have.
 pub(crate) fn chart_columns(app: &App) -> usize {
     let area = layout(app).map(|layout| layout.pane(Tab::Stats).unwrap_or(layout.detail));
     let Some(area) = area else { return 1 };
     let width = match is_grid(app, area) {
-        true => area.width / 3 - 1,
+        true => beside(area.width, 3),
         false => area.width,
     };
     usize::from(width.saturating_sub(GUTTER)) * 2
@@ -154,14 +154,17 @@ fn places(app: &App, area: Rect) -> Vec<(Chart, Rect)> {
     all
 }
 
+/// Returns how wide each of some charts is that stand side by side with a column between them: all
+/// the same, since they share their time.
+fn beside(width: u16, count: u16) -> u16 {
+    ((width + 1) / count).saturating_sub(1)
+}
+
 fn side_by_side(area: Rect, charts: &[Chart]) -> Vec<(Chart, Rect)> {
     let count = u16::try_from(charts.len()).unwrap_or(1).max(1);
-    let each = area.width / count;
-    let place = |(n, chart): (u16, &Chart)| {
-        let x = area.x + n * each;
-        let width = if n + 1 == count { area.right() - x } else { each - 1 };
-        (*chart, Rect { x, width, ..area })
-    };
+    let width = beside(area.width, count);
+    let place =
+        |(n, chart): (u16, &Chart)| (*chart, Rect { x: area.x + n * (width + 1), width, ..area });
     (0..count).zip(charts).map(place).collect()
 }
 

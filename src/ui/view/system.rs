@@ -146,6 +146,9 @@ fn kinds_head(app: &App, buffer: &mut Buffer, area: Rect) {
     if app.hosts.several() {
         line.skip(2).text(&format!("on {}", app.hosts.get(app.hosts.current).name()), bar);
     }
+    if app.travel.is_some() {
+        line.text(super::detail::NOW, bar);
+    }
 }
 
 /// The columns of the engines: headings, cells, and whether it is numbers. The address has the rest.
@@ -222,7 +225,12 @@ fn draw_kind(app: &App, buffer: &mut Buffer, place: Rect, kind: Kind) {
         Kind::Volumes => Some(usage.volumes),
         Kind::Networks => None,
     });
-    if let Some(space) = space {
+    if let Some(mut space) = space {
+        if kind == Kind::Containers && app.containers.loaded {
+            // How many there are is known at any time, their size as of the last measure.
+            space.total = app.rows_here().count();
+            space.active = space.total - app.stopped().count();
+        }
         return draw_space(app, buffer, place, kind.title(), space);
     }
     // Sizes take their time; how many there are is known at once.

@@ -256,7 +256,13 @@ async fn limits_are_changed(bench: &Bench) {
     let more = Resources { memory: Some(512 << 20), ..Resources::default() };
     let error = update(more, false).await.unwrap_err();
     assert!(error.message.contains("smaller than already set memoryswap limit"), "{error}");
-    assert_eq!(held().await, Resources { pids_limit: None, ..expected });
+    assert_eq!(held().await, Resources { pids_limit: None, ..expected.clone() });
+    // What is lifted is no limit any more.
+    let mut lifted = Resources::default();
+    lifted.lift_memory();
+    update(lifted, false).await.unwrap();
+    let without = Resources { pids_limit: None, memory: None, memory_swap: None, ..expected };
+    assert_eq!(held().await, without);
 }
 
 async fn out_of_memory(bench: &Bench) {

@@ -39,6 +39,23 @@ fn charts_of_every_size() {
     insta::assert_snapshot!("stats-colours", desk.styled());
 }
 
+/// Charts beside each other show the same time, whatever the width leaves over.
+#[test]
+fn charts_of_one_pane_share_their_time() {
+    for columns in 72..=110 {
+        let screen = charts((columns, 30)).screen();
+        let axes: Vec<&str> = screen
+            .split_whitespace()
+            .filter(|word| {
+                let digits = word.strip_prefix('-').and_then(|word| word.strip_suffix('s'));
+                digits.is_some_and(|digits| digits.parse::<u32>().is_ok())
+            })
+            .collect();
+        assert_eq!(axes.len(), 6, "{screen}");
+        assert!(axes.iter().all(|axis| *axis == axes[0]), "{columns}: {axes:?}\n{screen}");
+    }
+}
+
 #[test]
 fn an_instant_can_be_read() {
     let mut desk = charts((120, 40));

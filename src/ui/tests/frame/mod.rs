@@ -76,6 +76,8 @@ fn several_panes_are_seen_where_there_is_room_and_take_the_keys_in_turn() {
     assert_eq!((desk.app.tab(), desk.app.focus), (Tab::Stats, Focus::Detail));
     desk.keys("+");
     assert!(!desk.screen().contains("─ Inspect ─"), "zoomed, it is alone");
+    desk.keys("c");
+    assert_eq!(desk.app.focus, Focus::Detail, "the list is out of sight");
     desk.keys("_|");
     assert_eq!(desk.app.panes().tabs(), [Tab::Inspect]);
     desk.keys("\\");
@@ -339,6 +341,27 @@ fn limits_are_edited_and_taken_back() {
     assert_eq!((options.resources.memory, options.unlimited_pids), (None, false));
 }
 
+/// A limit of memory where there was none is no limit again, not the memory of the host.
+#[test]
+fn a_limit_of_memory_is_taken_back_to_none() {
+    fn parser(_: &[String]) -> Result<UpdateOptions, String> {
+        let mut options = UpdateOptions::default();
+        options.resources.memory = Some(64 << 20);
+        options.resources.memory_swap = Some(128 << 20);
+        Ok(options)
+    }
+    let mut desk = Desk::new(Options { update: Some(parser), ..plain() }, (100, 30));
+    desk.keys("/cache\n");
+    let effects = desk.keys("L\n");
+    answer(&mut desk, &effects, &Outcome::Updated { warnings: Vec::new() });
+    let effects = desk.keys("u");
+    let [Command::Update { options, .. }] = &executed(&effects)[..] else { panic!("{effects:?}") };
+    let mut limits = options.resources.clone();
+    assert!(limits.memory.is_some() && limits.memory_swap.is_some(), "{limits:?}");
+    limits.drop_lifted();
+    assert_eq!((limits.memory, limits.memory_swap), (None, None));
+}
+
 #[test]
 fn another_name_is_asked_for_and_given() {
     let mut desk = Desk::new(plain(), (80, 24));
@@ -357,4 +380,106 @@ fn another_name_is_asked_for_and_given() {
     desk.press("Ctrl-u".parse().unwrap());
     assert!(desk.keys("\n").is_empty());
     assert!(desk.screen().contains("a container needs a name"), "{}", desk.screen());
+}
+
+/// Returns where a text stands in the first line of the screen.
+fn column(desk: &Desk, text: &str) -> Option<usize> {
+    let screen = desk.screen();
+    let line = screen.lines().next()?;
+    Some(line[..line.find(text)?].chars().count())
+}
+
+/// What comes and goes in the line on top moves nothing else, nor do the host's numbers.
+#[test]
+fn what_stands_on_top_stays_in_its_place() {
+    for columns in [80, 120, 200] {
+        let fake = Fake::many(4);
+        fake.put(container(9, "web", "box", Status::Exited));
+        let mut desk = Desk::with(fake, plain(), (columns, 40));
+        desk.send(Msg::Info(Ok(Box::new(EngineInfo {
+            engine: "docker".to_owned(),
+            name: "vm".to_owned(),
+            ..EngineInfo::default()
+        }))));
+        let places = |desk: &Desk| {
+            ["docker on vm", " up", " down"].map(|text| {
+                column(desk, text).unwrap_or_else(|| panic!("{text}\n{}", desk.screen()))
+            })
+        };
+        let before = places(&desk);
+        desk.keys(" ");
+        assert_eq!(places(&desk), before, "{}", desk.screen());
+        desk.keys("k ");
+        let mut rows = desk.list();
+        for row in rows.iter_mut().filter(|row| row.name == "worker-001") {
+            row.health = Some(wharf_model::HealthStatus::Unhealthy);
+        }
+        desk.send(Msg::Containers(Ok(rows)));
+        assert!(desk.screen().contains(" sick"), "{}", desk.screen());
+        assert_eq!(places(&desk), before, "{}", desk.screen());
+        // The line below has a place for each value, too.
+        let at = |desk: &Desk| {
+            let screen = desk.screen();
+            let line = screen.lines().nth(1).unwrap().to_owned();
+            ["cpu", "load", "mem", "disk"].map(|word| line.find(word).expect(word))
+        };
+        let here = at(&desk);
+        let mut batch = desk.fake.batch(50);
+        let host = batch.host.as_mut().unwrap();
+        host.load1 = Some(17.25);
+        host.memory_available = host.memory_total.map(|total| total / 50);
+        desk.send(Msg::Samples(batch));
+        assert_eq!(at(&desk), here, "{}", desk.screen());
+    }
+}
+
+/// A menu that is higher than the terminal says how much of it is in sight, and follows its cursor.
+#[test]
+fn a_menu_tells_its_extent() {
+    let mut desk = Desk::new(plain(), (80, 16));
+    desk.keys("\n");
+    let count = match desk.app.overlays.last() {
+        Some(Overlay::Menu(menu)) => menu.items.len(),
+        other => panic!("{other:?}"),
+    };
+    let rows = |desk: &Desk| {
+        let screen = desk.screen();
+        let (before, _) = screen.split_once(&format!(" of {count} ")).expect(&screen);
+        let (first, last) = before.rsplit(' ').next().unwrap().split_once('-').unwrap();
+        (first.parse::<usize>().unwrap(), last.parse::<usize>().unwrap())
+    };
+    let (first, last) = rows(&desk);
+    assert!(first == 1 && last < count, "{}", desk.screen());
+    let height = last;
+    desk.keys(&"j".repeat(last));
+    assert_eq!(rows(&desk), (2, height + 1), "{}", desk.screen());
+    desk.keys(&"j".repeat(count - last - 1));
+    assert_eq!(rows(&desk), (count - height + 1, count), "{}", desk.screen());
+    assert!(desk.screen().contains("copy its id"), "{}", desk.screen());
+    // One that fits says nothing of the kind.
+    desk.send(Msg::Resize(80, 40));
+    assert!(!desk.screen().contains(&format!(" of {count} ")), "{}", desk.screen());
+}
+
+/// What a prune would free is measured anew after a change, and told as what it was until then.
+#[test]
+fn what_a_prune_frees_is_not_of_before_a_change() {
+    let mut desk = Desk::new(plain(), (120, 40));
+    desk.keys("6");
+    let containers = wharf_model::Space { reclaimable: 5 << 20, ..Default::default() };
+    let usage = wharf_model::DiskUsage { containers, ..Default::default() };
+    desk.raw(Msg::Usage(Ok(Box::new(usage))));
+    desk.keys("d");
+    let dialog = |desk: &Desk| {
+        let screen = desk.screen();
+        screen.lines().find(|line| line.contains("It free")).unwrap_or_default().to_owned()
+    };
+    assert!(dialog(&desk).contains("It frees 5.0M."), "{}", desk.screen());
+    desk.keys("\x1b");
+    // Its answer is yet to come.
+    let effects = desk.raw(event("die"));
+    assert!(effects.contains(&Effect::FetchUsage), "{effects:?}");
+    let letter = key("d");
+    desk.raw(Msg::Key(crossterm::event::KeyEvent::new(letter.code, letter.modifiers)));
+    assert!(dialog(&desk).contains("It freed 5.0M when it was last measured"), "{}", desk.screen());
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
-use wharf_backend::fake::time;
-use wharf_model::{ContainerId, DetailSample, Sample, since_epoch};
+use wharf_backend::fake::{Fake, container, time};
+use wharf_model::{ContainerId, DetailSample, Sample, Status, since_epoch};
 use wharf_stats::record::{Recorder, Shape, read};
 use wharf_ui::app::{Chart, Past};
 use wharf_ui::{Colors, Msg, Replay};
@@ -137,9 +137,83 @@ fn the_past_in_every_size_and_look() {
     insta::assert_snapshot!("past-colours", desk.styled());
 }
 
+/// Returns the line of the run of probes that began at this second of the record.
+fn probes_since(desk: &Desk, second: i64) -> String {
+    let begun = (time(0) - TimeDelta::seconds(3600 - second)).format("%H:%M:%S");
+    screen_line(desk, &format!(" {begun} "))
+}
+
+/// Health tells of the probes until the instant that is looked at, not of those that came later.
+#[test]
+fn probes_are_counted_until_the_instant() {
+    let mut desk = back(Desk::new(plain(), (120, 40)));
+    let go = |desk: &mut Desk, ago: &str| {
+        desk.keys(&format!("cT{ago}\n"));
+        desk.send(Msg::Tick(time(44)));
+        desk.keys("H");
+    };
+    desk.keys("+");
+    go(&mut desk, "9m");
+    // The second run is over by then, of the third half is yet to come.
+    let (second, third) = (probes_since(&desk, 1805), probes_since(&desk, 3005));
+    assert!(second.contains(" 239 ") && second.contains(" 230ms "), "{}", desk.screen());
+    assert!(third.contains(" failed 1 ") && third.contains("refused"), "{}", desk.screen());
+    let count: u32 = third.split_whitespace().nth(3).unwrap().parse().unwrap();
+    assert!((18..=22).contains(&count), "{third}\n{}", desk.screen());
+    assert!(!third.contains("ms"), "how long those took isn't known: {third}");
+    go(&mut desk, "17m");
+    let second = probes_since(&desk, 1805);
+    assert!(second.contains(" passed "), "{}", desk.screen());
+    let count: u32 = second.split_whitespace().nth(2).unwrap().parse().unwrap();
+    assert!((160..=166).contains(&count), "{count}: {}", desk.screen());
+    assert_eq!(probes_since(&desk, 3005), "", "{}", desk.screen());
+    assert!(!desk.screen().contains("in a row,"), "{}", desk.screen());
+}
+
+/// Of what isn't recorded the dashboard says that it is the present, and no state where none is known.
+#[test]
+fn what_is_not_recorded_is_told() {
+    let mut desk = back(Desk::new(plain(), (120, 40)));
+    assert!(!desk.screen().contains("as it is now"), "{}", desk.screen());
+    for keys in ["i", "t", "f"] {
+        desk.keys(keys);
+        assert!(screen_line(&desk, " Logs ").contains("as it is now"), "{}", desk.screen());
+    }
+    for keys in ["1c2", "6"] {
+        desk.keys(keys);
+        assert!(desk.screen().contains("as it is now"), "{}", desk.screen());
+    }
+}
+
+#[test]
+fn where_nothing_was_recorded_no_state_is_made_up() {
+    let fake = Fake::demo();
+    let mut old = container(77, "old", "box", Status::Running);
+    old.created = time(0) - TimeDelta::days(1);
+    fake.put(old);
+    let mut desk = Desk::with(fake, plain(), (120, 40));
+    desk.keys("/old\nc");
+    desk.send(Msg::Tick(time(42)));
+    assert!(screen_line(&desk, " old ").contains("● running"), "{}", desk.screen());
+    desk.keys("tT5h\n");
+    desk.send(Msg::Tick(time(43)));
+    assert!(screen_line(&desk, " old ").contains("? unknown"), "{}", desk.screen());
+    let top = screen_line(&desk, "Containers");
+    assert!(top.contains("? 1 unknown") && !top.contains("down"), "{top}");
+    // Before it was made.
+    desk.keys("T49h\n");
+    desk.send(Msg::Tick(time(44)));
+    assert_eq!(screen_line(&desk, "? unknown"), "", "{}", desk.screen());
+    desk.keys("\x1b");
+    desk.keys("/");
+    desk.press("Ctrl-u".parse().unwrap());
+    desk.keys("\nc");
+    assert!(screen_line(&desk, " old ").contains("● running"), "{}", desk.screen());
+}
+
 #[test]
 fn the_host_line_is_that_of_the_instant() {
-    let mut desk = back(Desk::new(plain(), (140, 40)));
+    let mut desk = back(Desk::new(plain(), (150, 40)));
     let line = |desk: &Desk| desk.screen().lines().nth(1).unwrap().to_owned();
     let first = line(&desk);
     assert!(first.contains("THE PAST: ") && first.contains("10m ago"), "{first}");

@@ -206,3 +206,20 @@ fn failures_name_containers_as_people_do() {
     let wanted = "limit api-1: Cannot update container api-1: no memory";
     assert!(desk.screen().contains(wanted), "{}", desk.screen());
 }
+
+/// What a key was told isn't about the next one; what comes of something begun before is told its time.
+#[test]
+fn an_answer_to_a_key_ends_with_the_next_one() {
+    let mut desk = Desk::new(plain(), (120, 40));
+    desk.keys("u");
+    assert_eq!(told(&desk), "there is nothing to take back");
+    desk.keys("2");
+    assert_eq!(told(&desk), "");
+    desk.keys("1");
+    let effects = desk.keys("s");
+    answer(&mut desk, &effects, &Outcome::Done);
+    let done = told(&desk);
+    assert!(done.starts_with("stop api-1: done"), "{done}");
+    desk.keys("j");
+    assert_eq!(told(&desk), done);
+}
