@@ -65,6 +65,9 @@ impl Terminal {
                 None => starter.env_remove(name),
             };
         }
+        if let Some(folder) = command.get_current_dir() {
+            starter.current_dir(folder);
+        }
         starter.env("TERM", "xterm-256color").env("COLORTERM", "truecolor").env("LANG", "C.UTF-8");
         starter.env_remove("NO_COLOR");
         let child = starter.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
