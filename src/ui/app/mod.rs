@@ -239,6 +239,8 @@ pub struct App {
     pub size: (u16, u16),
     /// The time as of the last tick.
     pub now: DateTime<Utc>,
+    /// When the dashboard was opened.
+    pub began: DateTime<Utc>,
     /// Ticks so far, for things that turn.
     pub turn: usize,
     /// What is shown.
@@ -397,6 +399,7 @@ impl App {
             theme: Theme::new(options.look),
             size,
             now,
+            began: now,
             turn: 0,
             screen: options.screen,
             focus: Focus::List,

@@ -24,6 +24,10 @@ const LARGE: i64 = 20;
 /// After how many seconds what happened lately is asked for anew while it is in sight.
 const ANEW: i64 = 15;
 
+/// How long after its beginning, in seconds, the dashboard's own samples go on where the record ends: before
+/// that the record lacks its newest step.
+const JOINED: TimeDelta = TimeDelta::seconds(15);
+
 /// How far back a first step in time goes.
 const BACK: TimeDelta = TimeDelta::minutes(1);
 
@@ -230,7 +234,9 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
         // Only of one that stays selected: whoever walks through the list asks for nothing.
         let known = app.charts.asked.iter().any(|asked| {
             let fresh = !others || (app.now - asked.at).num_seconds() < ANEW;
-            asked.id == id && (app.travel.is_some() || asked.run == started && fresh)
+            let joined = app.began + JOINED;
+            let whole = asked.at >= joined || app.now < joined;
+            asked.id == id && (app.travel.is_some() || asked.run == started && fresh && whole)
         });
         let host = app.host_of(id.as_str());
         if known || !app.rested || app.hosts.get(host).no_past.is_some() {

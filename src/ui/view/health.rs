@@ -42,6 +42,8 @@ pub(super) fn health(app: &App, buffer: &mut Buffer, area: Rect) {
         let text = match &app.health.report {
             Some(Err(why)) => why.clone(),
             None if app.travel.is_none() => "asking the engine".to_owned(),
+            // Whether it was probed then, nobody knows.
+            _ if app.travel.is_some() => format!("no probes of {name} are recorded until then"),
             _ if row.summary.status == Status::Created => format!("{name} has never run"),
             _ => format!("{name} has no health check: run --health-cmd gives it one"),
         };

@@ -168,6 +168,15 @@ fn probes_are_counted_until_the_instant() {
     assert!((160..=166).contains(&count), "{count}: {}", desk.screen());
     assert_eq!(probes_since(&desk, 3005), "", "{}", desk.screen());
     assert!(!desk.screen().contains("in a row,"), "{}", desk.screen());
+    // Of what isn't recorded nothing is claimed.
+    desk.keys("1/");
+    desk.press("Ctrl-u".parse().unwrap());
+    desk.keys("cache\nH");
+    assert!(
+        desk.screen().contains("no probes of cache are recorded until then"),
+        "{}",
+        desk.screen()
+    );
 }
 
 /// Of what isn't recorded the dashboard says that it is the present, and no state where none is known.
