@@ -15,10 +15,7 @@ pub(crate) async fn create(server: &Arc<Server>, ask: Ask) -> Answered {
     let name = ask.query.text("name").map(str::to_owned);
     let platform = ask.query.text("platform").map(str::to_owned);
     let version = ask.version;
-    let document = ask.document().await?;
-    let document = document
-        .ok_or_else(|| Refusal::invalid("invalid JSON: got EOF while reading request body"))?;
-    let mut options = create::options(document, name.as_deref(), platform.as_deref())?;
+    let mut options = create::options(ask.required().await?, name.as_deref(), platform.as_deref())?;
     create::as_of(version, &mut options)?;
     if options.image.is_empty() {
         return Err(Refusal::invalid("no image was given: Image is empty"));

@@ -223,6 +223,12 @@ pub(super) fn name(repository: &str, tag: Option<&str>) -> Result<ImageName, Ref
     text.parse().map_err(|cause: wharf_model::ParseError| Refusal::invalid(cause.to_string()))
 }
 
+/// Returns the lines of a Dockerfile that are to change an image.
+pub(super) fn changes(query: &Query) -> Vec<String> {
+    let lines = query.all("changes").flat_map(str::lines).map(str::trim);
+    lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
 pub(crate) async fn tag(server: &Arc<Server>, image: &str, query: &Query) -> Answered {
     let repository = query
         .text("repo")
@@ -285,14 +291,13 @@ pub(crate) async fn commit(server: &Arc<Server>, ask: Ask) -> Answered {
         .text("container")
         .ok_or_else(|| Refusal::invalid("no container was named: give container"))?;
     let text = |name: &str| query.get(name).unwrap_or_default().to_owned();
-    let lines = query.all("changes").flat_map(str::lines).map(str::trim);
     let options = CommitOptions {
         container: container.to_owned(),
         name: query.text("repo").map(|repo| name(repo, query.get("tag"))).transpose()?,
         author: text("author"),
         message: text("comment"),
         pause: query.on_unless_told("pause"),
-        changes: lines.filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+        changes: changes(&query),
         config,
     };
     match server.engine.execute(Command::Commit(Box::new(options))).await? {

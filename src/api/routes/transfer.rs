@@ -161,10 +161,9 @@ async fn import(server: &Server, ask: Ask) -> Answered {
             "wharf fetches no archives from addresses: send the archive, with fromSrc=-",
         ));
     }
-    let lines = query.all("changes").flat_map(str::lines).map(str::trim);
     let options = ImportOptions {
         name: query.text("repo").map(|repo| images::name(repo, query.get("tag"))).transpose()?,
-        changes: lines.filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+        changes: images::changes(&query),
         message: query.get("message").unwrap_or_default().to_owned(),
         platform: images::platform(&query)?,
     };
