@@ -149,7 +149,8 @@ pub(crate) fn parents(member: &Member) -> Vec<PathBuf> {
 }
 
 /// Gives a version 1 cpuset what its parent has: the kernel starts it empty and then lets no
-/// process in. Groups made below it later inherit by themselves.
+/// process in. Groups made below it later inherit by themselves. A parent that is empty itself is one
+/// that somebody else is about to furnish; the root never is.
 fn inherit_cpuset(path: &Path) -> Result<()> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let own = path.join(file);
@@ -157,7 +158,11 @@ fn inherit_cpuset(path: &Path) -> Result<()> {
         if read(&own)?.trim_ascii().is_empty()
             && let Some(parent) = path.parent()
         {
-            let inherited = read(&parent.join(file))?;
+            let mut inherited = read(&parent.join(file))?;
+            if inherited.trim_ascii().is_empty() {
+                inherit_cpuset(parent)?;
+                inherited = read(&parent.join(file))?;
+            }
             io::write(&own, inherited.trim_ascii())
                 .map_err(|cause| Error::io("write", &own, cause))?;
             let flag = path.join("cgroup.clone_children");

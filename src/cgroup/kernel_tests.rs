@@ -159,6 +159,17 @@ fn a_group_is_made_in_every_hierarchy_and_removed_from_all() {
     assert!(matches!(Group::open(&scene.layout, scene.group.name()), Err(Error::NotFound(_))));
 }
 
+/// Several engines begin at once: one has made the folder of all groups, and not furnished it yet.
+#[test]
+fn a_parent_that_somebody_else_is_making_is_no_obstacle() {
+    let name = format!("wharf-test-{}-begun", std::process::id());
+    for hierarchy in Layout::detect().unwrap().hierarchies() {
+        std::fs::create_dir(hierarchy.mount.join(&name)).unwrap();
+    }
+    let scene = Scene::new("begun", &Limits::default());
+    assert!(scene.shell("exit 3").wait().code() == Some(3));
+}
+
 #[test]
 fn a_leftover_group_is_replaced_with_what_is_below_it() {
     let scene = Scene::new("leftover", &Limits::default());
