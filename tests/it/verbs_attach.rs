@@ -145,15 +145,17 @@ fn what_was_typed_before_the_keys_arrives() {
     };
     leave(&["attach", "box"], "attached");
     eventually("what was typed is there", || words() == "attached\n");
-    let program = "while :; do echo tick; sleep 0.01; done & read -r word; echo $word >>/tmp/words";
+    let program =
+        "while :; do echo tick; sleep 0.01; done & read -r word; echo $word >>/tmp/words; wait";
     leave(&["exec", "-it", "box", "sh", "-c", program], "executed");
     eventually("what was typed is there too", || words() == "attached\nexecuted\n");
     let told = |action: &str| {
         let filter = format!("event={action}");
         lab.ok(&["events", "--since", "1", "--until", "0s", "--filter", &filter])
     };
-    assert!(told("detach").contains("container detach"));
-    assert!(told("exec_detach").contains("container exec_detach"));
+    for action in ["detach", "exec_detach"] {
+        eventually("it is told", || told(action).contains(&format!("container {action}")));
+    }
 }
 
 fn refusals() {

@@ -211,7 +211,10 @@ fn rest(mut stream: impl Read) -> Vec<u8> {
 fn what_was_typed_before_the_end_arrives() {
     let served = Served::new();
     let talks = |word: &str| {
-        format!("while :; do echo tick; sleep 0.01; done & read -r x; echo $x >/tmp/{word}; wait")
+        format!(
+            "while :; do echo tick; echo >>/tmp/ticks; sleep 0.01; done & \
+             read -r x; echo $x >/tmp/{word}; wait"
+        )
     };
     served.lab.start(&["-it", "--name", "talk"], &talks("attached"));
     let program = json!({"Cmd": ["sh", "-c", talks("executed")], "Tty": true, "AttachStdin": true,
@@ -229,8 +232,10 @@ fn what_was_typed_before_the_end_arrives() {
         kill_process(server, Signal::STOP).unwrap();
         stream.write_all(format!("{word}\r").as_bytes()).unwrap();
         drop(stream);
-        // So that there is something to be written when it goes on.
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        // There is something to be passed on when it goes on.
+        let ticks = || served.lab.run(&["exec", "talk", "cat", "/tmp/ticks"]).stdout.len();
+        let before = ticks();
+        eventually("it has written more", || ticks() > before + 4);
         kill_process(server, Signal::CONT).unwrap();
         eventually("what was typed is there", || {
             served.lab.run(&["exec", "talk", "cat", &format!("/tmp/{word}")]).stdout
