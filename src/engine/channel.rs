@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
@@ -330,14 +331,22 @@ impl Channel {
     ) -> io::Result<Option<usize>> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
-        let received = rustix::io::retry_on_intr(|| {
-            rustix::net::recvmsg(
-                &self.socket,
-                &mut [IoSliceMut::new(buffer)],
-                &mut control,
-                RecvFlags::CMSG_CLOEXEC,
-            )
-        })?;
+        let mut receive = || {
+            rustix::io::retry_on_intr(|| {
+                rustix::net::recvmsg(
+                    &self.socket,
+                    &mut [IoSliceMut::new(buffer)],
+                    &mut control,
+                    RecvFlags::CMSG_CLOEXEC,
+                )
+            })
+        };
+        let received = match receive() {
+            // The peer closed without having read everything. The kernel says that once, and first:
+            // what the peer had sent before is still there.
+            Err(Errno::CONNRESET) => receive(),
+            received => received,
+        }?;
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(rights) = message {
                 descriptors.extend(rights);
@@ -442,8 +451,6 @@ impl Channel {
                 Err(Error::failed("supervisor", format!("unexpected answer {other:?}")))
             }
             Ok(None) => Err(ended()),
-            // It closed the connection before it took the request up.
-            Err(cause) if cause.kind() == io::ErrorKind::ConnectionReset => Err(ended()),
             Err(cause) => Err(Error::failed("supervisor", cause)),
         }
     }
@@ -482,6 +489,20 @@ mod tests {
             Some((Reply::Failed(e), _)) if e.kind() == ErrorKind::Conflict
         ));
         assert!(client.receive_reply().unwrap().is_none());
+    }
+
+    #[test]
+    fn what_was_said_before_a_close_arrives_whatever_the_peer_has_not_read() {
+        let (client, supervisor) = Channel::pair().unwrap();
+        supervisor.set_nonblocking().unwrap();
+        supervisor.send_output(LogStream::Stdout, b"nobody reads this").unwrap();
+        client.send_input(&Input::Data(b"last words".to_vec())).unwrap();
+        client.send_input(&Input::Leave(None)).unwrap();
+        drop(client);
+        let input = supervisor.receive_input().unwrap();
+        assert!(matches!(input, Some(Input::Data(data)) if data == b"last words"));
+        assert!(matches!(supervisor.receive_input().unwrap(), Some(Input::Leave(None))));
+        assert!(supervisor.receive_input().unwrap().is_none());
     }
 
     #[test]

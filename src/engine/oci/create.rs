@@ -336,23 +336,14 @@ pub(super) fn announced(channel: &Channel) -> Result<Child> {
 
 /// Waits for the first process's next word, and returns what came with it.
 pub(super) fn heard(channel: &Channel) -> Result<Vec<OwnedFd>> {
-    let ended = || {
-        Error::new(
-            ErrorKind::Internal,
-            "start the container's process: it has ended without a word",
-        )
-    };
-    let mut reset = false;
-    loop {
-        match channel.receive_reply() {
-            // What it had said before it ended comes after this.
-            Err(cause) if cause.kind() == std::io::ErrorKind::ConnectionReset && !reset => {
-                reset = true;
-            }
-            Err(cause) => return Err(Error::failed("start the container's process", cause)),
-            Ok(Some((Reply::Failed(error), _))) => return Err(error),
-            Ok(Some((_, descriptors))) => return Ok(descriptors),
-            Ok(None) => return Err(ended()),
+    let doing = "start the container's process";
+    match channel.receive_reply() {
+        Err(cause) => Err(Error::failed(doing, cause)),
+        Ok(Some((Reply::Failed(error), _))) => Err(error),
+        Ok(Some((_, descriptors))) => Ok(descriptors),
+        Ok(None) => {
+            let ended = format!("{doing}: it has ended without a word");
+            Err(Error::new(ErrorKind::Internal, ended))
         }
     }
 }

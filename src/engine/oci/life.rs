@@ -290,7 +290,6 @@ pub(super) fn follow_execution(channel: &Channel, record: &Record, config: &Conf
             }
             // Executed, or ended: whichever it is, nobody says more.
             Ok(None) => return Ok(()),
-            Err(cause) if cause.kind() == std::io::ErrorKind::ConnectionReset => return Ok(()),
             Err(cause) => return Err(Error::failed("start the container's program", cause)),
         }
     }

@@ -484,18 +484,8 @@ fn bring_up(
     // A process that has failed already has closed its end; its reason is still to be read.
     let _ = channel.send_go();
     let mut terminal = None;
-    let mut reset = false;
     loop {
-        let received = match channel.receive_reply() {
-            // It has ended without hearing the word above. That comes first, once; what it had said
-            // before comes after.
-            Err(cause) if cause.kind() == std::io::ErrorKind::ConnectionReset && !reset => {
-                reset = true;
-                continue;
-            }
-            received => received.map_err(gone)?,
-        };
-        match received {
+        match channel.receive_reply().map_err(gone)? {
             Some((Reply::Ok, descriptors)) => terminal = descriptors.into_iter().next(),
             Some((Reply::Failed(error), _)) => return Err(error),
             Some(_) => return Err(Error::failed("start the container's process", "odd message")),
