@@ -125,8 +125,8 @@ pub struct Pressure {
 pub struct Sample {
     /// When it was read, on a monotonic clock whose origin is the backend's (for rates).
     pub at: Duration,
-    /// When its container was started, in milliseconds since 1970: a change means that the counters
-    /// began anew.
+    /// When its container was started, or when it was first looked at since, in milliseconds since
+    /// 1970: a change means that the counters began anew.
     pub started_ms: i64,
     /// CPU time.
     pub cpu: Option<CpuCounters>,

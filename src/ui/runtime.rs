@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use wharf_backend::Backend;
@@ -179,8 +179,8 @@ struct Runtime {
     suspending: bool,
     /// The engines; at least one.
     backends: Vec<Arc<dyn Backend>>,
-    /// What listens to each of them; dropping it ends that.
-    watches: Vec<JoinSet<()>>,
+    /// What listens to each of them.
+    watches: Vec<Watch>,
     interval: Duration,
     samples: Arc<Samples>,
     sender: mpsc::Sender<Msg>,
@@ -194,6 +194,14 @@ struct Runtime {
     terminals: Terminals,
     /// Where changes are written down; none keeps nothing.
     audit: Option<Audit>,
+}
+
+/// What listens to one engine; dropping it ends that.
+#[derive(Default)]
+struct Watch {
+    tasks: JoinSet<()>,
+    /// Told when the engine has answered which containers there are.
+    listed: Arc<Notify>,
 }
 
 impl Runtime {
@@ -415,7 +423,12 @@ impl Runtime {
             Effect::Mouse(mouse) => self.screen.set_mouse(mouse)?,
             Effect::Copy(text) => self.screen.copy(&text)?,
             Effect::FetchContainers => {
-                self.ask(host, async move { Msg::Containers(backend.containers(true).await) });
+                let listed = self.watches.get(host).map(|watch| Arc::clone(&watch.listed));
+                self.ask(host, async move {
+                    let list = backend.containers(true).await;
+                    listed.inspect(|listed| listed.notify_one());
+                    Msg::Containers(list)
+                });
             }
             Effect::FetchImages => {
                 self.ask(host, async move { Msg::Images(backend.images().await) });
@@ -657,15 +670,22 @@ impl Runtime {
     /// Listens to an engine from now on, or no more.
     fn watch(&mut self, host: usize, on: bool) {
         if self.watches.len() <= host {
-            self.watches.resize_with(host + 1, JoinSet::new);
+            self.watches.resize_with(host + 1, Watch::default);
         }
         let mut tasks = JoinSet::new();
-        if on && let Some(backend) = self.backends.get(host) {
-            let (samples, tag) = (Arc::clone(&self.samples), self.tag(host));
-            tasks.spawn(watch::samples(backend.clone(), host, self.interval, samples));
-            tasks.spawn(watch::events(backend.clone(), tag, self.sender.clone()));
+        if on && let Some(backend) = self.backends.get(host).cloned() {
+            let (tag, sender) = (self.tag(host), self.sender.clone());
+            tasks.spawn(watch::events(backend.clone(), tag, sender));
+            let listed = Arc::clone(&self.watches[host].listed);
+            let (samples, interval) = (Arc::clone(&self.samples), self.interval);
+            tasks.spawn(async move {
+                // An engine that is asked everything at once answers each thing later, and what is
+                // looked for first is the list.
+                listed.notified().await;
+                watch::samples(backend, host, interval, samples).await;
+            });
         }
-        self.watches[host] = tasks;
+        self.watches[host].tasks = tasks;
     }
 
     /// Returns what marks the messages of an engine.

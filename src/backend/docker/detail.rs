@@ -23,7 +23,7 @@ pub(super) fn container(document: models::ContainerInspectResponse) -> Result<Co
         .networks
         .unwrap_or_default()
         .into_iter()
-        .filter_map(|(name, settings)| list::endpoint(name, settings))
+        .filter_map(|(name, settings)| list::endpoint(name, settings.into()))
         .collect();
     endpoints.sort_by(|a, b| a.network.cmp(&b.network));
     let driver = document.graph_driver.map(|driver| driver.data).unwrap_or_default();

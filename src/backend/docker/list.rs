@@ -1,16 +1,18 @@
 //! Container lists and process tables.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use bollard::models;
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde::Deserialize;
 use wharf_model::{
     ContainerListOptions, ContainerSize, ContainerSummary, EndpointInfo, ErrorKind, Filters,
     HealthStatus, MountInfo, MountKind, NetworkMode, PortBinding, Propagation, Status, TopTable,
 };
 
+use super::transport::parse;
 use super::{Docker, container_segment, error};
 use crate::{Error, Result};
 
@@ -26,8 +28,9 @@ impl Docker {
         let mut query =
             vec![("all", flag(wanted.all)), ("size", flag(wanted.size)), ("filters", &filters)];
         query.extend(last.iter().map(|last| ("limit", last.as_str())));
-        let rows: Vec<Value> = self.transport.get("/containers/json", &query).await?.json().await?;
-        rows.into_iter().map(row).collect()
+        let answer = self.transport.get("/containers/json", &query).await?.bytes().await?;
+        let rows: Vec<Row<'_>> = parse(&answer, "container list")?;
+        rows.into_iter().map(summary).collect()
     }
 
     /// Returns a container's processes as the host's `ps` shows them.
@@ -54,44 +57,92 @@ pub(super) fn map(filters: &Filters) -> HashMap<String, Vec<String>> {
     filters.keys().map(|key| (key.to_owned(), filters.values(key).to_vec())).collect()
 }
 
-/// Reads a row of the list. podman has states of its own, which docker's types don't take; one row of
-/// those would be the end of the whole list.
-fn row(mut row: Value) -> Result<ContainerSummary> {
-    if let Some(Value::String(state)) = row.get_mut("State") {
-        let word = match state.as_str() {
-            // It has ended, and isn't cleaned up yet.
-            "stopped" => "exited",
-            "configured" | "initialized" => "created",
-            word if is_known(word) => word,
-            _ => "",
-        };
-        *state = word.to_owned();
+/// What is read of a row of the list. An engine may have a thousand, and what nobody looks at is not
+/// taken apart.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Row<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    names: Option<Vec<String>>,
+    image: Option<String>,
+    #[serde(rename = "ImageID", borrow)]
+    image_id: Option<Cow<'a, str>>,
+    command: Option<String>,
+    created: Option<i64>,
+    ports: Option<Vec<models::PortSummary>>,
+    labels: Option<BTreeMap<String, String>>,
+    #[serde(borrow)]
+    state: Option<Cow<'a, str>>,
+    status: Option<String>,
+    host_config: Option<HostConfig>,
+    network_settings: Option<NetworkSettings>,
+    mounts: Option<Vec<models::MountPoint>>,
+    size_rw: Option<i64>,
+    size_root_fs: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct HostConfig {
+    network_mode: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct NetworkSettings {
+    networks: Option<HashMap<String, Option<Place>>>,
+}
+
+/// A container's place on a network, as lists and documents have it.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Place {
+    #[serde(rename = "IPAddress")]
+    pub(super) ip_address: Option<String>,
+    #[serde(rename = "IPPrefixLen")]
+    pub(super) ip_prefix_len: Option<i64>,
+    pub(super) gateway: Option<String>,
+    #[serde(rename = "GlobalIPv6Address")]
+    pub(super) global_ipv6_address: Option<String>,
+    #[serde(rename = "GlobalIPv6PrefixLen")]
+    pub(super) global_ipv6_prefix_len: Option<i64>,
+    #[serde(rename = "IPv6Gateway")]
+    pub(super) ipv6_gateway: Option<String>,
+    pub(super) mac_address: Option<String>,
+    #[serde(rename = "NetworkID")]
+    pub(super) network_id: Option<String>,
+    #[serde(rename = "EndpointID")]
+    pub(super) endpoint_id: Option<String>,
+}
+
+impl From<models::EndpointSettings> for Place {
+    fn from(settings: models::EndpointSettings) -> Self {
+        Self {
+            ip_address: settings.ip_address,
+            ip_prefix_len: settings.ip_prefix_len,
+            gateway: settings.gateway,
+            global_ipv6_address: settings.global_ipv6_address,
+            global_ipv6_prefix_len: settings.global_ipv6_prefix_len,
+            ipv6_gateway: settings.ipv6_gateway,
+            mac_address: settings.mac_address,
+            network_id: settings.network_id,
+            endpoint_id: settings.endpoint_id,
+        }
     }
-    let row: models::ContainerSummary =
-        serde_json::from_value(row).map_err(|cause| error::malformed("container list", cause))?;
-    summary(row)
 }
 
-/// Returns whether docker's types know a state.
-fn is_known(state: &str) -> bool {
-    let state = Value::String(state.to_owned());
-    serde_json::from_value::<models::ContainerSummaryStateEnum>(state).is_ok()
-}
-
-fn summary(row: models::ContainerSummary) -> Result<ContainerSummary> {
-    let id = row
-        .id
-        .unwrap_or_default()
-        .parse()
-        .map_err(|cause| error::malformed("container list", cause))?;
+fn summary(row: Row<'_>) -> Result<ContainerSummary> {
+    let id = row.id.parse().map_err(|cause| error::malformed("container list", cause))?;
     let status_text = row.status.unwrap_or_default();
-    let status = row.state.map_or(Status::Dead, |state| status(state.as_ref()));
     let mode = row.host_config.and_then(|host| host.network_mode);
     let networks = row.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let mut names: Vec<String> = networks.keys().cloned().collect();
     names.sort_unstable();
-    let mut endpoints: Vec<EndpointInfo> =
-        networks.into_iter().filter_map(|(name, settings)| endpoint(name, settings)).collect();
+    let mut endpoints: Vec<EndpointInfo> = networks
+        .into_iter()
+        .filter_map(|(name, place)| endpoint(name, place.unwrap_or_default()))
+        .collect();
     endpoints.sort_by(|a, b| a.network.cmp(&b.network));
     Ok(ContainerSummary {
         id,
@@ -103,7 +154,7 @@ fn summary(row: models::ContainerSummary) -> Result<ContainerSummary> {
             .created
             .and_then(|seconds| DateTime::from_timestamp(seconds, 0))
             .unwrap_or(DateTime::<Utc>::UNIX_EPOCH),
-        status,
+        status: status(row.state.as_deref().unwrap_or_default()),
         exit_code: exit_code(&status_text),
         health: health(&status_text),
         status_text,
@@ -111,7 +162,7 @@ fn summary(row: models::ContainerSummary) -> Result<ContainerSummary> {
         restart_count: None,
         // The list doesn't tell.
         auto_remove: false,
-        labels: row.labels.unwrap_or_default().into_iter().collect(),
+        labels: row.labels.unwrap_or_default(),
         ports: ports(row.ports.unwrap_or_default()),
         endpoints,
         networks: names,
@@ -135,16 +186,17 @@ fn own_name(names: &[String]) -> String {
     own.map(|name| name.trim_start_matches('/').to_owned()).unwrap_or_default()
 }
 
-/// Returns the state docker's lower-case word names.
+/// Returns the state that the engine's lower-case word names. podman has some of its own.
 pub(super) fn status(word: &str) -> Status {
     match word {
-        "created" => Status::Created,
+        "created" | "configured" | "initialized" => Status::Created,
         // Newer engines tell that a stop is under way.
         "running" | "stopping" => Status::Running,
         "paused" => Status::Paused,
         "restarting" => Status::Restarting,
         "removing" => Status::Removing,
-        "exited" => Status::Exited,
+        // The second is podman's for one that isn't cleaned up yet.
+        "exited" | "stopped" => Status::Exited,
         _ => Status::Dead,
     }
 }
@@ -185,14 +237,14 @@ fn ports(ports: Vec<models::PortSummary>) -> Vec<PortBinding> {
 }
 
 /// Returns a place on a network, if the container has an address there.
-pub(super) fn endpoint(name: String, settings: models::EndpointSettings) -> Option<EndpointInfo> {
+pub(super) fn endpoint(name: String, place: Place) -> Option<EndpointInfo> {
     let address = |text: Option<String>| text.and_then(|text| text.parse().ok());
-    let (ip, prefix, gateway) = match address(settings.ip_address) {
-        Some(ip) => (ip, settings.ip_prefix_len, address(settings.gateway)),
+    let (ip, prefix, gateway) = match address(place.ip_address) {
+        Some(ip) => (ip, place.ip_prefix_len, address(place.gateway)),
         None => (
-            address(settings.global_ipv6_address)?,
-            settings.global_ipv6_prefix_len,
-            address(settings.ipv6_gateway),
+            address(place.global_ipv6_address)?,
+            place.global_ipv6_prefix_len,
+            address(place.ipv6_gateway),
         ),
     };
     Some(EndpointInfo {
@@ -200,9 +252,9 @@ pub(super) fn endpoint(name: String, settings: models::EndpointSettings) -> Opti
         ip,
         prefix: prefix.and_then(|bits| u8::try_from(bits).ok()).unwrap_or_default(),
         gateway,
-        mac: settings.mac_address.unwrap_or_default(),
-        network_id: settings.network_id.unwrap_or_default(),
-        endpoint_id: settings.endpoint_id.unwrap_or_default(),
+        mac: place.mac_address.unwrap_or_default(),
+        network_id: place.network_id.unwrap_or_default(),
+        endpoint_id: place.endpoint_id.unwrap_or_default(),
     })
 }
 
@@ -260,8 +312,16 @@ mod tests {
             ("running", Status::Running),
             ("levitating", Status::Dead),
         ] {
-            let told = serde_json::json!({"Id": id, "State": word, "Status": "", "Names": ["/x"]});
-            assert_eq!(row(told).unwrap().status, status, "{word}");
+            let told = serde_json::json!({"Id": id, "State": word, "Status": "", "Names": ["/x"],
+                "Ports": null, "Labels": null, "Mounts": null,
+                "NetworkSettings": {"Networks": {"none": null}}});
+            let told = told.to_string();
+            let row = summary(parse(told.as_bytes(), "row").unwrap()).unwrap();
+            assert_eq!(
+                (row.status, &row.networks[..]),
+                (status, &["none".to_owned()][..]),
+                "{word}"
+            );
         }
     }
 

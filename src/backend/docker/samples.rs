@@ -17,7 +17,7 @@ use wharf_model::{ContainerId, Event, EventKind, EventOptions, Filters, Sample};
 
 use super::stats::{Context, sample};
 use super::transport::{Lines, parse};
-use super::{Docker, error, list};
+use super::{Docker, error};
 use crate::{Backend as _, Error, Result, SampleBatch};
 
 /// How long the first batch waits for a sample of each container; the engine makes one a second.
@@ -214,11 +214,11 @@ impl Follow {
     }
 
     async fn begin(&self) -> Result<(Context, Lines)> {
-        let state = self.docker.inspect(self.id.as_str()).await?.state.unwrap_or_default();
-        let started = state.started_at.as_deref().and_then(list::instant);
         let context = Context {
             origin: self.origin,
-            started_ms: started.map(|time| time.timestamp_millis()).unwrap_or_default(),
+            // Each run has a stream of its own. When it began, only the document of each container
+            // would tell.
+            started_ms: Utc::now().timestamp_millis(),
             host_memory: self.host_memory,
         };
         let path = format!("/containers/{}/stats", self.id);
