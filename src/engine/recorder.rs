@@ -1,7 +1,6 @@
 //! What the supervisors have recorded, and whether they do.
 
 use std::io::ErrorKind as Io;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use wharf_cgroup::{Group, Layout};
@@ -120,14 +119,5 @@ fn details(store: &Store, layout: &Layout, container: &str) -> Result<DetailSamp
         Error::failed(format_args!("measure container {}", record.id), cause)
     };
     let group = Group::open(layout, &cgroup_name(&record)).map_err(failed)?;
-    let details = group.details();
-    let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    Ok(DetailSample {
-        at: Duration::try_from(clock).unwrap_or_default(),
-        cores: details.cores,
-        interfaces: record.observed.state.pid.and_then(wharf_stats::interfaces),
-        devices: details.devices,
-        no_cores: details.no_cores.map(str::to_owned),
-        no_pressure: details.no_pressure.map(str::to_owned),
-    })
+    Ok(wharf_stats::details(&group, record.observed.state.pid))
 }

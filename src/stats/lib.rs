@@ -20,7 +20,7 @@ mod why;
 pub use cores::CoreHistory;
 pub use error::{Error, Result};
 pub use history::{History, HostHistory, Metric};
-pub use meter::{HostMeter, Meter, counted_cores};
+pub use meter::{HostMeter, Meter, counted_cores, details};
 pub use net::{interfaces, links};
 pub use sampler::{Sampler, Subject, Tick, raise_open_files_limit};
 pub use series::{Column, Series};

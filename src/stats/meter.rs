@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use wharf_cgroup::{CoreCounters, Counters, Group, RawCounters};
-use wharf_model::{HostSample, NetCounters, Sample};
+use wharf_model::{DetailSample, HostSample, NetCounters, Sample};
 
 use crate::host::HostReader;
-use crate::net::Process;
+use crate::net::{Process, interfaces};
 use crate::{Error, Result};
 
 /// Enough for `net/dev` of a container with some thirty interfaces; more are cut off, and then the
@@ -16,6 +16,21 @@ const BUFFER: usize = 4096;
 
 /// Enough for `/proc/stat` of some 150 CPUs.
 const HOST_BUFFER: usize = 16 * 1024;
+
+/// Returns what is measured only of a container that somebody looks at closely, of its group and its first
+/// process.
+pub fn details(group: &Group, pid: Option<i32>) -> DetailSample {
+    let details = group.details();
+    let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    DetailSample {
+        at: Duration::try_from(clock).unwrap_or_default(),
+        cores: details.cores,
+        interfaces: pid.and_then(interfaces),
+        devices: details.devices,
+        no_cores: details.no_cores.map(str::to_owned),
+        no_pressure: details.no_pressure.map(str::to_owned),
+    }
+}
 
 /// The open files of one container.
 #[derive(Debug)]

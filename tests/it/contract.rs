@@ -12,7 +12,12 @@ mod observe;
 mod streams;
 mod upkeep;
 
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -50,6 +55,34 @@ fn docker() {
     import(&backend);
     let backend: Arc<dyn Backend> = Arc::new(backend);
     suite(&backend);
+    // As from another host, where nothing but the engine's word is known of its containers.
+    let far = wharf_backend::docker::Docker::connect(&passed_on(&dockerd.socket())).unwrap();
+    let far: Arc<dyn Backend> = Arc::new(far);
+    suite_of(&far, observe::CHECKS, true);
+}
+
+/// Returns an address at which connections are passed on to a socket.
+fn passed_on(socket: &Path) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    let socket = socket.to_owned();
+    let copy = |from: OwnedFd, to: OwnedFd| {
+        std::thread::spawn(move || {
+            let (mut from, mut to) = (File::from(from), File::from(to));
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = rustix::net::shutdown(&to, rustix::net::Shutdown::Write);
+        });
+    };
+    std::thread::spawn(move || {
+        for near in listener.incoming() {
+            let near = OwnedFd::from(near.unwrap());
+            let Ok(far) = UnixStream::connect(&socket) else { return };
+            let far = OwnedFd::from(far);
+            copy(near.try_clone().unwrap(), far.try_clone().unwrap());
+            copy(far, near);
+        }
+    });
+    address
 }
 
 /// The embedded engine as others see it: through its own server and the adapter for Docker engines.
@@ -83,6 +116,8 @@ fn runtime() -> tokio::runtime::Runtime {
 /// What a check works with.
 struct Bench {
     backend: Arc<dyn Backend>,
+    /// Whether it is as one of another host.
+    is_far: bool,
 }
 
 type Check = for<'a> fn(&'a Bench) -> BoxFuture<'a, ()>;
@@ -96,9 +131,7 @@ macro_rules! checks {
 use checks;
 
 fn suite(backend: &Arc<dyn Backend>) {
-    let only = std::env::var("WHARF_CHECK").unwrap_or_default();
-    let mut failed = Vec::new();
-    for (name, check) in [
+    let all = [
         lifecycle::CHECKS,
         upkeep::CHECKS,
         streams::CHECKS,
@@ -108,12 +141,18 @@ fn suite(backend: &Arc<dyn Backend>) {
         objects::CHECKS,
         data::CHECKS,
     ]
-    .concat()
-    {
+    .concat();
+    suite_of(backend, &all, false);
+}
+
+fn suite_of(backend: &Arc<dyn Backend>, checks: &[(&str, Check)], is_far: bool) {
+    let only = std::env::var("WHARF_CHECK").unwrap_or_default();
+    let mut failed = Vec::new();
+    for (name, check) in checks {
         if !name.contains(&only) {
             continue;
         }
-        let bench = Bench { backend: Arc::clone(backend) };
+        let bench = Bench { backend: Arc::clone(backend), is_far };
         let runtime = runtime();
         let work = async {
             let checked = AssertUnwindSafe(tokio::time::timeout(*PATIENCE, check(&bench)));

@@ -17,6 +17,7 @@ mod exec;
 mod image;
 mod list;
 mod logs;
+mod nearby;
 mod networks;
 mod ports;
 mod reach;
@@ -41,11 +42,11 @@ use async_trait::async_trait;
 use bollard::BollardRequest;
 use futures_util::stream::BoxStream;
 use wharf_model::{
-    Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, Digest, DiskUsage,
-    EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry, ImageDetail,
-    ImageListOptions, ImageSummary, ImportOptions, LayerInfo, LogOptions, LogRecord, NetworkInfo,
-    Outcome, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion, TermSize, TopTable,
-    VersionInfo, VolumeInfo,
+    Change, Command, ContainerDetail, ContainerListOptions, ContainerSummary, DetailSample, Digest,
+    DiskUsage, EngineInfo, ErrorKind, Event, EventOptions, ExecSpec, Filters, HistoryEntry,
+    ImageDetail, ImageListOptions, ImageSummary, ImportOptions, LayerInfo, LogOptions, LogRecord,
+    NetworkInfo, Outcome, PathStat, PullOptions, PushOptions, ReachAnswer, ReachQuestion, TermSize,
+    TopTable, VersionInfo, VolumeInfo,
 };
 use wharf_registry::CredentialStore;
 
@@ -277,6 +278,10 @@ impl Backend for Docker {
 
     async fn samples(&self, interval: Duration) -> Result<BoxStream<'static, Result<SampleBatch>>> {
         self.sample_stream(interval).await
+    }
+
+    async fn details(&self, container: &str) -> Result<DetailSample> {
+        self.near_details(container).await
     }
 
     async fn list_events(

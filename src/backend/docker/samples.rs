@@ -1,10 +1,13 @@
-//! Samples of all running containers: one stats stream each, kept open while it runs.
+//! Samples of all running containers: read from the kernel where they are on this host ([`nearby`]), and
+//! else from one stats stream each, kept open while it runs.
 //!
 //! A task listens to the engine's events and opens and closes the streams; each stream overwrites
 //! its container's newest sample in a shared map; the caller's stream takes a copy of the map at
-//! every tick. So a slow caller finds the newest samples and never a queue.
+//! every tick, and reads the kernel's counters. So a slow caller finds the newest samples and never a
+//! queue.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +16,12 @@ use futures_util::stream::{BoxStream, StreamExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
-use wharf_model::{ContainerId, Event, EventKind, EventOptions, Filters, Sample};
+use wharf_model::{
+    ContainerId, ContainerSummary, DetailSample, ErrorKind, Event, EventKind, EventOptions,
+    Filters, NetworkMode, Sample,
+};
 
+use super::nearby::{Look, Nearby};
 use super::stats::{Context, sample};
 use super::transport::{Lines, parse};
 use super::{Docker, error};
@@ -51,26 +58,29 @@ impl Docker {
         let wanted = EventOptions { filters, ..EventOptions::default() };
         let events = self.event_stream(&wanted).await?;
         let running = self.containers(false).await?;
-        let host_memory = Some(self.engine_info().await?.memory_total).filter(|bytes| *bytes > 0);
+        let info = self.engine_info().await?;
+        let host_memory = Some(info.memory_total).filter(|bytes| *bytes > 0);
+        let near = match self.transport.is_near() {
+            true => blocking(move || Nearby::new(Path::new(&info.root_dir))).await?.map(Arc::new),
+            false => None,
+        };
         let newest = Newest::default();
-        for container in &running {
-            locked(&newest).insert(container.id.clone(), None);
-        }
         let (progress, watcher) = watch::channel(Progress::default());
         let listener = Listener {
             docker: self.clone(),
+            near: near.clone(),
             newest: Arc::clone(&newest),
             progress: progress.clone(),
             origin,
             host_memory,
             streams: HashMap::new(),
         };
-        let ids = running.into_iter().map(|container| container.id).collect();
+        let listener = listener.begin(running).await?;
         let mut task = JoinSet::new();
-        task.spawn(listener.run(ids, events));
+        task.spawn(listener.run(events));
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let state = Batches { newest, watcher, ticks, first: true, _task: task };
+        let state = Batches { near, newest, watcher, ticks, first: true, _task: task };
         Ok(futures_util::stream::unfold(Some(state), |state| async move {
             let mut state = state?;
             match state.next().await {
@@ -82,8 +92,45 @@ impl Docker {
     }
 }
 
+impl Docker {
+    /// Returns what is measured only of a container that somebody looks at closely.
+    pub(super) async fn near_details(&self, container: &str) -> Result<DetailSample> {
+        let id = container.parse::<ContainerId>().ok().filter(|_| self.transport.is_near());
+        let found = match (id, Nearby::new(Path::new("/"))) {
+            (Some(id), Some(near)) => {
+                let near = Arc::new(near);
+                match near.details(&id) {
+                    None if self.learn(&near, &id).await => near.details(&id),
+                    found => found,
+                }
+            }
+            _ => None,
+        };
+        found.ok_or_else(|| {
+            let text = "docker: only of its containers on this host the use of each core is known";
+            Error::new(ErrorKind::Unsupported, text)
+        })
+    }
+
+    /// Has the names of groups learned of a running container; returns whether they are news.
+    async fn learn(&self, near: &Arc<Nearby>, id: &ContainerId) -> bool {
+        let pid = async { self.inspect(id.as_str()).await.ok()?.state?.pid };
+        let Some(pid) = pid.await.filter(|pid| *pid > 0) else { return false };
+        let (near, id) = (Arc::clone(near), id.clone());
+        blocking(move || near.learn(&id, pid)).await.unwrap_or_default()
+    }
+}
+
+/// Does what reads files, aside.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let failed = |cause| Error::new(ErrorKind::Internal, format!("sample: {cause}"));
+    tokio::task::spawn_blocking(work).await.map_err(failed)
+}
+
 /// The caller's side.
 struct Batches {
+    /// What is read here.
+    near: Option<Arc<Nearby>>,
     newest: Newest,
     watcher: watch::Receiver<Progress>,
     ticks: tokio::time::Interval,
@@ -108,16 +155,21 @@ impl Batches {
         if let Some(error) = &self.watcher.borrow().ended {
             return Err(error.clone());
         }
+        let Look { host, mut containers } = match self.near.clone() {
+            Some(near) => blocking(move || near.look()).await?,
+            None => Look::default(),
+        };
         let newest = locked(&self.newest);
-        let containers =
-            newest.iter().filter_map(|(id, sample)| Some((id.clone(), sample.clone()?))).collect();
-        Ok(SampleBatch { host: None, containers })
+        let told = newest.iter().filter_map(|(id, sample)| Some((id.clone(), sample.clone()?)));
+        containers.extend(told);
+        Ok(SampleBatch { host, containers })
     }
 }
 
 /// The listening side.
 struct Listener {
     docker: Docker,
+    near: Option<Arc<Nearby>>,
     newest: Newest,
     progress: watch::Sender<Progress>,
     origin: DateTime<Utc>,
@@ -127,17 +179,47 @@ struct Listener {
 }
 
 impl Listener {
-    async fn run(
-        mut self,
-        running: Vec<ContainerId>,
-        mut events: BoxStream<'static, Result<Event>>,
-    ) {
-        for id in running {
-            self.open(id);
+    /// Takes in what runs already.
+    async fn begin(mut self, running: Vec<ContainerSummary>) -> Result<Self> {
+        let mut streamed: Vec<_> = running;
+        while let Some(near) = &self.near {
+            let adding = Arc::clone(near);
+            streamed = blocking(move || {
+                let isolated = |mode: &NetworkMode| *mode == NetworkMode::None;
+                streamed.retain(|one| !adding.add(&one.id, isolated(&one.network_mode)));
+                streamed
+            })
+            .await?;
+            // When nothing is learned of one, the engine is elsewhere.
+            match streamed.first() {
+                Some(first) if self.docker.learn(near, &first.id).await => {}
+                _ => break,
+            }
         }
+        for container in streamed {
+            self.open(container.id);
+        }
+        Ok(self)
+    }
+
+    /// Takes in a container that was started.
+    async fn started(&mut self, id: ContainerId) {
+        if let Some(near) = &self.near {
+            let add = || {
+                let (near, id) = (Arc::clone(near), id.clone());
+                async move { blocking(move || near.add(&id, false)).await.unwrap_or_default() }
+            };
+            if add().await || (self.docker.learn(near, &id).await && add().await) {
+                return;
+            }
+        }
+        self.open(id);
+    }
+
+    async fn run(mut self, mut events: BoxStream<'static, Result<Event>>) {
         let error = loop {
             match events.next().await {
-                Some(Ok(event)) => self.note(&event),
+                Some(Ok(event)) => self.note(&event).await,
                 Some(Err(error)) => break error,
                 None => break error::broken("events", "end of stream"),
             }
@@ -145,13 +227,19 @@ impl Listener {
         self.progress.send_modify(|progress| progress.ended = Some(error));
     }
 
-    fn note(&mut self, event: &Event) {
+    async fn note(&mut self, event: &Event) {
         let Ok(id) = event.id.parse::<ContainerId>() else {
             return;
         };
         match (event.kind, event.action.as_str()) {
-            (EventKind::Container, "start" | "restart") => self.open(id),
+            (EventKind::Container, "start" | "restart") => {
+                self.started(id).await;
+            }
+            (EventKind::Container, "update") => {
+                self.near.as_ref().inspect(|near| near.changed(&id));
+            }
             (EventKind::Container, "die" | "destroy") => {
+                self.near.as_ref().inspect(|near| near.remove(&id));
                 self.streams.remove(&id);
                 locked(&self.newest).remove(&id);
                 self.progress.send_modify(|progress| progress.samples += 1);

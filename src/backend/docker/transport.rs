@@ -84,6 +84,11 @@ impl Transport {
         Self { looks_only: true, ..self.clone() }
     }
 
+    /// Returns whether the engine may be on this host.
+    pub(super) fn is_near(&self) -> bool {
+        self.way.is_near()
+    }
+
     /// Returns an error if it is known at once that nobody listens.
     pub(super) fn check(&self) -> Result<()> {
         self.way.check()

@@ -77,6 +77,11 @@ impl Way {
         Self(Arc::new(Kind::None(why)))
     }
 
+    /// Returns whether it leads to a socket of this host. What is behind that may be elsewhere.
+    pub(super) fn is_near(&self) -> bool {
+        matches!(&*self.0, Kind::Unix(_))
+    }
+
     /// Returns an error if nobody listens at a socket of this host. Of other ways, the first
     /// connection tells.
     pub(super) fn check(&self) -> Result<()> {
