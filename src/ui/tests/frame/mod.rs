@@ -1,5 +1,6 @@
 //! Panes, groups, columns, settings, the palette, command lines, and what can be taken back.
 
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use wharf_backend::fake::{Fake, container};
 use wharf_model::{Command, EngineInfo, Outcome, Status, UpdateOptions};
 use wharf_ui::app::{Column, Focus, Overlay, Screen, Tab};
@@ -339,6 +340,29 @@ fn limits_are_edited_and_taken_back() {
     // It had no limit: that is all that this host has.
     assert_eq!(options.resources.nano_cpus, Some(8_000_000_000));
     assert_eq!((options.resources.memory, options.unlimited_pids), (None, false));
+}
+
+/// Over a slow line it isn't the list that takes what is typed before the answer is there.
+#[test]
+fn the_dialog_of_limits_is_there_before_the_answer() {
+    fn parser(words: &[String]) -> Result<UpdateOptions, String> {
+        if words.is_empty() { Err("what?".to_owned()) } else { Ok(UpdateOptions::default()) }
+    }
+    let mut desk = Desk::new(Options { update: Some(parser), ..plain() }, (100, 30));
+    let typed = |letter| KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE);
+    let effects = desk.raw(Msg::Key(typed('L')));
+    let [Effect::FetchDetail(id)] = &effects[..] else { panic!("{effects:?}") };
+    assert!(desk.screen().contains("asking what they are now"), "{}", desk.screen());
+    for letter in "--restart no".chars() {
+        assert!(desk.raw(Msg::Key(typed(letter))).is_empty(), "{letter}");
+    }
+    desk.raw(Msg::Key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE)));
+    assert!(desk.screen().contains("isn't known yet"), "{}", desk.screen());
+    // What was typed stays; the answer is for undoing it.
+    desk.answer(&Effect::FetchDetail(id.clone()));
+    assert!(desk.screen().contains("│ --restart no  "), "{}", desk.screen());
+    assert!(!desk.screen().contains("known yet"), "{}", desk.screen());
+    assert!(matches!(&executed(&desk.keys("\n"))[..], [Command::Update { .. }]));
 }
 
 /// A limit of memory where there was none is no limit again, not the memory of the host.
