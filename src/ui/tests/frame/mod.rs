@@ -2,7 +2,9 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use wharf_backend::fake::{Fake, container};
-use wharf_model::{Command, EngineInfo, Outcome, Status, UpdateOptions};
+use wharf_model::{
+    Command, EngineInfo, FileEntry, FileKind, FolderList, Outcome, Status, UpdateOptions,
+};
 use wharf_ui::app::{Column, Focus, Overlay, Screen, Tab};
 use wharf_ui::config::{Config, read};
 use wharf_ui::keymap::Keymap;
@@ -506,4 +508,30 @@ fn what_a_prune_frees_is_not_of_before_a_change() {
     let letter = key("d");
     desk.raw(Msg::Key(crossterm::event::KeyEvent::new(letter.code, letter.modifiers)));
     assert!(dialog(&desk).contains("It freed 5.0M when it was last measured"), "{}", desk.screen());
+}
+
+/// What an engine can't tell of files is said where it is seen, in half of a terminal too.
+#[test]
+fn what_is_not_known_of_files_is_not_cut() {
+    let mut desk = Desk::new(plain(), (120, 40));
+    desk.keys("f");
+    let of = desk.app.files().of.clone().unwrap();
+    let entry = |name: &str| FileEntry {
+        name: name.into(),
+        kind: FileKind::Folder,
+        size: 0,
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+        modified: None,
+        target: None,
+        change: None,
+        layer: None,
+    };
+    let why = "too much below it: not all was read";
+    let entries = ["bin", "etc"].map(entry).to_vec();
+    let (path, unknown) = ("".into(), Some(why.to_owned()));
+    let list = FolderList { path, entries, unknown, layers: None };
+    desk.send(Msg::Folder { of, path: "".into(), result: Ok(list) });
+    assert!(desk.screen().contains(why), "{}", desk.screen());
 }
