@@ -35,7 +35,8 @@ use crate::layout::{LEAST, layout};
 use crate::text::{fit, width};
 use crate::theme::Role;
 
-pub(crate) use containers::column_at;
+pub(crate) use containers::{column_at, is_group_mark};
+pub(crate) use detail::is_fold_mark;
 pub(crate) use health::health_len;
 pub(crate) use images::step_at;
 pub(crate) use network_details::details_len;

@@ -1,7 +1,7 @@
 //! What a tired hand does: keys of other dashboards, keys of menus, keys that would interrupt much, and
 //! sentences that must not stand in the way.
 
-use crossterm::event::{KeyCode, KeyModifiers};
+use crossterm::event::{KeyCode, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use wharf_model::{Command, Status};
 use wharf_ui::app::{Overlay, Screen};
 use wharf_ui::config::{Config, read};
@@ -424,4 +424,33 @@ fn an_address_with_nothing_beside_it_is_not_cut() {
         "{}",
         desk.screen()
     );
+}
+
+#[test]
+fn a_click_on_the_sign_for_folding_folds_at_once() {
+    let sign_of = |desk: &Desk, word: &str| {
+        let screen = desk.screen();
+        let (row, line) = screen.lines().enumerate().find(|(_, line)| line.contains(word)).unwrap();
+        let sign = line.split(word).next().unwrap().chars().count() - 2;
+        (u16::try_from(sign).unwrap(), u16::try_from(row).unwrap())
+    };
+    let click = |desk: &mut Desk, (column, row)| {
+        let (kind, modifiers) = (MouseEventKind::Down(MouseButton::Left), KeyModifiers::NONE);
+        desk.send(Msg::Mouse(MouseEvent { kind, column, row, modifiers }));
+    };
+    let mut desk = Desk::new(plain(), (100, 40));
+    desk.keys("G");
+    let place = sign_of(&desk, "shop ");
+    assert!(desk.screen().contains("▾ shop "), "{}", desk.screen());
+    click(&mut desk, place);
+    assert!(desk.screen().contains("▸ shop "), "{}", desk.screen());
+    // Beside it, a click selects.
+    desk.keys("G");
+    click(&mut desk, (place.0 + 3, place.1));
+    assert!(desk.screen().contains("▸ shop "), "{}", desk.screen());
+    desk.keys("Gi");
+    let place = sign_of(&desk, "State");
+    assert!(desk.screen().contains("▾ State"), "{}", desk.screen());
+    click(&mut desk, place);
+    assert!(desk.screen().contains("▸ State"), "{}", desk.screen());
 }
