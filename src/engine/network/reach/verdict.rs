@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 
-use wharf_model::{ContainerDetail, NetworkMode, PortBinding, ReachQuestion, Status};
+use wharf_model::{ContainerDetail, NetworkMode, ReachQuestion, Status};
 
 use super::resolve::Found;
 use super::sockets::Listening;
@@ -166,11 +166,7 @@ impl Facts {
 
     /// Returns which port of the other side is meant by one that it has on the host only.
     fn published(&self) -> Option<String> {
-        let to = self.to_detail.as_ref()?;
-        let is_meant = |port: &&PortBinding| {
-            port.protocol == "tcp" && port.host.is_some_and(|(_, host)| host == self.port)
-        };
-        let inner = to.ports.iter().find(is_meant)?.container_port;
+        let inner = self.to_detail.as_ref()?.published_at(self.port)?;
         Some(format!(
             "{} is where the host publishes {inner} of {}: among containers it is {inner}",
             self.port, self.to

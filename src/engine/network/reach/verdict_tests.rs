@@ -1,5 +1,7 @@
 //! Each reason of a no.
 
+use wharf_model::PortBinding;
+
 use super::*;
 
 fn detail(name: &str, status: &str, mode: &str) -> ContainerDetail {
