@@ -50,14 +50,14 @@ pub(crate) async fn list<B: Backend + ?Sized>(
         Ok(result) => result.map_err(|cause| broken(container, &path, &cause))?,
         Err(cause) => return Err(broken(container, &path, &io::Error::other(cause))),
     };
-    let mut unknown = "this engine doesn't tell which layer a file is from".to_owned();
+    // It stands in a row beside the folder's path.
+    let mut unknown = "layers: not from this engine".to_owned();
     if !complete {
-        unknown =
-            "the engine sends all that is below this folder: more is in it than was read".into();
+        unknown = "too much below it: not all was read".to_owned();
     }
     match backend.changes(container).await {
         Ok(changes) => mark(&path, &changes, &mut entries),
-        Err(error) => unknown = format!("what was changed isn't known: {}", error.message),
+        Err(error) => unknown = format!("changes unknown: {}", error.message),
     }
     let rank = |entry: &FileEntry| entry.kind != FileKind::Folder;
     entries.sort_by(|a, b| (rank(a), &a.name).cmp(&(rank(b), &b.name)));

@@ -39,6 +39,7 @@ pub(crate) const GLOBAL: &[&[Flag]] = &[&[
     Flag::list("context", "string", "The engine that docker knows by this name").short('c'),
     Flag::list("host", "string", "Docker engine to talk to instead: unix://, ssh:// or tcp://")
         .short('H'),
+    Flag::switch("read-only", "Open the dashboard without what changes anything"),
     Flag::value("root", "path", "Where wharf keeps its data (or WHARF_ROOT)"),
     Flag::switch("tls", "Use TLS with a tcp:// host"),
     Flag::value("tlscacert", "path", "Authority of the host's certificate: ~/.docker/ca.pem"),
@@ -152,11 +153,19 @@ fn dispatch(
         if !terminal {
             return printed(&help::overview(GLOBAL));
         }
-        return invoke(&verbs::ui::VERB, "ui", target()?, &[]);
+        return invoke_with(&verbs::ui::VERB, "ui", target()?, &[], globals);
     }
     match verbs::find(rest) {
         Found::Verb { verb, path, used } => {
             let rest = &rest[used..];
+            if std::ptr::eq(verb, &verbs::ui::VERB) {
+                return invoke_with(verb, &path, target()?, rest, globals);
+            }
+            if globals.on("read-only") {
+                let text =
+                    format!("--read-only is the dashboard's: 'wharf {path}' doesn't know it");
+                return Err(Failure::new(ENGINE_FAILED, text));
+            }
             invoke(verb, &path, target()?, rest)
         }
         Found::Group(group) => printed(&help::group(group)),

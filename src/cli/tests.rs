@@ -180,6 +180,7 @@ fn usage_errors_have_dockers_form_and_codes() {
         ("search x", 1),
         ("container foo", 1),
         ("--foo", 125),
+        ("--read-only ps", 125),
         ("-H tcp://h:x ps", 1),
         ("start -a x y", 1),
         ("tag x UPPER", 1),

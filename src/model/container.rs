@@ -406,6 +406,17 @@ pub struct ContainerDetail {
     pub image_manifest: Option<ManifestDescriptor>,
 }
 
+impl ContainerDetail {
+    /// Returns the TCP port of the container that the host publishes at this one of its own.
+    #[must_use]
+    pub fn published_at(&self, host_port: u16) -> Option<u16> {
+        let is_at = |port: &&PortBinding| {
+            port.protocol == "tcp" && port.host.is_some_and(|(_, at)| at == host_port)
+        };
+        self.ports.iter().find(is_at).map(|port| port.container_port)
+    }
+}
+
 /// A terminal's size in character cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TermSize {

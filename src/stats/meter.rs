@@ -17,6 +17,10 @@ const BUFFER: usize = 4096;
 /// Enough for `/proc/stat` of some 150 CPUs.
 const HOST_BUFFER: usize = 16 * 1024;
 
+/// After how many readings even a container that does nothing is wholly read: the kernel takes memory
+/// from it under pressure, and its limits are changed.
+const WHOLE: u32 = 4;
+
 /// Returns what is measured only of a container that somebody looks at closely, of its group and its first
 /// process.
 pub fn details(group: &Group, pid: Option<i32>) -> DetailSample {
@@ -42,6 +46,8 @@ pub struct Meter {
     last: Option<RawCounters>,
     used: Vec<u64>,
     quiet: bool,
+    /// How many readings there were since the last whole one.
+    partial: u32,
 }
 
 impl Meter {
@@ -60,6 +66,7 @@ impl Meter {
             last: None,
             used: Vec::new(),
             quiet: false,
+            partial: 0,
         })
     }
 
@@ -75,13 +82,15 @@ impl Meter {
 
     /// Returns the counters as they are now, which is the instant `at` for who asks; none when the
     /// group is gone. Of a container that used neither CPU time nor a block device since the last
-    /// reading, only the traffic is read.
+    /// reading, only the traffic is read, but at every [`WHOLE`]th.
     pub fn read(&mut self, at: Duration) -> Option<Sample> {
         self.quiet = match &self.last {
             Some(last) => self.counters.is_quiet_since(last, true).ok()?,
             None => false,
         };
-        if !self.quiet {
+        self.partial += 1;
+        if !self.quiet || self.partial >= WHOLE {
+            self.partial = 0;
             self.last = Some(self.counters.read().ok()?);
             self.used = self.cores.as_ref().and_then(CoreCounters::read).unwrap_or_default();
         }

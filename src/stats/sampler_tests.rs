@@ -235,3 +235,16 @@ fn traffic_is_seen_by_the_links_of_this_host() {
     sampler.tick();
     assert_eq!(passed(&sampler), None);
 }
+
+#[test]
+fn a_meter_sees_what_changes_in_one_that_rests() {
+    let scene = Scene::new("meter");
+    let mut meter = crate::Meter::open(&scene.group, scene.pid(), 1).unwrap();
+    let mut limit = || meter.read(Duration::ZERO).unwrap().pids.unwrap().limit;
+    // What it did at its start has been counted then.
+    let before = (limit(), limit()).1;
+    let after = Resources { pids_limit: Some(50), ..Resources::default() };
+    scene.group.update(&Resources::default(), &after).unwrap();
+    assert_ne!(before, Some(Limit::At(50)));
+    assert!((0..8).any(|_| limit() == Some(Limit::At(50))));
+}

@@ -701,6 +701,10 @@ pub const KEYMAP: &[Binding] = bindings! {
         [K::code(Esc), K::char('q')] Cancel "cancel" "cancel";
         [K::char('j'), K::code(KeyCode::Down)] NextChoice "" "next";
         [K::char('k'), K::code(KeyCode::Up)] PreviousChoice "" "previous";
+        [K::code(PageDown)] PageDown "" "a page down";
+        [K::code(PageUp)] PageUp "" "a page up";
+        [K::code(Home)] First "" "to the start";
+        [K::code(End)] Last "" "to the end";
     Confirm:
         [K::ctrl('y')] CopyCommand "copy" "copy the command line that does the same";
         [K::code(Enter)] Accept "choose" "take the chosen answer";

@@ -239,7 +239,7 @@ pub enum Msg {
     /// How much disk the engine takes.
     Usage(Result<Box<DiskUsage>, Error>),
     /// All that is known of the container whose limits are to be edited.
-    Detail(Result<Box<ContainerDetail>, Error>),
+    Detail(ContainerId, Result<Box<ContainerDetail>, Error>),
     /// About a terminal.
     Terminal {
         /// The number given with [`Effect::OpenTerminal`].

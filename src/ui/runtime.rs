@@ -621,7 +621,7 @@ impl Runtime {
             Effect::FetchDetail(id) => {
                 self.ask(host, async move {
                     let result = backend.container(id.as_str()).await;
-                    Msg::Detail(result.map(Box::new))
+                    Msg::Detail(id, result.map(Box::new))
                 });
             }
             Effect::Shell { operation, line, .. } => self.ask(host, async move {

@@ -210,7 +210,7 @@ fn shows_images() {
 fn read_only_changes_nothing() {
     let lab = Lab::new();
     lab.start(&["--name", "safe"], "sleep 1000");
-    let mut terminal = Terminal::start(&lab.command(&["ui", "--read-only"]), 100, 30);
+    let mut terminal = Terminal::start(&lab.command(&["--read-only"]), 100, 30);
     terminal.wait_for("safe");
     terminal.send("spKd");
     // A key that is answered, pressed after those that must not be.

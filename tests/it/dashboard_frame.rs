@@ -159,6 +159,8 @@ fn groups_limits_and_the_audit_file() {
     terminal.wait_for("alone  Up");
     terminal.send("L");
     terminal.wait_for("Limits of alone");
+    // What it has now is there.
+    terminal.wait_for("--restart no");
     terminal.send("\x15--cpus 0.5 --memory 64m --memory-swap 128m --restart always\r");
     terminal.wait_for("done, u takes it back");
     let nano = || lab.inspect("alone", "/HostConfig/NanoCpus");

@@ -55,7 +55,10 @@ impl Docker {
             |reason: String| Ok(ReachAnswer { reached: false, micros: 0, steps: vec![reason] });
         for party in [Some(&from), to.as_ref()].into_iter().flatten() {
             if !party.state.status.is_alive() {
-                return no(format!("{} is not running", party.name));
+                let (name, status) = (&party.name, party.state.status.as_str());
+                return no(format!(
+                    "{name} is not running ({status}): 'wharf start {name}' starts it"
+                ));
             }
         }
         let networks = self.networks(&Filters::default()).await?;
@@ -63,7 +66,7 @@ impl Docker {
             None => question.to.clone(),
             Some(to) => match place(&from, to, &networks) {
                 Some(place) => place,
-                None => return no(format!("{} is on no network: nobody reaches it", to.name)),
+                None => return no(nowhere(&from, to)),
             },
         };
         let tried = self.attempt(&from, &place, question.port).await?;
@@ -119,7 +122,10 @@ impl Docker {
 /// Returns what to try for a container: its name on a common network that has names, its address on
 /// another one, or any.
 fn place(from: &ContainerDetail, to: &ContainerDetail, networks: &[NetworkInfo]) -> Option<String> {
-    if to.host_config.network_mode == NetworkMode::Host {
+    if is_on_host(to) {
+        if is_on_host(from) {
+            return Some("127.0.0.1".to_owned());
+        }
         return from.endpoints.iter().find_map(|place| place.gateway).map(|at| at.to_string());
     }
     let common = common(from, to);
@@ -131,6 +137,25 @@ fn place(from: &ContainerDetail, to: &ContainerDetail, networks: &[NetworkInfo])
     let on = |network: &str| to.endpoints.iter().find(|place| place.network == network);
     let shared = common.first().and_then(|network| on(network));
     shared.or(to.endpoints.first()).map(|place| place.ip.to_string())
+}
+
+fn is_on_host(detail: &ContainerDetail) -> bool {
+    detail.host_config.network_mode == NetworkMode::Host
+}
+
+/// Returns why there is nothing to try for a container.
+fn nowhere(from: &ContainerDetail, to: &ContainerDetail) -> String {
+    if from.endpoints.is_empty() && !is_on_host(from) {
+        return format!("{} is on no network: it reaches nobody", from.name);
+    }
+    // The host is reached at the gateway, which none of its networks has.
+    match is_on_host(to) {
+        true => format!(
+            "{} is on the host's network, and {} on internal networks only, which nothing leaves",
+            to.name, from.name
+        ),
+        false => format!("{} is on no network: nobody reaches it", to.name),
+    }
 }
 
 /// Returns the networks that both are on.
@@ -154,8 +179,18 @@ fn reason(
     let known = |name: &str| networks.iter().find(|network| network.name == name);
     let said = said.to_lowercase();
     if said.contains("refused") {
-        let whom = to.map_or(question.to.as_str(), |to| &to.name);
-        return format!("nothing listens on TCP port {} at {whom}", question.port);
+        let (port, whom) = (question.port, to.map_or(question.to.as_str(), |to| &to.name));
+        let nothing = format!("nothing listens on TCP port {port} at {whom}");
+        return match to.and_then(|to| to.published_at(port)) {
+            Some(inner) => format!(
+                "{nothing}; {port} is where the host publishes {inner} of {whom}: among containers \
+                 it is {inner}"
+            ),
+            None => nothing,
+        };
+    }
+    if from.endpoints.is_empty() && !is_on_host(from) {
+        return format!("{} is on no network: it reaches nobody", from.name);
     }
     match to {
         Some(to) if common(from, to).is_empty() => {
@@ -197,6 +232,9 @@ fn reason(
                     from.name,
                     list(from)
                 ),
+                (false, Ok(address)) if said.contains("unreachable") => {
+                    format!("there is no way to {address} from {}: it is unreachable", from.name)
+                }
                 (false, Ok(address)) => format!(
                     "nothing came back from {address}: it isn't there, or a firewall drops it"
                 ),
@@ -206,5 +244,66 @@ fn reason(
                 ),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_model::{EndpointInfo, PortBinding};
+
+    use super::*;
+
+    /// Returns a container with an address on each of these networks.
+    fn detail(name: &str, mode: &str, networks: &[(&str, Option<&str>)]) -> ContainerDetail {
+        let mut detail: ContainerDetail = serde_json::from_value(serde_json::json!({
+            "Id": format!("{:0<64}", "ab"), "Name": name, "Created": "2026-03-01T00:00:00Z",
+            "ImageId": format!("sha256:{}", "0".repeat(64)),
+            "Config": {}, "HostConfig": {"NetworkMode": mode}, "State": {"Status": "running"},
+            "Endpoints": [], "Mounts": [], "LogPath": "", "LowerDirs": [], "UpperDir": "",
+            "WorkDir": "", "ResolvConfPath": "", "HostnamePath": "", "HostsPath": "",
+        }))
+        .unwrap();
+        let endpoint = |(network, gateway): &(&str, Option<&str>)| EndpointInfo {
+            network: (*network).to_owned(),
+            ip: [10, 0, 0, 2].into(),
+            prefix: 24,
+            gateway: gateway.map(|gateway| gateway.parse().unwrap()),
+            mac: String::new(),
+            network_id: String::new(),
+            endpoint_id: String::new(),
+        };
+        detail.endpoints = networks.iter().map(endpoint).collect();
+        detail
+    }
+
+    fn asked(to: &str) -> ReachQuestion {
+        ReachQuestion { from: "web".into(), to: to.into(), port: 8080 }
+    }
+
+    #[test]
+    fn the_host_s_network_is_a_network() {
+        let (host, other) = (detail("db", "host", &[]), detail("two", "host", &[]));
+        assert_eq!(place(&other, &host, &[]).unwrap(), "127.0.0.1");
+        let outside = detail("web", "net", &[("net", Some("10.0.0.1"))]);
+        assert_eq!(place(&outside, &host, &[]).unwrap(), "10.0.0.1");
+        let inside = detail("web", "inner", &[("inner", None)]);
+        assert_eq!(place(&inside, &host, &[]), None);
+        assert!(nowhere(&inside, &host).starts_with("db is on the host's network, and web on int"));
+        let nowhere_at_all = detail("web", "none", &[]);
+        assert_eq!(nowhere(&nowhere_at_all, &host), "web is on no network: it reaches nobody");
+    }
+
+    #[test]
+    fn a_no_is_about_what_was_tried() {
+        let web = detail("web", "net", &[("net", Some("10.0.0.1"))]);
+        let mut db = detail("db", "net", &[("net", Some("10.0.0.1"))]);
+        let host = Some(("0.0.0.0".parse().unwrap(), 8080));
+        db.ports = vec![PortBinding { container_port: 80, protocol: "tcp".to_owned(), host }];
+        let said = reason(&web, Some(&db), &[], "nc: Connection refused", &asked("db"));
+        assert!(
+            said.ends_with("8080 is where the host publishes 80 of db: among containers it is 80")
+        );
+        let said = reason(&web, None, &[], "nc: Network is unreachable", &asked("10.1.1.1"));
+        assert_eq!(said, "there is no way to 10.1.1.1 from web: it is unreachable");
     }
 }

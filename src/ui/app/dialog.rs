@@ -254,8 +254,8 @@ pub enum PromptFor {
         container: ContainerId,
         /// What it is called.
         name: String,
-        /// What brings it back to where it is now.
-        before: Box<UpdateOptions>,
+        /// What brings it back to where it is now, once that is known.
+        before: Option<Box<UpdateOptions>>,
     },
     /// The file to save a volume to.
     SaveVolume {

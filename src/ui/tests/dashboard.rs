@@ -161,7 +161,7 @@ const SITUATIONS: [(&str, &str); 34] = [
     ("network edge", "4Gh"),
     ("filter", "/a b"),
     ("palette", ":re"),
-    ("menu", "\n"),
+    ("menu", "\nj"),
     ("prompt", "2t x"),
     ("confirm small", "   bk\njj"),
     ("help small", "?jj"),

@@ -85,7 +85,7 @@ pub(super) fn act_overlay(app: &mut App, action: Action) -> Vec<Effect> {
     if matches!(action, Action::EraseLine | Action::EraseWord) {
         return erase(app, action);
     }
-    let limit = reader_limit(app);
+    let (limit, page) = crate::view::overlay_scroll(app);
     if matches!(app.overlays.last(), Some(Overlay::Transfer { .. })) {
         return images::act_transfer(app, action, limit);
     }
@@ -111,7 +111,7 @@ pub(super) fn act_overlay(app: &mut App, action: Action) -> Vec<Effect> {
             | Overlay::Errors { scroll }
             | Overlay::Page(Page { scroll, .. }),
         ) => {
-            read(scroll, action, limit);
+            read(scroll, action, limit, page);
             Vec::new()
         }
         Some(Overlay::Menu(menu)) => {
@@ -119,6 +119,10 @@ pub(super) fn act_overlay(app: &mut App, action: Action) -> Vec<Effect> {
             match action {
                 Action::NextChoice => menu.at = if menu.at < last { menu.at + 1 } else { 0 },
                 Action::PreviousChoice => menu.at = menu.at.checked_sub(1).unwrap_or(last),
+                Action::PageDown => menu.at = (menu.at + page).min(last),
+                Action::PageUp => menu.at = menu.at.saturating_sub(page),
+                Action::First => menu.at = 0,
+                Action::Last => menu.at = last,
                 Action::Accept => return choose(app),
                 _ => {}
             }
@@ -162,8 +166,7 @@ pub(super) fn key_of_menu(app: &mut App, key: Key) -> Option<Vec<Effect>> {
     Some(choose(app))
 }
 
-fn read(scroll: &mut usize, action: Action, limit: usize) {
-    let page = 10;
+fn read(scroll: &mut usize, action: Action, limit: usize, page: usize) {
     *scroll = match action {
         Action::Down => *scroll + 1,
         Action::Up => scroll.saturating_sub(1),
@@ -174,11 +177,6 @@ fn read(scroll: &mut usize, action: Action, limit: usize) {
         _ => *scroll,
     }
     .min(limit);
-}
-
-/// Returns how far the topmost page can be scrolled.
-fn reader_limit(app: &App) -> usize {
-    crate::view::overlay_scroll_limit(app)
 }
 
 /// Does what the menu has selected.
@@ -296,7 +294,7 @@ fn answer(app: &mut App) -> Vec<Effect> {
             edits::rename(app, &container, &text)
         }
         PromptFor::Limits { container, name, before } => {
-            match edits::limit(app, &container, &name, &before, &text) {
+            match edits::limit(app, &container, &name, before.as_deref(), &text) {
                 Ok(effects) => {
                     app.overlays.pop();
                     effects

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use wharf_backend::Error;
-use wharf_model::{Command, ContainerDetail, Status, UpdateOptions};
+use wharf_model::{Command, ContainerDetail, ContainerId, Status, UpdateOptions};
 
 use crate::app::{
     App, Input, Overlay, Pending, Prompt, PromptFor, Redraw, Target, Undo, cpus_of, policy_word,
@@ -33,8 +33,18 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
             Vec::new()
         }
         Action::Limits => {
-            let id = app.selected().map(|row| row.summary.id.clone());
-            id.map(Effect::FetchDetail).into_iter().collect()
+            let Some(row) = app.selected() else { return Vec::new() };
+            let (id, name) = (row.summary.id.clone(), row.summary.name.clone());
+            // It opens before the answer is there: what is typed meanwhile is meant for it, and would
+            // stop and restart containers in the list.
+            let title = "--cpus --memory --memory-swap --pids-limit --restart";
+            app.overlays.push(Overlay::Prompt(Prompt {
+                title: format!("Limits of {name}: {title}"),
+                purpose: PromptFor::Limits { container: id.clone(), name, before: None },
+                input: Input::new(""),
+                error: None,
+            }));
+            vec![Effect::FetchDetail(id)]
         }
         Action::Undo => undo(app),
         _ => Vec::new(),
@@ -42,7 +52,7 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
 }
 
 /// Gives a container another name.
-pub(super) fn rename(app: &mut App, id: &wharf_model::ContainerId, name: &str) -> Vec<Effect> {
+pub(super) fn rename(app: &mut App, id: &ContainerId, name: &str) -> Vec<Effect> {
     let before = app.containers.row(id).map_or(id.short(), |row| row.summary.name.as_str());
     let before = before.to_owned();
     let pending = |what: String, undoable| Pending {
@@ -67,16 +77,35 @@ pub(super) fn rename(app: &mut App, id: &wharf_model::ContainerId, name: &str) -
     commands::give(app, vec![(pending(format!("rename {before} to {name}"), true), command(name))])
 }
 
-/// Asks for other limits, beginning with those that there are.
-pub(super) fn take_detail(app: &mut App, result: Result<Box<ContainerDetail>, Error>) {
-    let detail = match result {
-        Ok(detail) => detail,
-        Err(error) => return app.fail("edit limits", error.message),
+/// Tells the dialog which limits there are; what was typed before that stays.
+pub(super) fn take_detail(
+    app: &mut App,
+    id: &ContainerId,
+    result: Result<Box<ContainerDetail>, Error>,
+) {
+    let before = result.map(|detail| (limits_of(&detail), Box::new(as_it_is(app, &detail))));
+    let Some(Overlay::Prompt(prompt)) = app.overlays.last_mut() else { return };
+    let PromptFor::Limits { container, before: now @ None, .. } = &mut prompt.purpose else {
+        return;
     };
-    if !app.overlays.is_empty() || app.line.is_some() {
-        // The user is elsewhere by now.
+    if container != id {
         return;
     }
+    match before {
+        Ok((text, before)) => {
+            *now = Some(before);
+            prompt.error = None;
+            if prompt.input.text().is_empty() {
+                prompt.input = Input::new(text);
+            }
+        }
+        Err(error) => prompt.error = Some(wharf_logs::sanitize_line(&error.message).into_owned()),
+    }
+    app.draw(Redraw::Now);
+}
+
+/// Returns a container's limits and restart policy as flags of `update`.
+fn limits_of(detail: &ContainerDetail) -> String {
     let resources = &detail.host_config.resources;
     let mut text = Vec::new();
     let mut say = |flag: &str, value: String| text.push(format!("{flag} {value}"));
@@ -93,15 +122,7 @@ pub(super) fn take_detail(app: &mut App, result: Result<Box<ContainerDetail>, Er
         say("--pids-limit", pids.to_string());
     }
     say("--restart", policy_word(detail.host_config.restart_policy));
-    let name = wharf_logs::sanitize_line(&detail.name).into_owned();
-    let before = Box::new(as_it_is(app, &detail));
-    app.overlays.push(Overlay::Prompt(Prompt {
-        title: format!("Limits of {name}: --cpus --memory --memory-swap --pids-limit --restart"),
-        purpose: PromptFor::Limits { container: detail.id.clone(), name, before },
-        input: Input::new(text.join(" ")),
-        error: None,
-    }));
-    app.draw(Redraw::Now);
+    text.join(" ")
 }
 
 /// Returns the change that brings a container back to where it is. `update` has no word for "no
@@ -149,12 +170,13 @@ fn bytes(count: u64) -> String {
 /// What is wrong, for people.
 pub(super) fn limit(
     app: &mut App,
-    id: &wharf_model::ContainerId,
+    id: &ContainerId,
     name: &str,
-    before: &UpdateOptions,
+    before: Option<&UpdateOptions>,
     typed: &str,
 ) -> Result<Vec<Effect>, String> {
     let parser = app.options.update.ok_or("limits can't be changed here")?;
+    let before = before.ok_or("what they are isn't known yet, and is needed to undo this")?;
     let words = shlex::split(typed).ok_or("a quote isn't closed")?;
     let mut options = parser(&words)?;
     if options.unlimited_pids {
@@ -197,7 +219,7 @@ pub(super) fn limit(
 }
 
 /// Remembers a removal that can be taken back.
-pub(super) fn removed(app: &mut App, by: u64, id: &wharf_model::ContainerId, name: &str) {
+pub(super) fn removed(app: &mut App, by: u64, id: &ContainerId, name: &str) {
     let host = app.hosts.get(app.host_of(id.as_str()));
     let Some(seconds) = host.undo_seconds() else { return };
     let (pending, command) = restoration(id, name);
@@ -231,7 +253,7 @@ fn undo(app: &mut App) -> Vec<Effect> {
 }
 
 /// Returns what brings back a container that is put aside.
-pub(super) fn restoration(id: &wharf_model::ContainerId, name: &str) -> (Pending, Command) {
+pub(super) fn restoration(id: &ContainerId, name: &str) -> (Pending, Command) {
     // While it is put aside, its id is part of its name.
     let name = name.split(".removed-").next().unwrap_or(name);
     let pending = Pending {

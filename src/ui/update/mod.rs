@@ -31,7 +31,7 @@ use wharf_backend::SampleBatch;
 use wharf_model::{ErrorKind, Event, EventKind, is_passing};
 
 use crate::app::{App, Focus, Input, Overlay, Redraw, Screen, Tab};
-use crate::keymap::{Key, Keymap};
+use crate::keymap::{Action, Context, Key, Keymap};
 use crate::layout::layout;
 use crate::message::{Effect, Msg};
 pub(crate) use networks::parse as network_of;
@@ -151,8 +151,8 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             system::take(app, result);
             Vec::new()
         }
-        Msg::Detail(result) => {
-            edits::take_detail(app, result);
+        Msg::Detail(id, result) => {
+            edits::take_detail(app, &id, result);
             Vec::new()
         }
         Msg::Terminal { number, reply } => terminals::take(app, number, reply),
@@ -468,6 +468,13 @@ fn key(app: &mut App, event: &KeyEvent) -> Vec<Effect> {
             _ => {}
         }
         return Vec::new();
+    }
+    // What is about the terminal itself, no dialog stands in the way of.
+    if (app.line.is_some() || !app.overlays.is_empty())
+        && let Some(action @ (Action::Suspend | Action::Redraw)) =
+            app.keymap.lookup(&[Context::Global], key)
+    {
+        return act::main(app, action);
     }
     if input(app).is_none() && app.overlays.is_empty() {
         if is_withheld(app, key) {

@@ -131,9 +131,10 @@ fn click_list(app: &mut App, layout: &Layout, at: Position) {
             let wanted = app.containers.cursor.top + row;
             if wanted < app.containers.entries.len() {
                 let again = app.containers.cursor.at == wanted && app.focus == Focus::List;
+                let folds = again || crate::view::is_group_mark(app, layout.head, at.x);
                 app.containers.cursor.at = wanted;
                 app.containers.take_selection();
-                if again && app.containers.group().is_some() {
+                if folds && app.containers.group().is_some() {
                     groups::fold(app, Action::Fold);
                 }
             }
@@ -191,9 +192,10 @@ fn click_detail(app: &mut App, area: Rect, at: Position, step: Option<usize>) ->
         Tab::Inspect => {
             let wanted = app.inspect.cursor.top + row;
             let again = wanted == app.inspect.cursor.at;
+            let folds = again || crate::view::is_fold_mark(app, area, wanted, at.x);
             if wanted < app.inspect.len() {
                 app.inspect.cursor.at = wanted;
-                if again {
+                if folds {
                     detail::act_inspect(app, Action::Fold);
                 }
             }

@@ -294,6 +294,16 @@ pub(super) fn key(app: &mut App, event: &KeyEvent) -> Option<Vec<Effect>> {
     }
     let key = Key::of(event);
     let after_prefix = app.terminals.prefix;
+    // Who looks back and presses Esc wants to see the program, as in other terminals: what is typed
+    // next must not be the dashboard's.
+    if after_prefix
+        && key.code == KeyCode::Esc
+        && let Some(terminal) = app.typed_to_mut().filter(|terminal| terminal.emulator.back() > 0)
+    {
+        terminal.emulator.look_here();
+        app.terminals.prefix = false;
+        return Some(Vec::new());
+    }
     if let Some(action) = app.keymap.lookup(app.contexts(), key) {
         // Looking back goes on by the same key alone.
         app.terminals.prefix = matches!(action, Action::ShellBack | Action::ShellForth);
@@ -308,9 +318,7 @@ pub(super) fn key(app: &mut App, event: &KeyEvent) -> Option<Vec<Effect>> {
         if let Some(terminal) = app.typed_to_mut() {
             terminal.emulator.look_here();
         }
-        if key.code != KeyCode::Esc {
-            app.tell(format!("{prefix} {} does nothing: {prefix} ? shows what does", key.name()));
-        }
+        app.tell(format!("{prefix} {} does nothing: {prefix} ? shows what does", key.name()));
         return Some(Vec::new());
     }
     Some(press(app, event, after_prefix))

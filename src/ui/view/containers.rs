@@ -140,6 +140,12 @@ pub(crate) fn column_at(app: &App, head: Rect, x: u16) -> Option<Column> {
     })
 }
 
+/// Returns whether a heading's sign for folding is at this column of the terminal.
+pub(crate) fn is_group_mark(app: &App, head: Rect, x: u16) -> bool {
+    column_at(app, head, x) == Some(Column::Name)
+        && column_at(app, head, x.saturating_sub(1)) != Some(Column::Name)
+}
+
 fn text_of(row: &Row, column: Column) -> Option<&str> {
     match column {
         Column::Name => Some(row.called()),

@@ -106,6 +106,18 @@ pub(super) fn has_keys(app: &App, tab: Tab) -> bool {
     app.focus == Focus::Detail && app.tab() == tab
 }
 
+/// Returns how far a row of the tree is moved to the right.
+fn indent(depth: usize, room: u16) -> u16 {
+    u16::try_from(depth * 2).unwrap_or(0).min(room / 2)
+}
+
+/// Returns whether a row's sign for folding is at this column of the terminal.
+pub(crate) fn is_fold_mark(app: &App, body: Rect, row: usize, x: u16) -> bool {
+    let Some(Ok(tree)) = &app.inspect.tree else { return false };
+    let folds = tree.rows().get(row).filter(|row| row.kind.folds());
+    folds.is_some_and(|row| x == body.x + 1 + indent(row.depth, body.width))
+}
+
 /// Draws the document as a tree.
 pub(super) fn inspect(app: &App, buffer: &mut Buffer, area: Rect) {
     let pane = &app.inspect;
@@ -147,7 +159,7 @@ pub(super) fn inspect(app: &App, buffer: &mut Buffer, area: Rect) {
             RowKind::Object(_) | RowKind::Array(_) | RowKind::Null => Role::Dim,
         };
         let mut line = Line::new(app, buffer, place);
-        let indent = u16::try_from(row.depth * 2).unwrap_or(0).min(place.width / 2);
+        let indent = indent(row.depth, place.width);
         line.skip(1 + indent).text(fold, style(Role::Dim)).skip(1);
         line.text(&row.key, style(Role::Key)).skip(1);
         if !row.open {

@@ -42,6 +42,10 @@ pub(super) fn files(app: &App, buffer: &mut Buffer, area: Rect) {
     let in_layer = !matches!(pane.of, Some(FilesOf::Volume(_)));
     let count = list.len();
     line.skip(2).whole(&format!("{count} {}", if count == 1 { "entry" } else { "entries" }), dim);
+    // What can't be had goes before what can be guessed.
+    if let Some(why) = &pane.unknown {
+        line.skip(2).text(why, app.theme.style(Role::Warn));
+    }
     if in_layer {
         line.skip(2).whole("A added  C changed  D removed", dim);
     }
@@ -51,9 +55,6 @@ pub(super) fn files(app: &App, buffer: &mut Buffer, area: Rect) {
             None => "the container's own".to_owned(),
         };
         line.skip(2).whole(&text, app.theme.style(Role::Info));
-    }
-    if let Some(why) = &pane.unknown {
-        line.skip(2).text(why, app.theme.style(Role::Warn));
     }
     if pane.measuring.is_some() {
         line.skip(2).whole("measuring: z gives it up", app.theme.style(Role::Info));

@@ -35,12 +35,13 @@ use crate::layout::{LEAST, layout};
 use crate::text::{fit, width};
 use crate::theme::Role;
 
-pub(crate) use containers::column_at;
+pub(crate) use containers::{column_at, is_group_mark};
+pub(crate) use detail::is_fold_mark;
 pub(crate) use health::health_len;
 pub(crate) use images::step_at;
 pub(crate) use network_details::details_len;
 pub(crate) use networks::node_at;
-pub(crate) use overlay::{Hit, hit_overlay, overlay_scroll_limit};
+pub(crate) use overlay::{Hit, hit_overlay, overlay_scroll};
 pub(crate) use stats::{chart_at, chart_columns, column_near};
 pub(crate) use system::place_at;
 pub(crate) use terminal::terminal_grid;

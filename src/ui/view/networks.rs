@@ -506,7 +506,11 @@ impl Row<'_, '_> {
         line.cell(&station.name, u16::try_from(longest).unwrap_or(24), false, text);
         if room >= ROOMY {
             line.cell(&words(station), state_cells, false, state);
-            line.cell(&address, address_cells, false, at);
+            // Beside what has nothing more to say there is room for all of it.
+            match rate.is_some() || ports.is_some() {
+                true => line.cell(&address, address_cells, false, at),
+                false => line.text(&address, at),
+            };
         } else {
             let words = words(station);
             if !words.is_empty() {

@@ -6,7 +6,9 @@ use ratatui::layout::{Position, Rect};
 
 use super::pages::{self, Spans};
 use super::{Line, put, run_form, transfers};
-use crate::app::{App, Column, ColumnChoice, Confirm, Consent, Menu, Overlay, Palette, Prompt};
+use crate::app::{
+    App, Column, ColumnChoice, Confirm, Consent, Menu, Overlay, Palette, Prompt, PromptFor,
+};
 use crate::layout::centered;
 use crate::text::{width, wrap};
 use crate::theme::Role;
@@ -181,6 +183,9 @@ fn prompt_lines(app: &App, prompt: &Prompt, columns: usize) -> Vec<Spans> {
         Some(error) => {
             lines.extend(wrap(error, columns).into_iter().map(|l| vec![(l, Role::Bad)]));
         }
+        None if matches!(prompt.purpose, PromptFor::Limits { before: None, .. }) => {
+            lines.push(vec![("asking what they are now".to_owned(), Role::Dim)]);
+        }
         None => lines.push(Vec::new()),
     }
     if let Some(line) = crate::app::line_of_prompt(app, prompt) {
@@ -203,11 +208,12 @@ fn palette_lines(palette: &Palette) -> Vec<Spans> {
         .collect()
 }
 
-/// Returns how many lines of the topmost page can be scrolled away.
-pub(crate) fn overlay_scroll_limit(app: &App) -> usize {
-    let Some(overlay) = app.overlays.last() else { return 0 };
+/// Returns how many lines of the topmost dialog can be scrolled away, and how many are in sight.
+pub(crate) fn overlay_scroll(app: &App) -> (usize, usize) {
+    let Some(overlay) = app.overlays.last() else { return (0, 0) };
     let shape = shape(app, overlay);
-    shape.lines.len().saturating_sub(visible(overlay, &shape))
+    let rows = visible(overlay, &shape);
+    (shape.lines.len().saturating_sub(rows), rows.max(1))
 }
 
 /// Returns how many lines of a dialog are in sight.
@@ -215,6 +221,7 @@ fn visible(overlay: &Overlay, shape: &Shape) -> usize {
     let rows = usize::from(shape.inner.height);
     match overlay {
         Overlay::Confirm(_) => rows.saturating_sub(2),
+        Overlay::Menu(menu) => usize::from(menu_height(menu, shape.inner)),
         _ => rows,
     }
 }

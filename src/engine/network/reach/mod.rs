@@ -131,7 +131,7 @@ impl Engine {
             Some(process) => Some(inside(process.as_fd(), || Ok(Listening::read()))?),
             None => None,
         };
-        steps.extend(facts.heard(listening.as_ref()));
+        steps.extend(facts.heard(address, listening.as_ref()));
         facts.unplugged = inside(process.as_fd(), unplugged)?;
         steps.push(facts.reason(address, &outcome, listening.as_ref()));
         Ok(ReachAnswer { reached: false, micros, steps })

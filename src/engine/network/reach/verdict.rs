@@ -143,20 +143,41 @@ impl Facts {
 
     /// Returns why there is no address to try.
     pub(super) fn nothing_to_try(&self, found: &Found, wanted: &str) -> String {
-        if self.to_detail.is_some() {
-            return format!("{} is on no network: nobody reaches it", self.to);
-        }
         if self.from_places.is_empty() && !Self::is_on_host(&self.from_detail) {
             return format!("{} is on no network: it reaches nobody", self.from);
+        }
+        if let Some(to) = &self.to_detail {
+            // The host is reached at the gateway, which none of its networks has.
+            return match Self::is_on_host(to) {
+                true => format!("{} is on the host's network, and {}", self.to, self.enclosed()),
+                false => format!("{} is on no network: nobody reaches it", self.to),
+            };
         }
         format!("no container and no host is called {wanted} in {}: {}", self.from, found.how)
     }
 
+    /// Returns whose programs answer at an address: its own, at the loopback.
+    fn who(&self, address: IpAddr) -> &str {
+        match address.is_loopback() && self.to_detail.is_none() {
+            true => &self.from,
+            false => &self.to,
+        }
+    }
+
+    /// Returns which port of the other side is meant by one that it has on the host only.
+    fn published(&self) -> Option<String> {
+        let inner = self.to_detail.as_ref()?.published_at(self.port)?;
+        Some(format!(
+            "{} is where the host publishes {inner} of {}: among containers it is {inner}",
+            self.port, self.to
+        ))
+    }
+
     /// Returns what was heard on the other side.
-    pub(super) fn heard(&self, listening: Option<&Listening>) -> Option<String> {
+    pub(super) fn heard(&self, address: IpAddr, listening: Option<&Listening>) -> Option<String> {
         let listening = listening?;
         let at = listening.on(self.port);
-        let who = &self.to;
+        let who = self.who(address);
         if at.is_empty() {
             let ports: Vec<String> = listening.ports().iter().map(ToString::to_string).collect();
             return Some(match ports.is_empty() {
@@ -202,7 +223,12 @@ impl Facts {
         if let Some(listening) = listening {
             let at = listening.on(*port);
             if at.is_empty() && *outcome == Outcome::Refused {
-                return format!("nothing listens on TCP port {port} in {to}");
+                let nothing =
+                    format!("nothing listens on TCP port {port} in {}", self.who(address));
+                return match self.published() {
+                    Some(meant) => format!("{nothing}; {meant}"),
+                    None => nothing,
+                };
             }
             if !at.is_empty() && at.iter().all(IpAddr::is_loopback) && !address.is_loopback() {
                 return format!(
@@ -249,9 +275,6 @@ impl Facts {
 
     /// Returns that the two have no network in common, and what would give them one.
     fn apart(&self) -> String {
-        let names = |places: &[Place]| {
-            places.iter().map(|place| place.network.as_str()).collect::<Vec<_>>().join(", ")
-        };
         let (from, to) = (&self.from, &self.to);
         let first = self.to_places.first().map_or("NETWORK", |place| place.network.as_str());
         format!(
@@ -262,16 +285,18 @@ impl Facts {
         )
     }
 
+    /// Returns that the first has no way out of its networks.
+    fn enclosed(&self) -> String {
+        let networks = names(&self.from_places);
+        format!("{} is on internal networks only ({networks}), which nothing leaves", self.from)
+    }
+
     /// Returns why an address that is no container's gives no answer.
     fn unanswered_outside(&self, address: IpAddr, outcome: &Outcome) -> String {
         let from = &self.from;
         let internal = self.from_places.iter().all(|place| place.internal);
         if internal && !self.from_places.is_empty() {
-            let names: Vec<&str> = self.from_places.iter().map(|p| p.network.as_str()).collect();
-            return format!(
-                "{from} is on internal networks only ({}), which nothing leaves",
-                names.join(", ")
-            );
+            return self.enclosed();
         }
         match outcome {
             Outcome::NoWay(why) => format!("there is no way to {address} from {from}: {why}"),
@@ -280,6 +305,10 @@ impl Facts {
             }
         }
     }
+}
+
+fn names(places: &[Place]) -> String {
+    places.iter().map(|place| place.network.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Each reason of a no.
 
+use wharf_model::PortBinding;
+
 use super::*;
 
 fn detail(name: &str, status: &str, mode: &str) -> ContainerDetail {
@@ -126,4 +128,40 @@ fn addresses_on_common_networks_are_tried() {
     let found = Found { addresses: Vec::new(), how: "nobody knows".into() };
     let reason = facts.nothing_to_try(&found, "db");
     assert_eq!(reason, "no container and no host is called db in web: nobody knows");
+}
+
+#[test]
+fn the_host_is_out_of_reach_of_internal_networks() {
+    let mut facts = facts(&["inner"], Some(&[]));
+    facts.from_places[0].gateway = None;
+    facts.to_detail = Some(detail("db", "running", "host"));
+    assert!(facts.known_addresses().is_empty());
+    let reason = facts.nothing_to_try(&Found::default(), "db");
+    let wanted = "db is on the host's network, and web is on internal networks only (inner)";
+    assert!(reason.starts_with(wanted), "{reason}");
+    facts.from_places.clear();
+    let reason = facts.nothing_to_try(&Found::default(), "db");
+    assert_eq!(reason, "web is on no network: it reaches nobody");
+}
+
+#[test]
+fn a_port_of_the_host_is_told_from_the_container_s() {
+    let mut facts = facts(&["net"], Some(&["net"]));
+    let host = Some(("0.0.0.0".parse().unwrap(), 80));
+    let published = PortBinding { container_port: 8080, protocol: "tcp".to_owned(), host };
+    facts.to_detail.as_mut().unwrap().ports = vec![published];
+    let other = listening(&[([0, 0, 0, 0], 8080)]);
+    let reason = facts.reason(place("net", 3).address, &Outcome::Refused, Some(&other));
+    let wanted = "80 is where the host publishes 8080 of db: among containers it is 8080";
+    assert!(reason.ends_with(wanted), "{reason}");
+}
+
+#[test]
+fn at_the_loopback_its_own_programs_are_spoken_of() {
+    let mut facts = facts(&["net"], None);
+    facts.to = "127.0.0.1".to_owned();
+    let (address, none) = ([127, 0, 0, 1].into(), listening(&[]));
+    assert_eq!(facts.heard(address, Some(&none)).unwrap(), "web listens on no TCP port");
+    let reason = facts.reason(address, &Outcome::Refused, Some(&none));
+    assert_eq!(reason, "nothing listens on TCP port 80 in web");
 }

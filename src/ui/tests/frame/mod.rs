@@ -1,7 +1,10 @@
 //! Panes, groups, columns, settings, the palette, command lines, and what can be taken back.
 
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use wharf_backend::fake::{Fake, container};
-use wharf_model::{Command, EngineInfo, Outcome, Status, UpdateOptions};
+use wharf_model::{
+    Command, EngineInfo, FileEntry, FileKind, FolderList, Outcome, Status, UpdateOptions,
+};
 use wharf_ui::app::{Column, Focus, Overlay, Screen, Tab};
 use wharf_ui::config::{Config, read};
 use wharf_ui::keymap::Keymap;
@@ -341,6 +344,29 @@ fn limits_are_edited_and_taken_back() {
     assert_eq!((options.resources.memory, options.unlimited_pids), (None, false));
 }
 
+/// Over a slow line it isn't the list that takes what is typed before the answer is there.
+#[test]
+fn the_dialog_of_limits_is_there_before_the_answer() {
+    fn parser(words: &[String]) -> Result<UpdateOptions, String> {
+        if words.is_empty() { Err("what?".to_owned()) } else { Ok(UpdateOptions::default()) }
+    }
+    let mut desk = Desk::new(Options { update: Some(parser), ..plain() }, (100, 30));
+    let typed = |letter| KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE);
+    let effects = desk.raw(Msg::Key(typed('L')));
+    let [Effect::FetchDetail(id)] = &effects[..] else { panic!("{effects:?}") };
+    assert!(desk.screen().contains("asking what they are now"), "{}", desk.screen());
+    for letter in "--restart no".chars() {
+        assert!(desk.raw(Msg::Key(typed(letter))).is_empty(), "{letter}");
+    }
+    desk.raw(Msg::Key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE)));
+    assert!(desk.screen().contains("isn't known yet"), "{}", desk.screen());
+    // What was typed stays; the answer is for undoing it.
+    desk.answer(&Effect::FetchDetail(id.clone()));
+    assert!(desk.screen().contains("│ --restart no  "), "{}", desk.screen());
+    assert!(!desk.screen().contains("known yet"), "{}", desk.screen());
+    assert!(matches!(&executed(&desk.keys("\n"))[..], [Command::Update { .. }]));
+}
+
 /// A limit of memory where there was none is no limit again, not the memory of the host.
 #[test]
 fn a_limit_of_memory_is_taken_back_to_none() {
@@ -482,4 +508,30 @@ fn what_a_prune_frees_is_not_of_before_a_change() {
     let letter = key("d");
     desk.raw(Msg::Key(crossterm::event::KeyEvent::new(letter.code, letter.modifiers)));
     assert!(dialog(&desk).contains("It freed 5.0M when it was last measured"), "{}", desk.screen());
+}
+
+/// What an engine can't tell of files is said where it is seen, in half of a terminal too.
+#[test]
+fn what_is_not_known_of_files_is_not_cut() {
+    let mut desk = Desk::new(plain(), (120, 40));
+    desk.keys("f");
+    let of = desk.app.files().of.clone().unwrap();
+    let entry = |name: &str| FileEntry {
+        name: name.into(),
+        kind: FileKind::Folder,
+        size: 0,
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+        modified: None,
+        target: None,
+        change: None,
+        layer: None,
+    };
+    let why = "too much below it: not all was read";
+    let entries = ["bin", "etc"].map(entry).to_vec();
+    let (path, unknown) = ("".into(), Some(why.to_owned()));
+    let list = FolderList { path, entries, unknown, layers: None };
+    desk.send(Msg::Folder { of, path: "".into(), result: Ok(list) });
+    assert!(desk.screen().contains(why), "{}", desk.screen());
 }

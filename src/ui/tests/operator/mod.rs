@@ -1,10 +1,11 @@
 //! What a tired hand does: keys of other dashboards, keys of menus, keys that would interrupt much, and
 //! sentences that must not stand in the way.
 
+use crossterm::event::{KeyCode, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use wharf_model::{Command, Status};
 use wharf_ui::app::{Overlay, Screen};
 use wharf_ui::config::{Config, read};
-use wharf_ui::keymap::{Action, KEYMAP, Keymap};
+use wharf_ui::keymap::{Action, KEYMAP, Key, Keymap};
 use wharf_ui::{Effect, Msg, Options};
 
 use super::support::{Desk, key};
@@ -361,4 +362,95 @@ fn reading_only_the_menus_of_every_screen_have_nothing_that_changes_anything() {
     }
     let keymap = Keymap::new(true, &Config::default());
     assert!(keymap.bindings().all(|bound| !bound.action.changes()));
+}
+
+#[test]
+fn a_page_of_a_dialog_is_what_is_in_sight() {
+    let mut desk = Desk::new(plain(), (80, 24));
+    desk.keys("?");
+    let first_rows = |desk: &Desk| desk.screen().lines().last().unwrap_or_default().to_owned();
+    assert!(first_rows(&desk).contains(" 1-22 of "), "{}", desk.screen());
+    desk.keys(" ");
+    assert!(first_rows(&desk).contains(" 23-44 of "), "{}", desk.screen());
+    // A menu of many, such as of all containers, is left for its other end with one key.
+    desk.keys("q\n");
+    let at = |desk: &Desk| match desk.app.overlays.last() {
+        Some(Overlay::Menu(menu)) => (menu.at, menu.items.len()),
+        other => panic!("{other:?}"),
+    };
+    let press = |desk: &mut Desk, code| {
+        desk.press(Key { code, modifiers: KeyModifiers::NONE });
+    };
+    press(&mut desk, KeyCode::End);
+    let (last, count) = at(&desk);
+    assert_eq!(last + 1, count);
+    press(&mut desk, KeyCode::PageUp);
+    assert!(at(&desk).0 + 10 < last, "{}", desk.screen());
+    press(&mut desk, KeyCode::Home);
+    assert_eq!(at(&desk).0, 0);
+}
+
+#[test]
+fn no_dialog_stands_in_the_way_of_the_terminal_s_own_keys() {
+    let ctrl = |letter| Key { code: KeyCode::Char(letter), modifiers: KeyModifiers::CONTROL };
+    for keys in ["", "?", "\n", "d", "/x", "R", ":x", "C", "2t"] {
+        let mut desk = Desk::new(plain(), (80, 24));
+        desk.keys(keys);
+        let before = desk.screen();
+        assert!(matches!(desk.press(ctrl('z'))[..], [Effect::Suspend]), "{keys}: {before}");
+        assert!(matches!(desk.press(ctrl('l'))[..], [Effect::Repaint]), "{keys}: {before}");
+        assert_eq!(desk.screen(), before, "{keys}");
+    }
+}
+
+#[test]
+fn an_address_with_nothing_beside_it_is_not_cut() {
+    let mut desk = Desk::new(plain(), (120, 40));
+    let mut list = desk.list();
+    list[0].networks = vec!["host".to_owned()];
+    list[0].endpoints.clear();
+    list[0].ports.clear();
+    desk.send(Msg::Containers(Ok(list)));
+    desk.keys("4");
+    let is_lines =
+        |desk: &Desk| desk.screen().lines().nth(2).unwrap_or_default().contains(" lines");
+    for _ in 0..3 {
+        if !is_lines(&desk) {
+            desk.keys("z");
+        }
+    }
+    assert!(
+        is_lines(&desk) && desk.screen().contains("on the host's network"),
+        "{}",
+        desk.screen()
+    );
+}
+
+#[test]
+fn a_click_on_the_sign_for_folding_folds_at_once() {
+    let sign_of = |desk: &Desk, word: &str| {
+        let screen = desk.screen();
+        let (row, line) = screen.lines().enumerate().find(|(_, line)| line.contains(word)).unwrap();
+        let sign = line.split(word).next().unwrap().chars().count() - 2;
+        (u16::try_from(sign).unwrap(), u16::try_from(row).unwrap())
+    };
+    let click = |desk: &mut Desk, (column, row)| {
+        let (kind, modifiers) = (MouseEventKind::Down(MouseButton::Left), KeyModifiers::NONE);
+        desk.send(Msg::Mouse(MouseEvent { kind, column, row, modifiers }));
+    };
+    let mut desk = Desk::new(plain(), (100, 40));
+    desk.keys("G");
+    let place = sign_of(&desk, "shop ");
+    assert!(desk.screen().contains("▾ shop "), "{}", desk.screen());
+    click(&mut desk, place);
+    assert!(desk.screen().contains("▸ shop "), "{}", desk.screen());
+    // Beside it, a click selects.
+    desk.keys("G");
+    click(&mut desk, (place.0 + 3, place.1));
+    assert!(desk.screen().contains("▸ shop "), "{}", desk.screen());
+    desk.keys("Gi");
+    let place = sign_of(&desk, "State");
+    assert!(desk.screen().contains("▾ State"), "{}", desk.screen());
+    click(&mut desk, place);
+    assert!(desk.screen().contains("▸ State"), "{}", desk.screen());
 }

@@ -109,6 +109,22 @@ fn keys_are_the_program_s_but_for_one() {
 }
 
 #[test]
+fn escape_ends_looking_back_before_it_leaves() {
+    let mut desk = desk(plain(), (80, 24));
+    let number = open(&mut desk, "e", "sh");
+    writes(&mut desk, number, &"line\r\n".repeat(100));
+    desk.press(ctrl(']'));
+    desk.keys("[");
+    assert!(desk.screen().contains("lines back"), "{}", desk.screen());
+    desk.press(key("\x1b"));
+    assert!(!desk.screen().contains("lines back"), "{}", desk.screen());
+    assert_eq!(typed(&desk.keys("rs")), "rs", "the keys are the program's again");
+    desk.press(ctrl(']'));
+    desk.press(key("\x1b"));
+    assert_eq!(desk.app.focus, Focus::List);
+}
+
+#[test]
 fn it_has_the_size_of_its_pane_and_answers_the_program() {
     let mut desk = desk(plain(), (80, 24));
     let effects = desk.keys("e");

@@ -140,7 +140,8 @@ impl Desk {
         effects
     }
 
-    fn answer(&mut self, effect: &Effect) {
+    /// Answers what was asked for.
+    pub(crate) fn answer(&mut self, effect: &Effect) {
         let (host, effect) = match effect.clone() {
             Effect::At { host, effect } => (Some(host), *effect),
             effect => (None, effect),
@@ -257,7 +258,10 @@ impl Desk {
                 Msg::LayerChanges { image, layer, result }
             }
             Effect::FetchUsage => Msg::Usage(now(fake.disk_usage()).map(Box::new)),
-            Effect::FetchDetail(id) => Msg::Detail(now(fake.container(id.as_str())).map(Box::new)),
+            Effect::FetchDetail(id) => {
+                let detail = now(fake.container(id.as_str())).map(Box::new);
+                Msg::Detail(id, detail)
+            }
             Effect::FetchImage(image) => Msg::Image(now(fake.image(&image)).map(Box::new)),
             Effect::OpenLog { generation, origins, .. } => {
                 let mut views: Vec<Box<dyn LogView>> = Vec::new();
