@@ -15,6 +15,9 @@ use super::commands;
 /// How long a change of limits or of a name can be taken back.
 const CHANGE: TimeDelta = TimeDelta::minutes(10);
 
+/// What the engine is called that isn't somebody else's.
+const OWN: &str = "wharf";
+
 /// Most changes that are remembered.
 const MOST: usize = 100;
 
@@ -95,18 +98,20 @@ pub(super) fn take_detail(app: &mut App, result: Result<Box<ContainerDetail>, Er
     say("--restart", policy_word(detail.host_config.restart_policy));
     let name = wharf_logs::sanitize_line(&detail.name).into_owned();
     let before = Box::new(as_it_is(app, &detail));
+    let lasting = lasting(app, &detail, &before);
     app.overlays.push(Overlay::Prompt(Prompt {
         title: format!("Limits of {name}: --cpus --memory --memory-swap --pids-limit --restart"),
-        purpose: PromptFor::Limits { container: detail.id.clone(), name, before },
+        purpose: PromptFor::Limits { container: detail.id.clone(), name, before, lasting },
         input: Input::new(text.join(" ")),
         error: None,
     }));
     app.draw(Redraw::Now);
 }
 
-/// Returns the change that brings a container back to where it is. `update` has no word for "no
-/// limit": of memory that is more than any host has, of CPUs all that this host has, since more than
-/// those is refused.
+/// Returns the change that brings a container back to where it is. `update` has no word for "no limit of
+/// memory": that is more than any host has. This engine takes the quota's "none" for one of CPUs, too; a
+/// Docker engine forgets the quota then, but not the CPUs, and ignores what is set of these later when it
+/// starts the container again: there it is all CPUs of the host, since more than those is refused.
 fn as_it_is(app: &App, detail: &ContainerDetail) -> UpdateOptions {
     let now = &detail.host_config.resources;
     let mut resources = wharf_model::Resources {
@@ -118,19 +123,40 @@ fn as_it_is(app: &App, detail: &ContainerDetail) -> UpdateOptions {
     };
     let host = app.host_of(detail.id.as_str());
     if let Some(info) = &app.hosts.get(host).info {
-        let by_quota = now.cpu_quota.is_some() || now.cpu_period.is_some();
-        if now.nano_cpus.is_none() && !by_quota && info.cpus > 0 {
-            resources.nano_cpus = Some(u64::from(info.cpus) * 1_000_000_000);
+        let by_quota = now.cpu_quota.is_some_and(|quota| quota > 0) || now.cpu_period.is_some();
+        if now.nano_cpus.is_none() && !by_quota {
+            if info.engine == OWN {
+                resources.cpu_quota = Some(-1);
+            } else if info.cpus > 0 {
+                resources.nano_cpus = Some(u64::from(info.cpus) * 1_000_000_000);
+            }
         }
     }
     if now.memory.is_none() {
         resources.lift_memory();
+        resources.memory_swap = now.memory_swap.or(resources.memory_swap);
     }
     UpdateOptions {
         unlimited_pids: now.pids_limit.is_none(),
         resources,
         restart_policy: Some(detail.host_config.restart_policy),
     }
+}
+
+/// Returns what an undo can't bring back at this container's engine.
+fn lasting(app: &App, detail: &ContainerDetail, before: &UpdateOptions) -> Option<String> {
+    let info = app.hosts.get(app.host_of(detail.id.as_str())).info.as_ref()?;
+    let (now, back) = (&detail.host_config.resources, &before.resources);
+    let cpus = back.nano_cpus.filter(|_| now.nano_cpus.is_none());
+    let cpus = cpus.map(|cpus| format!("--cpus {} (all)", cpus_of(cpus)));
+    let memory = back.memory.filter(|_| now.memory.is_none());
+    let memory = memory.map(|memory| format!("--memory {memory} (endless)"));
+    let left: Vec<String> = cpus.into_iter().chain(memory).collect();
+    if info.engine == OWN || left.is_empty() {
+        return None;
+    }
+    let engine = wharf_logs::sanitize_line(&info.engine);
+    Some(format!("{engine} can't lift these again: undo leaves {}", left.join(", ")))
 }
 
 /// Returns bytes in the largest unit that leaves none over.
@@ -165,6 +191,7 @@ pub(super) fn limit(
     let (to, from) = (&options.resources, &mut back.resources);
     from.nano_cpus = from.nano_cpus.filter(|was| to.nano_cpus.is_some_and(|is| is != *was));
     from.pids_limit = from.pids_limit.filter(|was| to.pids_limit.is_some_and(|is| is != *was));
+    from.cpu_quota = from.cpu_quota.filter(|_| to.nano_cpus.is_some());
     back.unlimited_pids &= to.pids_limit.is_some();
     let same = to.memory == from.memory && to.memory_swap == from.memory_swap;
     if same || (to.memory.is_none() && to.memory_swap.is_none()) {

@@ -6,7 +6,9 @@ use ratatui::layout::{Position, Rect};
 
 use super::pages::{self, Spans};
 use super::{Line, put, run_form, transfers};
-use crate::app::{App, Column, ColumnChoice, Confirm, Consent, Menu, Overlay, Palette, Prompt};
+use crate::app::{
+    App, Column, ColumnChoice, Confirm, Consent, Menu, Overlay, Palette, Prompt, PromptFor,
+};
 use crate::layout::centered;
 use crate::text::{width, wrap};
 use crate::theme::Role;
@@ -182,6 +184,9 @@ fn prompt_lines(app: &App, prompt: &Prompt, columns: usize) -> Vec<Spans> {
             lines.extend(wrap(error, columns).into_iter().map(|l| vec![(l, Role::Bad)]));
         }
         None => lines.push(Vec::new()),
+    }
+    if let PromptFor::Limits { lasting: Some(what), .. } = &prompt.purpose {
+        lines.extend(wrap(what, columns).into_iter().map(|line| vec![(line, Role::Warn)]));
     }
     if let Some(line) = crate::app::line_of_prompt(app, prompt) {
         let rows = wrap(&line, columns.saturating_sub(2)).into_iter().enumerate();
