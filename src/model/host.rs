@@ -317,7 +317,8 @@ impl Resources {
     /// Drops a limit of memory that was asked for as none.
     pub fn drop_lifted(&mut self) {
         if self.memory.is_some_and(|memory| memory >= Self::BOUNDLESS.0) {
-            (self.memory, self.memory_swap) = (None, None);
+            self.memory = None;
+            self.memory_swap = self.memory_swap.filter(|total| *total < 0);
         }
     }
 }

@@ -55,7 +55,8 @@ impl Probes {
     /// ends are recorded, and between them they are evenly spread.
     pub fn ended_at(&self, begun: DateTime<Utc>, at: DateTime<Utc>) -> u32 {
         if at >= self.until {
-            return self.count;
+            // Of a clock that was set back meanwhile both ends say little.
+            return if at < begun { 0 } else { self.count };
         }
         let first = begun + chrono::TimeDelta::from_std(self.last).unwrap_or_default();
         let (since, all) = (at - first, self.until - first);
@@ -180,14 +181,23 @@ impl Recording {
 
     /// Returns the verdict of the health probes at an instant.
     pub fn health_at(&self, at: DateTime<Utc>) -> Option<HealthStatus> {
-        self.happenings.iter().rev().filter(|one| one.at <= at).find_map(|one| match &one.what {
-            What::Probes(probes) => Some(probes.status),
-            What::Event { action, .. } => match action.strip_prefix("health_status: ")? {
-                "healthy" => Some(HealthStatus::Healthy),
-                "unhealthy" => Some(HealthStatus::Unhealthy),
-                _ => Some(HealthStatus::Starting),
-            },
-        })
+        // Of what is older, probes that passed and others that failed are told together: while both go
+        // on the worse counts, then that which ended last.
+        let told = self.happenings.iter().filter(|one| one.at <= at).filter_map(|one| {
+            let (until, status) = match &one.what {
+                What::Probes(probes) => (probes.until.max(one.at).min(at), probes.status),
+                What::Event { action, .. } => {
+                    let status = match action.strip_prefix("health_status: ")? {
+                        "healthy" => HealthStatus::Healthy,
+                        "unhealthy" => HealthStatus::Unhealthy,
+                        _ => HealthStatus::Starting,
+                    };
+                    (one.at, status)
+                }
+            };
+            Some((until, status == HealthStatus::Unhealthy, status))
+        });
+        told.max_by_key(|(until, bad, _)| (*until, *bad)).map(|(_, _, status)| status)
     }
 
     /// Returns the exit code that a container had at an instant, when it had ended.
@@ -279,6 +289,8 @@ mod tests {
         {
             assert_eq!(probes.ended_at(at(100), at(instant)), ended, "{instant}");
         }
+        let back = Probes { until: at(50), ..probes.clone() };
+        assert_eq!([60, 99, 100].map(|instant| back.ended_at(at(100), at(instant))), [0, 0, 5]);
         let one = Probes { until: at(101), count: 1, ..probes };
         assert_eq!([100, 101].map(|instant| one.ended_at(at(100), at(instant))), [0, 1]);
     }

@@ -199,7 +199,7 @@ pub(crate) fn tab_at(app: &App, bar: Rect, number: usize) -> Option<Rect> {
 
 /// Below this width only the screen that is shown has its name in the header: the counts are worth
 /// more.
-const NAMES: u16 = 100;
+const NAMES: u16 = 110;
 
 /// Returns what the header calls a screen.
 pub(crate) fn screen_title(app: &App, number: usize) -> String {

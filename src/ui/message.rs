@@ -697,6 +697,10 @@ pub enum LogReply {
     },
     /// Bytes of the log that rotation has removed.
     Removed(u64),
+    /// How much the engine keeps of a log that it rotates, and sends.
+    Kept(String),
+    /// How often the engine has lost lines of what it sends.
+    Lost(u64),
     /// More lines came, which aren't sent since nobody follows.
     Grown,
     /// There will be no more lines.

@@ -59,7 +59,12 @@ impl Look {
         });
         // The last part is the background, one of the sixteen colours.
         let background = get("COLORFGBG").and_then(|v| v.rsplit(';').next()?.parse::<u8>().ok());
-        let light = background.is_some_and(|n| n == 7 || n == 15);
+        let light = match background {
+            Some(n) => n == 7 || n == 15,
+            // Of sixteen colours, those for a light background can be read on a dark one, too. The console's
+            // is dark.
+            None => colors == Colors::Ansi16 && !term.starts_with("linux"),
+        };
         Self { colors, unicode, light }
     }
 }
@@ -223,5 +228,7 @@ mod tests {
         assert!(!look(&[]).unicode);
         assert!(look(&[("COLORFGBG", "0;15")]).light);
         assert!(!look(&[("COLORFGBG", "15;default;0")]).light);
+        assert!(look(&[("TERM", "xterm")]).light && !look(&[("TERM", "linux")]).light);
+        assert!(!look(&[("TERM", "xterm-256color")]).light);
     }
 }

@@ -206,6 +206,9 @@ impl Theme {
 
     /// Returns how text of this meaning looks.
     pub fn style(self, role: Role) -> Style {
+        if self.look.colors == Colors::Ansi16 {
+            return self.sixteen(role);
+        }
         let plain = Style::new();
         match role {
             Role::Text => plain,
@@ -213,16 +216,16 @@ impl Theme {
             Role::Title => plain.add_modifier(Modifier::BOLD),
             Role::Bar => self.bar(),
             Role::Chosen => match self.look.colors {
-                Colors::None | Colors::Ansi16 => plain.add_modifier(Modifier::REVERSED),
+                Colors::None => plain.add_modifier(Modifier::REVERSED),
                 _ => plain.fg(self.fg(Hue::Paper)).bg(self.fg(Hue::Accent)),
             }
             .add_modifier(Modifier::BOLD),
             Role::Selected => match self.look.colors {
-                Colors::None | Colors::Ansi16 => plain.add_modifier(Modifier::REVERSED),
+                Colors::None => plain.add_modifier(Modifier::REVERSED),
                 _ => plain.bg(self.fg(Hue::Selection)).add_modifier(Modifier::BOLD),
             },
             Role::Resting => match self.look.colors {
-                Colors::None | Colors::Ansi16 => plain.add_modifier(Modifier::UNDERLINED),
+                Colors::None => plain.add_modifier(Modifier::UNDERLINED),
                 _ => plain.bg(self.fg(Hue::Shade)),
             },
             Role::Good => self.hue(Hue::Green),
@@ -236,6 +239,53 @@ impl Theme {
                 _ => plain.fg(Color::Black).bg(self.fg(Hue::Yellow)),
             },
             Role::Limit => self.hue(Hue::Red),
+        }
+    }
+
+    /// What sixteen colours look like is up to the terminal. On a light background, and where nobody knows
+    /// what the background is, the few are used that any usual palette shows on both; what they can't tell,
+    /// attributes do.
+    fn sixteen(self, role: Role) -> Style {
+        let plain = Style::new();
+        let of = |dark: Color, light: Option<Color>| Style {
+            fg: if self.look.light { light } else { Some(dark) },
+            ..plain
+        };
+        let red = of(Color::LightRed, Some(Color::Red));
+        match role {
+            Role::Text => plain,
+            Role::Dim => of(Color::Gray, None),
+            Role::Title => plain.add_modifier(Modifier::BOLD),
+            Role::Bar => plain.add_modifier(Modifier::BOLD | Modifier::UNDERLINED),
+            Role::Chosen => plain.add_modifier(Modifier::REVERSED | Modifier::BOLD),
+            Role::Selected => plain.add_modifier(Modifier::REVERSED),
+            Role::Resting => plain.add_modifier(Modifier::UNDERLINED),
+            Role::Good => of(Color::Green, None),
+            Role::Warn => of(Color::Yellow, Some(Color::Magenta)),
+            Role::Bad => red.add_modifier(Modifier::BOLD),
+            Role::Info | Role::First => of(Color::LightBlue, None),
+            Role::Key => of(Color::Cyan, None).add_modifier(Modifier::BOLD),
+            Role::Second => of(Color::Cyan, Some(Color::Magenta)),
+            Role::Match => plain.fg(Color::Black).bg(Color::Yellow),
+            Role::Limit => red,
+        }
+    }
+
+    /// Returns the style of one of several things that are told apart by it.
+    pub fn source(self, number: usize) -> Style {
+        const HUES: [Hue; 5] = [Hue::Blue, Hue::Yellow, Hue::Accent, Hue::Green, Hue::Red];
+        const ROLES: [Role; 5] = [Role::First, Role::Warn, Role::Second, Role::Good, Role::Limit];
+        // Those that sixteen colours have on any background.
+        const FEW: [Role; 3] = [Role::First, Role::Warn, Role::Limit];
+        let styles: Vec<Style> = match (self.look.colors, self.look.light) {
+            (Colors::Ansi16, true) => FEW.map(|role| self.style(role)).to_vec(),
+            (Colors::Ansi16, false) => ROLES.map(|role| self.style(role)).to_vec(),
+            _ => HUES.map(|hue| self.hue(hue)).to_vec(),
+        };
+        let style = styles.get(number % styles.len()).copied().unwrap_or_default();
+        match number / styles.len() % 2 {
+            0 => style,
+            _ => style.add_modifier(Modifier::BOLD),
         }
     }
 
@@ -255,20 +305,17 @@ impl Theme {
 
     fn bar(self) -> Style {
         match self.look.colors {
-            Colors::None | Colors::Ansi16 => {
-                Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED)
-            }
+            Colors::None => Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED),
             _ => Style::new().bg(self.fg(Hue::Shade)).add_modifier(Modifier::BOLD),
         }
     }
 
     fn fg(self, hue: Hue) -> Color {
-        let (rgb, indexed, ansi) = hue.colors(self.look.light);
+        let (rgb, indexed) = hue.colors(self.look.light);
         match self.look.colors {
             Colors::True => Color::from_u32(rgb),
             Colors::Ansi256 => Color::Indexed(indexed),
-            Colors::Ansi16 => ansi,
-            Colors::None => Color::Reset,
+            Colors::Ansi16 | Colors::None => Color::Reset,
         }
     }
 
@@ -349,27 +396,27 @@ enum Hue {
 }
 
 impl Hue {
-    /// Returns the colour for terminals of all, 256 and 16 colours.
-    fn colors(self, light: bool) -> (u32, u8, Color) {
+    /// Returns the colour for terminals of all and of 256 colours.
+    fn colors(self, light: bool) -> (u32, u8) {
         match (self, light) {
-            (Self::Green, false) => (0x7e_c7_7e, 114, Color::Green),
-            (Self::Green, true) => (0x22_6a_22, 22, Color::Green),
-            (Self::Yellow, false) => (0xe0_b0_50, 179, Color::Yellow),
-            (Self::Yellow, true) => (0x7f_56_00, 94, Color::Yellow),
-            (Self::Red, false) => (0xf0_7a_7a, 210, Color::Red),
-            (Self::Red, true) => (0xb0_20_20, 124, Color::Red),
-            (Self::Blue, false) => (0x6a_a8_e8, 75, Color::Blue),
-            (Self::Blue, true) => (0x20_60_b0, 25, Color::Blue),
-            (Self::Accent, false) => (0x56_b6_c2, 73, Color::Cyan),
-            (Self::Accent, true) => (0x00_60_70, 23, Color::Cyan),
-            (Self::Gray, false) => (0x9a_a3_ae, 248, Color::DarkGray),
-            (Self::Gray, true) => (0x56_5d_6a, 240, Color::DarkGray),
-            (Self::Selection, false) => (0x24_38_4f, 18, Color::Blue),
-            (Self::Selection, true) => (0xcf_e0_f5, 189, Color::Blue),
-            (Self::Shade, false) => (0x24_29_31, 236, Color::Black),
-            (Self::Shade, true) => (0xe4_e7_ec, 254, Color::White),
-            (Self::Paper, false) => (0x10_14_1a, 233, Color::Black),
-            (Self::Paper, true) => (0xff_ff_ff, 231, Color::White),
+            (Self::Green, false) => (0x7e_c7_7e, 114),
+            (Self::Green, true) => (0x22_6a_22, 22),
+            (Self::Yellow, false) => (0xe0_b0_50, 179),
+            (Self::Yellow, true) => (0x7f_56_00, 94),
+            (Self::Red, false) => (0xf0_7a_7a, 210),
+            (Self::Red, true) => (0xb0_20_20, 124),
+            (Self::Blue, false) => (0x6a_a8_e8, 75),
+            (Self::Blue, true) => (0x20_60_b0, 25),
+            (Self::Accent, false) => (0x56_b6_c2, 73),
+            (Self::Accent, true) => (0x00_60_70, 23),
+            (Self::Gray, false) => (0x9a_a3_ae, 248),
+            (Self::Gray, true) => (0x56_5d_6a, 240),
+            (Self::Selection, false) => (0x24_38_4f, 18),
+            (Self::Selection, true) => (0xcf_e0_f5, 189),
+            (Self::Shade, false) => (0x24_29_31, 236),
+            (Self::Shade, true) => (0xe4_e7_ec, 254),
+            (Self::Paper, false) => (0x10_14_1a, 233),
+            (Self::Paper, true) => (0xff_ff_ff, 231),
         }
     }
 }
@@ -415,6 +462,129 @@ mod tests {
                         assert!(contrast >= 4.0, "{light} {n} on {m}: {contrast:.1}");
                     }
                 }
+            }
+        }
+    }
+
+    const ROLES: [Role; 16] = [
+        Role::Text,
+        Role::Dim,
+        Role::Title,
+        Role::Bar,
+        Role::Chosen,
+        Role::Selected,
+        Role::Resting,
+        Role::Good,
+        Role::Warn,
+        Role::Bad,
+        Role::Info,
+        Role::Key,
+        Role::Match,
+        Role::First,
+        Role::Second,
+        Role::Limit,
+    ];
+
+    /// The sixteen colours of xterm, of the Linux console (VGA), and of Solarized.
+    const XTERM: [u32; 16] = [
+        0x00_00_00, 0xcd_00_00, 0x00_cd_00, 0xcd_cd_00, 0x00_00_ee, 0xcd_00_cd, 0x00_cd_cd,
+        0xe5_e5_e5, 0x7f_7f_7f, 0xff_00_00, 0x00_ff_00, 0xff_ff_00, 0x5c_5c_ff, 0xff_00_ff,
+        0x00_ff_ff, 0xff_ff_ff,
+    ];
+    const CONSOLE: [u32; 16] = [
+        0x00_00_00, 0xaa_00_00, 0x00_aa_00, 0xaa_55_00, 0x00_00_aa, 0xaa_00_aa, 0x00_aa_aa,
+        0xaa_aa_aa, 0x55_55_55, 0xff_55_55, 0x55_ff_55, 0xff_ff_55, 0x55_55_ff, 0xff_55_ff,
+        0x55_ff_ff, 0xff_ff_ff,
+    ];
+    const SOLARIZED: [u32; 16] = [
+        0x07_36_42,
+        0xdc_32_2f,
+        0x85_99_00,
+        0xb5_89_00,
+        0x26_8b_d2,
+        0xd3_36_82,
+        0x2a_a1_98,
+        0xee_e8_d5,
+        0x00_2b_36,
+        0x00cb_4b16,
+        0x58_6e_75,
+        0x65_7b_83,
+        0x83_94_96,
+        0x6c_71_c4,
+        0x93_a1_a1,
+        0xfd_f6_e3,
+    ];
+
+    fn of_sixteen(palette: [u32; 16], color: Color) -> u32 {
+        let place = match color {
+            Color::Black => 0,
+            Color::Red => 1,
+            Color::Green => 2,
+            Color::Yellow => 3,
+            Color::Blue => 4,
+            Color::Magenta => 5,
+            Color::Cyan => 6,
+            Color::Gray => 7,
+            Color::DarkGray => 8,
+            Color::LightRed => 9,
+            Color::LightGreen => 10,
+            Color::LightYellow => 11,
+            Color::LightBlue => 12,
+            Color::LightMagenta => 13,
+            Color::LightCyan => 14,
+            Color::White => 15,
+            other => panic!("{other:?} isn't one of the sixteen"),
+        };
+        palette[place]
+    }
+
+    /// With sixteen colours, of which only their names are known, every text can be read in the usual
+    /// palettes: three to one, as WCAG has it for what is bold or a part of a control, which the text of
+    /// Solarized itself isn't much above. What is for light backgrounds is for unknown ones, too.
+    #[test]
+    fn sixteen_colours_can_be_read_in_every_palette() {
+        let (black, white, bright) = (0x00_00_00, 0xff_ff_ff, 0xe5_e5_e5);
+        for (name, palette, light, text, paper) in [
+            ("xterm", XTERM, true, black, white),
+            ("console", CONSOLE, true, black, white),
+            ("solarized", SOLARIZED, true, 0x65_7b_83, 0xfd_f6_e3),
+            ("xterm, unknown", XTERM, true, bright, black),
+            ("solarized, unknown", SOLARIZED, true, 0x83_94_96, 0x00_2b_36),
+            ("xterm", XTERM, false, bright, black),
+            ("console", CONSOLE, false, 0xaa_aa_aa, black),
+            ("solarized", SOLARIZED, false, 0x83_94_96, 0x00_2b_36),
+        ] {
+            let theme = Theme::new(Look { colors: Colors::Ansi16, unicode: true, light });
+            let roles = ROLES.map(|role| (format!("{role:?}"), theme.style(role)));
+            let sources = (0..12).map(|n| (format!("source {n}"), theme.source(n)));
+            for (what, style) in roles.into_iter().chain(sources) {
+                let color = |color: Option<Color>, else_: u32| {
+                    color.map_or(else_, |color| of_sixteen(palette, color))
+                };
+                let (a, b) = (luminance(color(style.fg, text)), luminance(color(style.bg, paper)));
+                let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);
+                assert!(contrast >= 3.0, "{what} in {name}, light {light}: {contrast:.1}");
+                assert!(!style.add_modifier.contains(Modifier::DIM), "{what}");
+            }
+        }
+    }
+
+    /// What is worth a look is told from what is well, whatever the terminal has.
+    #[test]
+    fn what_has_to_be_told_apart_is() {
+        for (colors, light) in [
+            (Colors::True, true),
+            (Colors::True, false),
+            (Colors::Ansi256, true),
+            (Colors::Ansi16, true),
+            (Colors::Ansi16, false),
+        ] {
+            let theme = Theme::new(Look { colors, unicode: true, light });
+            let styles = [Role::Good, Role::Warn, Role::Bad].map(|role| theme.style(role));
+            assert!(styles[0] != styles[1] && styles[1] != styles[2] && styles[0] != styles[2]);
+            let sources: Vec<Style> = (0..6).map(|n| theme.source(n)).collect();
+            for (n, source) in sources.iter().enumerate() {
+                assert!(!sources[..n].contains(source), "{colors:?} {light} {n}");
             }
         }
     }

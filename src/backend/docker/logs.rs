@@ -7,11 +7,11 @@ use bytes::BytesMut;
 use chrono::{DateTime, Utc};
 use futures_util::stream::{BoxStream, StreamExt};
 use tokio_util::codec::{Decoder, FramedRead};
-use wharf_model::{LogOptions, LogRecord, LogStream};
+use wharf_model::{ErrorKind, LogOptions, LogRecord, LogStream};
 
 use super::session::{ChunkDecoder, chunks};
 use super::{Docker, container_segment, error};
-use crate::Result;
+use crate::{Error, Result};
 
 impl Docker {
     /// Returns the wanted records, oldest first.
@@ -43,6 +43,7 @@ impl Docker {
             FramedRead::new(reader, Lines)
                 .map(move |line| {
                     let line = line.map_err(|cause| error::broken("logs", cause))?;
+                    lost(&line)?;
                     Ok(record(LogStream::Stdout, &line, &mut last, details))
                 })
                 .boxed()
@@ -50,11 +51,23 @@ impl Docker {
             chunks(reader, ChunkDecoder::whole_frames())
                 .map(move |chunk| {
                     let chunk = chunk?;
+                    lost(&chunk.data)?;
                     Ok(record(chunk.stream, &chunk.data, &mut last, details))
                 })
                 .boxed()
         })
     }
+}
+
+/// Fails for what the engine says instead of a record, and then nothing more: a file of the log was rotated
+/// away before its end was read.
+fn lost(bytes: &[u8]) -> Result<()> {
+    // A record has its time in front.
+    let Some(why) = bytes.strip_prefix(b"Error grabbing logs: ") else { return Ok(()) };
+    let why = String::from_utf8_lossy(why);
+    let text =
+        format!("lines are lost: the log was rotated before they were read ({})", why.trim());
+    Err(Error::new(ErrorKind::NotFound, text))
 }
 
 /// Returns an instant as the engine reads it: seconds and nanoseconds since 1970.
@@ -119,6 +132,9 @@ mod tests {
         let second = record(LogStream::Stderr, b"error from the daemon\n", &mut last, false);
         assert_eq!(second.time, first.time);
         assert_eq!(second.message, b"error from the daemon\n");
+        let error = lost(b"Error grabbing logs: no such file or directory\n").unwrap_err();
+        assert!(error.kind == ErrorKind::NotFound && error.message.ends_with("directory)"));
+        assert!(lost(b"2026-11-21T05:00:01Z Error grabbing logs: mine\n").is_ok());
         let empty = record(LogStream::Stdout, b"2026-11-21T05:00:01Z \n", &mut last, false);
         assert_eq!(empty.message, b"\n");
         assert!(empty.time > first.time);

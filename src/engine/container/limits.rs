@@ -382,7 +382,12 @@ fn merge(old: &mut Resources, new: Resources) -> std::result::Result<(), &'stati
     take(&mut old.memory_reservation, new.memory_reservation);
     take(&mut old.nano_cpus, new.nano_cpus);
     take(&mut old.cpu_period, new.cpu_period);
-    take(&mut old.cpu_quota, new.cpu_quota);
+    if new.cpu_quota.is_some_and(|quota| quota < 0) && old.nano_cpus.is_some() {
+        // Docker's engine lifts the limit and remembers it nevertheless; the quota was none before.
+        old.nano_cpus = new.nano_cpus;
+    } else {
+        take(&mut old.cpu_quota, new.cpu_quota);
+    }
     take(&mut old.cpu_shares, new.cpu_shares);
     take(&mut old.cpu_rt_period, new.cpu_rt_period);
     take(&mut old.cpu_rt_runtime, new.cpu_rt_runtime);

@@ -88,6 +88,15 @@ fn an_update_takes_what_it_names_and_keeps_the_rest() {
     let quota = Resources { cpu_quota: Some(5000), ..Resources::default() };
     let error = merge(&mut old, quota).unwrap_err();
     assert!(error.ends_with("CPU Quota cannot be updated as NanoCPUs has already been set"));
+    // No quota is no limit, whichever of both was one.
+    for before in [None, Some(-1)] {
+        let mut old = Resources { nano_cpus: Some(1), cpu_quota: before, ..Resources::default() };
+        let none = || Resources { cpu_quota: Some(-1), ..Resources::default() };
+        merge(&mut old, none()).unwrap();
+        assert_eq!((old.nano_cpus, old.cpu_quota), (None, before));
+        merge(&mut old, none()).unwrap();
+        assert_eq!((old.nano_cpus, old.cpu_quota), (None, Some(-1)));
+    }
 }
 
 #[test]

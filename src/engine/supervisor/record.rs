@@ -225,6 +225,8 @@ impl Record {
             probes.exit_code == result.exit_code
                 && probes.status == status
                 && result.end - *begun < TOGETHER
+                // Not over a clock that was set back.
+                && result.end >= probes.until
         });
         let (begun, probes) = match known {
             Some((begun, before)) => {

@@ -1,14 +1,15 @@
-//! What a container did, on the disk: a file of fixed size for each, with three rings in it.
+//! What a container did, on the disk: a file of fixed size for each, with four rings in it.
 //!
 //! The newest hour has a sample every ten seconds, the last day one every three minutes, and what
-//! happened (events, health probes) has a ring of its own. Samples are counters, not rates: rates are
+//! happened (events, health probes) has a ring of its own, out of which it goes into one with a record
+//! for each six minutes of a day (`thinned`). Samples are counters, not rates: rates are
 //! made of them when they are looked at, by the same code as those of the running container
 //! ([`crate::Usage`]), so that a recorded chart is the live one. The host has such a file, too, written
 //! by whoever has its lock.
 //!
 //! ```text
 //! 0          64
-//! | header   | 360 samples    | 480 samples    | 120 happenings |
+//! | header   | 360 samples    | 480 samples    | 120 happenings | 248 steps      |
 //! ```
 //!
 //! The header says how many records each ring has, how long they are, and how far apart the samples of
@@ -26,6 +27,7 @@ mod budget;
 mod reading;
 mod shape;
 mod slot;
+mod thinned;
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -33,12 +35,13 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use wharf_model::{Happening, HostSample, Sample};
+use wharf_model::{Happening, HostSample, Sample, since_epoch};
 
 pub use budget::{BUDGET, make_room};
 pub use reading::{host_at, read, read_at};
 pub use shape::{CORES, Shape};
-use slot::{Record, Stored, encode};
+use slot::{Record, Stored, decode, encode};
+use thinned::Thinned;
 
 /// The time between samples of the newest ring.
 pub const STEP: Duration = Duration::from_secs(10);
@@ -53,6 +56,7 @@ const NO_FOLLOW: i32 = 0o400_000;
 const FINE: usize = 0;
 const COARSE: usize = 1;
 const HAPPENINGS: usize = 2;
+const THINNED: usize = 3;
 
 /// Who writes a record. There is one at a time: it holds the file's lock.
 #[derive(Debug)]
@@ -63,6 +67,16 @@ pub struct Recorder {
     next: [u32; shape::RINGS],
     /// The step of the day's ring that has its sample.
     coarse: Option<u64>,
+    /// The newest step of what is thinned.
+    thinned: Option<Thinned>,
+    newest: Newest,
+}
+
+/// Where the record of the newest step is, and where the next one goes, as far as that is known.
+#[derive(Debug, Default)]
+struct Newest {
+    slot: Option<u32>,
+    spare: Option<u32>,
 }
 
 impl Recorder {
@@ -99,21 +113,29 @@ impl Recorder {
         if file.metadata()?.len() != shape.size() {
             file.set_len(shape.size())?;
         }
+        if !shape.is_present(&file) {
+            file.write_all_at(&shape.header(), 0)?;
+        }
         let mut next = [0; shape::RINGS];
-        let mut coarse = None;
+        let (mut coarse, mut thinned) = (None, None);
         if !fresh {
-            let mut newest = None;
             for (ring, next) in next.iter_mut().enumerate() {
-                reading::records(&file, &shape, ring, |number, record| {
-                    *next = number.wrapping_add(1).max(*next);
-                    if ring == COARSE && newest.is_none_or(|newest| newest < number) {
-                        newest = Some(number);
-                        coarse = record.at().map(|at| shape.coarse_step(at));
+                reading::records(&file, &shape, ring, |_, number, record| {
+                    if *next > number {
+                        return;
+                    }
+                    *next = number.wrapping_add(1);
+                    match record {
+                        Record::Thinned(step) => thinned = Some(step),
+                        record if ring == COARSE => {
+                            coarse = record.at().map(|at| shape.coarse_step(at));
+                        }
+                        _ => {}
                     }
                 });
             }
         }
-        Ok(Self { file, shape, next, coarse })
+        Ok(Self { file, shape, next, coarse, thinned, newest: Newest::default() })
     }
 
     /// Returns how it is laid out.
@@ -161,6 +183,8 @@ impl Recorder {
     /// # Errors
     /// As [`Recorder::sample`].
     pub fn happened(&mut self, happening: Happening) -> io::Result<()> {
+        // On a full disk what is new counts more than what is old.
+        let _ = self.thin();
         self.write(HAPPENINGS, &Record::Happening(happening))
     }
 
@@ -170,7 +194,43 @@ impl Recorder {
     /// As [`Recorder::sample`].
     pub fn went_on(&mut self, happening: Happening) -> io::Result<()> {
         self.next[HAPPENINGS] = self.next[HAPPENINGS].saturating_sub(1);
-        self.happened(happening)
+        self.write(HAPPENINGS, &Record::Happening(happening))
+    }
+
+    /// Takes the happening that the next one is written over into the record of its step.
+    fn thin(&mut self) -> io::Result<()> {
+        let mut bytes = vec![0; self.shape.length()];
+        let place = self.shape.place(HAPPENINGS, self.next[HAPPENINGS]);
+        if !thinned::can_be(&self.shape, self.next[HAPPENINGS])
+            || reading::fill(&self.file, &mut bytes, place) < bytes.len()
+        {
+            return Ok(());
+        }
+        let Some((number, Record::Happening(happening))) = decode(&bytes) else { return Ok(()) };
+        let step = self.shape.thinned_step(since_epoch(happening.at));
+        let known = self.thinned.as_ref();
+        if known.is_some_and(|known| known.upto >= number) {
+            // It is in there, but what should have been written over it isn't here.
+            return Ok(());
+        }
+        let goes_on = known.filter(|known| known.step == step).cloned();
+        let version = goes_on.as_ref().map(|_| self.newest.slot).unwrap_or_default();
+        let mut thinned = goes_on.unwrap_or(Thinned { step, ..Thinned::default() });
+        thinned.take(number, happening);
+        let next = self.next[THINNED];
+        let newest = known.map(|known| (next.wrapping_sub(1), known.step));
+        let place = || thinned::place(&self.file, &self.shape, newest);
+        let slot = self.newest.spare.unwrap_or_else(place);
+        let record = Record::Thinned(thinned);
+        let bytes = encode(next, &record, self.shape.length());
+        self.file.write_all_at(&bytes, self.shape.place(THINNED, slot))?;
+        self.next[THINNED] = next.wrapping_add(1);
+        // The version before is what is written over next.
+        self.newest = Newest { slot: Some(slot), spare: version };
+        if let Record::Thinned(thinned) = record {
+            self.thinned = Some(thinned);
+        }
+        Ok(())
     }
 
     fn write(&mut self, ring: usize, record: &Record) -> io::Result<()> {
@@ -184,3 +244,6 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod thinned_tests;

@@ -15,7 +15,7 @@ use wharf_model::{Happening, HostMoment, HostSample, Recorded, Recording, since_
 
 use super::shape::Shape;
 use super::slot::{Record, Stored, decode, sampled_at};
-use super::{COARSE, FINE, HAPPENINGS, NO_FOLLOW};
+use super::{COARSE, FINE, HAPPENINGS, NO_FOLLOW, thinned};
 
 /// How many records are read at once: whoever records has little memory.
 const AT_ONCE: u32 = 24;
@@ -24,8 +24,13 @@ const AT_ONCE: u32 = 24;
 /// between two samples.
 const SLEWED: i64 = 20;
 
-/// Calls `each` with every whole record of a ring.
-pub(super) fn records(file: &File, shape: &Shape, ring: usize, mut each: impl FnMut(u32, Record)) {
+/// Calls `each` with every whole record of a ring: its place in it, its number, and what it says.
+pub(super) fn records(
+    file: &File,
+    shape: &Shape,
+    ring: usize,
+    mut each: impl FnMut(u32, u32, Record),
+) {
     let length = shape.length();
     let mut buffer = vec![0; length * AT_ONCE as usize];
     let mut at = 0;
@@ -33,9 +38,9 @@ pub(super) fn records(file: &File, shape: &Shape, ring: usize, mut each: impl Fn
         let count = (shape.count(ring) - at).min(AT_ONCE);
         let wanted = &mut buffer[..count as usize * length];
         let filled = fill(file, wanted, shape.place(ring, at));
-        for bytes in wanted[..filled].chunks_exact(length) {
+        for (slot, bytes) in (at..).zip(wanted[..filled].chunks_exact(length)) {
             if let Some((number, record)) = decode(bytes) {
-                each(number, record);
+                each(slot, number, record);
             }
         }
         if filled < wanted.len() {
@@ -159,7 +164,7 @@ fn written<T>(
     take: impl Fn(Record) -> Option<T>,
 ) -> Vec<T> {
     let mut found = Vec::new();
-    records(file, shape, ring, |number, record| {
+    records(file, shape, ring, |_, number, record| {
         if let Some(record) = take(record) {
             found.push((number, record));
         }
@@ -241,10 +246,21 @@ fn recorded(coarse: Vec<Stored>, fine: Vec<Stored>) -> Vec<Recorded> {
 
 /// Returns what happened, oldest first.
 fn happenings(file: &File, shape: &Shape) -> Vec<Happening> {
-    let mut happenings = written(file, shape, HAPPENINGS, |record| match record {
-        Record::Happening(happening) => Some(happening),
-        _ => None,
+    let mut newest = Vec::new();
+    records(file, shape, HAPPENINGS, |_, number, record| {
+        if let Record::Happening(happening) = record {
+            newest.push((number, happening));
+        }
     });
+    newest.sort_by_key(|(number, _)| *number);
+    let mut happenings = Vec::new();
+    if newest.last().is_some_and(|(number, _)| thinned::can_be(shape, *number)) {
+        let (older, upto) = thinned::thinned(file, shape);
+        happenings = older;
+        // One that is thinned and hasn't been written over yet.
+        newest.retain(|(number, _)| upto.is_none_or(|upto| upto < *number));
+    }
+    happenings.extend(newest.into_iter().map(|(_, happening)| happening));
     // A stable order: what happened at the same instant stays as it was written.
     happenings.sort_by_key(|happening| happening.at);
     happenings

@@ -4,7 +4,7 @@
 //! ```text
 //! 0    4  CRC-32 of all that follows
 //! 4    4  number within its ring
-//! 8    1  kind: 1 a sample, 2 an event, 3 probes, 4 the host
+//! 8    1  kind: 1 a sample, 2 an event, 3 probes, 4 the host, 5 what happened in a step
 //! 9    …  see the kinds
 //! ```
 //!
@@ -19,6 +19,10 @@ use wharf_model::{
     MemoryCounters, NetCounters, PidCounters, Pressure, PressureLine, Probes, Sample, What,
 };
 
+mod step;
+
+use super::thinned::Thinned;
+
 /// The least length of a record: that of a sample.
 pub(super) const LEAST: usize = 160;
 
@@ -32,6 +36,7 @@ const SAMPLE: u8 = 1;
 const EVENT: u8 = 2;
 const PROBES: u8 = 3;
 const HOST: u8 = 4;
+const STEP: u8 = 5;
 
 /// Returns the length of records with samples of so many CPUs.
 pub(super) fn length(cores: usize) -> usize {
@@ -86,6 +91,7 @@ pub(super) enum Record {
     Happening(Happening),
     /// The host's counters, and tenths of a second since the boot.
     Host(HostSample, u32),
+    Thinned(Thinned),
 }
 
 impl Record {
@@ -94,7 +100,7 @@ impl Record {
         match self {
             Self::Sample(stored) => Some(stored.sample.at),
             Self::Host(sample, _) => Some(sample.at),
-            Self::Happening(_) => None,
+            Self::Happening(_) | Self::Thinned(_) => None,
         }
     }
 }
@@ -107,6 +113,7 @@ pub(super) fn encode(number: u32, record: &Record, length: usize) -> Vec<u8> {
         Record::Sample(stored) => encode_sample(stored, &mut out),
         Record::Happening(happening) => encode_happening(happening, &mut out),
         Record::Host(sample, up) => encode_host(sample, *up, &mut out),
+        Record::Thinned(thinned) => step::encode(thinned, &mut out),
     }
     let sum = crc32fast::hash(&out.bytes[4..]);
     out.bytes[..4].copy_from_slice(&sum.to_le_bytes());
@@ -127,6 +134,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(u32, Record)> {
         EVENT => Record::Happening(decode_event(&mut from)?),
         PROBES => Record::Happening(decode_probes(&mut from)?),
         HOST => decode_host(&mut from)?,
+        STEP => Record::Thinned(step::decode(&mut from)?),
         _ => return None,
     };
     Some((number, record))
@@ -250,6 +258,7 @@ impl In<'_> {
         self.at = at;
         let length = usize::from(self.u8()?);
         let text = self.bytes.get(self.at..self.at + length)?;
+        self.at += length;
         Some(String::from_utf8_lossy(text).into_owned())
     }
 }
@@ -402,21 +411,10 @@ fn encode_happening(happening: &Happening, out: &mut Out) {
             out.text(EVENT_TEXT, action);
         }
         What::Probes(probes) => {
-            let status = match probes.status {
-                HealthStatus::Starting => 0,
-                HealthStatus::Healthy => 1,
-                HealthStatus::Unhealthy => 2,
-            };
-            let short = |d: Duration| u32::try_from(d.as_millis()).unwrap_or(u32::MAX);
             out.put(&[PROBES]);
             out.put(&at);
             out.put(&probes.until.timestamp_millis().to_le_bytes());
-            out.put(&[status]);
-            out.put(&probes.count.to_le_bytes());
-            out.put(&probes.exit_code.to_le_bytes());
-            out.put(&probes.streak.to_le_bytes());
-            out.put(&short(probes.last).to_le_bytes());
-            out.put(&short(probes.longest).to_le_bytes());
+            encode_probes(probes, out);
             out.text(PROBES_TEXT, &probes.output);
         }
     }
@@ -433,6 +431,29 @@ fn decode_event(from: &mut In<'_>) -> Option<Happening> {
 
 fn decode_probes(from: &mut In<'_>) -> Option<Happening> {
     let (at, until) = (from.time()?, from.time()?);
+    let mut probes = probes(until, from)?;
+    probes.output = from.text(PROBES_TEXT)?;
+    Some(Happening { at, what: What::Probes(probes) })
+}
+
+/// Writes all of probes but their time and their output.
+fn encode_probes(probes: &Probes, out: &mut Out) {
+    let status = match probes.status {
+        HealthStatus::Starting => 0,
+        HealthStatus::Healthy => 1,
+        HealthStatus::Unhealthy => 2,
+    };
+    let short = |d: Duration| u32::try_from(d.as_millis()).unwrap_or(u32::MAX);
+    out.put(&[status]);
+    out.put(&probes.count.to_le_bytes());
+    out.put(&probes.exit_code.to_le_bytes());
+    out.put(&probes.streak.to_le_bytes());
+    out.put(&short(probes.last).to_le_bytes());
+    out.put(&short(probes.longest).to_le_bytes());
+}
+
+/// Reads what [`encode_probes`] has written.
+fn probes(until: DateTime<Utc>, from: &mut In<'_>) -> Option<Probes> {
     let status = match from.u8()? {
         0 => HealthStatus::Starting,
         1 => HealthStatus::Healthy,
@@ -441,9 +462,8 @@ fn decode_probes(from: &mut In<'_>) -> Option<Happening> {
     let (count, exit_code, streak) = (from.u32()?, from.i32()?, from.u32()?);
     let last = Duration::from_millis(from.u32()?.into());
     let longest = Duration::from_millis(from.u32()?.into());
-    let output = from.text(PROBES_TEXT)?;
-    let probes = Probes { until, count, exit_code, status, streak, last, longest, output };
-    Some(Happening { at, what: What::Probes(probes) })
+    let output = String::new();
+    Some(Probes { until, count, exit_code, status, streak, last, longest, output })
 }
 
 /// Returns the milliseconds since 1970 of a sample.

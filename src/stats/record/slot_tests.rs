@@ -97,6 +97,51 @@ proptest! {
         prop_assert_eq!(decode(&encode(1, &record, LENGTH)), Some((1, record)));
     }
 
+    /// What fits comes back; of texts that don't, the beginning, of those of failures first.
+    #[test]
+    fn a_step_comes_back_as_far_as_there_is_room(
+        actions in prop::collection::vec("\\PC{0,40}", 0..8),
+        outputs in prop::collection::vec("\\PC{0,120}", 0..3),
+        step: u32,
+        upto: u32,
+        millis in 0..4_000_000_000_000_i64,
+    ) {
+        let at = DateTime::from_timestamp_millis(millis).unwrap();
+        let mut happenings = Vec::new();
+        for (n, text) in outputs.into_iter().enumerate() {
+            let what = What::Probes(Probes {
+                until: at,
+                count: 7,
+                exit_code: i32::from(n == 0),
+                status: HealthStatus::Unhealthy,
+                streak: 3,
+                last: Duration::from_millis(12),
+                longest: Duration::from_millis(3456),
+                output: text,
+            });
+            happenings.push(Happening { at, what });
+        }
+        for action in actions {
+            happenings.push(Happening { at, what: What::Event { action, exit_code: Some(-1) } });
+        }
+        let record = Record::Thinned(Thinned { step, upto, happenings: happenings.clone() });
+        let Some((9, Record::Thinned(back))) = decode(&encode(9, &record, LEAST)) else { panic!() };
+        prop_assert_eq!((back.step, back.upto), (step, upto));
+        prop_assert!(back.happenings.len() >= happenings.len().min(3));
+        for (was, is) in happenings.iter().zip(&back.happenings) {
+            match (&was.what, &is.what) {
+                (What::Probes(was), What::Probes(is)) => {
+                    prop_assert!(was.output.starts_with(&is.output));
+                    prop_assert_eq!(is, &Probes { output: is.output.clone(), ..was.clone() });
+                }
+                (What::Event { .. }, What::Event { exit_code, .. }) => {
+                    prop_assert_eq!(*exit_code, Some(-1));
+                }
+                _ => panic!("{is:?}"),
+            }
+        }
+    }
+
     #[test]
     fn a_changed_bit_is_noticed(sample in samples(), bit in 0..LENGTH * 8) {
         let mut bytes = encode(1, &Record::Sample(sample), LENGTH);

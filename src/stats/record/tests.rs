@@ -479,8 +479,9 @@ fn the_host_is_recorded_and_found_by_instant() {
 #[test]
 fn a_full_disk_leaves_what_is_recorded_as_it_is() {
     let Ok(full) = File::options().read(true).write(true).open("/dev/full") else { return };
-    let mut recorder =
-        Recorder { file: full, shape: shape(), next: [3; shape::RINGS], coarse: None };
+    let (thinned, newest) = (None, Newest::default());
+    let next = [3; shape::RINGS];
+    let mut recorder = Recorder { file: full, shape: shape(), next, coarse: None, thinned, newest };
     assert!(recorder.sample(sample(0), &[], Duration::ZERO).is_err());
     assert_eq!((recorder.next, recorder.coarse), ([3; shape::RINGS], None));
 }

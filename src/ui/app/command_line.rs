@@ -415,6 +415,9 @@ pub(crate) fn update_flags(options: &UpdateOptions) -> Vec<(&'static str, String
     if let Some(cpus) = resources.nano_cpus {
         flags.push(("--cpus", cpus_of(cpus)));
     }
+    if let Some(quota) = resources.cpu_quota {
+        flags.push(("--cpu-quota", quota.to_string()));
+    }
     if let Some(memory) = resources.memory {
         flags.push(("--memory", memory.to_string()));
     }

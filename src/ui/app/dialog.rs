@@ -256,6 +256,8 @@ pub enum PromptFor {
         name: String,
         /// What brings it back to where it is now, once that is known.
         before: Option<Box<UpdateOptions>>,
+        /// What of that can't be brought back, in words.
+        lasting: Option<String>,
     },
     /// The file to save a volume to.
     SaveVolume {

@@ -109,6 +109,10 @@ pub struct LogPane {
     pub missing: Option<(u64, u64)>,
     /// Bytes that rotation has removed.
     pub removed: u64,
+    /// What the engine keeps of a log that it rotates, and sends.
+    pub kept: Option<String>,
+    /// How often the engine has lost lines of what it sends.
+    pub lost: u64,
     /// Whether there are no lines before the window.
     pub at_start: bool,
     /// Whether there are no lines after the window.
@@ -151,6 +155,8 @@ impl Default for LogPane {
             goto: None,
             missing: None,
             removed: 0,
+            kept: None,
+            lost: 0,
             at_start: false,
             at_end: false,
             more: false,

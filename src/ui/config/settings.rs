@@ -117,7 +117,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         path: "theme.background",
         values: "\"auto\", \"dark\" or \"light\"",
         default: "\"auto\"",
-        text: "what the terminal's background is; auto believes COLORFGBG",
+        text: "what the terminal's background is; auto believes COLORFGBG, and has 16 colours for both",
         set: |config, value| {
             let values = [("auto", None), ("dark", Some(false)), ("light", Some(true))];
             config.light = word(value, &values)?;

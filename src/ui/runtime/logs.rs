@@ -113,6 +113,8 @@ struct Job {
     bars_at: Option<Instant>,
     /// How many records of streams were dropped to bound the memory, if that was told.
     dropped: Option<u64>,
+    /// How often the engine has lost records of a stream.
+    lost: u64,
     /// How many bytes rotation has removed, as far as that was told.
     removed: u64,
 }
@@ -150,11 +152,15 @@ impl Job {
             columns: 0,
             bars_at: None,
             dropped: None,
+            lost: 0,
             removed: 0,
         }
     }
 
     async fn work(mut self) {
+        if let Some(kept) = self.source.kept.take() {
+            self.replies.send(LogReply::Kept(kept)).await;
+        }
         loop {
             let result = tokio::select! {
                 biased;
@@ -182,6 +188,11 @@ impl Job {
                 if self.source.streams == 0 {
                     self.replies.send(LogReply::Ended).await;
                 }
+                return Ok(());
+            }
+            Woken::Lost => {
+                self.lost += 1;
+                self.replies.send(LogReply::Lost(self.lost)).await;
                 return Ok(());
             }
             Woken::Records(place, records) => {

@@ -293,7 +293,7 @@ fn answer(app: &mut App) -> Vec<Effect> {
             app.overlays.pop();
             edits::rename(app, &container, &text)
         }
-        PromptFor::Limits { container, name, before } => {
+        PromptFor::Limits { container, name, before, .. } => {
             match edits::limit(app, &container, &name, before.as_deref(), &text) {
                 Ok(effects) => {
                     app.overlays.pop();

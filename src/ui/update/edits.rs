@@ -15,6 +15,9 @@ use super::commands;
 /// How long a change of limits or of a name can be taken back.
 const CHANGE: TimeDelta = TimeDelta::minutes(10);
 
+/// What the engine is called that isn't somebody else's.
+const OWN: &str = "wharf";
+
 /// Most changes that are remembered.
 const MOST: usize = 100;
 
@@ -40,7 +43,12 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
             let title = "--cpus --memory --memory-swap --pids-limit --restart";
             app.overlays.push(Overlay::Prompt(Prompt {
                 title: format!("Limits of {name}: {title}"),
-                purpose: PromptFor::Limits { container: id.clone(), name, before: None },
+                purpose: PromptFor::Limits {
+                    container: id.clone(),
+                    name,
+                    before: None,
+                    lasting: None,
+                },
                 input: Input::new(""),
                 error: None,
             }));
@@ -83,17 +91,22 @@ pub(super) fn take_detail(
     id: &ContainerId,
     result: Result<Box<ContainerDetail>, Error>,
 ) {
-    let before = result.map(|detail| (limits_of(&detail), Box::new(as_it_is(app, &detail))));
+    let before = result.map(|detail| {
+        let before = as_it_is(app, &detail);
+        (limits_of(&detail), lasting(app, &detail, &before), Box::new(before))
+    });
     let Some(Overlay::Prompt(prompt)) = app.overlays.last_mut() else { return };
-    let PromptFor::Limits { container, before: now @ None, .. } = &mut prompt.purpose else {
+    let PromptFor::Limits { container, before: now @ None, lasting: lost, .. } =
+        &mut prompt.purpose
+    else {
         return;
     };
     if container != id {
         return;
     }
     match before {
-        Ok((text, before)) => {
-            *now = Some(before);
+        Ok((text, lasting, before)) => {
+            (*now, *lost) = (Some(before), lasting);
             prompt.error = None;
             if prompt.input.text().is_empty() {
                 prompt.input = Input::new(text);
@@ -125,9 +138,10 @@ fn limits_of(detail: &ContainerDetail) -> String {
     text.join(" ")
 }
 
-/// Returns the change that brings a container back to where it is. `update` has no word for "no
-/// limit": of memory that is more than any host has, of CPUs all that this host has, since more than
-/// those is refused.
+/// Returns the change that brings a container back to where it is. `update` has no word for "no limit of
+/// memory": that is more than any host has. This engine takes the quota's "none" for one of CPUs, too; a
+/// Docker engine forgets the quota then, but not the CPUs, and ignores what is set of these later when it
+/// starts the container again: there it is all CPUs of the host, since more than those is refused.
 fn as_it_is(app: &App, detail: &ContainerDetail) -> UpdateOptions {
     let now = &detail.host_config.resources;
     let mut resources = wharf_model::Resources {
@@ -139,19 +153,40 @@ fn as_it_is(app: &App, detail: &ContainerDetail) -> UpdateOptions {
     };
     let host = app.host_of(detail.id.as_str());
     if let Some(info) = &app.hosts.get(host).info {
-        let by_quota = now.cpu_quota.is_some() || now.cpu_period.is_some();
-        if now.nano_cpus.is_none() && !by_quota && info.cpus > 0 {
-            resources.nano_cpus = Some(u64::from(info.cpus) * 1_000_000_000);
+        let by_quota = now.cpu_quota.is_some_and(|quota| quota > 0) || now.cpu_period.is_some();
+        if now.nano_cpus.is_none() && !by_quota {
+            if info.engine == OWN {
+                resources.cpu_quota = Some(-1);
+            } else if info.cpus > 0 {
+                resources.nano_cpus = Some(u64::from(info.cpus) * 1_000_000_000);
+            }
         }
     }
     if now.memory.is_none() {
         resources.lift_memory();
+        resources.memory_swap = now.memory_swap.or(resources.memory_swap);
     }
     UpdateOptions {
         unlimited_pids: now.pids_limit.is_none(),
         resources,
         restart_policy: Some(detail.host_config.restart_policy),
     }
+}
+
+/// Returns what an undo can't bring back at this container's engine.
+fn lasting(app: &App, detail: &ContainerDetail, before: &UpdateOptions) -> Option<String> {
+    let info = app.hosts.get(app.host_of(detail.id.as_str())).info.as_ref()?;
+    let (now, back) = (&detail.host_config.resources, &before.resources);
+    let cpus = back.nano_cpus.filter(|_| now.nano_cpus.is_none());
+    let cpus = cpus.map(|cpus| format!("--cpus {} (all)", cpus_of(cpus)));
+    let memory = back.memory.filter(|_| now.memory.is_none());
+    let memory = memory.map(|memory| format!("--memory {memory} (endless)"));
+    let left: Vec<String> = cpus.into_iter().chain(memory).collect();
+    if info.engine == OWN || left.is_empty() {
+        return None;
+    }
+    let engine = wharf_logs::sanitize_line(&info.engine);
+    Some(format!("{engine} can't lift these again: undo leaves {}", left.join(", ")))
 }
 
 /// Returns bytes in the largest unit that leaves none over.
@@ -187,6 +222,7 @@ pub(super) fn limit(
     let (to, from) = (&options.resources, &mut back.resources);
     from.nano_cpus = from.nano_cpus.filter(|was| to.nano_cpus.is_some_and(|is| is != *was));
     from.pids_limit = from.pids_limit.filter(|was| to.pids_limit.is_some_and(|is| is != *was));
+    from.cpu_quota = from.cpu_quota.filter(|_| to.nano_cpus.is_some());
     back.unlimited_pids &= to.pids_limit.is_some();
     let same = to.memory == from.memory && to.memory_swap == from.memory_swap;
     if same || (to.memory.is_none() && to.memory_swap.is_none()) {

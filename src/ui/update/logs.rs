@@ -68,6 +68,8 @@ pub(super) fn reply(app: &mut App, generation: u64, reply: LogReply) -> Vec<Effe
         }
         LogReply::Missing { asked, dropped } => app.logs.missing = Some((asked, dropped)),
         LogReply::Removed(bytes) => app.logs.removed = bytes,
+        LogReply::Kept(what) => app.logs.kept = Some(what),
+        LogReply::Lost(times) => app.logs.lost = times,
         LogReply::Saved(path, lines) => {
             app.tell(format!("saved {lines} lines to {}", path.display()));
         }

@@ -11,6 +11,17 @@ use crate::layout::{screen_at, screen_title};
 use crate::text::width;
 use crate::theme::Role;
 
+/// What parts the pieces of the line on top.
+const GAP: usize = 2;
+
+/// Docker's words for what runs, what has ended, and what fails its probes; the shorter word for the first
+/// is that of `docker ps`.
+const RUNNING: &str = "running";
+const UP: &str = "up";
+const STOPPED: &str = "stopped";
+const UNHEALTHY: &str = "unhealthy";
+const RESTARTING: &str = "restarting";
+
 /// Draws the screens' names, and on the right counts, filter and engine.
 pub(super) fn header(app: &App, buffer: &mut Buffer, area: Rect) {
     buffer.set_style(area, app.theme.style(Role::Bar));
@@ -22,20 +33,31 @@ pub(super) fn header(app: &App, buffer: &mut Buffer, area: Rect) {
         put(buffer, place, &screen_title(app, n), style);
         left = place.right();
     }
-    let mut parts = right(app);
-    let gap = 2;
     let mut room = usize::from(area.right().saturating_sub(left + 1));
-    let mut wanted = parts.iter().map(|part| width(&part.text) + gap).sum::<usize>();
-    // What is least important is left out first.
-    while wanted > room {
-        let least = (0..parts.len()).max_by_key(|n| parts[*n].rank);
-        let Some(least) = least else { break };
-        wanted -= width(&parts.remove(least).text) + gap;
+    let (up, kept) = up_word(app, room);
+    let mut parts = right(app, up);
+    let wide = |parts: &[Corner]| {
+        let gaps = parts.len().saturating_sub(1) * GAP;
+        parts.iter().map(|part| width(&part.text)).sum::<usize>() + gaps
+    };
+    // What is least important loses its word first, and then is left out.
+    while wide(&parts) > room {
+        let word = |n: &usize| parts[*n].short.is_some();
+        let least = (0..parts.len()).filter(word).max_by_key(|n| parts[*n].rank);
+        if let Some(least) = least {
+            let part = &mut parts[least];
+            part.text = part.short.take().unwrap_or_default();
+        } else {
+            let least = (0..parts.len()).max_by_key(|n| parts[*n].rank);
+            let Some(least) = least else { break };
+            parts.remove(least);
+        }
     }
-    room -= wanted.min(room);
+    let wanted = wide(&parts);
+    room -= wanted.max(kept).min(room);
     // The host's name stands beside the screens and what is there always at the edge, so that nothing
     // moves by what comes and goes between them.
-    if let Some(name) = engine(app).filter(|name| width(name) + gap <= room) {
+    if let Some(name) = engine(app).filter(|name| width(name) + GAP <= room) {
         let place = Rect { x: left + 1, width: area.right() - left - 1, ..area };
         let style = app.theme.style(Role::Dim).patch(bar_background(app));
         Line::new(app, buffer, place).text(&name, style);
@@ -60,40 +82,72 @@ fn engine(app: &App) -> Option<String> {
     Some(format!("{} on {name}", info.engine))
 }
 
+/// Returns what says that containers run, and how much room is kept for the counts: neither goes by the
+/// counts themselves, so that nothing moves by them. The engine's name is worth the longer word.
+fn up_word(app: &App, room: usize) -> (&'static str, usize) {
+    if app.screen != Screen::Containers || !app.containers.loaded {
+        return (UP, 0);
+    }
+    let piece = |word: &str| 1 + 1 + digits(app) + 1 + word.len() + GAP;
+    let wide = |up: &str| piece(up) + piece(STOPPED) + piece(UNHEALTHY) - GAP;
+    let name = engine(app).map_or(0, |name| width(&name) + GAP);
+    // One more that comes and goes has room, too.
+    let long = wide(RUNNING) + piece(RESTARTING) + name <= room;
+    let word = if long { RUNNING } else { UP };
+    (word, wide(word))
+}
+
+/// Returns how wide a count of containers is: as wide as that of all.
+fn digits(app: &App) -> usize {
+    app.containers.rows.len().to_string().len()
+}
+
 /// Something on the right of the line on top.
 struct Corner {
     text: String,
+    /// What of it is left where there is less room.
+    short: Option<String>,
     role: Role,
     /// How soon it is left out where there is no room: the greater, the sooner.
     rank: u8,
 }
 
+/// Returns how many containers are in each state, where they are shown.
+fn counts(app: &App, up: &'static str) -> Vec<Corner> {
+    let mut parts = Vec::new();
+    if app.screen != Screen::Containers || !app.containers.loaded {
+        return parts;
+    }
+    let count = |status| app.containers.count(status);
+    let stopped = count(Status::Exited) + count(Status::Created) + count(Status::Dead);
+    let digits = digits(app);
+    let warning = app.theme.glyphs().warning;
+    let of = |status: Status| app.theme.status(status);
+    let bad = (warning, Role::Bad);
+    for (rank, count, (glyph, role), word) in [
+        (4, count(Status::Running), of(Status::Running), up),
+        (6, stopped, of(Status::Exited), STOPPED),
+        (3, app.containers.unhealthy(), bad, UNHEALTHY),
+        (7, count(Status::Paused), of(Status::Paused), "paused"),
+        (5, count(Status::Restarting), of(Status::Restarting), RESTARTING),
+        (5, app.containers.unrecorded(), ("?", Role::Dim), "unknown"),
+    ] {
+        if count > 0 || word == up {
+            let short = format!("{glyph} {count:>digits$}");
+            let text = format!("{short} {word}");
+            parts.push(Corner { text, short: Some(short), role, rank });
+        }
+    }
+    parts
+}
+
 /// Returns what stands on the right, from the edge inwards: what comes and goes is last, so that it
 /// moves nothing.
-fn right(app: &App) -> Vec<Corner> {
-    let mut parts = Vec::new();
-    let mut add = |rank: u8, role: Role, text: String| parts.push(Corner { text, role, rank });
+fn right(app: &App, up: &'static str) -> Vec<Corner> {
+    let mut parts = counts(app, up);
+    let mut add = |rank, role, text: String| parts.push(Corner { text, short: None, role, rank });
     match app.screen {
         Screen::Containers if app.containers.loaded => {
-            let count = |status| app.containers.count(status);
-            let stopped = count(Status::Exited) + count(Status::Created) + count(Status::Dead);
-            // As wide as the count of all is.
-            let digits = app.containers.rows.len().to_string().len();
-            let warning = app.theme.glyphs().warning;
-            let of = |status: Status| app.theme.status(status);
-            let bad = (warning, Role::Bad);
-            for (rank, count, (glyph, role), word) in [
-                (4, count(Status::Running), of(Status::Running), "up"),
-                (6, stopped, of(Status::Exited), "down"),
-                (3, app.containers.unhealthy(), bad, "sick"),
-                (7, count(Status::Paused), of(Status::Paused), "paused"),
-                (5, count(Status::Restarting), of(Status::Restarting), "restarting"),
-                (5, app.containers.unrecorded(), ("?", Role::Dim), "unknown"),
-            ] {
-                if count > 0 || word == "up" {
-                    add(rank, role, format!("{glyph} {count:>digits$} {word}"));
-                }
-            }
             let marked = app.containers.marked.len();
             if marked > 0 {
                 add(2, Role::Info, format!("{}{marked} marked", app.theme.glyphs().mark));

@@ -306,7 +306,11 @@ fn probes(app: &App, row: &Row, report: Option<&Report>, width: u16) -> Vec<Span
     {
         let streak = match app.travel {
             None => health.map_or(0, |health| health.failing_streak),
-            Some(_) => runs.last().map_or(0, Run::streak),
+            // Of what is thinned, those that passed and those that failed began side by side.
+            Some(_) => {
+                let last = runs.iter().max_by_key(|run| run.probes.until.min(until));
+                last.map_or(0, Run::streak)
+            }
         };
         let mut text = status.as_str().to_owned();
         if streak > 0 {
@@ -411,6 +415,8 @@ fn timeline(
     };
     let mut marks = vec![Mark::None; columns];
     let mut mark = |from: DateTime<Utc>, to: DateTime<Utc>, what: Mark| {
+        // Where the clock was set back meanwhile, it ended before it began.
+        let (from, to) = (from.min(to), from.max(to));
         if since_epoch(to) < begin {
             return;
         }

@@ -185,6 +185,14 @@ fn state(app: &App, buffer: &mut Buffer, area: Rect) {
         let text = format!("{} of older lines removed by rotation", size(log.removed));
         line.skip(2).text(&text, style(Role::Warn));
     }
+    if log.lost > 0 {
+        let gaps = if log.lost == 1 { "a gap".to_owned() } else { format!("{} gaps", log.lost) };
+        let text = format!("{gaps}: rotated before it was read");
+        line.skip(2).text(&text, style(Role::Bad));
+    }
+    if let Some(kept) = &log.kept {
+        line.skip(2).text(&format!("engine keeps {kept}"), style(Role::Warn));
+    }
     for (on, word) in [(log.only, "only matches"), (log.wrap, "wrapped")] {
         if on {
             line.skip(2).text(word, style(Role::Info));
@@ -226,7 +234,7 @@ fn draw_line(app: &App, buffer: &mut Buffer, area: Rect, line: &RawLine, skip: u
         let cells = u16::try_from(names).unwrap_or(0);
         let x = area.x + gutter.saturating_sub(cells + 1);
         let place = Rect { x, width: cells.min(area.right().saturating_sub(x)), ..area };
-        Line::new(app, buffer, place).text(&origin.name, app.theme.foreign(hue(line.source)));
+        Line::new(app, buffer, place).text(&origin.name, app.theme.source(line.source));
     }
     let body = Rect { x: area.x + gutter, width: area.width - gutter, ..area };
     if body.width == 0 {
@@ -295,13 +303,6 @@ fn draw_unfolded(
         drawn += 1;
     }
     drawn.max(1)
-}
-
-/// Returns the colour of one of the merged logs.
-fn hue(source: usize) -> wharf_logs::Style {
-    const HUES: [u8; 6] = [12, 11, 13, 10, 14, 9];
-    let fg = HUES.get(source % HUES.len()).map(|hue| wharf_logs::Color::Indexed(*hue));
-    wharf_logs::Style { fg, ..wharf_logs::Style::default() }
 }
 
 fn letter_at(

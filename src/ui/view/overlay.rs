@@ -188,6 +188,9 @@ fn prompt_lines(app: &App, prompt: &Prompt, columns: usize) -> Vec<Spans> {
         }
         None => lines.push(Vec::new()),
     }
+    if let PromptFor::Limits { lasting: Some(what), .. } = &prompt.purpose {
+        lines.extend(wrap(what, columns).into_iter().map(|line| vec![(line, Role::Warn)]));
+    }
     if let Some(line) = crate::app::line_of_prompt(app, prompt) {
         let rows = wrap(&line, columns.saturating_sub(2)).into_iter().enumerate();
         let begin = |n: usize| if n == 0 { "$ " } else { "  " };

@@ -58,6 +58,13 @@ fn a_running_container_is_changed() {
     assert_eq!(pids(&lab, &id), "max");
     assert!(lab.inspect(&id, "/HostConfig/PidsLimit").is_null());
     assert_eq!(memory(&lab, &id), 64 << 20);
+    // So can that of CPU time, and nothing is left of it.
+    lab.ok(&["update", "--cpu-quota", "-1", &id]);
+    let quota = value(&lab, &id, "cpu", ["cpu.cfs_quota_us", "cpu.max"]);
+    assert_eq!(quota, if version_2 { "max 100000" } else { "-1" });
+    for key in ["NanoCpus", "CpuQuota"] {
+        assert_eq!(lab.inspect(&id, &format!("/HostConfig/{key}")), 0, "{key}");
+    }
     // It holds at the next start, which comes from the row.
     lab.ok(&["restart", "-t", "0", &id]);
     assert_eq!((memory(&lab, &id), pids(&lab, &id)), (64 << 20, "max".to_owned()));

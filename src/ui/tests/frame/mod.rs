@@ -327,6 +327,8 @@ fn limits_are_edited_and_taken_back() {
         Ok(options)
     }
     let mut desk = Desk::new(Options { update: Some(parser), ..plain() }, (100, 30));
+    let info = EngineInfo { engine: "wharf".to_owned(), cpus: 8, ..EngineInfo::default() };
+    desk.send(Msg::Info(Ok(Box::new(info))));
     desk.keys("L");
     assert!(desk.screen().contains("Limits of api-1"), "{}", desk.screen());
     desk.press("Ctrl-u".parse().unwrap());
@@ -339,8 +341,8 @@ fn limits_are_edited_and_taken_back() {
     answer(&mut desk, &effects, &Outcome::Updated { warnings: Vec::new() });
     let effects = desk.keys("u");
     let [Command::Update { options, .. }] = &executed(&effects)[..] else { panic!("{effects:?}") };
-    // It had no limit: that is all that this host has.
-    assert_eq!(options.resources.nano_cpus, Some(8_000_000_000));
+    // It had no limit, and has none again.
+    assert_eq!((options.resources.nano_cpus, options.resources.cpu_quota), (None, Some(-1)));
     assert_eq!((options.resources.memory, options.unlimited_pids), (None, false));
 }
 
@@ -365,6 +367,36 @@ fn the_dialog_of_limits_is_there_before_the_answer() {
     assert!(desk.screen().contains("│ --restart no  "), "{}", desk.screen());
     assert!(!desk.screen().contains("known yet"), "{}", desk.screen());
     assert!(matches!(&executed(&desk.keys("\n"))[..], [Command::Update { .. }]));
+}
+
+/// A Docker engine can't lift a limit of CPUs or memory: all that its host has comes next to none, and
+/// that is said before.
+#[test]
+fn what_an_undo_cannot_bring_back_is_said_before() {
+    fn parser(_: &[String]) -> Result<UpdateOptions, String> {
+        let mut options = UpdateOptions::default();
+        options.resources.nano_cpus = Some(2_000_000_000);
+        Ok(options)
+    }
+    let mut desk = Desk::new(Options { update: Some(parser), ..plain() }, (80, 24));
+    let info = EngineInfo { engine: "wharf".to_owned(), cpus: 8, ..EngineInfo::default() };
+    desk.send(Msg::Info(Ok(Box::new(info))));
+    desk.keys("L");
+    assert!(!desk.screen().contains("can't lift"), "{}", desk.screen());
+    desk.keys("\x1b");
+    let info = EngineInfo { engine: "docker".to_owned(), cpus: 8, ..EngineInfo::default() };
+    desk.send(Msg::Info(Ok(Box::new(info))));
+    desk.keys("L");
+    let said = "docker can't lift these again: undo leaves --cpus 8 (all)";
+    assert!(desk.screen().contains(said), "{}", desk.screen());
+    let effects = desk.keys("\n");
+    answer(&mut desk, &effects, &Outcome::Updated { warnings: Vec::new() });
+    let effects = desk.keys("u");
+    let [Command::Update { options, .. }] = &executed(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!(
+        (options.resources.nano_cpus, options.resources.cpu_quota),
+        (Some(8_000_000_000), None)
+    );
 }
 
 /// A limit of memory where there was none is no limit again, not the memory of the host.
@@ -428,7 +460,8 @@ fn what_stands_on_top_stays_in_its_place() {
             ..EngineInfo::default()
         }))));
         let places = |desk: &Desk| {
-            ["docker on vm", " up", " down"].map(|text| {
+            let up = if columns == 200 { " running" } else { " up" };
+            ["docker on vm", up, " stopped"].map(|text| {
                 column(desk, text).unwrap_or_else(|| panic!("{text}\n{}", desk.screen()))
             })
         };
@@ -441,7 +474,7 @@ fn what_stands_on_top_stays_in_its_place() {
             row.health = Some(wharf_model::HealthStatus::Unhealthy);
         }
         desk.send(Msg::Containers(Ok(rows)));
-        assert!(desk.screen().contains(" sick"), "{}", desk.screen());
+        assert!(desk.screen().contains("1 unhealthy"), "{}", desk.screen());
         assert_eq!(places(&desk), before, "{}", desk.screen());
         // The line below has a place for each value, too.
         let at = |desk: &Desk| {

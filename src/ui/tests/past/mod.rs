@@ -5,7 +5,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use wharf_backend::fake::{Fake, container, time};
-use wharf_model::{ContainerId, DetailSample, Sample, Status, since_epoch};
+use wharf_model::{
+    ContainerId, DetailSample, Happening, HealthStatus, Probes, Recording, Sample, Status, What,
+    since_epoch,
+};
 use wharf_stats::record::{Recorder, Shape, read};
 use wharf_ui::app::{Chart, Past};
 use wharf_ui::{Colors, Msg, Replay};
@@ -179,6 +182,78 @@ fn probes_are_counted_until_the_instant() {
     );
 }
 
+/// A check that has flapped all day, and failed otherwise for a while long ago: that is there to be looked
+/// at, with what it said then.
+#[test]
+fn a_failure_long_ago_is_shown_though_the_check_flaps() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record");
+    let mut recorder = Recorder::open(&path, Some(Shape::new(2))).unwrap();
+    let begin = time(0) - TimeDelta::hours(24);
+    for n in 0..24 * 30 {
+        let at = begin + TimeDelta::minutes(n * 2);
+        let (status, exit_code, output) = match n {
+            // Four hours after the beginning, for ten minutes.
+            120..125 => (HealthStatus::Unhealthy, 9, "no route to the database"),
+            _ if n % 2 == 0 => (HealthStatus::Healthy, 0, "ok"),
+            _ => (HealthStatus::Healthy, 1, "timed out"),
+        };
+        let took = Duration::from_millis(30);
+        let what = What::Probes(Probes {
+            until: at + took,
+            count: 1,
+            exit_code,
+            status,
+            streak: u32::from(exit_code != 0),
+            last: took,
+            longest: took,
+            output: output.to_owned(),
+        });
+        recorder.happened(Happening { at, what }).unwrap();
+    }
+    let fake = Fake::demo();
+    let mut old = container(77, "old", "box", Status::Running);
+    old.created = time(0) - TimeDelta::days(2);
+    fake.put(old);
+    let mut desk = Desk::with(fake, plain(), (120, 40));
+    desk.keys("/old\nc");
+    let id = desk.app.selected().unwrap().summary.id.clone();
+    desk.send(Msg::Tick(time(41)));
+    desk.keys("tT19h56m\n");
+    desk.send(Msg::Tick(time(43)));
+    desk.keys("+H");
+    let past = Past::new(read(&path).unwrap(), desk.app.metrics.host_memory(0));
+    desk.raw(Msg::Recorded { id, result: Ok(Box::new(past)) });
+    let screen = desk.screen();
+    assert!(screen.contains("no route to the database"), "{screen}");
+    assert!(screen.contains('█') && screen.contains('▅'), "{screen}");
+}
+
+/// A probe during which the clock was set back ended before it began; it is drawn all the same.
+#[test]
+fn a_probe_that_ended_before_it_began_is_drawn() {
+    let mut desk = Desk::new(plain(), (120, 40));
+    desk.keys("/api-1\nH+");
+    let id = desk.app.selected().unwrap().summary.id.clone();
+    let probe = |minute: i64| Happening {
+        at: time(0) - TimeDelta::minutes(60 - minute),
+        what: What::Probes(Probes {
+            until: time(0) - TimeDelta::minutes(60 - minute) - TimeDelta::minutes(20),
+            count: 1,
+            exit_code: 1,
+            status: HealthStatus::Unhealthy,
+            streak: 1,
+            last: Duration::ZERO,
+            longest: Duration::ZERO,
+            output: "before its time".to_owned(),
+        }),
+    };
+    let recording = Recording { happenings: vec![probe(0), probe(40)], ..Recording::default() };
+    let past = Past::new(recording, desk.app.metrics.host_memory(0));
+    desk.raw(Msg::Recorded { id, result: Ok(Box::new(past)) });
+    assert!(desk.screen().contains("before its time"), "{}", desk.screen());
+}
+
 /// Of what isn't recorded the dashboard says that it is the present, and no state where none is known.
 #[test]
 fn what_is_not_recorded_is_told() {
@@ -208,7 +283,7 @@ fn where_nothing_was_recorded_no_state_is_made_up() {
     desk.send(Msg::Tick(time(43)));
     assert!(screen_line(&desk, " old ").contains("? unknown"), "{}", desk.screen());
     let top = screen_line(&desk, "Containers");
-    assert!(top.contains("? 1 unknown") && !top.contains("down"), "{top}");
+    assert!(top.contains("? 1 unknown") && !top.contains("stopped"), "{top}");
     // Before it was made.
     desk.keys("T49h\n");
     desk.send(Msg::Tick(time(44)));

@@ -54,6 +54,12 @@ fn what_rotation_has_removed_is_told() {
     let generation = desk.app.logs.generation;
     desk.send(Msg::Log { generation, reply: LogReply::Removed(12 << 20) });
     assert!(desk.screen().contains("12M of older lines removed by rotation"), "{}", desk.screen());
+    desk.send(Msg::Log { generation, reply: LogReply::Removed(0) });
+    desk.send(Msg::Log { generation, reply: LogReply::Kept("2 files of 10k".to_owned()) });
+    desk.send(Msg::Log { generation, reply: LogReply::Lost(2) });
+    let screen = desk.screen();
+    assert!(screen.contains("engine keeps 2 files of 10k"), "{screen}");
+    assert!(screen.contains("2 gaps: rotated before it was read"), "{screen}");
 }
 
 #[test]
