@@ -284,7 +284,7 @@ fn docker() {
         let row = text.lines().find(|line| line.contains(" new/")).unwrap_or_default().to_owned();
         row.contains(" A ")
     });
-    terminal.wait_for("doesn't tell which layer");
+    terminal.wait_for("layers: not from this engine");
     quit(terminal);
     docker(&["rm", "-f", "whale"], b"");
 }

@@ -8,18 +8,25 @@ pub struct Input {
     text: String,
     /// A byte offset, always between letters.
     at: usize,
+    /// Whether the user has changed it.
+    edited: bool,
 }
 
 impl Input {
     /// Returns a line with this text, the cursor at its end.
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
-        Self { at: text.len(), text }
+        Self { at: text.len(), text, edited: false }
     }
 
     /// Returns the text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Returns whether the text is the user's: even one that was emptied.
+    pub fn is_edited(&self) -> bool {
+        self.edited
     }
 
     /// Returns the text before the cursor.
@@ -29,6 +36,7 @@ impl Input {
 
     /// Inserts a text at the cursor; control characters are left out.
     pub fn insert(&mut self, text: &str) {
+        self.edited = true;
         for letter in text.chars().filter(|c| !c.is_control()) {
             self.text.insert(self.at, letter);
             self.at += letter.len_utf8();
@@ -37,6 +45,7 @@ impl Input {
 
     /// Deletes the letter before the cursor.
     pub fn backspace(&mut self) {
+        self.edited = true;
         if let Some(letter) = self.before().graphemes(true).next_back() {
             let from = self.at - letter.len();
             self.text.replace_range(from..self.at, "");
@@ -46,6 +55,7 @@ impl Input {
 
     /// Deletes the letter after the cursor.
     pub fn delete(&mut self) {
+        self.edited = true;
         if let Some(letter) = self.text[self.at..].graphemes(true).next() {
             let to = self.at + letter.len();
             self.text.replace_range(self.at..to, "");
@@ -54,6 +64,7 @@ impl Input {
 
     /// Deletes the word before the cursor.
     pub fn erase_word(&mut self) {
+        self.edited = true;
         let kept = self.before().trim_end();
         let from = kept.rfind(' ').map_or(0, |n| n + 1);
         self.text.replace_range(from..self.at, "");
@@ -62,6 +73,7 @@ impl Input {
 
     /// Deletes all before the cursor.
     pub fn erase_line(&mut self) {
+        self.edited = true;
         self.text.replace_range(..self.at, "");
         self.at = 0;
     }

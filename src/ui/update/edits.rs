@@ -108,7 +108,7 @@ pub(super) fn take_detail(
         Ok((text, lasting, before)) => {
             (*now, *lost) = (Some(before), lasting);
             prompt.error = None;
-            if prompt.input.text().is_empty() {
+            if !prompt.input.is_edited() {
                 prompt.input = Input::new(text);
             }
         }

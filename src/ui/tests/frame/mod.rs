@@ -367,6 +367,15 @@ fn the_dialog_of_limits_is_there_before_the_answer() {
     assert!(desk.screen().contains("│ --restart no  "), "{}", desk.screen());
     assert!(!desk.screen().contains("known yet"), "{}", desk.screen());
     assert!(matches!(&executed(&desk.keys("\n"))[..], [Command::Update { .. }]));
+    // So does that what is there to be changed isn't wanted.
+    let mut desk = Desk::new(Options { update: Some(parser), ..plain() }, (100, 30));
+    let effects = desk.raw(Msg::Key(typed('L')));
+    desk.raw(Msg::Key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL)));
+    desk.answer(&effects[0]);
+    for letter in "--memory 1g".chars() {
+        desk.raw(Msg::Key(typed(letter)));
+    }
+    assert!(desk.screen().contains("│ --memory 1g  "), "{}", desk.screen());
 }
 
 /// A Docker engine can't lift a limit of CPUs or memory: all that its host has comes next to none, and
