@@ -6,7 +6,7 @@ use wharf_model::Status;
 
 use super::{Line, put};
 use crate::app::{App, Link, Screen};
-use crate::format::{age, bytes, percent, size};
+use crate::format::{age, bytes, size};
 use crate::layout::{screen_at, screen_title};
 use crate::text::width;
 use crate::theme::Role;
@@ -338,7 +338,8 @@ fn parts(app: &App, brief: bool) -> Vec<Part> {
     let cpus = sample.cpus.map(|n| format!("{of}{n}")).unwrap_or_default();
     match usage.cpu_percent {
         Some(cpu) => {
-            parts.push(("cpu", format!("{:>5}{cpus}", percent(cpu)), level(cpu, 80.0, 95.0)));
+            // A tenth of a percent would change every second, and say nothing.
+            parts.push(("cpu", format!("{cpu:>3.0}%{cpus}"), level(cpu, 80.0, 95.0)));
         }
         None if sample.cpus.is_some() => {
             parts.push(("cpu", format!("{}{cpus}", app.theme.glyphs().missing), Role::Text));
