@@ -31,6 +31,9 @@ use ratatui::layout::{Position, Rect};
 use rustix::process::{Signal, getpgrp, getsid, kill_process_group};
 use tokio::time::Instant;
 
+#[cfg(test)]
+pub(crate) use encode::named;
+
 use vt100::CursorStyle;
 
 use crate::app::App;

@@ -516,26 +516,10 @@ mod tests {
     ];
 
     fn of_sixteen(palette: [u32; 16], color: Color) -> u32 {
-        let place = match color {
-            Color::Black => 0,
-            Color::Red => 1,
-            Color::Green => 2,
-            Color::Yellow => 3,
-            Color::Blue => 4,
-            Color::Magenta => 5,
-            Color::Cyan => 6,
-            Color::Gray => 7,
-            Color::DarkGray => 8,
-            Color::LightRed => 9,
-            Color::LightGreen => 10,
-            Color::LightYellow => 11,
-            Color::LightBlue => 12,
-            Color::LightMagenta => 13,
-            Color::LightCyan => 14,
-            Color::White => 15,
-            other => panic!("{other:?} isn't one of the sixteen"),
+        let Some(place) = crate::terminal::named(color) else {
+            panic!("{color:?} isn't one of the sixteen");
         };
-        palette[place]
+        palette[usize::from(place)]
     }
 
     /// With sixteen colours, of which only their names are known, every text can be read in the usual

@@ -271,7 +271,7 @@ impl Pen<'_> {
 }
 
 /// Returns the number among the sixteen that have names, which more terminals know than know others.
-fn named(color: Color) -> Option<u8> {
+pub(crate) fn named(color: Color) -> Option<u8> {
     Some(match color {
         Color::Black => 0,
         Color::Red => 1,
