@@ -3,8 +3,9 @@
 //!
 //! A method asks through bollard or, where bollard would lose something, through the same
 //! [`transport`] directly; its answer is translated into the model's types in the module named
-//! after the thing. Nothing is remembered between calls: the engine is the only truth. Every request
-//! has a connection of its own, so an engine that was restarted is found again by the next call.
+//! after the thing. Nothing is remembered between calls, but how control groups are named ([`nearby`]):
+//! the engine is the only truth. Every request has a connection of its own, so an engine that was
+//! restarted is found again by the next call.
 
 mod address;
 mod archive;
@@ -36,6 +37,7 @@ mod volumes;
 mod way;
 
 use std::fs::File;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -54,6 +56,7 @@ use crate::{
     ArchivePut, AttachOptions, Backend, ByteStream, Error, LogSource, Reader, Result, SampleBatch,
     Session, TransferStream,
 };
+use nearby::Groups;
 use transport::{Transport, image_path, segment};
 use way::Way;
 
@@ -68,6 +71,8 @@ pub struct Docker {
     client: bollard::Docker,
     /// Who the user is at registries; the engine is told with each pull and push.
     credentials: CredentialStore,
+    /// How the groups of its containers are named; none where no groups are seen.
+    groups: Arc<OnceLock<Option<Arc<Groups>>>>,
 }
 
 /// Seconds that bollard lets a request take: practically for ever, since a `stop` may take as long
@@ -124,7 +129,8 @@ impl Docker {
             NO_TIMEOUT,
             bollard::API_DEFAULT_VERSION,
         )?;
-        Ok(Self { transport, client, credentials: CredentialStore::default() })
+        let groups = Arc::default();
+        Ok(Self { transport, client, credentials: CredentialStore::default(), groups })
     }
 
     /// Returns the same engine, which is told who the user is at registries.
@@ -170,9 +176,9 @@ impl Backend for Docker {
         "docker"
     }
 
-    fn looking_only(&self) -> Option<std::sync::Arc<dyn Backend>> {
+    fn looking_only(&self) -> Option<Arc<dyn Backend>> {
         let docker = Self::by(self.transport.looking_only()).ok()?;
-        Some(std::sync::Arc::new(docker.with_credentials(self.credentials.clone())))
+        Some(Arc::new(docker.with_credentials(self.credentials.clone())))
     }
 
     async fn info(&self) -> Result<EngineInfo> {

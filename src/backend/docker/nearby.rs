@@ -6,15 +6,21 @@
 //! have the containers' ids in their names. What stands around the id is usually one of [`NAMES`]; else it
 //! is learned of one container's first process. Of a container that has no such group here, the engine has
 //! to tell.
+//!
+//! Nor does the engine tell which links of this host lead into which container; the kernel does, by the
+//! numbers of network namespaces. Where the sampler sees that others do, too, it reads the container's own
+//! counters.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::Utc;
 use wharf_cgroup::{Group, Layout};
 use wharf_model::{ContainerId, DetailSample, HostSample, Sample};
 use wharf_stats::{Sampler, Subject, raise_open_files_limit};
+use wharf_sys::netlink::route::RouteSocket;
 
 /// What stands before and after the id in the name of a container's group: dockerd and podman, each with
 /// groups of its own making and with systemd's, and what the own engine's server tells of.
@@ -29,17 +35,71 @@ const NAMES: [(&str, &str); 5] = [
 /// Milliseconds in a tick of `/proc/PID/stat` (`USER_HZ` is 100 on every architecture but alpha).
 const TICK_MS: i64 = 10;
 
+/// How the groups of an engine's containers are named on this host.
+#[derive(Debug)]
+pub(super) struct Groups {
+    layout: Layout,
+    /// What stands around the id.
+    names: Mutex<Vec<(String, String)>>,
+}
+
+impl Groups {
+    /// Returns the usual names; none where groups can't be seen.
+    pub(super) fn new() -> Option<Self> {
+        let layout = Layout::detect().ok().filter(|layout| !layout.is_empty())?;
+        let names = NAMES.map(|(before, after)| (before.to_owned(), after.to_owned()));
+        Some(Self { layout, names: Mutex::new(names.into()) })
+    }
+
+    fn names(&self) -> MutexGuard<'_, Vec<(String, String)>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns from the container whose first process this is how groups are named; returns whether that
+    /// is news.
+    pub(super) fn learn(&self, id: &ContainerId, pid: i64) -> bool {
+        let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        let mut paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+        let name = paths.find_map(|path| path.strip_prefix('/')?.split_once(id.as_str()));
+        let Some((before, after)) = name else { return false };
+        let name = (before.to_owned(), after.to_owned());
+        let mut names = self.names();
+        let is_new = !names.contains(&name);
+        if is_new {
+            names.push(name);
+        }
+        is_new
+    }
+
+    /// Returns what is measured only of a container that somebody looks at closely.
+    pub(super) fn details(&self, id: &ContainerId) -> Option<DetailSample> {
+        let (group, process) = self.find(id)?;
+        Some(wharf_stats::details(&group, Some(process.pid)))
+    }
+
+    /// Returns a container's group and a process that has its network.
+    fn find(&self, id: &ContainerId) -> Option<(Group, Process)> {
+        self.names().iter().find_map(|(before, after)| {
+            let group = Group::open(&self.layout, &format!("{before}{id}{after}")).ok()?;
+            let pids = group.processes().ok()?;
+            // An engine inside the container has networks for its own. What was started from outside,
+            // the first process before all, is on the container's.
+            let mut processes = pids.iter().filter_map(|pid| Process::read(*pid));
+            let first = processes.find(|process| !pids.contains(&process.parent))?;
+            Some((group, first))
+        })
+    }
+}
+
 /// The containers whose counters are read here.
 pub(super) struct Nearby {
-    layout: Layout,
+    groups: Arc<Groups>,
     /// When this host was started, in milliseconds since 1970.
     booted_ms: i64,
     watched: Mutex<Watched>,
 }
 
 struct Watched {
-    /// What stands around the id in the names of groups.
-    names: Vec<(String, String)>,
     sampler: Sampler,
     /// Whether there was ever one: then this host is theirs.
     found: bool,
@@ -53,61 +113,56 @@ pub(super) struct Look {
 }
 
 impl Nearby {
-    /// Returns the place for containers of an engine that may be on this host; none where groups can't be
-    /// seen. `root` is the folder of its data.
-    pub(super) fn new(root: &Path) -> Option<Self> {
-        let layout = Layout::detect().ok().filter(|layout| !layout.is_empty())?;
+    /// Returns the place for containers of an engine that may be on this host. `root` is the folder of
+    /// its data.
+    pub(super) fn new(groups: Arc<Groups>, root: &Path) -> Self {
         raise_open_files_limit();
-        let sampler = Sampler::new(layout.clone(), root);
+        let sampler = Sampler::new(groups.layout.clone(), root);
         let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         let up = Duration::try_from(up).unwrap_or_default();
         let booted_ms = (Utc::now() - up).timestamp_millis();
-        let names =
-            NAMES.iter().map(|(before, after)| ((*before).into(), (*after).into())).collect();
-        let watched = Mutex::new(Watched { names, sampler, found: false });
-        Some(Self { layout, booted_ms, watched })
+        Self { groups, booted_ms, watched: Mutex::new(Watched { sampler, found: false }) }
+    }
+
+    pub(super) fn groups(&self) -> &Arc<Groups> {
+        &self.groups
     }
 
     fn watched(&self) -> MutexGuard<'_, Watched> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a running container, if its group is found. `isolated` is one that has no network.
-    pub(super) fn add(&self, id: &ContainerId, isolated: bool) -> bool {
-        let mut watched = self.watched();
-        let Some((group, process)) = find(&self.layout, &watched.names, id) else { return false };
-        let subject = Subject {
-            id: id.clone(),
-            group: group.name().to_owned(),
-            pid: process.pid,
-            started_ms: self.booted_ms + process.started_ms,
-            links: isolated.then(Vec::new),
-        };
-        let added = watched.sampler.add(subject).is_ok();
-        watched.found |= added;
-        added
-    }
-
-    /// Learns from the container whose first process this is how groups are named; returns whether that
-    /// is news.
-    pub(super) fn learn(&self, id: &ContainerId, pid: i64) -> bool {
-        let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        let mut paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
-        let name = paths.find_map(|path| path.strip_prefix('/')?.split_once(id.as_str()));
-        let Some((before, after)) = name else { return false };
-        let name = (before.to_owned(), after.to_owned());
-        let names = &mut self.watched().names;
-        let is_new = !names.contains(&name);
-        if is_new {
-            names.push(name);
+    /// Adds running containers, or looks anew which links lead into them; returns those whose groups
+    /// aren't found.
+    pub(super) fn add(&self, containers: Vec<ContainerId>) -> Vec<ContainerId> {
+        let (mut found, mut strange) = (Vec::new(), Vec::new());
+        for id in containers {
+            match self.groups.find(&id) {
+                Some((group, process)) => found.push((id, group, process)),
+                None => strange.push(id),
+            }
         }
-        is_new
+        let pids: Vec<_> = found.iter().map(|(_, _, process)| process.pid).collect();
+        let mut watched = self.watched();
+        for ((id, group, process), links) in found.into_iter().zip(links_into(&pids)) {
+            let subject = Subject {
+                id: id.clone(),
+                group: group.name().to_owned(),
+                pid: process.pid,
+                started_ms: self.booted_ms + process.started_ms,
+                links,
+            };
+            match watched.sampler.add(subject) {
+                Ok(()) => watched.found = true,
+                Err(_) => strange.push(id),
+            }
+        }
+        strange
     }
 
-    /// Returns what is measured only of a container that somebody looks at closely.
-    pub(super) fn details(&self, id: &ContainerId) -> Option<DetailSample> {
-        let (group, process) = find(&self.layout, &self.watched().names, id)?;
-        Some(wharf_stats::details(&group, Some(process.pid)))
+    /// Returns whether a container's counters are read here.
+    pub(super) fn has(&self, id: &ContainerId) -> bool {
+        self.watched().sampler.containers().any(|known| known == id)
     }
 
     /// Removes a container.
@@ -129,26 +184,34 @@ impl Nearby {
             }
             watched.sampler.tick()
         };
-        for id in tick.gone {
+        if !tick.gone.is_empty() {
             // Usually the container has ended, and the event that says so is on its way. It may be that
             // only the process has by which its network was seen.
-            self.add(&id, false);
+            self.add(tick.gone);
         }
         Look { host: Some(tick.host), containers: tick.containers }
     }
 }
 
-/// Returns a container's group and a process that has its network.
-fn find(layout: &Layout, names: &[(String, String)], id: &ContainerId) -> Option<(Group, Process)> {
-    names.iter().find_map(|(before, after)| {
-        let group = Group::open(layout, &format!("{before}{id}{after}")).ok()?;
-        let pids = group.processes().ok()?;
-        // An engine inside the container has networks for its own. What was started from outside, the
-        // first process before all, is on the container's.
-        let mut processes = pids.iter().filter_map(|pid| Process::read(*pid));
-        let first = processes.find(|process| !pids.contains(&process.parent))?;
-        Some((group, first))
-    })
+/// Returns the links of this host that lead into the networks of these processes, in their order; none
+/// where that can't be told.
+fn links_into(pids: &[i32]) -> Vec<Option<Vec<String>>> {
+    let unknown = vec![None; pids.len()];
+    if pids.is_empty() {
+        return unknown;
+    }
+    let Ok(mut route) = RouteSocket::open() else { return unknown };
+    // A namespace has a number once somebody has seen a link into it.
+    let Ok(links) = route.links() else { return unknown };
+    let mut leading: HashMap<i32, Vec<String>> = HashMap::new();
+    for link in links {
+        if let Some(number) = link.beyond {
+            leading.entry(number).or_default().push(link.name);
+        }
+    }
+    let Ok(numbers) = route.namespaces(pids) else { return unknown };
+    let known = |number| leading.get(&number).cloned().unwrap_or_default();
+    numbers.into_iter().map(|number| Some(number.map(known).unwrap_or_default())).collect()
 }
 
 /// A process, as `/proc/PID/stat` tells (proc(5): the fields 4 and 22).

@@ -18,10 +18,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use wharf_model::{
     ContainerId, ContainerSummary, DetailSample, ErrorKind, Event, EventKind, EventOptions,
-    Filters, NetworkMode, Sample,
+    Filters, Sample,
 };
 
-use super::nearby::{Look, Nearby};
+use super::nearby::{Groups, Look, Nearby};
 use super::stats::{Context, sample};
 use super::transport::{Lines, parse};
 use super::{Docker, error};
@@ -54,15 +54,18 @@ impl Docker {
     ) -> Result<BoxStream<'static, Result<SampleBatch>>> {
         let origin = Utc::now();
         // Events first: a container that starts between the two is then seen at least once.
-        let filters = Filters::from_iter([("type", "container")]);
+        let filters = Filters::from_iter([("type", "container"), ("type", "network")]);
         let wanted = EventOptions { filters, ..EventOptions::default() };
         let events = self.event_stream(&wanted).await?;
         let running = self.containers(false).await?;
         let info = self.engine_info().await?;
         let host_memory = Some(info.memory_total).filter(|bytes| *bytes > 0);
-        let near = match self.transport.is_near() {
-            true => blocking(move || Nearby::new(Path::new(&info.root_dir))).await?.map(Arc::new),
-            false => None,
+        let near = match self.groups().await? {
+            Some(groups) => {
+                let nearby = move || Nearby::new(groups, Path::new(&info.root_dir));
+                Some(Arc::new(blocking(nearby).await?))
+            }
+            None => None,
         };
         let newest = Newest::default();
         let (progress, watcher) = watch::channel(Progress::default());
@@ -95,16 +98,13 @@ impl Docker {
 impl Docker {
     /// Returns what is measured only of a container that somebody looks at closely.
     pub(super) async fn near_details(&self, container: &str) -> Result<DetailSample> {
-        let id = container.parse::<ContainerId>().ok().filter(|_| self.transport.is_near());
-        let found = match (id, Nearby::new(Path::new("/"))) {
-            (Some(id), Some(near)) => {
-                let near = Arc::new(near);
-                match near.details(&id) {
-                    None if self.learn(&near, &id).await => near.details(&id),
-                    found => found,
-                }
-            }
-            _ => None,
+        let id = container.parse::<ContainerId>().ok();
+        let found = match id.zip(self.groups().await?) {
+            Some((id, groups)) => match look_closely(&groups, &id).await? {
+                None if self.learn(&groups, &id).await => look_closely(&groups, &id).await?,
+                found => found,
+            },
+            None => None,
         };
         found.ok_or_else(|| {
             let text = "docker: only of its containers on this host the use of each core is known";
@@ -112,13 +112,28 @@ impl Docker {
         })
     }
 
+    /// Returns how the groups of its containers are named, if it may be on this host.
+    async fn groups(&self) -> Result<Option<Arc<Groups>>> {
+        if !self.transport.is_near() {
+            return Ok(None);
+        }
+        let known = Arc::clone(&self.groups);
+        let find = move || known.get_or_init(|| Groups::new().map(Arc::new)).clone();
+        blocking(find).await
+    }
+
     /// Has the names of groups learned of a running container; returns whether they are news.
-    async fn learn(&self, near: &Arc<Nearby>, id: &ContainerId) -> bool {
+    async fn learn(&self, groups: &Arc<Groups>, id: &ContainerId) -> bool {
         let pid = async { self.inspect(id.as_str()).await.ok()?.state?.pid };
         let Some(pid) = pid.await.filter(|pid| *pid > 0) else { return false };
-        let (near, id) = (Arc::clone(near), id.clone());
-        blocking(move || near.learn(&id, pid)).await.unwrap_or_default()
+        let (groups, id) = (Arc::clone(groups), id.clone());
+        blocking(move || groups.learn(&id, pid)).await.unwrap_or_default()
     }
+}
+
+async fn look_closely(groups: &Arc<Groups>, id: &ContainerId) -> Result<Option<DetailSample>> {
+    let (groups, id) = (Arc::clone(groups), id.clone());
+    blocking(move || groups.details(&id)).await
 }
 
 /// Does what reads files, aside.
@@ -181,37 +196,29 @@ struct Listener {
 impl Listener {
     /// Takes in what runs already.
     async fn begin(mut self, running: Vec<ContainerSummary>) -> Result<Self> {
-        let mut streamed: Vec<_> = running;
-        while let Some(near) = &self.near {
+        let mut strange: Vec<_> = running.into_iter().map(|container| container.id).collect();
+        while let (Some(near), Some(_)) = (&self.near, strange.first()) {
             let adding = Arc::clone(near);
-            streamed = blocking(move || {
-                let isolated = |mode: &NetworkMode| *mode == NetworkMode::None;
-                streamed.retain(|one| !adding.add(&one.id, isolated(&one.network_mode)));
-                streamed
-            })
-            .await?;
+            strange = blocking(move || adding.add(strange)).await?;
             // When nothing is learned of one, the engine is elsewhere.
-            match streamed.first() {
-                Some(first) if self.docker.learn(near, &first.id).await => {}
+            match strange.first() {
+                Some(first) if self.docker.learn(near.groups(), first).await => {}
                 _ => break,
             }
         }
-        for container in streamed {
-            self.open(container.id);
+        for id in strange {
+            self.open(id);
         }
         Ok(self)
     }
 
     /// Takes in a container that was started.
     async fn started(&mut self, id: ContainerId) {
-        if let Some(near) = &self.near {
-            let add = || {
-                let (near, id) = (Arc::clone(near), id.clone());
-                async move { blocking(move || near.add(&id, false)).await.unwrap_or_default() }
-            };
-            if add().await || (self.docker.learn(near, &id).await && add().await) {
-                return;
-            }
+        if let Some(near) = &self.near
+            && (add(near, &id).await
+                || (self.docker.learn(near.groups(), &id).await && add(near, &id).await))
+        {
+            return;
         }
         self.open(id);
     }
@@ -228,9 +235,11 @@ impl Listener {
     }
 
     async fn note(&mut self, event: &Event) {
-        let Ok(id) = event.id.parse::<ContainerId>() else {
-            return;
+        let id = match event.kind {
+            EventKind::Network => event.attributes.get("container"),
+            _ => Some(&event.id),
         };
+        let Some(id) = id.and_then(|id| id.parse::<ContainerId>().ok()) else { return };
         match (event.kind, event.action.as_str()) {
             (EventKind::Container, "start" | "restart") => {
                 self.started(id).await;
@@ -243,6 +252,12 @@ impl Listener {
                 self.streams.remove(&id);
                 locked(&self.newest).remove(&id);
                 self.progress.send_modify(|progress| progress.samples += 1);
+            }
+            (EventKind::Network, "connect" | "disconnect") => {
+                let near = self.near.as_ref().filter(|near| near.has(&id));
+                if let Some(near) = near {
+                    add(near, &id).await;
+                }
             }
             _ => {}
         }
@@ -269,6 +284,12 @@ impl Listener {
         task.spawn(async move { follow.run().await });
         self.streams.insert(id, task);
     }
+}
+
+/// Adds a running container to those whose counters are read here, if its group is found.
+async fn add(near: &Arc<Nearby>, id: &ContainerId) -> bool {
+    let (near, id) = (Arc::clone(near), id.clone());
+    blocking(move || near.add(vec![id]).is_empty()).await.unwrap_or_default()
 }
 
 /// One container's stream.

@@ -109,8 +109,10 @@ impl Record {
         self.sample(container, now);
         self.sample_host(&container.paths);
         let rests = self.meter.as_ref().is_some_and(Meter::is_quiet) && self.host.is_none();
-        let rests = rests && age >= STEP;
-        self.due = now + if rests { RESTING } else { age.clamp(FIRST, STEP) };
+        self.due = match age < STEP {
+            true => now + age.max(FIRST),
+            false => together(now, if rests { RESTING } else { STEP }),
+        };
     }
 
     /// Records the host's counters, if nobody else does.
@@ -294,6 +296,25 @@ fn is_off(switch: &Path) -> bool {
     rustix::fs::access(switch, rustix::fs::Access::EXISTS).is_ok()
 }
 
+/// Returns the instant after this time, give or take half of it, at which every supervisor of the host
+/// takes its samples. What a wakeup costs is mostly what the processor has to fetch again after it has
+/// done other things: who comes right after another one finds the kernel's and the supervisor's code in
+/// its caches.
+fn together(now: Instant, step: Duration) -> Instant {
+    let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let clock = Duration::try_from(clock).unwrap_or_default();
+    now + until_together(clock, step)
+}
+
+/// Returns the time from this one of the monotonic clock until the multiple of `step` that is nearest to
+/// one step later.
+fn until_together(clock: Duration, step: Duration) -> Duration {
+    let past = Duration::from_nanos(
+        u64::try_from(clock.as_nanos() % step.as_nanos().max(1)).unwrap_or_default(),
+    );
+    if past * 2 < step { step - past } else { step * 2 - past }
+}
+
 /// Returns whether nobody has written to the host's record lately.
 fn is_abandoned(path: &Path) -> bool {
     let Ok(about) = path.metadata() else { return true };
@@ -335,5 +356,24 @@ fn open(path: &Path, wanted: Shape, paths: &Paths) -> std::io::Result<Recorder> 
             Recorder::open(path, Some(room))
         }
         (None, room) => Recorder::open(path, Some(room)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_samples_are_taken_at_the_same_instants() {
+        let after = |tenths: u64| until_together(Duration::from_millis(tenths * 100), STEP);
+        let tenths = |tenths| Duration::from_millis(tenths * 100);
+        assert_eq!(after(7_000), STEP, "on the instant");
+        // A timer is never early, and a little late.
+        assert_eq!(after(7_001), tenths(99));
+        assert_eq!(after(7_049), tenths(51));
+        assert_eq!(after(7_050), tenths(150));
+        assert_eq!(after(7_099), tenths(101));
+        let rested = until_together(Duration::from_secs(7_010), RESTING);
+        assert_eq!(rested, Duration::from_secs(40), "to an instant that others have, too");
     }
 }

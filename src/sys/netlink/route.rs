@@ -18,6 +18,8 @@ const GET_ADDRESS: u16 = 22;
 const NEW_ROUTE: u16 = 24;
 const DEL_ROUTE: u16 = 25;
 const GET_ROUTE: u16 = 26;
+const NEW_NAMESPACE_ID: u16 = 88;
+const GET_NAMESPACE_ID: u16 = 90;
 
 // Attributes of links (`linux/if_link.h`).
 const LINK_MAC: u16 = 1;
@@ -30,6 +32,10 @@ const LINK_INFO_KIND: u16 = 1;
 const LINK_INFO_DATA: u16 = 2;
 const LINK_FAMILIES: u16 = 26;
 const LINK_NETNS_FD: u16 = 28;
+const LINK_EXTENT: u16 = 29;
+const LINK_NETNS_ID: u16 = 37;
+/// `RTEXT_FILTER_SKIP_STATS`: without counters.
+const WITHOUT_COUNTERS: u32 = 1 << 3;
 /// `VETH_INFO_PEER`.
 const VETH_PEER: u16 = 1;
 /// `IFLA_INET6_ADDR_GEN_MODE` and its value for "no link-local address".
@@ -50,6 +56,10 @@ const ROUTE_LINK: u16 = 4;
 const ROUTE_GATEWAY: u16 = 5;
 const ROUTE_TABLE: u16 = 15;
 
+// Attributes of network namespaces (`linux/net_namespace.h`).
+const NAMESPACE_ID: u16 = 1;
+const NAMESPACE_PID: u16 = 2;
+
 const FAMILY_INET: u8 = 2;
 const FAMILY_INET6: u8 = 10;
 /// `IFA_F_NODAD`: the address is used at once, without asking whether somebody else has it.
@@ -60,6 +70,8 @@ const UP: u32 = 1;
 const LOWER_UP: u32 = 1 << 16;
 /// Length of `struct ifinfomsg`.
 const LINK_HEADER: usize = 16;
+/// Length of `struct rtgenmsg`, padded.
+const NAMESPACE_HEADER: usize = 4;
 /// Length of `struct ifaddrmsg`.
 const ADDRESS_HEADER: usize = 8;
 /// Length of `struct rtmsg`.
@@ -103,6 +115,8 @@ pub struct Link {
     pub master: Option<u32>,
     /// Its hardware address.
     pub mac: Option<Mac>,
+    /// The number that this namespace has for the one in which its other end is, if that is another.
+    pub beyond: Option<i32>,
 }
 
 /// A block of addresses.
@@ -493,8 +507,29 @@ impl RouteSocket {
     /// When the kernel refuses to answer.
     pub fn links(&mut self) -> Result<Vec<Link>> {
         let mut batch = Batch::new();
-        batch.message("list links", GET_LINK, DUMP, &link_header(0, false));
+        let mut message = batch.message("list links", GET_LINK, DUMP, &link_header(0, false));
+        message.u32(LINK_EXTENT, WITHOUT_COUNTERS);
         self.apply(batch)
+    }
+
+    /// Returns the numbers that this namespace has for those of these processes, in their order; none for
+    /// one that it has no link into, or that is its own.
+    ///
+    /// # Errors
+    /// When the kernel refuses to answer.
+    pub fn namespaces(&mut self, pids: &[i32]) -> Result<Vec<Option<i32>>> {
+        let mut numbers = Vec::with_capacity(pids.len());
+        for pid in pids {
+            let mut batch = Batch::new();
+            let operation = format!("look for the network of process {pid}");
+            let mut message = batch.message(operation, GET_NAMESPACE_ID, 0, &[0; NAMESPACE_HEADER]);
+            message.bytes(NAMESPACE_PID, &pid.to_ne_bytes());
+            // The process is gone.
+            message.tolerate(&[Errno::SRCH, Errno::INVAL, Errno::NOENT]);
+            let answers = self.socket.exchange(batch)?;
+            numbers.push(answers.replies.iter().find_map(namespace));
+        }
+        Ok(numbers)
     }
 
     /// Returns all addresses of the namespace.
@@ -546,7 +581,19 @@ fn link(reply: &Reply) -> Option<Link> {
             .map(str::to_owned),
         master: attributes.get(LINK_MASTER).and_then(|master| master.u32()),
         mac: attributes.get(LINK_MAC).and_then(|mac| mac.value.try_into().ok()),
+        beyond: attributes
+            .get(LINK_NETNS_ID)
+            .and_then(|number| i32_at(number.value, 0))
+            .filter(|number| *number >= 0),
     })
+}
+
+fn namespace(reply: &Reply) -> Option<i32> {
+    if reply.kind != NEW_NAMESPACE_ID {
+        return None;
+    }
+    let number = reply.attributes(NAMESPACE_HEADER).get(NAMESPACE_ID)?;
+    i32_at(number.value, 0).filter(|number| *number >= 0)
 }
 
 fn address(reply: &Reply) -> Option<LinkAddress> {

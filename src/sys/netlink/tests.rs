@@ -101,6 +101,48 @@ fn a_veth_pair_joins_a_bridge_to_another_namespace() {
 }
 
 #[test]
+fn a_process_is_found_behind_the_links_into_its_namespace() {
+    in_namespace(|_| {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                unshare(CloneFlags::CLONE_NEWNET).unwrap();
+                let namespace = File::open("/proc/thread-self/ns/net").unwrap();
+                tell.send((namespace, nix::unistd::gettid().as_raw())).unwrap();
+                let _ = ended.recv();
+            });
+            let (there, pid) = told.recv().unwrap();
+            let mut route = RouteSocket::open().unwrap();
+            let own = nix::unistd::gettid().as_raw();
+            let nobody = i32::MAX;
+            assert_eq!(route.namespaces(&[pid, own, nobody]).unwrap(), [None; 3]);
+            let mut batch = Batch::new();
+            batch.ensure_bridge("wh-test", MAC);
+            batch.get_link("wh-test");
+            let bridge = route.apply(batch).unwrap()[0].index;
+            let mut batch = Batch::new();
+            batch.add_veth(&VethPair {
+                name: "whtest0",
+                master: bridge,
+                peer_name: "eth0",
+                peer_mac: MAC,
+                peer_namespace: there.as_fd(),
+                mtu: None,
+            });
+            route.apply(batch).unwrap();
+            let links = route.links().unwrap();
+            let beyond: Vec<_> =
+                links.iter().filter_map(|link| Some((link.name.as_str(), link.beyond?))).collect();
+            let [("whtest0", number)] = beyond[..] else { panic!("{beyond:?}") };
+            let found = route.namespaces(&[pid, own, nobody]).unwrap();
+            assert_eq!(found, [Some(number), None, None]);
+            drop(end);
+        });
+    });
+}
+
+#[test]
 fn a_refusal_names_the_operation_and_carries_the_kernels_sentence() {
     in_namespace(|_| {
         let mut route = RouteSocket::open().unwrap();
