@@ -46,7 +46,8 @@ pub use charts::{Asked, Chart, Charts};
 pub use columns::{Column, ColumnChoice};
 pub use command_line::Deed;
 pub(crate) use command_line::{
-    cpus_of, deed, line_here, line_of_look, line_of_prompt, lines as command_lines, policy_word,
+    cpus_of, deed, line_here, line_of_look, line_of_prompt, lines as command_lines, memory_word,
+    policy_word,
 };
 pub use containers::{Chosen, Containers, Entry, Group, Row};
 pub use dialog::{

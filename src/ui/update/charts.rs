@@ -236,7 +236,7 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
             let fresh = !others || (app.now - asked.at).num_seconds() < ANEW;
             let joined = app.began + JOINED;
             let whole = asked.at >= joined || app.now < joined;
-            asked.id == id && (app.travel.is_some() || asked.run == started && fresh && whole)
+            asked.id == id && whole && (app.travel.is_some() || asked.run == started && fresh)
         });
         let host = app.host_of(id.as_str());
         if known || !app.rested || app.hosts.get(host).no_past.is_some() {

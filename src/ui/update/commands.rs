@@ -4,7 +4,7 @@ use wharf_backend::Error;
 use wharf_model::{Command, ErrorKind, MountKind, Outcome, RemoveOptions, Status};
 
 use crate::app::{App, Choice, Confirm, Item, Menu, Overlay, Pending, Redraw, Row, Screen, Target};
-use crate::keymap::Action;
+use crate::keymap::{Action, Context};
 use crate::message::Effect;
 
 use super::{edits, hosts, images};
@@ -361,7 +361,7 @@ fn bulk_menu(app: &mut App) {
         .filter_map(|(action, verb)| {
             let rows = able(app, marked.iter().copied(), action);
             (!rows.is_empty()).then(|| Item {
-                key: String::new(),
+                key: app.keymap.key_of(Context::Containers, action),
                 text: match rows.as_slice() {
                     [row] => format!("{verb} {}", app.called(row)),
                     _ if rows.len() == marked.len() => format!("{verb} all {}", rows.len()),

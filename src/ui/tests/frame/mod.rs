@@ -3,7 +3,8 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use wharf_backend::fake::{Fake, container};
 use wharf_model::{
-    Command, EngineInfo, FileEntry, FileKind, FolderList, Outcome, Status, UpdateOptions,
+    Command, EngineInfo, FileEntry, FileKind, FolderList, Outcome, RestartKind, RestartPolicy,
+    Status, UpdateOptions,
 };
 use wharf_ui::app::{Column, Focus, Overlay, Screen, Tab};
 use wharf_ui::config::{Config, read};
@@ -344,29 +345,58 @@ fn limits_are_edited_and_taken_back() {
     // It had no limit, and has none again.
     assert_eq!((options.resources.nano_cpus, options.resources.cpu_quota), (None, Some(-1)));
     assert_eq!((options.resources.memory, options.unlimited_pids), (None, false));
+    assert_eq!(options.restart_policy, None, "it was left alone");
+}
+
+/// What is limits already is no change, and nothing to take back.
+#[test]
+fn limits_that_stay_as_they_are_change_nothing() {
+    fn parser(_: &[String]) -> Result<UpdateOptions, String> {
+        let restart_policy = Some(RestartPolicy::default());
+        Ok(UpdateOptions { restart_policy, ..UpdateOptions::default() })
+    }
+    let mut desk = Desk::new(Options { update: Some(parser), ..plain() }, (100, 30));
+    assert!(executed(&desk.keys("L\n")).is_empty());
+    assert!(desk.screen().contains("are these already"), "{}", desk.screen());
+    assert!(desk.app.undo.is_empty() && desk.app.overlays.is_empty());
 }
 
 /// Over a slow line it isn't the list that takes what is typed before the answer is there.
 #[test]
 fn the_dialog_of_limits_is_there_before_the_answer() {
     fn parser(words: &[String]) -> Result<UpdateOptions, String> {
-        if words.is_empty() { Err("what?".to_owned()) } else { Ok(UpdateOptions::default()) }
+        let restart_policy = Some(RestartPolicy { kind: RestartKind::Always, maximum_retries: 0 });
+        match words {
+            [] => Err("what?".to_owned()),
+            _ => Ok(UpdateOptions { restart_policy, ..UpdateOptions::default() }),
+        }
     }
     let mut desk = Desk::new(Options { update: Some(parser), ..plain() }, (100, 30));
     let typed = |letter| KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE);
     let effects = desk.raw(Msg::Key(typed('L')));
     let [Effect::FetchDetail(id)] = &effects[..] else { panic!("{effects:?}") };
     assert!(desk.screen().contains("asking what they are now"), "{}", desk.screen());
-    for letter in "--restart no".chars() {
+    let enter = || Msg::Key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE));
+    desk.raw(enter());
+    assert!(desk.screen().contains("what?"), "what is wrong is told at once");
+    for letter in "--restart alway".chars() {
         assert!(desk.raw(Msg::Key(typed(letter))).is_empty(), "{letter}");
     }
-    desk.raw(Msg::Key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE)));
-    assert!(desk.screen().contains("isn't known yet"), "{}", desk.screen());
-    // What was typed stays; the answer is for undoing it.
+    // The answer is for undoing it: until then Enter is remembered, unless more is typed.
+    assert!(desk.raw(enter()).is_empty());
+    assert!(desk.screen().contains("done as soon as"), "{}", desk.screen());
+    desk.raw(Msg::Key(typed('s')));
+    assert!(desk.screen().contains("asking what they are now"), "{}", desk.screen());
     desk.answer(&Effect::FetchDetail(id.clone()));
-    assert!(desk.screen().contains("│ --restart no  "), "{}", desk.screen());
-    assert!(!desk.screen().contains("known yet"), "{}", desk.screen());
+    assert!(desk.screen().contains("│ --restart always  "), "{}", desk.screen());
     assert!(matches!(&executed(&desk.keys("\n"))[..], [Command::Update { .. }]));
+    let mut desk = Desk::new(Options { update: Some(parser), ..plain() }, (100, 30));
+    let effects = desk.raw(Msg::Key(typed('L')));
+    desk.raw(Msg::Key(typed('x')));
+    assert!(desk.raw(enter()).is_empty());
+    desk.answer(&effects[0]);
+    assert!(desk.app.overlays.is_empty(), "{}", desk.screen());
+    assert_eq!(desk.app.pending.len(), 1, "it is done with the answer");
     // So does that what is there to be changed isn't wanted.
     let mut desk = Desk::new(Options { update: Some(parser), ..plain() }, (100, 30));
     let effects = desk.raw(Msg::Key(typed('L')));
@@ -447,6 +477,20 @@ fn another_name_is_asked_for_and_given() {
     desk.press("Ctrl-u".parse().unwrap());
     assert!(desk.keys("\n").is_empty());
     assert!(desk.screen().contains("a container needs a name"), "{}", desk.screen());
+    // What no engine takes is said in the dialog: what is typed next would stop containers in the list.
+    let wrong = [
+        ("a b", "a name is letters"),
+        ("-ab", "a name is letters"),
+        ("frönt", "a name is letters"),
+        ("api-1", "its name already"),
+        ("db-1", "another container's name"),
+    ];
+    for (name, why) in wrong {
+        assert!(executed(&desk.keys(&format!("{name}\n"))).is_empty(), "{name}");
+        assert!(desk.screen().contains(why), "{name}: {}", desk.screen());
+        desk.press("Ctrl-u".parse().unwrap());
+    }
+    assert_eq!(executed(&desk.keys("front\n")).len(), 1);
 }
 
 /// Returns where a text stands in the first line of the screen.
