@@ -25,8 +25,8 @@ const LARGE: i64 = 20;
 const ANEW: i64 = 15;
 
 /// How long after its beginning, in seconds, the dashboard's own samples go on where the record ends: before
-/// that the record lacks its newest step.
-const JOINED: TimeDelta = TimeDelta::seconds(15);
+/// that the record lacks its newest step, which is half a minute of a container that rests.
+const JOINED: TimeDelta = TimeDelta::seconds(35);
 
 /// How far back a first step in time goes.
 const BACK: TimeDelta = TimeDelta::minutes(1);

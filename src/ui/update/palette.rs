@@ -50,7 +50,6 @@ pub(super) fn search(app: &mut App) {
     }
     let mut found: Vec<(i32, usize, Item)> = Vec::new();
     let can = entries.len();
-    let mut called = false;
     if !typed.is_empty() {
         // Who names what can't be done now learns why, and doesn't do what is called almost so.
         found.extend(
@@ -60,6 +59,7 @@ pub(super) fn search(app: &mut App) {
                 .map(|(n, (score, item))| (-score, can + n, item)),
         );
     }
+    let mut called = !found.is_empty();
     for (n, item) in entries.into_iter().enumerate() {
         // `:q` is in many fingers: a whole key name wins. With nothing typed, the order is the
         // keymap's.

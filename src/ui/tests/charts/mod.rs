@@ -73,7 +73,7 @@ fn the_record_is_joined_to_what_is_seen() {
             }
         }
         assert_eq!(asked.len(), 2, "{keys}: {asked:?}");
-        assert_eq!(asked[1], 41 + 15);
+        assert_eq!(asked[1], 41 + 35);
     }
 }
 
