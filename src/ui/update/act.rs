@@ -335,9 +335,6 @@ fn back(app: &mut App) -> Vec<Effect> {
             app.images.files.begin(None);
             return Vec::new();
         }
-        if app.zoom == Zoom::Detail {
-            app.zoom = Zoom::Split;
-        }
         focus(app, Focus::List);
         return Vec::new();
     }

@@ -30,7 +30,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use wharf_backend::SampleBatch;
 use wharf_model::{ErrorKind, Event, EventKind, is_passing};
 
-use crate::app::{App, Focus, Input, Overlay, PromptFor, Redraw, Screen, Tab};
+use crate::app::{App, Focus, Input, Overlay, PromptFor, Redraw, Screen, Tab, Zoom};
 use crate::keymap::{Action, Context, Key, Keymap};
 use crate::layout::layout;
 use crate::message::{Effect, Msg};
@@ -550,6 +550,10 @@ fn typed(app: &mut App) -> Vec<Effect> {
 /// Gives the keys to the list or to the tab.
 fn focus(app: &mut App, focus: Focus) {
     app.focus = if app.screen.tabs().is_empty() { Focus::List } else { focus };
+    // What has the keys is to be seen.
+    if app.focus == Focus::List && app.zoom == Zoom::Detail {
+        app.zoom = Zoom::Split;
+    }
     arrange(app);
 }
 
@@ -565,8 +569,7 @@ fn show_screen(app: &mut App, screen: Screen) {
 fn enter(app: &mut App, screen: Screen) {
     if app.screen != screen {
         app.screen = screen;
-        app.focus = Focus::List;
         app.networks.forget_counters();
-        arrange(app);
+        focus(app, Focus::List);
     }
 }

@@ -514,3 +514,20 @@ fn the_palette_finds_what_has_not_been_looked_at_yet() {
     desk.keys("1:events\n");
     assert_eq!(desk.app.screen, Screen::Events, "the screen comes before the tab of its name");
 }
+
+/// Another screen begins with its list, which has the keys, however much room the last one's tab had.
+#[test]
+fn a_screen_is_never_entered_without_its_list() {
+    for size in [(80, 24), (120, 40), (200, 60)] {
+        for way in ["2", "\t", ":images\n"] {
+            let mut desk = Desk::new(plain(), size);
+            desk.keys("i+");
+            assert!(!desk.screen().contains("STATE"), "{}", desk.screen());
+            desk.keys(way);
+            assert!(desk.screen().contains("USED"), "{}", desk.screen());
+        }
+        let mut desk = Desk::new(plain(), size);
+        desk.keys("i+1");
+        assert!(desk.screen().contains("STATE"), "{}", desk.screen());
+    }
+}
