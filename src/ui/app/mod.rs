@@ -204,6 +204,8 @@ pub struct Undo {
     pub until: DateTime<Utc>,
     /// The number of the command that did it.
     pub by: u64,
+    /// The number of the first command that was given with it: what is done at once is taken back at once.
+    pub together: u64,
 }
 
 /// The processes of a container.

@@ -149,11 +149,12 @@ pub(super) fn signal(app: &mut App, signal: &'static str) -> Vec<Effect> {
 pub(super) fn give(app: &mut App, commands: Vec<(Pending, Command)>) -> Vec<Effect> {
     app.notice = None;
     let mut effects = Vec::new();
+    let together = app.next_number + 1;
     for (pending, command) in commands {
         let operation = app.number();
         let name = pending.what.split_once(' ').map_or("", |(_, name)| name).to_owned();
         if let (Target::Container(id), Command::Discard { .. }) = (&pending.on, &command) {
-            edits::removed(app, operation, id, &name);
+            edits::removed(app, (operation, together), id, &name);
         }
         app.pending.insert(operation, pending);
         effects.push(Effect::Execute { operation, command });

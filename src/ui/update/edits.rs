@@ -107,6 +107,7 @@ pub(super) fn rename(app: &mut App, id: &ContainerId, name: &str) -> Vec<Effect>
             until: app.now + CHANGE,
             // The command that follows.
             by: app.next_number + 1,
+            together: app.next_number + 1,
         },
     );
     commands::give(app, vec![(pending(format!("rename {before} to {name}"), true), command(name))])
@@ -295,6 +296,7 @@ fn limit(
             until: app.now + CHANGE,
             // The command that follows.
             by: app.next_number + 1,
+            together: app.next_number + 1,
         },
     );
     let command = Command::Update { container, options: Box::new(options) };
@@ -311,12 +313,12 @@ fn is_undoable(options: &UpdateOptions) -> bool {
 }
 
 /// Remembers a removal that can be taken back.
-pub(super) fn removed(app: &mut App, by: u64, id: &ContainerId, name: &str) {
+pub(super) fn removed(app: &mut App, (by, together): (u64, u64), id: &ContainerId, name: &str) {
     let host = app.hosts.get(app.host_of(id.as_str()));
     let Some(seconds) = host.undo_seconds() else { return };
     let (pending, command) = restoration(id, name);
     let until = app.now + TimeDelta::seconds(i64::from(seconds));
-    remember(app, Undo { what: format!("remove {name}"), pending, command, until, by });
+    remember(app, Undo { what: format!("remove {name}"), pending, command, until, by, together });
 }
 
 /// Remembers what can be taken back.
@@ -327,21 +329,24 @@ pub(super) fn remember(app: &mut App, undo: Undo) {
     app.undo.push(undo);
 }
 
-/// Takes back the removal of the selected container, or else the last change.
+/// Takes back the last change, with all that was done at once with it; where another container is selected
+/// that is put aside, its removal.
 fn undo(app: &mut App) -> Vec<Effect> {
-    let selected = app.selected().filter(|row| row.summary.status == Status::Removing);
-    if let Some(row) = selected
-        && app.selects_discarded()
+    let last = app.undo.last().map(|undo| undo.together);
+    if app.selects_discarded()
+        && let Some(row) = app.selected()
     {
         let id = row.summary.id.clone();
-        let (pending, command) = restoration(&id, &row.summary.name);
-        app.undo.retain(|undo| undo.pending.on != Target::Container(id.clone()));
-        return commands::give(app, vec![(pending, command)]);
+        let on = Target::Container(id.clone());
+        if !app.undo.iter().any(|undo| undo.pending.on == on && Some(undo.together) == last) {
+            let (pending, command) = restoration(&id, &row.summary.name);
+            app.undo.retain(|undo| undo.pending.on != on);
+            return commands::give(app, vec![(pending, command)]);
+        }
     }
-    match app.undo.pop() {
-        Some(undo) => commands::give(app, vec![(undo.pending, undo.command)]),
-        None => Vec::new(),
-    }
+    let undone = app.undo.extract_if(.., |undo| Some(undo.together) == last);
+    let undone: Vec<_> = undone.map(|undo| (undo.pending, undo.command)).collect();
+    if undone.is_empty() { Vec::new() } else { commands::give(app, undone) }
 }
 
 /// Returns what brings back a container that is put aside.

@@ -226,7 +226,8 @@ fn draw_group(
     let alive = list.members(group).filter(|row| row.summary.status.is_alive()).count();
     let sick = list
         .members(group)
-        .filter(|row| row.summary.health == Some(wharf_model::HealthStatus::Unhealthy));
+        .filter(|row| row.summary.status.is_alive())
+        .filter(|row| row.summary.health == Some(HealthStatus::Unhealthy));
     let sick = sick.count();
     let sum = list.sum(group, &app.metrics);
     let all_marked = list.members(group).all(|row| list.marked.contains(&row.summary.id));

@@ -53,11 +53,11 @@ fn usage(app: &App, buffer: &mut Buffer, area: Rect, group: &Group) {
         facts.extend(pair.map(|(a, b)| format!("{name} {}{a} {}{b}", glyphs.down, glyphs.up)));
     }
     line.skip(1).text(&facts.join("  "), style(Role::Title));
-    let names = list.members(group).map(|row| width(&row.summary.name)).max().unwrap_or(0);
+    let names = list.members(group).map(|row| width(row.called())).max().unwrap_or(0);
     let names = u16::try_from(names).unwrap_or(24).min(24);
     for (y, row) in (area.y.saturating_add(1)..area.bottom()).zip(list.members(group)) {
         let mut line = Line::new(app, buffer, Rect { y, height: 1, ..area });
-        line.skip(1).cell(&row.summary.name, names, false, style(Role::Text));
+        line.skip(1).cell(row.called(), names, false, style(Role::Text));
         let Some(usage) = app.metrics.now(&row.summary.id) else {
             line.text(row.summary.status.as_str(), style(Role::Dim));
             continue;

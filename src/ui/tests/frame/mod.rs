@@ -297,6 +297,36 @@ fn a_removal_is_taken_back() {
     assert_eq!(desk.app.last_line, removal, "the shell has no verb for it");
 }
 
+/// What was removed at once comes back at once, wherever the cursor is meanwhile.
+#[test]
+fn a_group_is_removed_and_taken_back_as_one() {
+    let restored = |effects: &[Effect]| {
+        let restore = |command| matches!(command, Command::Restore { .. });
+        executed(effects).into_iter().filter(|command| restore(command.clone())).count()
+    };
+    for keys in ["g", "gjjjjj"] {
+        let mut desk = Desk::new(plain(), (100, 30));
+        undoable(&mut desk);
+        desk.keys("gd");
+        let effects = desk.keys("y");
+        assert_eq!(executed(&effects).len(), 3);
+        answer(&mut desk, &effects, &Outcome::Done);
+        // The engine has put them aside, under other names.
+        let mut list = desk.list();
+        for one in list.iter_mut().filter(|one| ["api-1", "db-1", "web-1"].contains(&&*one.name)) {
+            one.name = format!("{}.removed-{}", one.name, one.id.short());
+            one.status = Status::Removing;
+        }
+        desk.send(Msg::Containers(Ok(list)));
+        let screen = desk.screen();
+        assert!(screen.contains("removing") && !screen.contains(".removed-"), "{screen}");
+        desk.keys(keys);
+        assert_eq!(desk.app.selects_discarded(), keys != "g");
+        assert_eq!(restored(&desk.keys("u")), 3, "{keys}: {}", desk.screen());
+        assert!(desk.app.undo.is_empty());
+    }
+}
+
 #[test]
 fn a_removal_that_failed_or_is_long_past_is_not_taken_back() {
     let mut desk = Desk::new(plain(), (80, 24));
