@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use wharf_backend::Error;
-use wharf_model::{Command, ContainerDetail, ContainerId, Status, UpdateOptions};
+use wharf_model::{Command, ContainerDetail, ContainerId, UpdateOptions};
 
 use crate::app::{
     App, Input, Overlay, Pending, Prompt, PromptFor, Redraw, Target, Undo, cpus_of, memory_word,

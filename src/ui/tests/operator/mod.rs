@@ -531,3 +531,21 @@ fn a_screen_is_never_entered_without_its_list() {
         assert!(desk.screen().contains("STATE"), "{}", desk.screen());
     }
 }
+
+/// What happened to a group isn't hidden by its probes, which run every few seconds.
+#[test]
+fn what_happened_to_a_group_is_not_its_probes() {
+    let mut desk = Desk::new(plain(), (100, 30));
+    let id = desk.list().iter().find(|one| one.name == "api-1").unwrap().id.clone();
+    for action in ["oom", "exec_start: /bin/probe", "top"] {
+        let Msg::Event(mut told) = event(action) else { panic!() };
+        told.id = id.as_str().to_owned();
+        desk.send(Msg::Event(told));
+    }
+    desk.keys("gv");
+    let screen = desk.screen();
+    assert!(screen.contains(" oom ") && !screen.contains("exec_start"), "{screen}");
+    assert!(!screen.contains("container top"), "{screen}");
+    desk.keys("5x1");
+    assert!(desk.screen().contains("exec_start"), "{}", desk.screen());
+}
