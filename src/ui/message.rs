@@ -525,6 +525,8 @@ pub enum TerminalReply {
     Opened {
         /// What, for people; empty for a container's own process.
         program: String,
+        /// What it is instead, where something else was wanted.
+        instead: Option<Want>,
         /// Whether the program has a terminal.
         tty: bool,
         /// Whether it can be typed to.
@@ -619,6 +621,8 @@ pub enum LogAsk {
     Save {
         /// Where; it must not exist.
         path: PathBuf,
+        /// Whether each line begins with its time.
+        times: bool,
     },
 }
 

@@ -95,7 +95,7 @@ fn a_removal_is_taken_back_and_else_finished_by_the_next_command() {
     // The dashboard that removed it needn't live.
     quit(terminal);
     let mut terminal = home.open(&lab, &[], (100, 30));
-    terminal.wait_for("doomed.removed");
+    terminal.wait_for("removing");
     terminal.wait_for("wharf on ");
     terminal.send("u");
     terminal.until("it is back", |screen| screen.contents().contains("exited"));

@@ -77,7 +77,7 @@ fn asks_before_a_whole_group_is_interrupted() {
     terminal.wait_until_gone("Pause 2 containers");
     // The menu has the keys that it shows; its answer is the same question.
     terminal.send("\r");
-    terminal.wait_for("s  stop the container");
+    terminal.wait_for("s  stop its containers");
     terminal.send("s");
     terminal.wait_for("Stop 2 containers of shop?");
     assert_eq!(lab.inspect("web", "/State/Status"), "running");

@@ -444,12 +444,17 @@ fn docker() {
     assert_eq!(terminal.wait(), 0);
     let top = || dockerd.docker(&["top", "whale"], b"");
     eventually("nothing of it is left", || top().lines().count() == 2);
-    // A toolbox is a container beside it, and gone afterwards.
+    // A toolbox is a container beside it, and gone afterwards. Its prompt asks nobody where it is: the kernel
+    // doesn't know.
     let mut command = Command::new(binary());
-    let line = "ps | grep -c 'sleep 100[0]'; cat /target/tmp/note";
+    let line = "ps | grep -c 'sleep 100[0]'; cat /target/tmp/note; echo \"$PWD, $PS1\"";
     command.args(["--host", &dockerd.host(), "debug", "--image", IMAGE, "whale", "sh", "-c", line]);
     let out = run(command, b"");
-    assert_eq!((out.code, out.stdout.as_str()), (0, "1\nthrough docker\n"), "{out:?}");
+    assert_eq!(
+        (out.code, out.stdout.as_str()),
+        (0, "1\nthrough docker\n/target, $PWD # \n"),
+        "{out:?}"
+    );
     eventually("it is gone", || dockerd.docker(&["ps", "-aq"], b"").lines().count() == 1);
     let mut command = Command::new(binary());
     command.args(["--host", &dockerd.host(), "debug", "--image", "nope", "whale"]);

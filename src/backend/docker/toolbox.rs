@@ -12,8 +12,10 @@ use super::transport::full;
 use crate::{AttachOptions, Error, Result, Session};
 
 /// Shows the container's root, which the kernel shows in /proc to who has its rights, under the name
-/// that it has elsewhere, and becomes the program. Nobody can find out where that is but by being told.
-const BEGIN: &str = "ln -s /proc/1/root \"$0\" 2>/dev/null; cd \"$0/\" 2>/dev/null || cd /; \
+/// that it has elsewhere, and becomes the program. Nobody can find out where that is but by being told: a
+/// shell's prompt that asks the kernel fails each time, so it is one that asks the shell.
+const BEGIN: &str = "ln -s /proc/1/root \"$0\" 2>/dev/null; \
+                     if cd \"$0/\" 2>/dev/null; then export PS1='$PWD # '; else cd /; fi; \
                      export PWD; exec \"$@\"";
 
 /// Removes a container when nobody looks at it any more.

@@ -419,10 +419,11 @@ pub(crate) fn update_flags(options: &UpdateOptions) -> Vec<(&'static str, String
         flags.push(("--cpu-quota", quota.to_string()));
     }
     if let Some(memory) = resources.memory {
-        flags.push(("--memory", memory.to_string()));
+        flags.push(("--memory", memory_word(memory)));
     }
     if let Some(swap) = resources.memory_swap {
-        flags.push(("--memory-swap", swap.to_string()));
+        let word = u64::try_from(swap).map_or_else(|_| swap.to_string(), memory_word);
+        flags.push(("--memory-swap", word));
     }
     if options.unlimited_pids {
         flags.push(("--pids-limit", "-1".to_owned()));
@@ -433,6 +434,16 @@ pub(crate) fn update_flags(options: &UpdateOptions) -> Vec<(&'static str, String
         flags.push(("--restart", policy_word(policy)));
     }
     flags
+}
+
+/// Returns bytes as `--memory` takes them: in the largest unit that leaves none over.
+pub(crate) fn memory_word(bytes: u64) -> String {
+    for (shift, unit) in [(30, "g"), (20, "m"), (10, "k")] {
+        if bytes > 0 && bytes.trailing_zeros() >= shift {
+            return format!("{}{unit}", bytes >> shift);
+        }
+    }
+    bytes.to_string()
 }
 
 /// Returns billionths of CPUs as people write them.

@@ -105,7 +105,12 @@ impl Row {
 
     /// Returns what the list calls it.
     pub fn called(&self) -> &str {
-        self.title.as_deref().unwrap_or(&self.summary.name)
+        let name = self.title.as_deref().unwrap_or(&self.summary.name);
+        match self.summary.status {
+            // While it is put aside, its id is part of its name. That it is, its state says.
+            Status::Removing => name.split(".removed-").next().unwrap_or(name),
+            _ => name,
+        }
     }
 
     /// Returns docker's sentence about its state as of now: `Up 3 minutes (healthy)`.

@@ -258,6 +258,8 @@ pub enum PromptFor {
         before: Option<Box<UpdateOptions>>,
         /// What of that can't be brought back, in words.
         lasting: Option<String>,
+        /// Whether what is typed is to be done as soon as that is known.
+        accepted: bool,
     },
     /// The file to save a volume to.
     SaveVolume {

@@ -60,9 +60,11 @@ impl EventRow {
         format!("{} {}", self.kind.as_str(), self.name)
     }
 
-    /// Returns whether it is about a program inside of a container: `exec`, and every probe.
+    /// Returns whether it is about a program inside of a container: `exec`, every probe, and who looks at
+    /// what runs there. A Docker engine tells the latter of each look at the tab Top, and of each change of
+    /// a terminal's size.
     pub fn is_program(&self) -> bool {
-        self.action.starts_with("exec_")
+        self.action.starts_with("exec_") || matches!(self.action.as_str(), "top" | "resize")
     }
 
     fn matches(&self, words: &[String]) -> bool {
@@ -223,13 +225,15 @@ mod tests {
         let mut log = EventLog::default();
         log.push(&event(5, "start"), 0);
         log.push(&event(6, "exec_create: true"), 0);
+        log.push(&event(7, "top"), 0);
+        log.push(&event(7, "resize"), 0);
         log.remember(&[event(1, "create"), event(5, "start")], 0);
         log.arrange(10);
         assert_eq!(actions(&log), ["create", "start"]);
-        assert_eq!(log.hidden(), 1);
+        assert_eq!(log.hidden(), 3);
         log.programs = true;
         log.arrange(10);
-        assert_eq!(actions(&log), ["create", "start", "exec_create: true"]);
+        assert_eq!(actions(&log), ["create", "start", "exec_create: true", "top", "resize"]);
     }
 
     #[test]

@@ -46,7 +46,8 @@ pub use charts::{Asked, Chart, Charts};
 pub use columns::{Column, ColumnChoice};
 pub use command_line::Deed;
 pub(crate) use command_line::{
-    cpus_of, deed, line_here, line_of_look, line_of_prompt, lines as command_lines, policy_word,
+    cpus_of, deed, line_here, line_of_look, line_of_prompt, lines as command_lines, memory_word,
+    policy_word,
 };
 pub use containers::{Chosen, Containers, Entry, Group, Row};
 pub use dialog::{
@@ -203,6 +204,8 @@ pub struct Undo {
     pub until: DateTime<Utc>,
     /// The number of the command that did it.
     pub by: u64,
+    /// The number of the first command that was given with it: what is done at once is taken back at once.
+    pub together: u64,
 }
 
 /// The processes of a container.

@@ -85,6 +85,11 @@ impl Networks {
         self.settle(rows);
     }
 
+    /// Returns all networks.
+    pub fn list(&self) -> &[NetworkInfo] {
+        &self.list
+    }
+
     /// Returns the names of all networks.
     pub fn names(&self) -> Vec<String> {
         self.list.iter().map(|network| network.name.clone()).collect()

@@ -282,13 +282,50 @@ pub(crate) fn quoted(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }
+    if word.chars().any(char::is_control) {
+        return escaped(word);
+    }
     // What is typed holds no zero byte, which alone can't be quoted.
     shlex::try_quote(word).map_or_else(|_| word.to_owned(), std::borrow::Cow::into_owned)
+}
+
+/// Returns a word with control characters in it as `$'…'`: what is shown of a name that has a line feed in
+/// it would name something else without.
+fn escaped(word: &str) -> String {
+    let mut text = String::from("$'");
+    for letter in word.chars() {
+        match letter {
+            '\n' => text.push_str("\\n"),
+            '\t' => text.push_str("\\t"),
+            '\'' | '\\' => text.extend(['\\', letter]),
+            _ if letter.is_control() => {
+                for byte in letter.encode_utf8(&mut [0; 4]).bytes() {
+                    text.push_str(&format!("\\{byte:03o}"));
+                }
+            }
+            _ => text.push(letter),
+        }
+    }
+    text.push('\'');
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a shell makes of it is what was meant.
+    #[test]
+    fn every_word_is_what_a_shell_makes_of_it() {
+        for word in
+            ["plain", "", "a b", "it's", "new\nline", "tab\t'\\\x1b[31m\u{85}é\u{7f}1", "$HOME"]
+        {
+            let line = format!("printf %s {}", quoted(word));
+            assert!(!line.chars().any(char::is_control), "{line:?}");
+            let output = std::process::Command::new("bash").args(["-c", &line]).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), word, "{line}");
+        }
+    }
 
     fn form(fields: &[(FieldKind, &str)]) -> RunForm {
         let mut form = RunForm::new("web".to_owned(), "web:1".to_owned());

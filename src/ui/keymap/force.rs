@@ -115,6 +115,12 @@ impl Keymap {
         list
     }
 
+    /// Returns the first key of an action in a context; empty if it has none there.
+    pub fn key_of(&self, context: Context, action: Action) -> String {
+        let bound = self.bindings.iter().find(|b| b.context == context && b.action == action);
+        bound.and_then(|b| b.keys.first()).map(|key| key.name()).unwrap_or_default()
+    }
+
     /// Returns what a key does in a stack of contexts.
     pub fn lookup(&self, contexts: &[Context], key: Key) -> Option<Action> {
         self.of(contexts).find(|b| b.keys.contains(&key)).map(|b| b.action)

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::SecondsFormat;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -357,8 +358,8 @@ impl Job {
                 self.following = follow;
                 self.told = false;
             }
-            LogAsk::Save { path } => {
-                let reply = match self.save(&path).await {
+            LogAsk::Save { path, times } => {
+                let reply = match self.save(&path, times).await {
                     Ok(lines) => LogReply::Saved(path, lines),
                     Err(e) => LogReply::Failed(format!("save {}: {e}", path.display())),
                 };
@@ -581,11 +582,23 @@ impl Job {
         Ok(())
     }
 
-    /// Writes all lines, or those that match, as the container wrote them.
-    async fn save(&mut self, path: &Path) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
-        let mut file = BufWriter::new(std::fs::File::create_new(path)?);
+    /// Writes all lines, or those that match, as the container wrote them; with their times as `logs -t` has them.
+    async fn save(
+        &mut self,
+        path: &Path,
+        times: bool,
+    ) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
+        let file = std::fs::File::create_new(path).map_err(|cause| match cause.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                "it is there already, and isn't written over".into()
+            }
+            _ => Box::<dyn std::error::Error + Send + Sync>::from(cause),
+        })?;
+        let mut file = BufWriter::new(file);
         let mut position = self.source.view.start();
         let mut count = 0;
+        // Whether the last line goes on in the next record.
+        let mut goes_on = false;
         loop {
             let part = if self.only && self.search.is_some() {
                 self.matching(position, MANY, Direction::Forward, true).await?
@@ -595,10 +608,14 @@ impl Job {
             let Some(last) = part.lines.last() else { break };
             position = last.next;
             for line in &part.lines {
-                if self.origins.len() > 1 {
+                if self.origins.len() > 1 && !goes_on {
                     let name = self.origins.get(line.source).map_or("", |o| o.name.as_str());
                     write!(file, "{name} | ")?;
                 }
+                if let Some(time) = line.time.filter(|_| times && !goes_on) {
+                    write!(file, "{} ", time.to_rfc3339_opts(SecondsFormat::Nanos, true))?;
+                }
+                goes_on = !line.complete;
                 file.write_all(&line.message)?;
                 if line.complete {
                     file.write_all(b"\n")?;

@@ -130,7 +130,8 @@ async fn connect(
     look: Look,
 ) -> Result<(Session, TerminalReply), Error> {
     let id = container.as_str();
-    let opened = |program: String| TerminalReply::Opened { program, tty: true, input: true };
+    let opened =
+        |program, instead| TerminalReply::Opened { program, instead, tty: true, input: true };
     match want {
         Want::Shell { toolbox } => {
             if let Some(shell) = backend.shell(id).await? {
@@ -143,19 +144,20 @@ async fn connect(
                 }
                 let session = backend.exec(id, spec, Some(size)).await?;
                 let name = shell.rsplit('/').next().unwrap_or_default().to_owned();
-                return Ok((session, opened(name)));
+                return Ok((session, opened(name, None)));
             }
             let tools = ExecSpec { toolbox: Some(toolbox.clone()), ..spec(Vec::new(), look) };
             let session = backend.exec(id, tools, Some(size)).await.map_err(|error| {
                 let text = format!("the image has no shell, and {}", error.message);
                 Error::new(error.kind, text)
             })?;
-            Ok((session, opened(format!("the shell of {toolbox}"))))
+            let instead = Want::Toolbox { image: toolbox.clone() };
+            Ok((session, opened(format!("the shell of {toolbox}"), Some(instead))))
         }
         Want::Toolbox { image } => {
             let tools = ExecSpec { toolbox: Some(image.clone()), ..spec(Vec::new(), look) };
             let session = backend.exec(id, tools, Some(size)).await?;
-            Ok((session, opened(format!("the shell of {image}"))))
+            Ok((session, opened(format!("the shell of {image}"), None)))
         }
         Want::Attach { input } => {
             let detail = backend.container(id).await?;
@@ -164,7 +166,9 @@ async fn connect(
             let size = Some(size).filter(|_| tty && *input);
             let options = AttachOptions { start: false, stdin, output: true, size };
             let session = backend.attach(id, options).await?;
-            Ok((session, TerminalReply::Opened { program: String::new(), tty, input: stdin }))
+            let opened =
+                TerminalReply::Opened { program: String::new(), instead: None, tty, input: stdin };
+            Ok((session, opened))
         }
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn main(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Redraw => return vec![Effect::Repaint],
         Action::Help => app.overlays.push(Overlay::Help { scroll: 0 }),
         Action::ShowErrors => app.overlays.push(Overlay::Errors { scroll: 0 }),
-        Action::Palette => palette::open(app),
+        Action::Palette => return palette::open(app),
         Action::Menu => menu(app),
         Action::Back => return back(app),
         Action::ToggleMouse => {
@@ -335,9 +335,6 @@ fn back(app: &mut App) -> Vec<Effect> {
             app.images.files.begin(None);
             return Vec::new();
         }
-        if app.zoom == Zoom::Detail {
-            app.zoom = Zoom::Split;
-        }
         focus(app, Focus::List);
         return Vec::new();
     }
@@ -558,7 +555,7 @@ pub(super) fn menu(app: &mut App) {
         .effective(near)
         .into_iter()
         .filter(|(b, _)| b.action.is_on_object() && app.can(b.action).is_ok())
-        .filter(|(b, _)| !is_where_we_are(app, b.action))
+        .filter(|(b, _)| !is_where_we_are(app, b.action) && !is_of_one(app, b.action))
         .map(|(b, keys)| Item {
             key: keys.first().map(|k| k.name()).unwrap_or_default(),
             text: words(app, b.action, &b.text),
@@ -573,8 +570,26 @@ pub(super) fn menu(app: &mut App) {
     }
 }
 
+/// Returns whether an action shows what single containers have, and a group is selected.
+fn is_of_one(app: &App, action: Action) -> bool {
+    let of_one = matches!(
+        action,
+        Action::ShowLogs
+            | Action::ShowInspect
+            | Action::ShowTop
+            | Action::ShowHealth
+            | Action::ShowFiles
+    );
+    of_one && app.screen == Screen::Containers && app.containers.group().is_some()
+}
+
 fn is_where_we_are(app: &App, action: Action) -> bool {
-    let tab = match action {
+    app.focus == Focus::Detail && tab_of(action) == Some(app.tab())
+}
+
+/// Returns the tab that an action shows.
+pub(super) fn tab_of(action: Action) -> Option<Tab> {
+    Some(match action {
         Action::ShowStats => Tab::Stats,
         Action::ShowLogs => Tab::Logs,
         Action::ShowInspect => Tab::Inspect,
@@ -585,15 +600,19 @@ fn is_where_we_are(app: &App, action: Action) -> bool {
         Action::ShowUsers => Tab::Users,
         Action::ShowFiles => Tab::Files,
         Action::ShowDetails => Tab::Details,
-        _ => return false,
-    };
-    app.focus == Focus::Detail && app.tab() == tab
+        _ => return None,
+    })
 }
 
 /// Returns what an action does to what is selected now.
 pub(super) fn words(app: &App, action: Action, text: &str) -> String {
     let paused = app.selected().is_some_and(|r| r.summary.status == wharf_model::Status::Paused);
+    let on_group = app.screen == Screen::Containers && app.containers.group().is_some();
     match action {
+        Action::PauseResume if on_group => "pause or resume its containers".to_owned(),
+        _ if on_group && text.contains("the container") => {
+            text.replace("the container", "its containers")
+        }
         Action::PauseResume if paused => "resume the container".to_owned(),
         Action::PauseResume => "pause the container".to_owned(),
         Action::HostOnOff if app.host_row_is_off() => "connect to it".to_owned(),

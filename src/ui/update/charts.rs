@@ -25,8 +25,8 @@ const LARGE: i64 = 20;
 const ANEW: i64 = 15;
 
 /// How long after its beginning, in seconds, the dashboard's own samples go on where the record ends: before
-/// that the record lacks its newest step.
-const JOINED: TimeDelta = TimeDelta::seconds(15);
+/// that the record lacks its newest step, which is half a minute of a container that rests.
+const JOINED: TimeDelta = TimeDelta::seconds(35);
 
 /// How far back a first step in time goes.
 const BACK: TimeDelta = TimeDelta::minutes(1);
@@ -236,7 +236,7 @@ pub(super) fn sync(app: &mut App) -> Vec<Effect> {
             let fresh = !others || (app.now - asked.at).num_seconds() < ANEW;
             let joined = app.began + JOINED;
             let whole = asked.at >= joined || app.now < joined;
-            asked.id == id && (app.travel.is_some() || asked.run == started && fresh && whole)
+            asked.id == id && whole && (app.travel.is_some() || asked.run == started && fresh)
         });
         let host = app.host_of(id.as_str());
         if known || !app.rested || app.hosts.get(host).no_past.is_some() {

@@ -4,7 +4,7 @@ use wharf_backend::Error;
 use wharf_model::{Command, ErrorKind, MountKind, Outcome, RemoveOptions, Status};
 
 use crate::app::{App, Choice, Confirm, Item, Menu, Overlay, Pending, Redraw, Row, Screen, Target};
-use crate::keymap::Action;
+use crate::keymap::{Action, Context};
 use crate::message::Effect;
 
 use super::{edits, hosts, images};
@@ -149,11 +149,12 @@ pub(super) fn signal(app: &mut App, signal: &'static str) -> Vec<Effect> {
 pub(super) fn give(app: &mut App, commands: Vec<(Pending, Command)>) -> Vec<Effect> {
     app.notice = None;
     let mut effects = Vec::new();
+    let together = app.next_number + 1;
     for (pending, command) in commands {
         let operation = app.number();
         let name = pending.what.split_once(' ').map_or("", |(_, name)| name).to_owned();
         if let (Target::Container(id), Command::Discard { .. }) = (&pending.on, &command) {
-            edits::removed(app, operation, id, &name);
+            edits::removed(app, (operation, together), id, &name);
         }
         app.pending.insert(operation, pending);
         effects.push(Effect::Execute { operation, command });
@@ -361,7 +362,7 @@ fn bulk_menu(app: &mut App) {
         .filter_map(|(action, verb)| {
             let rows = able(app, marked.iter().copied(), action);
             (!rows.is_empty()).then(|| Item {
-                key: String::new(),
+                key: app.keymap.key_of(Context::Containers, action),
                 text: match rows.as_slice() {
                     [row] => format!("{verb} {}", app.called(row)),
                     _ if rows.len() == marked.len() => format!("{verb} all {}", rows.len()),

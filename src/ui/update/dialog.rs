@@ -285,28 +285,20 @@ fn answer(app: &mut App) -> Vec<Effect> {
                 networks::create(app, options)
             }
         },
-        PromptFor::Rename { .. } if text.is_empty() => {
-            prompt.error = Some("a container needs a name".to_owned());
-            Vec::new()
-        }
-        PromptFor::Rename { container } => {
-            app.overlays.pop();
-            edits::rename(app, &container, &text)
-        }
-        PromptFor::Limits { container, name, before, .. } => {
-            match edits::limit(app, &container, &name, before.as_deref(), &text) {
-                Ok(effects) => {
-                    app.overlays.pop();
-                    effects
+        PromptFor::Rename { container } => match edits::unfit_name(app, &container, &text) {
+            // The dialog stays: what is typed next would be keys of the list.
+            Some(why) => {
+                if let Some(Overlay::Prompt(prompt)) = app.overlays.last_mut() {
+                    prompt.error = Some(why);
                 }
-                Err(why) => {
-                    if let Some(Overlay::Prompt(prompt)) = app.overlays.last_mut() {
-                        prompt.error = Some(why);
-                    }
-                    Vec::new()
-                }
+                Vec::new()
             }
-        }
+            None => {
+                app.overlays.pop();
+                edits::rename(app, &container, &text)
+            }
+        },
+        PromptFor::Limits { .. } => edits::take_limits(app),
         PromptFor::Instant => match charts::jump(app, &text) {
             Ok(()) => {
                 app.overlays.pop();
@@ -370,7 +362,7 @@ fn answer(app: &mut App) -> Vec<Effect> {
         PromptFor::SaveLog | PromptFor::SaveVolume { .. } | PromptFor::SaveImages { .. } => {
             app.overlays.pop();
             app.tell(format!("saving to {text}"));
-            vec![Effect::Log(LogAsk::Save { path: PathBuf::from(text) })]
+            vec![Effect::Log(LogAsk::Save { path: PathBuf::from(text), times: app.logs.times })]
         }
     }
 }

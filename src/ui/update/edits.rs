@@ -2,10 +2,11 @@
 
 use chrono::TimeDelta;
 use wharf_backend::Error;
-use wharf_model::{Command, ContainerDetail, ContainerId, Status, UpdateOptions};
+use wharf_model::{Command, ContainerDetail, ContainerId, UpdateOptions};
 
 use crate::app::{
-    App, Input, Overlay, Pending, Prompt, PromptFor, Redraw, Target, Undo, cpus_of, policy_word,
+    App, Input, Overlay, Pending, Prompt, PromptFor, Redraw, Target, Undo, cpus_of, memory_word,
+    policy_word,
 };
 use crate::keymap::Action;
 use crate::message::Effect;
@@ -48,6 +49,7 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
                     name,
                     before: None,
                     lasting: None,
+                    accepted: false,
                 },
                 input: Input::new(""),
                 error: None,
@@ -57,6 +59,31 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Undo => undo(app),
         _ => Vec::new(),
     }
+}
+
+/// Returns why a container can't be called that, if that is known without asking its engine.
+pub(super) fn unfit_name(app: &App, id: &ContainerId, name: &str) -> Option<String> {
+    let row = app.containers.row(id)?;
+    let mut letters = name.chars();
+    let begins = letters.next().is_some_and(|c| c.is_ascii_alphanumeric());
+    let goes_on = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if name.is_empty() {
+        return Some("a container needs a name".to_owned());
+    }
+    if !begins || name.len() < 2 || !letters.all(goes_on) {
+        let rule = "a name is letters of ASCII, digits, _ . and -, two at least, the first a letter or digit";
+        return Some(rule.to_owned());
+    }
+    let other = app
+        .containers
+        .rows
+        .iter()
+        .find(|other| other.host == row.host && other.summary.name == name)?;
+    Some(if other.summary.id == *id {
+        "that is its name already".to_owned()
+    } else {
+        format!("{name} is another container's name")
+    })
 }
 
 /// Gives a container another name.
@@ -80,30 +107,33 @@ pub(super) fn rename(app: &mut App, id: &ContainerId, name: &str) -> Vec<Effect>
             until: app.now + CHANGE,
             // The command that follows.
             by: app.next_number + 1,
+            together: app.next_number + 1,
         },
     );
     commands::give(app, vec![(pending(format!("rename {before} to {name}"), true), command(name))])
 }
 
-/// Tells the dialog which limits there are; what was typed before that stays.
+/// Tells the dialog which limits there are; what was typed before that stays, and is done now if Enter was
+/// pressed already.
 pub(super) fn take_detail(
     app: &mut App,
     id: &ContainerId,
     result: Result<Box<ContainerDetail>, Error>,
-) {
+) -> Vec<Effect> {
     let before = result.map(|detail| {
         let before = as_it_is(app, &detail);
         (limits_of(&detail), lasting(app, &detail, &before), Box::new(before))
     });
-    let Some(Overlay::Prompt(prompt)) = app.overlays.last_mut() else { return };
-    let PromptFor::Limits { container, before: now @ None, lasting: lost, .. } =
+    let Some(Overlay::Prompt(prompt)) = app.overlays.last_mut() else { return Vec::new() };
+    let PromptFor::Limits { container, before: now @ None, lasting: lost, accepted, .. } =
         &mut prompt.purpose
     else {
-        return;
+        return Vec::new();
     };
     if container != id {
-        return;
+        return Vec::new();
     }
+    let accepted = std::mem::take(accepted) && before.is_ok();
     match before {
         Ok((text, lasting, before)) => {
             (*now, *lost) = (Some(before), lasting);
@@ -115,6 +145,32 @@ pub(super) fn take_detail(
         Err(error) => prompt.error = Some(wharf_logs::sanitize_line(&error.message).into_owned()),
     }
     app.draw(Redraw::Now);
+    if accepted { take_limits(app) } else { Vec::new() }
+}
+
+/// Does what is typed into the dialog of limits, or says what is wrong with it.
+pub(super) fn take_limits(app: &mut App) -> Vec<Effect> {
+    let Some(Overlay::Prompt(prompt)) = app.overlays.last_mut() else { return Vec::new() };
+    let typed = prompt.input.text().to_owned();
+    let PromptFor::Limits { container, name, before, accepted, .. } = &mut prompt.purpose else {
+        return Vec::new();
+    };
+    let (id, name, before) = (container.clone(), name.clone(), before.clone());
+    // What they are is needed to undo this.
+    *accepted = before.is_none();
+    match limit(app, &id, &name, before.as_deref(), &typed) {
+        Ok(Some(effects)) => {
+            app.overlays.pop();
+            effects
+        }
+        Ok(None) => Vec::new(),
+        Err(why) => {
+            if let Some(Overlay::Prompt(prompt)) = app.overlays.last_mut() {
+                prompt.error = Some(why);
+            }
+            Vec::new()
+        }
+    }
 }
 
 /// Returns a container's limits and restart policy as flags of `update`.
@@ -126,10 +182,10 @@ fn limits_of(detail: &ContainerDetail) -> String {
         say("--cpus", cpus_of(cpus));
     }
     if let Some(memory) = resources.memory {
-        say("--memory", bytes(memory));
+        say("--memory", memory_word(memory));
     }
     if let Some(swap) = resources.memory_swap {
-        say("--memory-swap", u64::try_from(swap).map_or_else(|_| swap.to_string(), bytes));
+        say("--memory-swap", u64::try_from(swap).map_or_else(|_| swap.to_string(), memory_word));
     }
     if let Some(pids) = resources.pids_limit {
         say("--pids-limit", pids.to_string());
@@ -189,34 +245,24 @@ fn lasting(app: &App, detail: &ContainerDetail, before: &UpdateOptions) -> Optio
     Some(format!("{engine} can't lift these again: undo leaves {}", left.join(", ")))
 }
 
-/// Returns bytes in the largest unit that leaves none over.
-fn bytes(count: u64) -> String {
-    for (shift, unit) in [(30, "g"), (20, "m"), (10, "k")] {
-        if count > 0 && count.trailing_zeros() >= shift {
-            return format!("{}{unit}", count >> shift);
-        }
-    }
-    count.to_string()
-}
-
-/// Changes the limits of a container, unless what is typed is wrong.
+/// Changes the limits of a container, unless what is typed is wrong; none while it isn't known what they are.
 ///
 /// # Errors
 /// What is wrong, for people.
-pub(super) fn limit(
+fn limit(
     app: &mut App,
     id: &ContainerId,
     name: &str,
     before: Option<&UpdateOptions>,
     typed: &str,
-) -> Result<Vec<Effect>, String> {
+) -> Result<Option<Vec<Effect>>, String> {
     let parser = app.options.update.ok_or("limits can't be changed here")?;
-    let before = before.ok_or("what they are isn't known yet, and is needed to undo this")?;
     let words = shlex::split(typed).ok_or("a quote isn't closed")?;
     let mut options = parser(&words)?;
     if options.unlimited_pids {
         options.resources.pids_limit = None;
     }
+    let Some(before) = before else { return Ok(None) };
     // What stays as it is needn't be undone.
     let mut back = before.clone();
     let (to, from) = (&options.resources, &mut back.resources);
@@ -228,8 +274,11 @@ pub(super) fn limit(
     if same || (to.memory.is_none() && to.memory_swap.is_none()) {
         (from.memory, from.memory_swap) = (None, None);
     }
-    if options.restart_policy == back.restart_policy {
-        back.restart_policy = None;
+    back.restart_policy =
+        back.restart_policy.filter(|was| options.restart_policy.is_some_and(|is| is != *was));
+    if back == UpdateOptions::default() && is_undoable(&options) {
+        app.tell(format!("the limits of {name} are these already"));
+        return Ok(Some(Vec::new()));
     }
     let container = id.as_str().to_owned();
     let pending = |doing, what: String| Pending {
@@ -247,20 +296,29 @@ pub(super) fn limit(
             until: app.now + CHANGE,
             // The command that follows.
             by: app.next_number + 1,
+            together: app.next_number + 1,
         },
     );
     let command = Command::Update { container, options: Box::new(options) };
     let pending = Pending { undoable: true, ..pending("updating", format!("limit {name}")) };
-    Ok(commands::give(app, vec![(pending, command)]))
+    Ok(Some(commands::give(app, vec![(pending, command)])))
+}
+
+/// Returns whether all that is to be changed is what an undo knows.
+fn is_undoable(options: &UpdateOptions) -> bool {
+    let mut others = options.resources.clone();
+    (others.nano_cpus, others.memory) = (None, None);
+    (others.memory_swap, others.pids_limit) = (None, None);
+    others == wharf_model::Resources::default()
 }
 
 /// Remembers a removal that can be taken back.
-pub(super) fn removed(app: &mut App, by: u64, id: &ContainerId, name: &str) {
+pub(super) fn removed(app: &mut App, (by, together): (u64, u64), id: &ContainerId, name: &str) {
     let host = app.hosts.get(app.host_of(id.as_str()));
     let Some(seconds) = host.undo_seconds() else { return };
     let (pending, command) = restoration(id, name);
     let until = app.now + TimeDelta::seconds(i64::from(seconds));
-    remember(app, Undo { what: format!("remove {name}"), pending, command, until, by });
+    remember(app, Undo { what: format!("remove {name}"), pending, command, until, by, together });
 }
 
 /// Remembers what can be taken back.
@@ -271,21 +329,24 @@ pub(super) fn remember(app: &mut App, undo: Undo) {
     app.undo.push(undo);
 }
 
-/// Takes back the removal of the selected container, or else the last change.
+/// Takes back the last change, with all that was done at once with it; where another container is selected
+/// that is put aside, its removal.
 fn undo(app: &mut App) -> Vec<Effect> {
-    let selected = app.selected().filter(|row| row.summary.status == Status::Removing);
-    if let Some(row) = selected
-        && app.selects_discarded()
+    let last = app.undo.last().map(|undo| undo.together);
+    if app.selects_discarded()
+        && let Some(row) = app.selected()
     {
         let id = row.summary.id.clone();
-        let (pending, command) = restoration(&id, &row.summary.name);
-        app.undo.retain(|undo| undo.pending.on != Target::Container(id.clone()));
-        return commands::give(app, vec![(pending, command)]);
+        let on = Target::Container(id.clone());
+        if !app.undo.iter().any(|undo| undo.pending.on == on && Some(undo.together) == last) {
+            let (pending, command) = restoration(&id, &row.summary.name);
+            app.undo.retain(|undo| undo.pending.on != on);
+            return commands::give(app, vec![(pending, command)]);
+        }
     }
-    match app.undo.pop() {
-        Some(undo) => commands::give(app, vec![(undo.pending, undo.command)]),
-        None => Vec::new(),
-    }
+    let undone = app.undo.extract_if(.., |undo| Some(undo.together) == last);
+    let undone: Vec<_> = undone.map(|undo| (undo.pending, undo.command)).collect();
+    if undone.is_empty() { Vec::new() } else { commands::give(app, undone) }
 }
 
 /// Returns what brings back a container that is put aside.

@@ -17,7 +17,7 @@ use crate::app::{
     Screen, Tab, Target,
 };
 use crate::format::size;
-use crate::keymap::Action;
+use crate::keymap::{Action, Context};
 use crate::layout::layout;
 use crate::message::{Effect, ScreenTag};
 use crate::text::fit_middle;
@@ -285,7 +285,8 @@ pub(super) fn bulk_menu(app: &mut App) {
             _ if all => format!("{verb} all {}", rows.len()),
             _ => format!("{verb} {}: {}", rows.len(), names(&rows)),
         };
-        items.push(Item { key: String::new(), text, choice: Choice::Bulk(action) });
+        let key = app.keymap.key_of(Context::Images, action);
+        items.push(Item { key, text, choice: Choice::Bulk(action) });
     }
     if items.is_empty() {
         app.tell("nothing can be done with all that is marked now");

@@ -437,8 +437,11 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
             let (_, rows) = room(app);
             let now = app.logs.in_sight(rows).map_or(app.now, |(first, _)| first);
             app.overlays.push(Overlay::Prompt(Prompt {
-                title: "Show the log at (UTC: 14:05, 2026-01-31 14:05; or 10m ago)".to_owned(),
-                input: Input::new(now.format("%Y-%m-%d %H:%M:%S").to_string()),
+                // Of an old log the day has to be said.
+                title: now
+                    .format("Show the log at (UTC: 14:05, %Y-%m-%d %H:%M; or 10m ago)")
+                    .to_string(),
+                input: Input::default(),
                 error: None,
                 purpose: PromptFor::LogsAt,
             }));
@@ -502,8 +505,9 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
                 .collect();
             let file = format!("{safe}-{}.log", app.now.format("%Y%m%dT%H%M%S"));
             let what = if app.logs.only { "the matching lines" } else { "the log" };
+            let with = if app.logs.times { ", with times" } else { "" };
             app.overlays.push(Overlay::Prompt(Prompt {
-                title: format!("Save {what} of {whose} to"),
+                title: format!("Save {what} of {whose}{with} to"),
                 input: Input::new(file),
                 error: None,
                 purpose: PromptFor::SaveLog,

@@ -30,7 +30,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use wharf_backend::SampleBatch;
 use wharf_model::{ErrorKind, Event, EventKind, is_passing};
 
-use crate::app::{App, Focus, Input, Overlay, Redraw, Screen, Tab};
+use crate::app::{App, Focus, Input, Overlay, PromptFor, Redraw, Screen, Tab, Zoom};
 use crate::keymap::{Action, Context, Key, Keymap};
 use crate::layout::layout;
 use crate::message::{Effect, Msg};
@@ -111,7 +111,8 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
                 return effects;
             }
             if let Some(input) = input(app) {
-                input.insert(text.lines().next().unwrap_or_default());
+                // Terminals send a carriage return for the end of a line.
+                input.insert(text.split(['\r', '\n']).next().unwrap_or_default());
                 app.draw(Redraw::Now);
                 return typed(app);
             }
@@ -151,10 +152,7 @@ fn take(app: &mut App, msg: Msg) -> Vec<Effect> {
             system::take(app, result);
             Vec::new()
         }
-        Msg::Detail(id, result) => {
-            edits::take_detail(app, &id, result);
-            Vec::new()
-        }
+        Msg::Detail(id, result) => edits::take_detail(app, &id, result),
         Msg::Terminal { number, reply } => terminals::take(app, number, reply),
         Msg::ShellEnded { operation, result } => {
             custom::ended(app, operation, result);
@@ -324,6 +322,7 @@ fn networks(app: &mut App, result: Result<Vec<wharf_model::NetworkInfo>, wharf_b
             app.networks.replace(list);
             arrange(app);
             images::give_networks(app);
+            palette::search_again(app);
         }
         Err(e) if e.kind == ErrorKind::Unavailable => {}
         Err(e) => {
@@ -536,7 +535,12 @@ fn typed(app: &mut App) -> Vec<Effect> {
     }
     match app.overlays.last_mut() {
         Some(Overlay::Palette(_)) => palette::search(app),
-        Some(Overlay::Prompt(prompt)) => prompt.error = None,
+        Some(Overlay::Prompt(prompt)) => {
+            prompt.error = None;
+            if let PromptFor::Limits { accepted, .. } = &mut prompt.purpose {
+                *accepted = false;
+            }
+        }
         Some(Overlay::Run(form)) => form.error = None,
         _ => {}
     }
@@ -546,6 +550,10 @@ fn typed(app: &mut App) -> Vec<Effect> {
 /// Gives the keys to the list or to the tab.
 fn focus(app: &mut App, focus: Focus) {
     app.focus = if app.screen.tabs().is_empty() { Focus::List } else { focus };
+    // What has the keys is to be seen.
+    if app.focus == Focus::List && app.zoom == Zoom::Detail {
+        app.zoom = Zoom::Split;
+    }
     arrange(app);
 }
 
@@ -561,8 +569,7 @@ fn show_screen(app: &mut App, screen: Screen) {
 fn enter(app: &mut App, screen: Screen) {
     if app.screen != screen {
         app.screen = screen;
-        app.focus = Focus::List;
         app.networks.forget_counters();
-        arrange(app);
+        focus(app, Focus::List);
     }
 }

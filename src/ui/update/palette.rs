@@ -1,6 +1,6 @@
 //! The palette: any action and any object by a few letters of its name.
 
-use crate::app::{App, Chosen, Column, Goal, ImageRow, Item, Overlay, Palette, Screen};
+use crate::app::{App, Chosen, Column, Goal, ImageRow, Item, Link, Overlay, Palette, Screen};
 use crate::app::{Choice, topology::Node};
 use crate::keymap::Action;
 use crate::message::Effect;
@@ -10,10 +10,32 @@ use super::{act, arrange, columns, enter, networks};
 /// Most entries that are shown.
 const MOST: usize = 200;
 
-/// Opens the palette.
-pub(super) fn open(app: &mut App) {
+/// Opens the palette. Networks and volumes can be named though nobody has looked at their screens yet.
+pub(super) fn open(app: &mut App) -> Vec<Effect> {
     app.overlays.push(Overlay::Palette(Palette::default()));
     search(app);
+    let mut effects = Vec::new();
+    if app.hosts.get(app.hosts.current).link == Link::Up {
+        let networks = app.networks.listing.due();
+        effects.extend(networks.then_some(Effect::FetchNetworks));
+        let volumes = app.volumes.listing.due();
+        effects.extend(volumes.then_some(Effect::FetchVolumes { sizes: false }));
+    }
+    effects
+}
+
+/// Finds what matches among objects that have come meanwhile, if the palette is open; what was chosen stays so.
+pub(super) fn search_again(app: &mut App) {
+    let chosen = |app: &App| match app.overlays.last() {
+        Some(Overlay::Palette(palette)) => Some(palette.found.get(palette.at)?.choice.clone()),
+        _ => None,
+    };
+    let before = chosen(app);
+    search(app);
+    if let Some(Overlay::Palette(palette)) = app.overlays.last_mut() {
+        let same = palette.found.iter().position(|item| Some(&item.choice) == before.as_ref());
+        palette.at = same.unwrap_or(0);
+    }
 }
 
 /// Finds what matches what is typed.
@@ -37,6 +59,7 @@ pub(super) fn search(app: &mut App) {
                 .map(|(n, (score, item))| (-score, can + n, item)),
         );
     }
+    let mut called = !found.is_empty();
     for (n, item) in entries.into_iter().enumerate() {
         // `:q` is in many fingers: a whole key name wins. With nothing typed, the order is the
         // keymap's.
@@ -44,9 +67,23 @@ pub(super) fn search(app: &mut App) {
             "" => Some(0),
             text => (item.key == text).then_some(1000),
         };
-        if let Some(score) = by_key.or_else(|| score(&typed, &item.text.to_lowercase())) {
+        let names = [Some(item.text.to_lowercase()), tab_name(&item.choice)];
+        // A screen comes before a tab of its name.
+        let by_name = (0..).zip(names.iter().flatten());
+        let by_name = by_name.filter_map(|(n, name)| Some(score(&typed, name)? - n)).max();
+        if let Some(score) = by_key.or(by_name) {
+            called |= names.iter().flatten().any(|name| name.contains(&typed));
             found.push((-score, n, item));
         }
+    }
+    // Where something is called so, what has the letters only here and there isn't meant.
+    if called {
+        found.retain(|(_, _, item)| {
+            let name = item.text.to_lowercase();
+            name.contains(&typed)
+                || item.key == whole
+                || tab_name(&item.choice).is_some_and(|tab| tab.contains(&typed))
+        });
     }
     found.sort_by_key(|(score, n, _)| (*score, *n));
     found.truncate(MOST);
@@ -54,6 +91,12 @@ pub(super) fn search(app: &mut App) {
         palette.found = found.into_iter().map(|(_, _, item)| item).collect();
         palette.at = 0;
     }
+}
+
+/// Returns what the tab is called that an action shows: `:logs` is in many fingers.
+fn tab_name(choice: &Choice) -> Option<String> {
+    let Choice::Action(action) = choice else { return None };
+    Some(act::tab_of(*action)?.title().to_lowercase())
 }
 
 /// Returns all that can be done here.
@@ -135,8 +178,13 @@ fn objects(app: &App, list: &mut Vec<Item>) {
     for row in &app.volumes.rows {
         add("volume", &row.label, Goal::Volume(row.info.name.clone()));
     }
-    for bus in &app.networks.topology.buses {
+    let drawn = &app.networks.topology;
+    for bus in &drawn.buses {
         add("network", &bus.name, Goal::Network(bus.key.clone()));
+    }
+    // The drawing is made when it is looked at.
+    for network in app.networks.list().iter().filter(|network| drawn.bus(&network.id).is_none()) {
+        add("network", &network.name, Goal::Network(network.id.clone()));
     }
 }
 

@@ -16,7 +16,7 @@ use crate::keymap::{Action, Key};
 use crate::layout::layout;
 use crate::message::{Effect, TerminalAsk, TerminalReply};
 
-use super::{act, arrange, focus, palette, show_screen};
+use super::{act, arrange, focus, lines, palette, show_screen};
 
 /// The least room for a terminal beside other things; with less it gets all there is.
 const ENOUGH: (u16, u16) = (80, 18);
@@ -420,7 +420,7 @@ pub(super) fn paste(app: &mut App, text: &str) -> Option<Vec<Effect>> {
     }
     terminal.emulator.look_here();
     if !terminal.tty {
-        let line = text.lines().next().unwrap_or_default();
+        let line = text.split(['\r', '\n']).next().unwrap_or_default();
         let line = wharf_logs::sanitize_line(line).into_owned();
         if terminal.line.len() + line.len() <= LONGEST_LINE {
             terminal.emulator.feed(line.as_bytes());
@@ -470,12 +470,19 @@ pub(super) fn take(app: &mut App, number: u64, reply: TerminalReply) -> Vec<Effe
     let seen = is_seen(app, number);
     let Some(terminal) = app.terminals.get_mut(number) else { return Vec::new() };
     match reply {
-        TerminalReply::Opened { program, tty, input } => {
+        TerminalReply::Opened { program, instead, tty, input } => {
             terminal.program = wharf_logs::sanitize_line(&program).into_owned();
             terminal.tty = tty;
             terminal.input &= input;
             if terminal.is_alive() {
                 terminal.phase = Phase::Running;
+            }
+            if let Some(want) = instead {
+                // The command line that was told would fail.
+                let (container, size) = (terminal.container.clone(), terminal.emulator.size());
+                let told = app.notice.clone();
+                let done = Effect::OpenTerminal { number, container, want, size };
+                lines::remember(app, &[done], told.as_ref());
             }
             app.draw(Redraw::Now);
             Vec::new()

@@ -15,7 +15,7 @@ use crate::format::size;
 use crate::keymap::Action;
 use crate::message::Effect;
 
-use super::{arrange, commands, files};
+use super::{arrange, commands, files, palette};
 
 /// Returns what to ask for while the screen is shown: the list, then sizes, which take their time.
 pub(super) fn sync(app: &mut App, detail_seen: bool) -> Vec<Effect> {
@@ -57,7 +57,10 @@ pub(super) fn take(app: &mut App, sizes: bool, result: Result<Vec<VolumeInfo>, E
     } else {
         app.volumes.listing.answered();
         match result {
-            Ok(list) => app.volumes.replace(list),
+            Ok(list) => {
+                app.volumes.replace(list);
+                palette::search_again(app);
+            }
             Err(e) if e.kind == ErrorKind::Unavailable => {}
             Err(e) => {
                 app.volumes.loaded = true;

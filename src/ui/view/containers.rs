@@ -226,7 +226,8 @@ fn draw_group(
     let alive = list.members(group).filter(|row| row.summary.status.is_alive()).count();
     let sick = list
         .members(group)
-        .filter(|row| row.summary.health == Some(wharf_model::HealthStatus::Unhealthy));
+        .filter(|row| row.summary.status.is_alive())
+        .filter(|row| row.summary.health == Some(HealthStatus::Unhealthy));
     let sick = sick.count();
     let sum = list.sum(group, &app.metrics);
     let all_marked = list.members(group).all(|row| list.marked.contains(&row.summary.id));
@@ -256,7 +257,13 @@ fn draw_group(
                 let name = list.members(group).next().map(|row| row.host_name.clone());
                 (name.unwrap_or_default(), app.theme.style(Role::Info))
             }
-            Column::Health if sick > 0 => (format!("{sick} sick"), app.theme.style(Role::Bad)),
+            Column::Health if sick > 0 => {
+                let sign = glyphs.warning;
+                let all = format!("{sign} {sick} of {}", group.members.len());
+                let fits = width(&all) <= usize::from(*cells);
+                let text = if fits { all } else { format!("{sign} {sick}") };
+                (text, app.theme.style(Role::Bad))
+            }
             Column::Memory if *cells < 10 => (sum.memory.map(size).unwrap_or_default(), title),
             Column::Restarts => {
                 let counts = list.members(group).filter_map(|row| row.summary.restart_count);

@@ -107,7 +107,7 @@ fn entry(app: &App, buffer: &mut Buffer, place: Rect, entry: &FileEntry, in_laye
         FileKind::Folder => ("/", Role::Key),
         FileKind::File => ("", Role::Text),
         FileKind::Link => ("", Role::Info),
-        FileKind::Other => (" (no file)", Role::Dim),
+        FileKind::Other => (" (device, socket or pipe)", Role::Dim),
     };
     line.text(&format!("{}{after}", shown(&entry.name)), app.theme.style(role));
     if let Some(change) = entry.change {

@@ -80,6 +80,7 @@ fn hints(app: &App, buffer: &mut Buffer, area: Rect) {
                 Action::PauseResume if paused => "resume",
                 Action::HostOnOff if !app.host_row_is_off() => "disconnect",
                 Action::Cancel if app.transfer_has_ended() => "close",
+                Action::TimeTravel if app.travel.is_some() => "now",
                 _ => b.hint,
             };
             (key, hint.to_owned(), b.action == Action::Help)

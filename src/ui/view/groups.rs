@@ -53,11 +53,11 @@ fn usage(app: &App, buffer: &mut Buffer, area: Rect, group: &Group) {
         facts.extend(pair.map(|(a, b)| format!("{name} {}{a} {}{b}", glyphs.down, glyphs.up)));
     }
     line.skip(1).text(&facts.join("  "), style(Role::Title));
-    let names = list.members(group).map(|row| width(&row.summary.name)).max().unwrap_or(0);
+    let names = list.members(group).map(|row| width(row.called())).max().unwrap_or(0);
     let names = u16::try_from(names).unwrap_or(24).min(24);
     for (y, row) in (area.y.saturating_add(1)..area.bottom()).zip(list.members(group)) {
         let mut line = Line::new(app, buffer, Rect { y, height: 1, ..area });
-        line.skip(1).cell(&row.summary.name, names, false, style(Role::Text));
+        line.skip(1).cell(row.called(), names, false, style(Role::Text));
         let Some(usage) = app.metrics.now(&row.summary.id) else {
             line.text(row.summary.status.as_str(), style(Role::Dim));
             continue;
@@ -88,10 +88,14 @@ fn usage(app: &App, buffer: &mut Buffer, area: Rect, group: &Group) {
 /// Draws the newest events of all of them.
 fn happened(app: &App, buffer: &mut Buffer, area: Rect, group: &Group) {
     let ids: Vec<&str> = app.containers.members(group).map(|row| row.summary.id.as_str()).collect();
-    let rows = app.events.rows.iter().rev().filter(|row| ids.contains(&row.id.as_str()));
+    let events = &app.events;
+    let rows = events.rows.iter().rev().filter(|row| ids.contains(&row.id.as_str()));
+    // As of a single container: probes would hide all else.
+    let rows = rows.filter(|row| events.programs || !row.is_program());
+    let rows = rows.filter(|row| events.until.is_none_or(|until| row.time <= until));
     let rows: Vec<&EventRow> = rows.take(usize::from(area.height)).collect();
     if rows.is_empty() {
-        let text = format!("nothing has happened to {} since the dashboard was opened", group.name);
+        let text = format!("nothing is known of what happened to {}", group.name);
         return say(app, buffer, area, &text, Role::Dim);
     }
     for (y, row) in (area.y..area.bottom()).zip(rows.into_iter().rev()) {

@@ -334,11 +334,14 @@ fn probes(app: &App, row: &Row, report: Option<&Report>, width: u16) -> Vec<Span
         lines.push(labelled("probe", words, Role::Text));
         let length =
             |time: std::time::Duration| span(TimeDelta::from_std(time).unwrap_or_default());
+        let failures = match check.retries() {
+            1 => "one failure makes".to_owned(),
+            n => format!("{n} failures in a row make"),
+        };
         let text = format!(
-            "every {}, {} at most, {} failures in a row make it unhealthy",
+            "every {}, {} at most, {failures} it unhealthy",
             length(check.interval()),
             length(check.timeout()),
-            check.retries()
         );
         lines.push(labelled("", text, Role::Dim));
     }

@@ -183,6 +183,14 @@ fn prompt_lines(app: &App, prompt: &Prompt, columns: usize) -> Vec<Spans> {
         Some(error) => {
             lines.extend(wrap(error, columns).into_iter().map(|l| vec![(l, Role::Bad)]));
         }
+        None if matches!(
+            prompt.purpose,
+            PromptFor::Limits { before: None, accepted: true, .. }
+        ) =>
+        {
+            let text = "done as soon as the engine says what they are now";
+            lines.push(vec![(text.to_owned(), Role::Warn)]);
+        }
         None if matches!(prompt.purpose, PromptFor::Limits { before: None, .. }) => {
             lines.push(vec![("asking what they are now".to_owned(), Role::Dim)]);
         }

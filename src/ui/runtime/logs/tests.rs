@@ -107,15 +107,23 @@ async fn a_file_is_paged_followed_searched_and_saved() {
     let head = open.ask(LogAsk::Head { rows: 2 }).await;
     assert_eq!(texts(&head), ["line 50 red", "line 51 red"]);
     let copy = folder.0.join("saved.log");
-    let saved = open.ask(LogAsk::Save { path: copy.clone() }).await;
+    let saved = open.ask(LogAsk::Save { path: copy.clone(), times: false }).await;
     assert_eq!(saved, LogReply::Saved(copy.clone(), 10));
     let text = std::fs::read_to_string(&copy).unwrap();
     assert!(
         text.starts_with("line 50 \x1b[31mred") && text.ends_with("line 59 \x1b[31mred\x1b[0m\n")
     );
     // Nothing is ever overwritten.
-    let again = open.ask(LogAsk::Save { path: copy }).await;
-    assert!(matches!(again, LogReply::Failed(_)), "{again:?}");
+    let again = open.ask(LogAsk::Save { path: copy.clone(), times: true }).await;
+    let LogReply::Failed(why) = again else { panic!("{again:?}") };
+    assert!(why.ends_with("saved.log: it is there already, and isn't written over"), "{why}");
+    // With times as `logs -t` has them.
+    let timed = folder.0.join("timed.log");
+    open.ask(LogAsk::Save { path: timed.clone(), times: true }).await;
+    let text = std::fs::read_to_string(&timed).unwrap();
+    let (time, rest) = text.split_once(' ').unwrap();
+    assert!(chrono::DateTime::parse_from_rfc3339(time).is_ok() && time.ends_with('Z'), "{time}");
+    assert!(rest.starts_with("line 50 "), "{rest}");
 }
 
 #[tokio::test]

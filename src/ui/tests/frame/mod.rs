@@ -3,7 +3,8 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use wharf_backend::fake::{Fake, container};
 use wharf_model::{
-    Command, EngineInfo, FileEntry, FileKind, FolderList, Outcome, Status, UpdateOptions,
+    Command, EngineInfo, FileEntry, FileKind, FolderList, Outcome, RestartKind, RestartPolicy,
+    Status, UpdateOptions,
 };
 use wharf_ui::app::{Column, Focus, Overlay, Screen, Tab};
 use wharf_ui::config::{Config, read};
@@ -296,6 +297,36 @@ fn a_removal_is_taken_back() {
     assert_eq!(desk.app.last_line, removal, "the shell has no verb for it");
 }
 
+/// What was removed at once comes back at once, wherever the cursor is meanwhile.
+#[test]
+fn a_group_is_removed_and_taken_back_as_one() {
+    let restored = |effects: &[Effect]| {
+        let restore = |command| matches!(command, Command::Restore { .. });
+        executed(effects).into_iter().filter(|command| restore(command.clone())).count()
+    };
+    for keys in ["g", "gjjjjj"] {
+        let mut desk = Desk::new(plain(), (100, 30));
+        undoable(&mut desk);
+        desk.keys("gd");
+        let effects = desk.keys("y");
+        assert_eq!(executed(&effects).len(), 3);
+        answer(&mut desk, &effects, &Outcome::Done);
+        // The engine has put them aside, under other names.
+        let mut list = desk.list();
+        for one in list.iter_mut().filter(|one| ["api-1", "db-1", "web-1"].contains(&&*one.name)) {
+            one.name = format!("{}.removed-{}", one.name, one.id.short());
+            one.status = Status::Removing;
+        }
+        desk.send(Msg::Containers(Ok(list)));
+        let screen = desk.screen();
+        assert!(screen.contains("removing") && !screen.contains(".removed-"), "{screen}");
+        desk.keys(keys);
+        assert_eq!(desk.app.selects_discarded(), keys != "g");
+        assert_eq!(restored(&desk.keys("u")), 3, "{keys}: {}", desk.screen());
+        assert!(desk.app.undo.is_empty());
+    }
+}
+
 #[test]
 fn a_removal_that_failed_or_is_long_past_is_not_taken_back() {
     let mut desk = Desk::new(plain(), (80, 24));
@@ -344,29 +375,58 @@ fn limits_are_edited_and_taken_back() {
     // It had no limit, and has none again.
     assert_eq!((options.resources.nano_cpus, options.resources.cpu_quota), (None, Some(-1)));
     assert_eq!((options.resources.memory, options.unlimited_pids), (None, false));
+    assert_eq!(options.restart_policy, None, "it was left alone");
+}
+
+/// What is limits already is no change, and nothing to take back.
+#[test]
+fn limits_that_stay_as_they_are_change_nothing() {
+    fn parser(_: &[String]) -> Result<UpdateOptions, String> {
+        let restart_policy = Some(RestartPolicy::default());
+        Ok(UpdateOptions { restart_policy, ..UpdateOptions::default() })
+    }
+    let mut desk = Desk::new(Options { update: Some(parser), ..plain() }, (100, 30));
+    assert!(executed(&desk.keys("L\n")).is_empty());
+    assert!(desk.screen().contains("are these already"), "{}", desk.screen());
+    assert!(desk.app.undo.is_empty() && desk.app.overlays.is_empty());
 }
 
 /// Over a slow line it isn't the list that takes what is typed before the answer is there.
 #[test]
 fn the_dialog_of_limits_is_there_before_the_answer() {
     fn parser(words: &[String]) -> Result<UpdateOptions, String> {
-        if words.is_empty() { Err("what?".to_owned()) } else { Ok(UpdateOptions::default()) }
+        let restart_policy = Some(RestartPolicy { kind: RestartKind::Always, maximum_retries: 0 });
+        match words {
+            [] => Err("what?".to_owned()),
+            _ => Ok(UpdateOptions { restart_policy, ..UpdateOptions::default() }),
+        }
     }
     let mut desk = Desk::new(Options { update: Some(parser), ..plain() }, (100, 30));
     let typed = |letter| KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE);
     let effects = desk.raw(Msg::Key(typed('L')));
     let [Effect::FetchDetail(id)] = &effects[..] else { panic!("{effects:?}") };
     assert!(desk.screen().contains("asking what they are now"), "{}", desk.screen());
-    for letter in "--restart no".chars() {
+    let enter = || Msg::Key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE));
+    desk.raw(enter());
+    assert!(desk.screen().contains("what?"), "what is wrong is told at once");
+    for letter in "--restart alway".chars() {
         assert!(desk.raw(Msg::Key(typed(letter))).is_empty(), "{letter}");
     }
-    desk.raw(Msg::Key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE)));
-    assert!(desk.screen().contains("isn't known yet"), "{}", desk.screen());
-    // What was typed stays; the answer is for undoing it.
+    // The answer is for undoing it: until then Enter is remembered, unless more is typed.
+    assert!(desk.raw(enter()).is_empty());
+    assert!(desk.screen().contains("done as soon as"), "{}", desk.screen());
+    desk.raw(Msg::Key(typed('s')));
+    assert!(desk.screen().contains("asking what they are now"), "{}", desk.screen());
     desk.answer(&Effect::FetchDetail(id.clone()));
-    assert!(desk.screen().contains("│ --restart no  "), "{}", desk.screen());
-    assert!(!desk.screen().contains("known yet"), "{}", desk.screen());
+    assert!(desk.screen().contains("│ --restart always  "), "{}", desk.screen());
     assert!(matches!(&executed(&desk.keys("\n"))[..], [Command::Update { .. }]));
+    let mut desk = Desk::new(Options { update: Some(parser), ..plain() }, (100, 30));
+    let effects = desk.raw(Msg::Key(typed('L')));
+    desk.raw(Msg::Key(typed('x')));
+    assert!(desk.raw(enter()).is_empty());
+    desk.answer(&effects[0]);
+    assert!(desk.app.overlays.is_empty(), "{}", desk.screen());
+    assert_eq!(desk.app.pending.len(), 1, "it is done with the answer");
     // So does that what is there to be changed isn't wanted.
     let mut desk = Desk::new(Options { update: Some(parser), ..plain() }, (100, 30));
     let effects = desk.raw(Msg::Key(typed('L')));
@@ -447,6 +507,20 @@ fn another_name_is_asked_for_and_given() {
     desk.press("Ctrl-u".parse().unwrap());
     assert!(desk.keys("\n").is_empty());
     assert!(desk.screen().contains("a container needs a name"), "{}", desk.screen());
+    // What no engine takes is said in the dialog: what is typed next would stop containers in the list.
+    let wrong = [
+        ("a b", "a name is letters"),
+        ("-ab", "a name is letters"),
+        ("frönt", "a name is letters"),
+        ("api-1", "its name already"),
+        ("db-1", "another container's name"),
+    ];
+    for (name, why) in wrong {
+        assert!(executed(&desk.keys(&format!("{name}\n"))).is_empty(), "{name}");
+        assert!(desk.screen().contains(why), "{name}: {}", desk.screen());
+        desk.press("Ctrl-u".parse().unwrap());
+    }
+    assert_eq!(executed(&desk.keys("front\n")).len(), 1);
 }
 
 /// Returns where a text stands in the first line of the screen.

@@ -137,7 +137,12 @@ impl Visit {
                 vec![Msg::FilesCopied { operation: *operation, result: Err(text()) }]
             }
             Effect::OpenTerminal { number, .. } => {
-                let opened = TerminalReply::Opened { program: text(), tty: true, input: true };
+                let opened = TerminalReply::Opened {
+                    program: text(),
+                    instead: None,
+                    tty: true,
+                    input: true,
+                };
                 let mut replies = vec![opened];
                 replies.extend((0..9).map(|_| TerminalReply::Output(bytes())));
                 let end = if well { Ok(1) } else { Err(text()) };
@@ -145,7 +150,7 @@ impl Visit {
                 let number = *number;
                 replies.into_iter().map(|reply| Msg::Terminal { number, reply }).collect()
             }
-            Effect::Log(LogAsk::Save { path }) => {
+            Effect::Log(LogAsk::Save { path, .. }) => {
                 let generation = self.desk.app.logs.generation;
                 let saved = LogReply::Saved(path.join(text()), 7);
                 let reply = if well { saved } else { LogReply::Failed(text()) };

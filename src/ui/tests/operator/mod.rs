@@ -3,7 +3,7 @@
 
 use crossterm::event::{KeyCode, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use wharf_model::{Command, Status};
-use wharf_ui::app::{Overlay, Screen};
+use wharf_ui::app::{Overlay, Screen, Tab};
 use wharf_ui::config::{Config, read};
 use wharf_ui::keymap::{Action, KEYMAP, Key, Keymap};
 use wharf_ui::{Effect, Msg, Options};
@@ -453,4 +453,99 @@ fn a_click_on_the_sign_for_folding_folds_at_once() {
     assert!(desk.screen().contains("▾ State"), "{}", desk.screen());
     click(&mut desk, place);
     assert!(desk.screen().contains("▸ State"), "{}", desk.screen());
+}
+
+/// Terminals send a carriage return for the end of a line.
+#[test]
+fn of_what_is_pasted_into_a_line_the_first_line_is_taken() {
+    let mut desk = Desk::new(plain(), (100, 30));
+    desk.keys("/");
+    desk.send(Msg::Paste("shop\rq\rd\r".into()));
+    assert!(footer(&desk).trim_end().ends_with("filter: shop"), "{}", footer(&desk));
+    desk.keys("\n");
+    assert_eq!(desk.app.containers.filter, "shop");
+}
+
+/// Hands know the keys of what is done to one.
+#[test]
+fn the_menu_of_the_marked_takes_the_keys_of_one() {
+    let mut desk = Desk::new(plain(), (100, 30));
+    desk.keys("gj  b");
+    assert!(desk.screen().contains("│ s  stop all 2"), "{}", desk.screen());
+    assert_eq!(executed(&desk.keys("s")).len(), 2);
+    let mut desk = with("preset = \"k9s\"\n", (100, 30));
+    desk.keys("gj  b");
+    assert!(desk.screen().contains("│ Ctrl-d  remove all 2"), "{}", desk.screen());
+}
+
+/// A group's menu says what is done to all of it, and leaves out what only one container has.
+#[test]
+fn the_menu_of_a_group_speaks_of_its_containers() {
+    let mut desk = Desk::new(plain(), (100, 40));
+    desk.keys("g\n");
+    let screen = desk.screen();
+    assert!(screen.contains("│ s  stop its containers"), "{screen}");
+    assert!(screen.contains("│ m  the logs of its containers as one"), "{screen}");
+    assert!(!screen.contains("inspect it") && !screen.contains("the container "), "{screen}");
+}
+
+/// Objects whose screens nobody has looked at yet are found too, and tabs by their names.
+#[test]
+fn the_palette_finds_what_has_not_been_looked_at_yet() {
+    let mut desk = Desk::new(plain(), (100, 30));
+    assert!(!desk.app.volumes.loaded && !desk.app.networks.loaded);
+    desk.keys(":pgdata");
+    assert!(desk.screen().contains("shop_pgdata  volume"), "{}", desk.screen());
+    desk.keys("\n");
+    assert_eq!(desk.app.screen, Screen::Volumes);
+    desk.keys("1:shop_def");
+    assert!(desk.screen().contains("shop_default  network"), "{}", desk.screen());
+    desk.keys("\x1b");
+    for (name, tab) in [("logs", Tab::Logs), ("files", Tab::Files), ("health", Tab::Health)] {
+        desk.keys(&format!("1:{name}"));
+        let Some(Overlay::Palette(palette)) = desk.app.overlays.last() else { panic!() };
+        let others =
+            |text: &str| !text.contains(name) && !text.contains("show") && !text.contains("look");
+        assert!(!palette.found.iter().any(|item| others(&item.text)), "{:?}", palette.found);
+        desk.keys("\n");
+        assert_eq!((desk.app.screen, desk.app.tab()), (Screen::Containers, tab), "{name}");
+        desk.keys("\x1b");
+    }
+    desk.keys("1:events\n");
+    assert_eq!(desk.app.screen, Screen::Events, "the screen comes before the tab of its name");
+}
+
+/// Another screen begins with its list, which has the keys, however much room the last one's tab had.
+#[test]
+fn a_screen_is_never_entered_without_its_list() {
+    for size in [(80, 24), (120, 40), (200, 60)] {
+        for way in ["2", "\t", ":images\n"] {
+            let mut desk = Desk::new(plain(), size);
+            desk.keys("i+");
+            assert!(!desk.screen().contains("STATE"), "{}", desk.screen());
+            desk.keys(way);
+            assert!(desk.screen().contains("USED"), "{}", desk.screen());
+        }
+        let mut desk = Desk::new(plain(), size);
+        desk.keys("i+1");
+        assert!(desk.screen().contains("STATE"), "{}", desk.screen());
+    }
+}
+
+/// What happened to a group isn't hidden by its probes, which run every few seconds.
+#[test]
+fn what_happened_to_a_group_is_not_its_probes() {
+    let mut desk = Desk::new(plain(), (100, 30));
+    let id = desk.list().iter().find(|one| one.name == "api-1").unwrap().id.clone();
+    for action in ["oom", "exec_start: /bin/probe", "top"] {
+        let Msg::Event(mut told) = event(action) else { panic!() };
+        told.id = id.as_str().to_owned();
+        desk.send(Msg::Event(told));
+    }
+    desk.keys("gv");
+    let screen = desk.screen();
+    assert!(screen.contains(" oom ") && !screen.contains("exec_start"), "{screen}");
+    assert!(!screen.contains("container top"), "{screen}");
+    desk.keys("5x1");
+    assert!(desk.screen().contains("exec_start"), "{}", desk.screen());
 }

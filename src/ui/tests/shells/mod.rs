@@ -25,7 +25,11 @@ fn opened(effect: &Effect) -> Option<u64> {
 fn open(desk: &mut Desk, letter: &str, program: &str) -> u64 {
     let effects = desk.keys(letter);
     let number = effects.iter().find_map(opened).unwrap_or_else(|| panic!("{effects:?}"));
-    reply(desk, number, TerminalReply::Opened { program: program.into(), tty: true, input: true });
+    reply(
+        desk,
+        number,
+        TerminalReply::Opened { program: program.into(), instead: None, tty: true, input: true },
+    );
     number
 }
 
@@ -134,7 +138,8 @@ fn it_has_the_size_of_its_pane_and_answers_the_program() {
     assert_eq!(((size.columns, size.rows), *number > 0), ((80, 19), true));
     assert_eq!(*want, Want::Shell { toolbox: "busybox".into() });
     let number = *number;
-    let reply_of = TerminalReply::Opened { program: "sh".into(), tty: true, input: true };
+    let reply_of =
+        TerminalReply::Opened { program: "sh".into(), instead: None, tty: true, input: true };
     reply(&mut desk, number, reply_of);
     assert_eq!(typed(&writes(&mut desk, number, "ab\x1b[6n")), "\x1b[1;3R");
     let effects = desk.send(Msg::Resize(100, 30));
@@ -297,7 +302,8 @@ fn what_is_attached_to_is_not_ended_by_accident() {
     assert!(!desk.app.panes().tabs().contains(&Tab::Shell));
     // Without a terminal a line is typed here and sent as a whole.
     let number = desk.keys("A").iter().find_map(opened).unwrap();
-    let reply_of = TerminalReply::Opened { program: String::new(), tty: false, input: true };
+    let reply_of =
+        TerminalReply::Opened { program: String::new(), instead: None, tty: false, input: true };
     reply(&mut desk, number, reply_of);
     writes(&mut desk, number, "one\ntwo\n");
     assert_eq!(typed(&desk.keys("hellx")), "");
@@ -321,7 +327,8 @@ fn a_dashboard_that_only_looks_types_nothing() {
     });
     let (want, number) = want.unwrap();
     assert_eq!(want, Want::Attach { input: false });
-    let reply_of = TerminalReply::Opened { program: String::new(), tty: true, input: true };
+    let reply_of =
+        TerminalReply::Opened { program: String::new(), instead: None, tty: true, input: true };
     reply(&mut desk, number, reply_of);
     let effects = writes(&mut desk, number, "seen\x1b[6n");
     assert_eq!(typed(&effects), "", "not even an answer");
@@ -342,6 +349,15 @@ fn the_command_line_that_does_the_same_is_told() {
     reply(&mut desk, number, TerminalReply::Ended(Ok(0)));
     let number = open(&mut desk, "x", "sh");
     assert_eq!(desk.app.last_line, Some(format!("wharf debug --image busybox {name}")));
+    reply(&mut desk, number, TerminalReply::Ended(Ok(0)));
+    // An image without a shell: what was told would fail.
+    let effects = desk.keys("e");
+    let number = effects.iter().find_map(opened).unwrap();
+    let instead = Some(Want::Toolbox { image: "busybox".into() });
+    let program = "the shell of busybox".into();
+    reply(&mut desk, number, TerminalReply::Opened { program, instead, tty: true, input: true });
+    assert_eq!(desk.app.last_line, Some(format!("wharf debug --image busybox {name}")));
+    assert!(desk.screen().contains("$ wharf debug --image busybox"), "{}", desk.screen());
     reply(&mut desk, number, TerminalReply::Ended(Ok(0)));
     open(&mut desk, "A", "");
     assert_eq!(desk.app.last_line, Some(format!("wharf attach {name}")));

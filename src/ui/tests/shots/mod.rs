@@ -43,7 +43,12 @@ fn desk(colors: Colors, unicode: bool, size: (u16, u16), keys: &str) -> Desk {
     let number = desk.app.terminals.list.first().map(|terminal| terminal.number);
     if let Some(number) = number {
         for reply in [
-            wharf_ui::TerminalReply::Opened { program: "sh".to_owned(), tty: true, input: true },
+            wharf_ui::TerminalReply::Opened {
+                program: "sh".to_owned(),
+                instead: None,
+                tty: true,
+                input: true,
+            },
             wharf_ui::TerminalReply::Output(
                 b"\x1b[32m/ #\x1b[m echo hello\r\nhello\r\n/ # ".to_vec(),
             ),
