@@ -1,5 +1,8 @@
 //! Networks and volumes: the same objects, and the same ways to change them, from every engine.
 
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
 use wharf_model::{
     AddressPool, Bind, Command, EndpointOptions, ErrorKind, Filters, NetworkCreateOptions,
     NetworkInfo, Outcome, VolumeCreateOptions,
@@ -7,8 +10,11 @@ use wharf_model::{
 
 use super::{Bench, Check, checks, kind};
 
-pub(super) const CHECKS: &[(&str, Check)] =
-    checks![networks_are_made_joined_and_removed, volumes_are_made_used_and_removed];
+pub(super) const CHECKS: &[(&str, Check)] = checks![
+    networks_are_made_joined_and_removed,
+    traffic_is_counted_on_what_was_joined_later,
+    volumes_are_made_used_and_removed,
+];
 
 impl Bench {
     async fn change(&self, command: Command) -> Result<Outcome, wharf_backend::Error> {
@@ -84,6 +90,38 @@ async fn networks_are_made_joined_and_removed(bench: &Bench) {
     assert_eq!(bench.change(remove()).await, Ok(Outcome::Done));
     assert_eq!(kind(bench.backend.network("pier").await), ErrorKind::NotFound);
     assert_eq!(kind(bench.change(remove()).await), ErrorKind::NotFound);
+}
+
+async fn traffic_is_counted_on_what_was_joined_later(bench: &Bench) {
+    bench.change(network("pier", &subnet(bench, 3))).await.unwrap();
+    bench.change(network("quay", &subnet(bench, 5))).await.unwrap();
+    let gateway = subnet(bench, 5).replace("0/24", "1");
+    let line = format!("while :; do ping -c 1 -W 1 {gateway}; sleep 0.2; done");
+    let mut options = Bench::options(&line);
+    options.host.network_mode = wharf_model::NetworkMode::from("pier".to_owned());
+    let id = bench.create(options).await.unwrap();
+    bench.start(&id).await.unwrap();
+    let mut batches = bench.backend.samples(Duration::from_millis(300)).await.unwrap();
+    let mut sent = async || loop {
+        let batch = batches.next().await.unwrap().unwrap();
+        let mut all = batch.containers.into_iter().filter(|(one, _)| one.as_str() == id);
+        let network = all.next().and_then(|(_, sample)| sample.network);
+        if let Some(network) = network {
+            break network.tx_packets;
+        }
+    };
+    let before = sent().await;
+    let endpoint = EndpointOptions { network: "quay".to_owned(), ..EndpointOptions::default() };
+    let connect = Command::Connect { container: id.clone(), endpoint: Box::new(endpoint) };
+    assert_eq!(bench.change(connect).await, Ok(Outcome::Done));
+    // Whoever has just come to a network says a word of himself; that is not what is meant.
+    while sent().await < before + 40 {}
+    bench.remove(&id, true).await.unwrap();
+    for network in ["pier", "quay"] {
+        let network = network.to_owned();
+        let remove = Command::RemoveNetwork { network, force: false };
+        assert_eq!(bench.change(remove).await, Ok(Outcome::Done));
+    }
 }
 
 async fn volumes_are_made_used_and_removed(bench: &Bench) {
