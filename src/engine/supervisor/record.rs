@@ -366,7 +366,7 @@ mod tests {
     #[test]
     fn all_samples_are_taken_at_the_same_instants() {
         let after = |tenths: u64| until_together(Duration::from_millis(tenths * 100), STEP);
-        let tenths = |tenths| Duration::from_millis(tenths * 100);
+        let tenths = |tenths: u64| Duration::from_millis(tenths * 100);
         assert_eq!(after(7_000), STEP, "on the instant");
         // A timer is never early, and a little late.
         assert_eq!(after(7_001), tenths(99));
