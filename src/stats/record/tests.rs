@@ -35,8 +35,25 @@ fn shape() -> Shape {
     Shape::new(2)
 }
 
+/// Opens a record that nobody writes. Whatever another test starts meanwhile has a copy of the descriptor until
+/// it is executed, and with it the lock.
+pub(super) fn open(path: &Path, new: Option<Shape>) -> Recorder {
+    let begin = std::time::Instant::now();
+    loop {
+        match Recorder::open(path, new) {
+            Err(cause)
+                if cause.kind() == io::ErrorKind::WouldBlock
+                    && begin.elapsed() < Duration::from_secs(10) =>
+            {
+                std::thread::yield_now();
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
 fn opened(path: &Path) -> Recorder {
-    Recorder::open(path, Some(shape())).unwrap()
+    open(path, Some(shape()))
 }
 
 /// Writes a sample of a host whose clock is right.
@@ -81,7 +98,7 @@ fn what_was_recorded_is_read_by_later_and_over_a_restart() {
     recorder.happened(event(0, "start")).unwrap();
     write(&mut recorder, 1);
     drop(recorder);
-    let mut recorder = Recorder::open(&path, None).unwrap();
+    let mut recorder = open(&path, None);
     write(&mut recorder, 11);
     recorder.happened(event(12, "pause")).unwrap();
     recorder.went_on(event(12, "unpause")).unwrap();
@@ -99,7 +116,7 @@ fn a_day_and_more_fits_and_the_newest_hour_is_fine() {
     let end = 2 * 24 * 3600;
     for (n, shape) in shape().divided().enumerate() {
         let path = folder.path().join(n.to_string());
-        let mut recorder = Recorder::open(&path, Some(shape)).unwrap();
+        let mut recorder = open(&path, Some(shape));
         for second in (0..=end).step_by(10) {
             write(&mut recorder, second);
         }
@@ -451,7 +468,7 @@ fn a_recorded_chart_is_the_live_one() {
 fn the_host_is_recorded_and_found_by_instant() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record");
-    let mut recorder = Recorder::open(&path, Some(Shape::new(0))).unwrap();
+    let mut recorder = open(&path, Some(Shape::new(0)));
     let host = |second: u64| HostSample {
         at: Duration::from_secs(BEGIN + second),
         cpus: Some(8),

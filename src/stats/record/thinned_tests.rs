@@ -1,6 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use wharf_model::{HealthStatus, Probes, Recording, What};
 
+use super::tests::open;
 use super::*;
 
 const BEGIN: i64 = 1_800_000_000;
@@ -31,7 +32,7 @@ fn probe(second: i64, exit_code: i32, output: &str) -> Happening {
 }
 
 fn opened(path: &Path) -> Recorder {
-    Recorder::open(path, Some(Shape::new(2))).unwrap()
+    open(path, Some(Shape::new(2)))
 }
 
 fn probes(recording: &Recording) -> Vec<(i64, Probes)> {
@@ -54,7 +55,7 @@ fn a_day_is_kept_of_what_flaps() {
     for (n, every) in [(0, 120), (1, 30), (2, 600), (3, 10)] {
         let path = folder.path().join(n.to_string());
         let shape = Shape::new(2).divided().nth(n).unwrap();
-        let mut recorder = Recorder::open(&path, Some(shape)).unwrap();
+        let mut recorder = open(&path, Some(shape));
         let end = DAY * 3 / 2;
         for second in (0..end).step_by(every) {
             let odd = second / i64::try_from(every).unwrap() % 2;
@@ -65,7 +66,7 @@ fn a_day_is_kept_of_what_flaps() {
             if second % 7200 == 0 {
                 // Whoever goes on after a crash goes on where it was.
                 drop(recorder);
-                recorder = Recorder::open(&path, None).unwrap();
+                recorder = open(&path, None);
             }
         }
         assert_eq!(path.metadata().unwrap().len(), shape.size());
@@ -175,7 +176,7 @@ fn a_record_of_before_is_read_and_goes_on() {
     let path = folder.path().join("record");
     for shape in Shape::new(2).divided() {
         let _ = std::fs::remove_file(&path);
-        let mut recorder = Recorder::open(&path, Some(shape)).unwrap();
+        let mut recorder = open(&path, Some(shape));
         for n in 0..10 {
             recorder.happened(event(n, "pause", None)).unwrap();
         }
@@ -184,7 +185,7 @@ fn a_record_of_before_is_read_and_goes_on() {
         file.set_len(shape.place(THINNED, 0)).unwrap();
         drop((recorder, file));
         assert_eq!(read(&path).unwrap().happenings.len(), 10);
-        let mut recorder = Recorder::open(&path, None).unwrap();
+        let mut recorder = open(&path, None);
         assert_eq!(recorder.shape(), shape);
         for n in 0..300 {
             recorder.happened(probe(n * 60, i32::from(n % 2 == 0), "out")).unwrap();
